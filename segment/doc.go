@@ -1,0 +1,23 @@
+// Package segment plans blobs into segments, decides which source fetches
+// what next, and carries it out.
+//
+// A Fetch owns a Scheduler. The Scheduler is pure: it is told what happened
+// and when, and answers with the next request to make. The Fetch makes the
+// requests, one goroutine each, and writes what arrives to a Sink:
+//
+//	Want ─→ Scheduler ─ Task ─→ Source.Open ─→ body ─→ Limiter ─→ Sink.Write
+//	            ↑                                 │
+//	            └── Opened, Advance, End, Tick ───┘
+//
+// Guaranteed:
+//   - Every byte that is wanted is asked for until it arrives, of whichever
+//     source is best placed to bring it; a request that breaks off goes on
+//     where it broke off, at any source.
+//   - A body is used only as the range that it says it is. A whole blob in
+//     answer to a range is read from its first byte, once, while other sources
+//     come towards it from the end.
+//   - All waits end with the context, and what has arrived by then is in the
+//     sink.
+//   - Memory does not depend on the sizes of the blobs: a block for each
+//     connection, and a few words for each range that is split off.
+package segment

@@ -1,0 +1,253 @@
+package segment
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Source is what a Fetch needs of a mirror.
+type Source interface {
+	// Open asks for the bytes r of a blob. It returns the body and the range
+	// that the body really is: r, or the whole blob where the source does not
+	// serve ranges. Errors may have the methods of failure.go to say more.
+	Open(ctx context.Context, blob int, r Range) (io.ReadCloser, Range, error)
+}
+
+// Sink is where the bytes go.
+type Sink interface {
+	// Write takes bytes of a blob that start at off and came from a source. It
+	// is called from many goroutines, and may see the same bytes twice. An
+	// error ends the fetch.
+	Write(blob int, off int64, p []byte, source int) error
+}
+
+// Peer is a source and the terms on which it is used.
+type Peer struct {
+	Source
+	Name        string
+	Connections int      // at the most; 0: DefaultConnections
+	Limiter     *Limiter // for this source alone; nil: none
+}
+
+// Options say what to fetch and how.
+type Options struct {
+	Blobs       []int64 // sizes in bytes
+	Peers       []Peer
+	Sink        Sink
+	SegmentSize int64         // bytes; 0: DefaultSegmentSize
+	Limiter     *Limiter      // for all sources together; nil: none
+	GiveUpAfter time.Duration // without a byte from any source; 0: 5 minutes
+	// Trouble is told of requests that failed and will be made again or
+	// elsewhere. It may be called from many goroutines; nil: nobody is told.
+	Trouble func(source int, err error)
+}
+
+// Fetch carries out what a Scheduler decides. Want and Settle may be called
+// from any goroutine, before and during Run.
+type Fetch struct {
+	opts Options
+
+	mu        sync.Mutex // guards what follows
+	sched     *Scheduler
+	cancel    map[*Task]context.CancelFunc
+	unsettled int
+	last      []error // last failure of each source
+
+	kick chan struct{} // something changed: look for work
+}
+
+const (
+	defaultGiveUp = 5 * time.Minute
+	tickInterval  = 100 * time.Millisecond
+)
+
+// NewFetch prepares a fetch. Nothing is wanted until Want says so.
+func NewFetch(opts Options) *Fetch {
+	if opts.GiveUpAfter == 0 {
+		opts.GiveUpAfter = defaultGiveUp
+	}
+	connections := make([]int, len(opts.Peers))
+	for i, p := range opts.Peers {
+		connections[i] = p.Connections
+	}
+	return &Fetch{
+		opts:      opts,
+		sched:     NewScheduler(opts.SegmentSize, opts.Blobs, connections, uint64(time.Now().UnixNano())),
+		cancel:    make(map[*Task]context.CancelFunc),
+		unsettled: len(opts.Blobs),
+		last:      make([]error, len(opts.Peers)),
+		kick:      make(chan struct{}, 1),
+	}
+}
+
+// Want has the bytes of r fetched: at first what is missing, later what
+// turned out to be damaged.
+func (f *Fetch) Want(blob int, r Range) {
+	f.locked(func() { f.sched.Want(blob, r) })
+	f.poke()
+}
+
+// Settle says that a blob is complete and proved right: nothing of it will be
+// wanted again. It is called once for each blob.
+func (f *Fetch) Settle() {
+	f.locked(func() { f.unsettled-- })
+	f.poke()
+}
+
+// Status says how each source is doing.
+func (f *Fetch) Status() []Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sched.Status(time.Now())
+}
+
+// Run fetches until every blob is settled. It ends early with the cause of
+// ctx, with an error of the sink, with a *GiveUpError when no source has moved
+// for GiveUpAfter, or with a *HopelessError when none is left to ask. All
+// bytes that came are in the sink when it returns.
+func (f *Fetch) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer stop(nil)
+
+	tick := time.NewTicker(tickInterval)
+	defer tick.Stop()
+	moved := time.Now()
+	f.tick()
+	for {
+		for t := f.next(ctx); t != nil; t = f.next(ctx) {
+			workers.Go(func() {
+				if err := f.carryOut(t); err != nil {
+					stop(err)
+				}
+			})
+		}
+		done, err := f.outlook(&moved)
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-f.kick:
+		case <-tick.C:
+			f.tick()
+		}
+	}
+}
+
+// handedOut is a task with the context that ends it.
+type handedOut struct {
+	*Task
+	ctx context.Context
+}
+
+func (f *Fetch) next(ctx context.Context) *handedOut {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil
+	}
+	t := f.sched.Next(time.Now())
+	if t == nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	f.cancel[t] = cancel
+	return &handedOut{t, ctx}
+}
+
+func (f *Fetch) tick() {
+	f.locked(func() { f.sched.Tick(time.Now()) })
+}
+
+// outlook says whether all is done, or why it never will be. moved is when
+// there last was a reason for hope.
+func (f *Fetch) outlook(moved *time.Time) (done bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	if f.unsettled == 0 {
+		return true, nil
+	}
+	if f.sched.Idle() {
+		*moved = now // it is the hash we wait for
+	}
+	*moved = later(*moved, f.sched.Moved())
+	if blob, none := f.sched.Hopeless(); none {
+		return false, &HopelessError{Blob: blob, Reasons: f.reasons()}
+	}
+	if idle := now.Sub(*moved); idle >= f.opts.GiveUpAfter {
+		return false, &GiveUpError{After: f.opts.GiveUpAfter, Reasons: f.reasons()}
+	}
+	return false, nil
+}
+
+// locked runs fn under the lock, and cancels the tasks that it revoked.
+func (f *Fetch) locked(fn func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fn()
+	for _, t := range f.sched.Revoked() {
+		if cancel := f.cancel[t]; cancel != nil {
+			cancel()
+		}
+	}
+}
+
+func (f *Fetch) poke() {
+	select {
+	case f.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (f *Fetch) reasons() []error {
+	var all []error
+	for i, err := range f.last {
+		if err != nil {
+			all = append(all, fmt.Errorf("%s: %w", f.opts.Peers[i].Name, err))
+		}
+	}
+	return all
+}
+
+// GiveUpError says that no source has moved forward for a long time.
+type GiveUpError struct {
+	After   time.Duration
+	Reasons []error // the last failure of each source
+}
+
+func (e *GiveUpError) Error() string {
+	return fmt.Sprintf("no byte from any source for %v%s", e.After, because(e.Reasons))
+}
+
+func (e *GiveUpError) Unwrap() []error { return e.Reasons }
+
+// HopelessError says that no source is left to ask for a blob.
+type HopelessError struct {
+	Blob    int
+	Reasons []error // the last failure of each source
+}
+
+func (e *HopelessError) Error() string {
+	return "no source is left to fetch it from" + because(e.Reasons)
+}
+
+func (e *HopelessError) Unwrap() []error { return e.Reasons }
+
+func because(reasons []error) string {
+	if len(reasons) == 0 {
+		return ""
+	}
+	texts := make([]string, len(reasons))
+	for i, err := range reasons {
+		texts[i] = err.Error()
+	}
+	return " (" + strings.Join(texts, "; ") + ")"
+}

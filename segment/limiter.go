@@ -1,0 +1,72 @@
+package segment
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// A Limiter hands out permission to read bytes, at a rate shared by all who
+// ask. A nil Limiter permits everything. It is safe for concurrent use.
+//
+// Permission is taken before bytes are read, so that the bytes read never
+// exceed what the rate allows, from the first moment on; what was not used
+// is given back.
+type Limiter struct {
+	bucket *rate.Limiter
+	mu     sync.Mutex
+	spare  int64 // given back, to be handed out first
+}
+
+// NewLimiter returns a Limiter of so many bytes a second, or nil for 0.
+func NewLimiter(bytesPerSecond int64) *Limiter {
+	if bytesPerSecond <= 0 {
+		return nil
+	}
+	burst := burstOf(bytesPerSecond)
+	l := &Limiter{bucket: rate.NewLimiter(rate.Limit(bytesPerSecond), burst)}
+	l.bucket.AllowN(time.Now(), burst) // a bucket starts full: no burst at the start
+	return l
+}
+
+// burstOf is the bytes of 50 ms: short enough for waits to be felt at once,
+// long enough for a timer to be exact.
+func burstOf(bytesPerSecond int64) int {
+	return int(min(max(bytesPerSecond/20, 4<<10), 256<<10))
+}
+
+// Take waits until bytes may be read, and returns how many: at most n, and
+// at least 1. The error is that of ctx.
+func (l *Limiter) Take(ctx context.Context, n int64) (int64, error) {
+	if l == nil {
+		return n, ctx.Err()
+	}
+	if spare := l.takeSpare(n); spare > 0 {
+		return spare, ctx.Err()
+	}
+	n = min(n, int64(l.bucket.Burst()))
+	if err := l.bucket.WaitN(ctx, int(n)); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// Return gives back permission for n bytes that were not read.
+func (l *Limiter) Return(n int64) {
+	if l == nil || n <= 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spare += n
+}
+
+func (l *Limiter) takeSpare(n int64) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n = min(n, l.spare)
+	l.spare -= n
+	return n
+}

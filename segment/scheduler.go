@@ -1,0 +1,436 @@
+package segment
+
+import (
+	"container/heap"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Sizes that the scheduler works with.
+const (
+	DefaultSegmentSize = 4 << 20
+	DefaultConnections = 32
+
+	// minSplit is the least that is worth a request of its own.
+	minSplit = 128 << 10
+	// grain is what ends of ranges are rounded to.
+	grain = 64 << 10
+)
+
+// Scheduler decides which source fetches what next. It does no I/O, starts no
+// goroutine and reads no clock: the time is an argument of each call, and
+// never goes back. It is not safe for concurrent use.
+//
+// The sources pull work: whoever has a free connection is given the next
+// segment, in the order of the blobs. Towards the end segments shrink, so that
+// all sources finish together, and what is left of a slow task is shared out
+// by expected finish. See tail.go for that and source.go for what is learned
+// about a source.
+type Scheduler struct {
+	segment int64
+	blobs   []blob
+	open    []int // blobs with free bytes, ascending
+	sources []*source
+	ready   []int // queue of the sources that may have a connection to use
+
+	tasks    running
+	free     int64 // bytes nobody fetches
+	inFlight int64 // bytes that tasks have still to fetch, twins and whole blobs apart
+	total    int64 // bytes that were ever wanted
+	hedged   int64 // bytes asked for twice
+	revoked  []*Task
+	rng      *rand.Rand
+
+	moved time.Time // when any byte last came
+	rate  float64   // bytes a second of all sources, as of the last Tick
+	conns int       // connections that all sources want, as of the last Tick
+}
+
+type blob struct {
+	size   int64
+	free   Set
+	stream *Task // a task that reads the whole blob, if there is one
+}
+
+// NewScheduler plans blobs of the given sizes over sources with at most so
+// many connections each. Nothing is wanted until Want says so. The seed makes
+// its jitter repeatable.
+func NewScheduler(segmentSize int64, blobs []int64, connections []int, seed uint64) *Scheduler {
+	if segmentSize <= 0 {
+		segmentSize = DefaultSegmentSize
+	}
+	s := &Scheduler{segment: segmentSize, rng: rand.New(rand.NewPCG(seed, 0))}
+	for _, size := range blobs {
+		s.blobs = append(s.blobs, blob{size: size})
+	}
+	for i, most := range connections {
+		s.sources = append(s.sources, newSource(most))
+		s.offer(i)
+	}
+	return s
+}
+
+// Want says that the bytes of r are to be fetched; bytes that already are
+// stay so.
+func (s *Scheduler) Want(blob int, r Range) {
+	s.total += r.Len()
+	s.release(blob, r)
+	s.wake()
+}
+
+// Left is the number of bytes that are still to be fetched.
+func (s *Scheduler) Left() int64 { return s.free + s.inFlight }
+
+// Idle says whether there is nothing to fetch and nothing being fetched.
+func (s *Scheduler) Idle() bool { return s.free == 0 && len(s.tasks) == 0 }
+
+// Moved is when the last byte arrived from any source.
+func (s *Scheduler) Moved() time.Time { return s.moved }
+
+// Next returns the next request to make at now, or nil when there is none for
+// the time being: ask again after any other call.
+func (s *Scheduler) Next(now time.Time) *Task {
+	for len(s.ready) > 0 {
+		i := s.ready[0]
+		s.ready = s.ready[1:]
+		src := s.sources[i]
+		src.queued = false
+		if !src.available(now) {
+			continue
+		}
+		t := s.takeFree(i, now)
+		if t == nil {
+			t = s.steal(i, now)
+		}
+		if t != nil {
+			s.start(t, now)
+			s.offer(i)
+			return t
+		}
+	}
+	return nil
+}
+
+// wake offers every source.
+func (s *Scheduler) wake() {
+	for i := range s.sources {
+		s.offer(i)
+	}
+}
+
+// offer puts a source at the end of the queue of those that may take work.
+func (s *Scheduler) offer(i int) {
+	if src := s.sources[i]; !src.queued {
+		src.queued = true
+		s.ready = append(s.ready, i)
+	}
+}
+
+// start accounts for a task that Next hands out.
+func (s *Scheduler) start(t *Task, now time.Time) {
+	src := s.sources[t.Source]
+	src.open++
+	src.requests++
+	src.meter.begin(now)
+	t.began, t.moved = now, now
+	t.finish = now.Add(src.latencyOr(time.Second) + seconds(float64(t.rest.Len())/s.rateOf(src, now)))
+	heap.Push(&s.tasks, t)
+}
+
+// takeFree cuts a range off the free bytes for source i.
+func (s *Scheduler) takeFree(i int, now time.Time) *Task {
+	src := s.sources[i]
+	for _, b := range s.open {
+		bl := &s.blobs[b]
+		if src.lacks[b] {
+			continue
+		}
+		if !src.mayRange(now) {
+			if t := s.takeWhole(i, b); t != nil {
+				return t
+			}
+			continue
+		}
+		return s.cut(i, b, s.cutSize(bl, src, now))
+	}
+	return nil
+}
+
+// takeWhole has source i, which may not serve ranges, fetch all of blob b: as
+// a plain request while it is untried and the blob fits into one, else as the
+// one stream that reads the blob from its first byte.
+func (s *Scheduler) takeWhole(i, b int) *Task {
+	bl := &s.blobs[b]
+	all := Range{0, bl.size}
+	untouched := bl.free.Len() == bl.size
+	if s.sources[i].ranges == rangesUntried {
+		if !untouched || bl.size > s.segment {
+			return nil
+		}
+		return s.cut(i, b, bl.size)
+	}
+	if bl.stream != nil {
+		return nil
+	}
+	bl.stream = &Task{Source: i, Blob: b, Asked: all, rest: all, whole: true}
+	return bl.stream
+}
+
+// cut takes size free bytes of blob b for source i: the lowest, so that the
+// hash can follow; the highest, where a stream comes up from below.
+func (s *Scheduler) cut(i, b int, size int64) *Task {
+	bl := &s.blobs[b]
+	var r Range
+	if bl.stream == nil {
+		first := bl.free.First()
+		r = Range{first.Start, roundEnd(first, first.Start+size)}
+	} else {
+		last := bl.free.Last()
+		r = Range{max(last.Start, last.End-size), last.End}
+	}
+	s.claim(b, r)
+	s.inFlight += r.Len()
+	return &Task{Source: i, Blob: b, Asked: r, rest: r}
+}
+
+// cutSize is how much of a blob's free bytes a source should take at once.
+func (s *Scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
+	size := min(s.share(src, now), s.segment)
+	if size < s.segment {
+		return size
+	}
+	// Whole segments end at multiples of their size.
+	start := bl.free.First().Start
+	return s.segment - start%s.segment
+}
+
+// roundEnd moves end to a multiple of grain within r, and takes in a rest
+// that would not be worth a request of its own.
+func roundEnd(r Range, end int64) int64 {
+	end = (end + grain - 1) / grain * grain
+	if r.End-end < minSplit {
+		return r.End
+	}
+	return end
+}
+
+// claim takes r, or what of it is free, out of the free bytes of blob b.
+func (s *Scheduler) claim(b int, r Range) {
+	bl := &s.blobs[b]
+	s.free -= bl.free.Len()
+	bl.free.Remove(r)
+	s.free += bl.free.Len()
+	if bl.free.Len() == 0 {
+		if k, ok := slices.BinarySearch(s.open, b); ok {
+			s.open = slices.Delete(s.open, k, k+1)
+		}
+	}
+}
+
+// release puts r into the free bytes of blob b.
+func (s *Scheduler) release(b int, r Range) {
+	if r.Empty() {
+		return
+	}
+	bl := &s.blobs[b]
+	s.free -= bl.free.Len()
+	bl.free.Add(r)
+	s.free += bl.free.Len()
+	if k, ok := slices.BinarySearch(s.open, b); !ok {
+		s.open = slices.Insert(s.open, k, b)
+	}
+}
+
+// Opened says that the headers of t's answer came, and that its body is the
+// bytes got: those asked for, or the whole blob. It says whether the body is
+// of use; if not, the task is to be ended.
+func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
+	src := s.sources[t.Source]
+	src.latency.add(now.Sub(t.began).Seconds())
+	t.opened, t.moved = now, now
+	t.meter.begin(now)
+	if got == t.Asked {
+		if got != (Range{0, s.blobs[t.Blob].size}) {
+			src.ranges = rangesServed
+			s.offer(t.Source)
+		}
+		return true
+	}
+	src.ranges, src.rangesAgain = rangesIgnored, now.Add(rangesRetry)
+	bl := &s.blobs[t.Blob]
+	if got.Start != 0 || bl.stream != nil || t.twin != nil {
+		return false
+	}
+	s.inFlight -= t.rest.Len()
+	s.release(t.Blob, t.rest)
+	t.rest, t.whole, bl.stream = got, true, t
+	return true
+}
+
+// Advance says that n bytes of t came, and returns how many more of its bytes
+// are wanted; 0 ends the task.
+func (s *Scheduler) Advance(t *Task, n int64, now time.Time) int64 {
+	src := s.sources[t.Source]
+	src.meter.add(n, now)
+	src.served += n
+	t.meter.add(n, now)
+	t.got += n
+	t.moved, s.moved = now, now
+	if t.got >= minProgress {
+		src.failures = 0
+	}
+	// The tail may have been taken over while these bytes came.
+	n = min(n, t.rest.Len())
+	came := Range{t.rest.Start, t.rest.Start + n}
+	t.rest.Start = came.End
+	switch {
+	case t.whole:
+		s.claim(t.Blob, came)
+		if !s.wantedAbove(t) {
+			t.rest.End = t.rest.Start
+		}
+	case !t.hedge:
+		s.inFlight -= n
+	}
+	s.expect(t, now)
+	return t.rest.Len()
+}
+
+// wantedAbove says whether anything that the stream t has yet to read is not
+// on disk.
+func (s *Scheduler) wantedAbove(t *Task) bool {
+	bl := &s.blobs[t.Blob]
+	if bl.free.Len() > 0 && bl.free.Last().End > t.rest.Start {
+		return true
+	}
+	return slices.ContainsFunc(s.tasks, func(o *Task) bool {
+		return o != t && o.Blob == t.Blob && o.rest.End > t.rest.Start
+	})
+}
+
+// expect sets when t is likely to be done.
+func (s *Scheduler) expect(t *Task, now time.Time) {
+	if t.index < 0 {
+		return
+	}
+	rate := t.rate(now, s.rateOf(s.sources[t.Source], now))
+	t.finish = now.Add(seconds(float64(t.rest.Len()) / max(rate, 1)))
+	s.tasks.moved(t)
+}
+
+// End says that t is over, and why. What it did not fetch is free again.
+func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
+	src := s.sources[t.Source]
+	src.open--
+	s.tasks.drop(t)
+	if !t.opened.IsZero() && t.got >= minProgress {
+		src.perConn.add(float64(t.got) / max(now.Sub(t.opened).Seconds(), 1e-3))
+	}
+	s.settle(t)
+	if why.Kind != Done && !t.revoked && !(why.Kind == Cut && t.got >= minProgress) {
+		src.fail(t.Blob, why, now, s.rng)
+	}
+	s.offer(t.Source)
+}
+
+// settle gives back what t did not fetch, unless its twin fetches it.
+func (s *Scheduler) settle(t *Task) {
+	switch {
+	case t.twin != nil:
+		s.part(t)
+	case t.whole:
+		s.blobs[t.Blob].stream = nil
+	default:
+		s.inFlight -= t.rest.Len()
+		s.release(t.Blob, t.rest)
+	}
+	s.wake()
+}
+
+// part separates t, which is over, from its twin: one that fetched all leaves
+// nothing to the other, one that did not leaves everything to it. The twin
+// began where t stood then or before, so it covers what t lacks.
+func (s *Scheduler) part(t *Task) {
+	twin := t.twin
+	t.twin, twin.twin = nil, nil
+	if !t.hedge {
+		s.inFlight += twin.rest.Len() - t.rest.Len()
+		twin.hedge = false
+	}
+	if t.rest.Empty() {
+		s.revoke(twin)
+	}
+}
+
+// revoke takes away from t what it has not fetched, and has it cancelled.
+func (s *Scheduler) revoke(t *Task) {
+	s.inFlight -= t.rest.Len()
+	t.rest.End = t.rest.Start
+	t.revoked = true
+	s.revoked = append(s.revoked, t)
+}
+
+// abandon gives up on t, whose bytes do not come: others may have them.
+func (s *Scheduler) abandon(t *Task) {
+	s.settle(t)
+	s.inFlight += t.rest.Len() // revoke takes it off again
+	t.whole = false
+	s.revoke(t)
+}
+
+// Revoked returns the tasks that were taken away from their sources since the
+// last call. The caller cancels them and ends them as Done.
+func (s *Scheduler) Revoked() []*Task {
+	r := s.revoked
+	s.revoked = nil
+	return r
+}
+
+// rateOf is what one connection of src may bring, in bytes a second; never 0.
+func (s *Scheduler) rateOf(src *source, now time.Time) float64 {
+	if r := src.connRate(now); r > 0 {
+		return r
+	}
+	if n := len(s.tasks); n > 0 && s.rate > 0 {
+		return s.rate / float64(n)
+	}
+	return 1 << 20
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(math.Min(s, 1e6) * float64(time.Second))
+}
+
+// Hopeless returns a blob that no source can still be asked for, if there is
+// one and nothing is in flight.
+func (s *Scheduler) Hopeless() (blob int, ok bool) {
+	if len(s.tasks) > 0 {
+		return 0, false
+	}
+	for _, b := range s.open {
+		if !slices.ContainsFunc(s.sources, func(src *source) bool { return !src.off && !src.lacks[b] }) {
+			return b, true
+		}
+	}
+	return 0, false
+}
+
+// Status is how one source is doing.
+type Status struct {
+	Served      int64   // bytes of bodies
+	Rate        float64 // bytes a second
+	Connections int     // requests in flight
+	Requests    int     // made so far
+	State       string  // "active", "waiting", "cooling", "probing" or "off"
+}
+
+// Status says how each source is doing at now.
+func (s *Scheduler) Status(now time.Time) []Status {
+	all := make([]Status, len(s.sources))
+	for i, src := range s.sources {
+		all[i] = Status{src.served, src.meter.rate(now), src.open, src.requests, src.state(now)}
+	}
+	return all
+}

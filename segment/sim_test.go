@@ -1,0 +1,214 @@
+package segment
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// simSource is a mirror in virtual time.
+type simSource struct {
+	rate    float64 // bytes a second of all connections together
+	connCap float64 // bytes a second of one; 0: no cap
+	latency time.Duration
+	most    int
+	// fault, if set, is asked at each step what becomes of a task.
+	fault func(t *simTask, now time.Duration) simFault
+}
+
+type simFault int
+
+const (
+	simFine simFault = iota
+	simStall
+	simCut
+	simRefuse // 503 to the request
+)
+
+type simTask struct {
+	*Task
+	openAt time.Duration
+	opened bool
+	credit float64
+	got    int64
+}
+
+// simulation runs a Scheduler against mirrors in virtual time, in steps of dt.
+type simulation struct {
+	dt      time.Duration
+	limit   time.Duration // of virtual time
+	segment int64
+	blobs   []int64
+	sources []simSource
+}
+
+type simResult struct {
+	took     time.Duration
+	served   int64 // bytes that mirrors sent
+	requests int
+	perBlob  []Set
+}
+
+func (sim simulation) run(t testing.TB) simResult {
+	t.Helper()
+	var connections []int
+	for _, src := range sim.sources {
+		connections = append(connections, src.most)
+	}
+	s := NewScheduler(sim.segment, sim.blobs, connections, 1)
+	for b, size := range sim.blobs {
+		s.Want(b, Range{0, size})
+	}
+	start := time.Unix(0, 0)
+	running := make([][]*simTask, len(sim.sources))
+	res := simResult{perBlob: make([]Set, len(sim.blobs))}
+	sinceTick := tickInterval
+	for now := time.Duration(0); ; now += sim.dt {
+		if now > sim.limit {
+			t.Fatalf("not done after %v: %d bytes left, %d tasks, status %+v", now, s.Left(), len(s.tasks), s.Status(start.Add(now)))
+		}
+		at := start.Add(now)
+		if sinceTick += sim.dt; sinceTick >= tickInterval {
+			s.Tick(at)
+			sinceTick = 0
+		}
+		for task := s.Next(at); task != nil; task = s.Next(at) {
+			res.requests++
+			running[task.Source] = append(running[task.Source], &simTask{Task: task, openAt: now + sim.sources[task.Source].latency})
+		}
+		for i := range running {
+			running[i] = sim.step(s, i, running[i], now, at, &res)
+		}
+		if s.Idle() {
+			res.took = now
+			return res
+		}
+	}
+}
+
+// step moves the tasks of source i by dt.
+func (sim simulation) step(s *Scheduler, i int, tasks []*simTask, now time.Duration, at time.Time, res *simResult) []*simTask {
+	src := sim.sources[i]
+	active := 0
+	for _, t := range tasks {
+		if t.opened {
+			active++
+		}
+	}
+	each := src.rate / float64(max(active, 1))
+	if src.connCap > 0 {
+		each = min(each, src.connCap)
+	}
+	kept := tasks[:0]
+	for _, t := range tasks {
+		if !sim.move(s, src, t, each, now, at, res) {
+			kept = append(kept, t)
+		}
+	}
+	return kept
+}
+
+// move moves one task, and says whether it is over.
+func (sim simulation) move(s *Scheduler, src simSource, t *simTask, each float64, now time.Duration, at time.Time, res *simResult) bool {
+	for _, r := range s.Revoked() {
+		_ = r // a revoked task has nothing left, and ends below
+	}
+	if t.revoked {
+		s.End(t.Task, Outcome{Kind: Done}, at)
+		return true
+	}
+	fault := simFine
+	if src.fault != nil {
+		fault = src.fault(t, now)
+	}
+	switch {
+	case fault == simStall:
+		return false
+	case fault == simCut:
+		s.End(t.Task, Outcome{Kind: Cut}, at)
+		return true
+	case fault == simRefuse && !t.opened && now >= t.openAt:
+		s.End(t.Task, Outcome{Kind: Busy}, at)
+		return true
+	case !t.opened && now < t.openAt:
+		return false
+	case !t.opened:
+		t.opened = true
+		if !s.Opened(t.Task, t.Asked, at) {
+			s.End(t.Task, Outcome{Kind: Done}, at)
+			return true
+		}
+		return false
+	}
+	t.credit += each * sim.dt.Seconds()
+	n := min(int64(t.credit), t.Asked.Len()-t.got)
+	t.credit -= float64(n)
+	if n == 0 {
+		return false
+	}
+	from := t.Asked.Start + t.got
+	t.got += n
+	res.served += n
+	res.perBlob[t.Blob].Add(Range{from, from + n})
+	if s.Advance(t.Task, n, at) == 0 {
+		s.End(t.Task, Outcome{Kind: Done}, at)
+		return true
+	}
+	return false
+}
+
+func (r simResult) complete(t testing.TB, blobs []int64) {
+	t.Helper()
+	for b, size := range blobs {
+		if got := r.perBlob[b].Len(); got != size {
+			t.Errorf("blob %d: %d of %d bytes fetched", b, got, size)
+		}
+	}
+}
+
+func sum(blobs []int64) (n int64) {
+	for _, b := range blobs {
+		n += b
+	}
+	return n
+}
+
+// TestMakespanOfRandomNetworks holds random sets of mirrors against the lower
+// bound bytes / Σ rates.
+func TestMakespanOfRandomNetworks(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	var ratios, waste []float64
+	for range 300 {
+		sim := simulation{dt: 10 * time.Millisecond, limit: time.Hour}
+		sum := 0.0
+		for range 2 + rng.IntN(7) {
+			rate := float64(int64(64<<10) << rng.IntN(8)) // 64 KiB/s to 8 MiB/s
+			sum += rate
+			sim.sources = append(sim.sources, simSource{rate: rate, latency: time.Duration(10+rng.IntN(190)) * time.Millisecond})
+		}
+		var total int64
+		for want := int64(sum * (10 + 20*rng.Float64())); total < want; {
+			size := min(want-total, 64<<10+rng.Int64N(want))
+			sim.blobs = append(sim.blobs, size)
+			total += size
+		}
+		res := sim.run(t)
+		res.complete(t, sim.blobs)
+		ratios = append(ratios, res.took.Seconds()/(float64(total)/sum))
+		waste = append(waste, float64(res.served)/float64(total)-1)
+	}
+	slices.Sort(ratios)
+	slices.Sort(waste)
+	quantile := func(x []float64, q float64) float64 { return x[int(q*float64(len(x)-1))] }
+	t.Logf("makespan over the lower bound: median %.3f, 99%% %.3f, worst %.3f; bytes in excess: median %.4f, worst %.4f",
+		quantile(ratios, 0.5), quantile(ratios, 0.99), ratios[len(ratios)-1], quantile(waste, 0.5), waste[len(waste)-1])
+	if m := quantile(ratios, 0.5); m > 1.03 {
+		t.Errorf("median makespan is %.3f of the lower bound", m)
+	}
+	if m := quantile(ratios, 0.99); m > 1.10 {
+		t.Errorf("99th percentile of the makespan is %.3f of the lower bound", m)
+	}
+	fmt.Println()
+}

@@ -1,0 +1,171 @@
+package segment
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// firstConnections is what a source starts with.
+	firstConnections = 4
+	// minProgress is what a request must bring to count as a success: a link
+	// that dies every megabyte is slow, one that dies at once is broken.
+	minProgress = 32 << 10
+
+	firstBackoff = 100 * time.Millisecond
+	mostBackoff  = 30 * time.Second
+	// mostRetryAfter bounds what a server may ask for.
+	mostRetryAfter = 10 * time.Minute
+	// probation is how many failures in a row bring a source down to one
+	// connection.
+	probation = 3
+	// rangesRetry is when a source that ignored a range is asked for one
+	// again: a pull-through cache may have filled by then.
+	rangesRetry = 20 * time.Second
+)
+
+// Kind says how a task ended.
+type Kind int
+
+const (
+	Done    Kind = iota // its bytes came, or it was revoked
+	Cut                 // the connection failed, before or in the middle of the body
+	Busy                // the source asked for patience: 429 or 503
+	Missing             // the source does not have the blob
+	Refused             // the source will not serve us at all
+	Corrupt             // the answer was not what was asked for
+)
+
+// Outcome is how a task ended, and for how long the source asked to be left
+// alone; After is 0 where it did not say.
+type Outcome struct {
+	Kind  Kind
+	After time.Duration
+}
+
+type rangeSupport int
+
+const (
+	rangesUntried rangeSupport = iota
+	rangesServed
+	rangesIgnored
+)
+
+// source is what the scheduler knows of a source.
+type source struct {
+	most   int // connections at the most
+	want   int // connections that are worth having
+	open   int // tasks in flight
+	paused int // of these, waiting for a rate limit
+
+	queued bool // waits in Scheduler.ready
+	off    bool // not to be used any more
+	until  time.Time
+	lacks  map[int]bool // blobs that it does not have
+
+	failures    int // in a row
+	requests    int
+	ranges      rangeSupport
+	rangesAgain time.Time
+
+	meter   meter
+	perConn average // bytes a second of one connection, from tasks that are over
+	latency average // seconds from request to headers
+	served  int64
+
+	growth growth
+}
+
+func newSource(most int) *source {
+	if most <= 0 {
+		most = DefaultConnections
+	}
+	return &source{most: most, want: min(firstConnections, most), lacks: make(map[int]bool)}
+}
+
+// available says whether the source may be given one more request.
+func (src *source) available(now time.Time) bool {
+	return !src.off && !now.Before(src.until) && src.open < src.allowed()
+}
+
+// allowed is how many connections the source may have now: one while it is on
+// probation.
+func (src *source) allowed() int {
+	if src.failures >= probation {
+		return 1
+	}
+	return src.want
+}
+
+// mayRange says whether the source may be asked for a part of a blob: freely
+// when it is known to serve ranges, one at a time while that is unknown.
+func (src *source) mayRange(now time.Time) bool {
+	if src.ranges == rangesIgnored && !now.Before(src.rangesAgain) {
+		src.ranges = rangesUntried
+	}
+	return src.ranges == rangesServed || src.ranges == rangesUntried && src.open == 0
+}
+
+// connRate is the bytes a second of one of its connections; 0 when unknown.
+func (src *source) connRate(now time.Time) float64 {
+	if src.open > 0 {
+		if r := src.meter.rate(now) / float64(src.open); r > 0 && now.Sub(src.meter.start) > time.Second/2 {
+			return r
+		}
+	}
+	return src.perConn.value
+}
+
+func (src *source) latencyOr(fallback time.Duration) time.Duration {
+	if !src.latency.known {
+		return fallback
+	}
+	return seconds(src.latency.value)
+}
+
+// fail draws the consequences of a request that went wrong.
+func (src *source) fail(blob int, why Outcome, now time.Time, rng *rand.Rand) {
+	switch why.Kind {
+	case Missing:
+		src.lacks[blob] = true
+		return
+	case Refused:
+		src.off = true
+		return
+	case Busy:
+		// What is in flight is what it tolerates.
+		src.want = max(1, min(src.want, src.open))
+		src.growth.hold(now)
+	}
+	src.failures++
+	src.until = later(src.until, now.Add(max(min(why.After, mostRetryAfter), src.backoff(rng))))
+}
+
+// backoff doubles with each failure in a row, with jitter so that connections
+// do not come back together.
+func (src *source) backoff(rng *rand.Rand) time.Duration {
+	d := min(firstBackoff<<min(src.failures-1, 20), mostBackoff)
+	return d/2 + time.Duration(rng.Int64N(int64(d)))
+}
+
+// state names how the source is doing, for people.
+func (src *source) state(now time.Time) string {
+	switch {
+	case src.off:
+		return "off"
+	case now.Before(src.until):
+		return "cooling"
+	case src.failures >= probation:
+		return "probing"
+	case src.open == 0:
+		return "waiting"
+	}
+	return "active"
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

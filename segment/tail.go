@@ -1,0 +1,183 @@
+package segment
+
+import (
+	"container/heap"
+	"time"
+)
+
+const (
+	// shareFactor is the part of its fair share of the rest that a connection
+	// takes at once; what it leaves evens out wrong estimates.
+	shareFactor = 0.6
+	// stealLook is how many of the last tasks to finish are looked at for one
+	// that a source can help.
+	stealLook = 7
+	// hedgeBudget is the part of all bytes that may be asked for twice.
+	hedgeBudget = 0.02
+
+	// A task that is silent is taken away once others have moved for so long,
+	bodyPatience   = 4 * time.Second
+	headerPatience = 15 * time.Second
+	// or when nothing at all has moved for so long: connections that survived
+	// a change of network are often dead without knowing it.
+	deadPatience = 30 * time.Second
+)
+
+// share is how many bytes one connection of src should take at once, so that
+// all sources finish together: what it can fetch in the time that is left.
+func (s *Scheduler) share(src *source, now time.Time) int64 {
+	left := float64(s.Left())
+	if s.rate == 0 {
+		return max(minSplit, int64(left)/int64(2*max(1, s.conns)))
+	}
+	timeLeft := left/s.rate - src.latency.value
+	return max(minSplit, int64(shareFactor*s.rateOf(src, now)*timeLeft))
+}
+
+// steal finds work for source i where every byte is already being fetched: the
+// end of the range of a task that is expected to finish late, or all of it a
+// second time where it can't be split.
+func (s *Scheduler) steal(i int, now time.Time) *Task {
+	src := s.sources[i]
+	if src.ranges == rangesIgnored {
+		return nil
+	}
+	// The last to finish are at the front of the heap, though not in order.
+	for _, victim := range s.tasks[:min(stealLook, len(s.tasks))] {
+		if !s.mayHelp(i, victim, now) {
+			continue
+		}
+		if t := s.split(i, victim, now); t != nil {
+			return t
+		}
+		if t := s.double(i, victim, now); t != nil {
+			return t
+		}
+	}
+	return nil
+}
+
+// mayHelp says whether source i could fetch what victim has left. A source
+// helps itself only where one of its connections is far slower than it is.
+func (s *Scheduler) mayHelp(i int, victim *Task, now time.Time) bool {
+	src := s.sources[i]
+	switch {
+	case victim.rest.Empty(), victim.whole, victim.twin != nil, src.lacks[victim.Blob]:
+		return false
+	case victim.Source != i:
+		return true
+	}
+	rate := s.rateOf(src, now)
+	return victim.rate(now, rate) < rate/4 && victim.silent(now) > time.Second
+}
+
+// split moves the end of victim's range to source i, so that both finish at
+// the same time, if that saves clearly more than a request costs.
+func (s *Scheduler) split(i int, victim *Task, now time.Time) *Task {
+	src := s.sources[i]
+	latency := src.latencyOr(100 * time.Millisecond).Seconds()
+	mine := s.rateOf(src, now)
+	theirs := max(1, s.rateOfTask(victim, now))
+	rest := float64(victim.rest.Len())
+
+	moved := int64((rest/theirs - latency) * mine * theirs / (mine + theirs))
+	moved = moved / grain * grain
+	if moved < minSplit || victim.rest.Len()-moved < grain {
+		return nil
+	}
+	if saved := float64(moved) / theirs; saved < 2*latency {
+		return nil
+	}
+	r := Range{victim.rest.End - moved, victim.rest.End}
+	victim.rest.End = r.Start
+	s.expect(victim, now)
+	return &Task{Source: i, Blob: victim.Blob, Asked: r, rest: r}
+}
+
+// double has source i fetch all that victim has left a second time, if it is
+// likely to finish in half the time, within the budget for that.
+func (s *Scheduler) double(i int, victim *Task, now time.Time) *Task {
+	src := s.sources[i]
+	rest := victim.rest.Len()
+	if float64(s.hedged+rest) > hedgeBudget*float64(s.total)+2*minSplit {
+		return nil
+	}
+	latency := src.latencyOr(100 * time.Millisecond).Seconds()
+	mine := latency + float64(rest)/s.rateOf(src, now)
+	theirs := float64(rest) / max(1, s.rateOfTask(victim, now))
+	if theirs < 2*mine || theirs-mine < latency {
+		return nil
+	}
+	s.hedged += rest
+	t := &Task{Source: i, Blob: victim.Blob, Asked: victim.rest, rest: victim.rest, twin: victim, hedge: true}
+	victim.twin = t
+	return t
+}
+
+// rateOfTask is what t brings, or should bring by what its source is like.
+func (s *Scheduler) rateOfTask(t *Task, now time.Time) float64 {
+	src := s.sources[t.Source]
+	usual := s.rateOf(src, now)
+	if late := t.silent(now) - 2*src.latencyOr(time.Second); t.opened.IsZero() && late > 0 {
+		// An answer that is overdue promises less with each second.
+		return usual / (1 + 4*late.Seconds())
+	}
+	return t.rate(now, usual)
+}
+
+// Tick lets time pass: it takes tasks away from sources that have fallen
+// silent, reviews the number of connections, and looks for tails to share
+// out. Call it about ten times a second.
+func (s *Scheduler) Tick(now time.Time) {
+	s.measure(now)
+	for _, t := range append(running(nil), s.tasks...) {
+		if s.stalled(t, now) {
+			s.sources[t.Source].fail(t.Blob, Outcome{Kind: Cut}, now, s.rng)
+			s.abandon(t)
+		} else if t.silent(now) > time.Second/2 {
+			t.finish = now.Add(seconds(float64(t.rest.Len()) / max(1, s.rateOfTask(t, now))))
+		}
+	}
+	heap.Init(&s.tasks)
+	for _, src := range s.sources {
+		src.want = src.growth.step(src, now, s.free > 0 && src.open >= src.allowed() && src.paused == 0)
+	}
+	s.wake()
+}
+
+// measure sums up the rates and connections of all sources.
+func (s *Scheduler) measure(now time.Time) {
+	s.rate, s.conns = 0, 0
+	for _, src := range s.sources {
+		if !src.off {
+			s.rate += src.meter.rate(now)
+			s.conns += src.allowed()
+		}
+	}
+}
+
+// stalled says whether t is to be taken away from its source.
+func (s *Scheduler) stalled(t *Task, now time.Time) bool {
+	if t.revoked || t.paused {
+		return false
+	}
+	patience := bodyPatience
+	if t.opened.IsZero() {
+		patience = headerPatience
+	}
+	patience = max(patience, 4*s.sources[t.Source].latencyOr(0))
+	return s.moved.Sub(t.moved) > patience || t.silent(now) > max(deadPatience, patience)
+}
+
+// Pause says that t waits for a rate limit from now on, which is not its
+// source's doing; Resume, that it waits for its source again.
+func (s *Scheduler) Pause(t *Task) {
+	t.paused = true
+	s.sources[t.Source].paused++
+}
+
+// Resume ends what Pause began.
+func (s *Scheduler) Resume(t *Task, now time.Time) {
+	t.paused, t.moved = false, now
+	s.sources[t.Source].paused--
+}

@@ -1,0 +1,75 @@
+package segment
+
+import (
+	"container/heap"
+	"time"
+)
+
+// Task is one request to one source: a range of a blob that is to come. Its
+// fields are the Scheduler's to change.
+type Task struct {
+	Source int   // index of the source
+	Blob   int   // index of the blob
+	Asked  Range // what the request asks for
+
+	rest  Range // what is still to come; its end moves down when the tail is taken over
+	whole bool  // the source answers with the whole blob from its first byte
+	twin  *Task // another task that fetches the same bytes, first to finish wins
+	hedge bool  // it is the second of the twins
+
+	paused  bool // it waits for a rate limit, not for its source
+	revoked bool // it was taken away and is about to end
+
+	began  time.Time // of the request
+	opened time.Time // of the answer's headers; zero before them
+	moved  time.Time // of the last bytes
+	got    int64     // bytes that came
+	meter  meter
+	finish time.Time // when it is expected to be done
+	index  int       // in the heap of running tasks; -1 once it is over
+}
+
+// rate is the task's bytes a second at now, or fallback while it is too young
+// to tell.
+func (t *Task) rate(now time.Time, fallback float64) float64 {
+	if t.opened.IsZero() || now.Sub(t.opened) < 200*time.Millisecond && now.Sub(t.moved) < time.Second {
+		return fallback
+	}
+	return t.meter.rate(now)
+}
+
+// silent is how long the task has been waiting for a byte or a header.
+func (t *Task) silent(now time.Time) time.Duration {
+	if t.paused {
+		return 0
+	}
+	return now.Sub(t.moved)
+}
+
+// running is a heap of tasks, the one expected to finish last on top.
+type running []*Task
+
+func (h running) Len() int           { return len(h) }
+func (h running) Less(i, j int) bool { return h[i].finish.After(h[j].finish) }
+func (h running) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+func (h *running) Push(x any) {
+	t := x.(*Task)
+	t.index = len(*h)
+	*h = append(*h, t)
+}
+
+func (h *running) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	t.index = -1
+	return t
+}
+
+func (h *running) drop(t *Task)  { heap.Remove(h, t.index) }
+func (h *running) moved(t *Task) { heap.Fix(h, t.index) }

@@ -1,0 +1,152 @@
+package segment
+
+import (
+	"io"
+	"sync"
+	"time"
+)
+
+const (
+	// blockSize is the most that is read before it is handed to the sink: what
+	// a kill can cost each connection.
+	blockSize = 256 << 10
+	// flushAfter is the longest that bytes wait for a block to fill.
+	flushAfter = 2 * time.Second
+)
+
+var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
+
+// carryOut makes the request of a task and ends the task. The error is one of
+// the sink; those of the source are the scheduler's to deal with.
+func (f *Fetch) carryOut(t *handedOut) error {
+	failure, sinkErr := f.request(t)
+	ended := t.ctx.Err() != nil // revoked, or the whole fetch is over
+	f.locked(func() {
+		why := Outcome{Kind: Done}
+		if failure != nil && !ended {
+			why = outcome(failure)
+			f.last[t.Source] = failure
+		}
+		f.sched.End(t.Task, why, time.Now())
+		f.cancel[t.Task]()
+		delete(f.cancel, t.Task)
+	})
+	if failure != nil && !ended && f.opts.Trouble != nil {
+		f.opts.Trouble(t.Source, failure)
+	}
+	f.poke()
+	return sinkErr
+}
+
+func (f *Fetch) request(t *handedOut) (failure, sinkErr error) {
+	body, got, err := f.opts.Peers[t.Source].Open(t.ctx, t.Blob, t.Asked)
+	if err != nil {
+		return err, nil
+	}
+	defer body.Close()
+	var useful bool
+	f.locked(func() { useful = f.sched.Opened(t.Task, got, time.Now()) })
+	f.poke()
+	if !useful {
+		return nil, nil
+	}
+	x := &transfer{fetch: f, task: t, body: body, at: got.Start, wanted: got.Len()}
+	x.block = blocks.Get().(*[blockSize]byte)
+	defer blocks.Put(x.block)
+	return x.run()
+}
+
+// transfer reads one body into the sink.
+type transfer struct {
+	fetch *Fetch
+	task  *handedOut
+	body  io.Reader
+
+	at      int64            // offset in the blob of the next byte to read
+	wanted  int64            // bytes that are still wanted of the body
+	block   *[blockSize]byte // bytes read but not yet in the sink
+	filled  int
+	flushed time.Time
+}
+
+// run reads until nothing more is wanted or the source fails. Whatever came is
+// in the sink when it returns.
+func (x *transfer) run() (failure, sinkErr error) {
+	x.flushed = time.Now()
+	for x.wanted > 0 {
+		failure = x.read()
+		if failure != nil || x.due() {
+			if err := x.flush(); err != nil {
+				return nil, err
+			}
+		}
+		if failure != nil {
+			return failure, nil
+		}
+	}
+	return nil, x.flush()
+}
+
+// read takes what the body has to give, up to the end of the block.
+func (x *transfer) read() error {
+	room := min(x.wanted, blockSize-(x.at%blockSize), int64(blockSize-x.filled))
+	granted, err := x.take(room)
+	if err != nil {
+		return err
+	}
+	n, err := x.body.Read(x.block[x.filled : x.filled+int(granted)])
+	x.giveBack(granted - int64(n))
+	if n > 0 {
+		x.filled += n
+		x.at += int64(n)
+		x.fetch.locked(func() {
+			x.wanted = x.fetch.sched.Advance(x.task.Task, int64(n), time.Now())
+		})
+	}
+	if err == io.EOF && x.wanted > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// due says whether the block should go to the sink: it reaches a multiple of
+// its size, or has waited for long.
+func (x *transfer) due() bool {
+	return x.at%blockSize == 0 || x.filled == blockSize || time.Since(x.flushed) >= flushAfter
+}
+
+func (x *transfer) flush() error {
+	if x.filled == 0 {
+		return nil
+	}
+	off := x.at - int64(x.filled)
+	err := x.fetch.opts.Sink.Write(x.task.Blob, off, x.block[:x.filled], x.task.Source)
+	x.filled, x.flushed = 0, time.Now()
+	return err
+}
+
+// take waits until the limits, the source's and the common one, permit to
+// read, and returns how many of n bytes.
+func (x *transfer) take(n int64) (int64, error) {
+	own, common := x.fetch.opts.Peers[x.task.Source].Limiter, x.fetch.opts.Limiter
+	if own == nil && common == nil {
+		return n, x.task.ctx.Err()
+	}
+	x.fetch.locked(func() { x.fetch.sched.Pause(x.task.Task) })
+	defer x.fetch.locked(func() { x.fetch.sched.Resume(x.task.Task, time.Now()) })
+	granted, err := own.Take(x.task.ctx, n)
+	if err != nil {
+		return 0, err
+	}
+	both, err := common.Take(x.task.ctx, granted)
+	own.Return(granted - both)
+	return both, err
+}
+
+func (x *transfer) giveBack(n int64) {
+	x.fetch.opts.Peers[x.task.Source].Limiter.Return(n)
+	x.fetch.opts.Limiter.Return(n)
+}
