@@ -1,0 +1,115 @@
+package registrytest
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Basic asks for a user's password on every request but those to the CDN.
+func Basic(username, password string) Fault {
+	return before(func(w http.ResponseWriter, r *http.Request) bool {
+		if u, p, ok := r.BasicAuth(); ok && u == username && p == password {
+			return true
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="registrytest"`)
+		writeError(w, http.StatusUnauthorized, "UNAUTHORIZED")
+		return false
+	}).On(KindPing, KindManifest, KindBlob, KindHead)
+}
+
+// Auth describes a token service.
+type Auth struct {
+	// Username and Password are asked for before a token is given out.
+	// Default: none, tokens are for everyone.
+	Username, Password string
+	// Lifetime of a token. Default: 5 minutes. A negative one makes tokens
+	// that are never accepted: 401 in circles.
+	Lifetime time.Duration
+	// Realm is where clients are sent for a token. Default: this server.
+	Realm string
+}
+
+// Bearer asks for a token on every request but those to the CDN, and gives
+// tokens out at /token, each for the repositories of its scope.
+func Bearer(auth Auth) Fault {
+	if auth.Lifetime == 0 {
+		auth.Lifetime = 5 * time.Minute
+	}
+	return Wrap(func(next http.Handler) http.Handler {
+		t := &tokens{Auth: auth, issued: map[string]token{}}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ex := exchangeOf(r)
+			switch {
+			case ex.resource == KindToken:
+				t.issue(w, r)
+			case t.accept(r.Header.Get("Authorization"), ex.Repository):
+				next.ServeHTTP(w, r)
+			default:
+				t.challenge(w, r, ex.Repository)
+			}
+		})
+	}).On(KindPing, KindManifest, KindBlob, KindHead, KindToken)
+}
+
+type tokens struct {
+	Auth
+	mu     sync.Mutex
+	issued map[string]token
+}
+
+type token struct {
+	scopes  []string
+	expires time.Time
+}
+
+func scopeOf(repository string) string { return "repository:" + repository + ":pull" }
+
+func (t *tokens) issue(w http.ResponseWriter, r *http.Request) {
+	u, p, _ := r.BasicAuth()
+	if t.Username != "" && (u != t.Username || p != t.Password) {
+		writeError(w, http.StatusUnauthorized, "UNAUTHORIZED")
+		return
+	}
+	name := rand.Text()
+	var scopes []string
+	for _, scope := range r.URL.Query()["scope"] {
+		scopes = append(scopes, strings.Fields(scope)...)
+	}
+	t.mu.Lock()
+	t.issued[name] = token{scopes, time.Now().Add(t.Lifetime)}
+	t.mu.Unlock()
+	writeJSON(w, map[string]any{"token": name, "expires_in": int(max(t.Lifetime, 0).Seconds())})
+}
+
+func (t *tokens) accept(authorization, repository string) bool {
+	name, ok := strings.CutPrefix(authorization, "Bearer ")
+	if !ok {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tok, ok := t.issued[name]
+	return ok && time.Now().Before(tok.expires) &&
+		(repository == "" || slices.Contains(tok.scopes, scopeOf(repository)))
+}
+
+func (t *tokens) challenge(w http.ResponseWriter, r *http.Request, repository string) {
+	realm := t.Realm
+	if realm == "" {
+		realm = "http://" + r.Host + tokenPath
+		if r.TLS != nil {
+			realm = "https://" + r.Host + tokenPath
+		}
+	}
+	challenge := fmt.Sprintf(`Bearer realm=%q,service="registrytest"`, realm)
+	if repository != "" {
+		challenge += fmt.Sprintf(`,scope=%q`, scopeOf(repository))
+	}
+	w.Header().Set("WWW-Authenticate", challenge)
+	writeError(w, http.StatusUnauthorized, "UNAUTHORIZED")
+}

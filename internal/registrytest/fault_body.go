@@ -1,0 +1,79 @@
+package registrytest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"net/http"
+)
+
+// Rewrite changes bodies of blobs on their way out: p holds the blob's bytes
+// from offset on. It is called from many goroutines.
+func Rewrite(rewrite func(p []byte, offset int64)) Fault {
+	return through(func(w http.ResponseWriter, r *http.Request) *hooked {
+		ex := exchangeOf(r)
+		var offset int64
+		var blob bool
+		return &hooked{
+			header: func(status int, _ http.Header) {
+				blob = status == http.StatusOK || status == http.StatusPartialContent
+				if status == http.StatusPartialContent {
+					offset = ex.offset
+				}
+			},
+			body: func(p []byte) (int, error) {
+				if !blob {
+					return w.Write(p)
+				}
+				lie := bytes.Clone(p)
+				rewrite(lie, offset)
+				n, err := w.Write(lie)
+				offset += int64(n)
+				return n, err
+			},
+		}
+	})
+}
+
+// Flip inverts the bytes [start,end) of a blob.
+func Flip(start, end int64) Fault {
+	return Rewrite(func(p []byte, offset int64) {
+		for i := max(start-offset, 0); i < min(end-offset, int64(len(p))); i++ {
+			p[i] = ^p[i]
+		}
+	})
+}
+
+// Garbage sends noise in place of the bytes [start,end) of a blob.
+func Garbage(start, end int64) Fault {
+	stuff := newNoise(0x6a5ba6e)
+	return Rewrite(func(p []byte, offset int64) {
+		from, to := max(start-offset, 0), min(end-offset, int64(len(p)))
+		if from < to {
+			_, _ = stuff.ReadAt(p[from:to], offset+from)
+		}
+	})
+}
+
+// Impostor sends the bytes of another blob, under the size and the headers of
+// the one that was asked for.
+func Impostor(other Blob) Fault {
+	return Rewrite(func(p []byte, offset int64) {
+		n, _ := other.ReadAt(p, offset)
+		clear(p[n:])
+	})
+}
+
+// GzipEncoding compresses bodies, whatever Accept-Encoding says.
+func GzipEncoding() Fault {
+	return through(func(w http.ResponseWriter, _ *http.Request) *hooked {
+		zip := gzip.NewWriter(w)
+		return &hooked{
+			header: func(_ int, h http.Header) {
+				h.Del("Content-Length")
+				h.Set("Content-Encoding", "gzip")
+			},
+			body: zip.Write,
+			end:  func() { _ = zip.Close() },
+		}
+	})
+}

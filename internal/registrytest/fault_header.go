@@ -1,0 +1,63 @@
+package registrytest
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+)
+
+// ContentRange writes another Content-Range into 206 answers, whose body is
+// [start,end) of size bytes. "" leaves the header out.
+func ContentRange(format func(start, end, size int64) string) Fault {
+	return through(func(_ http.ResponseWriter, r *http.Request) *hooked {
+		ex := exchangeOf(r)
+		return &hooked{header: func(status int, h http.Header) {
+			if status != http.StatusPartialContent {
+				return
+			}
+			length, _ := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+			setHeader(h, "Content-Range", format(ex.offset, ex.offset+length, ex.blob.Size))
+		}}
+	})
+}
+
+// NexusContentRange leaves out the word bytes, as Sonatype Nexus has done
+// (sonatype/nexus-public#24).
+func NexusContentRange() Fault {
+	return ContentRange(func(start, end, size int64) string {
+		return fmt.Sprintf("%d-%d/%d", start, end-1, size)
+	})
+}
+
+// ContentLength adds a number to Content-Length, or takes it away, while the
+// body stays as it is; one that is longer than its header is cut.
+func ContentLength(delta int64) Fault {
+	return through(func(http.ResponseWriter, *http.Request) *hooked {
+		return &hooked{header: func(_ int, h http.Header) {
+			length, _ := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+			h.Set("Content-Length", strconv.FormatInt(max(length+delta, 0), 10))
+		}}
+	})
+}
+
+// NoContentLength sends bodies in HTTP's chunked coding.
+func NoContentLength() Fault {
+	return through(func(http.ResponseWriter, *http.Request) *hooked { return &hooked{header: dropLength} })
+}
+
+// Header sets a header of the answer; "" leaves it out.
+func Header(name, value string) Fault {
+	return through(func(http.ResponseWriter, *http.Request) *hooked {
+		return &hooked{header: func(_ int, h http.Header) { setHeader(h, name, value) }}
+	})
+}
+
+func setHeader(h http.Header, name, value string) {
+	if value == "" {
+		h.Del(name)
+	} else {
+		h.Set(name, value)
+	}
+}
+
+func dropLength(_ int, h http.Header) { h.Del("Content-Length") }

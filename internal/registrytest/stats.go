@@ -1,0 +1,222 @@
+package registrytest
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Stats is what a server has done.
+type Stats struct {
+	Requests   map[Kind]int
+	Statuses   map[int]int             // answers by status
+	Bytes      int64                   // of blob bodies, written with status 200 or 206
+	Blobs      map[digest.Digest]int64 // the same, by blob
+	Concurrent int                     // most blob requests at once
+	Log        []Request               // every request, in order of arrival
+}
+
+// Request is a request and how it was answered so far.
+type Request struct {
+	Kind       Kind
+	Method     string
+	Path       string
+	Query      string
+	Repository string      // as in the path
+	Reference  string      // tag or digest
+	Remote     string      // the client's address, other for each connection
+	Header     http.Header // as received
+	Range      string      // as asked for
+	Start, End int64       // of one range bytes=a-b or bytes=a-: [Start,End); 0,0 if none
+
+	Status    int // 0: no answer yet, or none at all
+	Bytes     int64
+	Arrived   time.Time
+	FirstByte time.Time // of the answer's header
+	Done      time.Time // zero while it is being answered
+}
+
+// Stats returns a copy of the statistics.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats := Stats{
+		Requests:   map[Kind]int{},
+		Statuses:   map[int]int{},
+		Blobs:      map[digest.Digest]int64{},
+		Concurrent: s.most,
+	}
+	for _, ex := range s.log {
+		stats.Log = append(stats.Log, ex.Request)
+		stats.Requests[ex.Kind]++
+		if ex.Status != 0 {
+			stats.Statuses[ex.Status]++
+		}
+		if ex.blobBody() {
+			stats.Bytes += ex.Bytes
+			stats.Blobs[ex.blob.Digest] += ex.Bytes
+		}
+	}
+	return stats
+}
+
+// ResetStats forgets the statistics. Requests that are being answered are no
+// longer counted.
+func (s *Server) ResetStats() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log, s.most = nil, s.active
+}
+
+// exchange is a request that is being answered. The log entry and blob belong
+// to the server's lock; offset to the handler's goroutine.
+type exchange struct {
+	Request
+	server   *Server
+	resource Kind // as Kind, for HEAD too
+	name     string
+	blob     Blob            // asked for; zero if there is none
+	life     context.Context // of the server
+	offset   int64           // in the blob, of the body's first byte
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(r *http.Request) *exchange {
+	return r.Context().Value(exchangeKey{}).(*exchange)
+}
+
+// isBlob tells that a GET is for a blob, here or as the CDN.
+func (ex *exchange) isBlob() bool { return ex.Kind == KindBlob || ex.Kind == KindCDN }
+
+func (ex *exchange) blobBody() bool {
+	return ex.isBlob() && (ex.Status == http.StatusOK || ex.Status == http.StatusPartialContent)
+}
+
+func (s *Server) arrive(r *http.Request) *exchange {
+	kind, name, reference := route(r.URL.Path)
+	ex := &exchange{
+		server:   s,
+		resource: kind,
+		name:     s.withoutPrefix(name),
+		Request: Request{
+			Kind: kind, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery,
+			Repository: name, Reference: reference, Remote: r.RemoteAddr,
+			Header: r.Header.Clone(), Range: r.Header.Get("Range"), Arrived: time.Now(),
+		},
+	}
+	ex.blob = s.lookUp(kind, ex.name, reference)
+	if r.Method == http.MethodHead {
+		ex.Kind = KindHead
+	}
+	if start, end, ok := parseRange(r, ex.blob.Size); ok {
+		ex.Start, ex.End = start, end
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ex.life = s.life
+	s.log = append(s.log, ex)
+	if ex.isBlob() {
+		s.active++
+		s.most = max(s.most, s.active)
+	}
+	return ex
+}
+
+// served tells whether the blob has once been sent whole.
+func (s *Server) served(d digest.Digest) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.whole[d]
+}
+
+// meter is what all faults write to in the end: it throttles and counts what
+// really goes out.
+type meter struct {
+	http.ResponseWriter
+	ctx    context.Context
+	ex     *exchange
+	conn   pacer
+	joined bool
+}
+
+func (m *meter) Unwrap() http.ResponseWriter { return m.ResponseWriter }
+
+func (m *meter) WriteHeader(status int) {
+	s := m.ex.server
+	s.mu.Lock()
+	if m.ex.Status == 0 {
+		m.ex.Status, m.ex.FirstByte = status, time.Now()
+	}
+	s.mu.Unlock()
+	m.ResponseWriter.WriteHeader(status)
+}
+
+func (m *meter) Write(p []byte) (int, error) {
+	if m.ex.Status == 0 {
+		m.WriteHeader(http.StatusOK)
+	}
+	link := &m.ex.server.link
+	if !m.joined {
+		m.joined = true
+		m.conn.join()
+		link.join()
+	}
+	done := 0
+	for done < len(p) {
+		abortIfDone(m.ctx)
+		n := m.conn.quantum(link.quantum(len(p) - done))
+		m.conn.wait(m.ctx, n)
+		link.wait(m.ctx, n)
+		n, err := m.ResponseWriter.Write(p[done : done+n])
+		done += n
+		m.count(n)
+		if err != nil {
+			return done, err
+		}
+		if done < len(p) { // throttled: nothing may linger in a buffer
+			_ = http.NewResponseController(m.ResponseWriter).Flush()
+		}
+	}
+	return done, nil
+}
+
+func (m *meter) count(n int) {
+	s := m.ex.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.ex.Bytes += int64(n)
+}
+
+func (m *meter) finish() {
+	if m.joined {
+		m.conn.leave()
+		m.ex.server.link.leave()
+	}
+	s := m.ex.server
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m.ex.Done = time.Now()
+	if m.ex.isBlob() {
+		s.active--
+	}
+	if m.ex.blobBody() && m.ex.Bytes == m.ex.blob.Size {
+		s.whole[m.ex.blob.Digest] = true
+	}
+}
+
+// withoutPrefix is the repository's name in the content. One outside of the
+// prefix is unknown.
+func (s *Server) withoutPrefix(name string) string {
+	if s.Prefix == "" {
+		return name
+	}
+	rest, _ := strings.CutPrefix(name, s.Prefix+"/")
+	if rest == name {
+		return ""
+	}
+	return rest
+}
