@@ -1,0 +1,79 @@
+package segpull
+
+import "time"
+
+// Observer is told what happens during a pull. Observe is called from one
+// goroutine at a time and must not block: the pull waits for it.
+type Observer interface {
+	Observe(Event)
+}
+
+// Event is one of Resolved, Progress, Warning, Trouble and Finished.
+type Event interface{ event() }
+
+// Resolved says which image a reference turned out to be. It is sent once per
+// image, before the first byte of a blob.
+type Resolved struct {
+	Reference string // as the user would write it, e.g. "ubuntu:22.04"
+	Digest    string // of the index or manifest that the reference names
+	Platform  string // e.g. "linux/arm64"
+	Source    string // the source whose word counted for the tag
+	Path      string // where the archive will stand; "-" for standard output
+	Size      int64  // bytes of all blobs, each digest once
+	Blobs     []BlobInfo
+}
+
+// BlobInfo names a blob of the image.
+type BlobInfo struct {
+	Digest string
+	Size   int64 // bytes
+}
+
+// Progress is sampled about five times a second while blobs are fetched and
+// verified. The last one of an image has Done == Total.
+type Progress struct {
+	Reference string
+	Done      int64         // bytes on disk, resumed ones included
+	Total     int64         // bytes of all blobs
+	Resumed   int64         // bytes that were there before this run
+	Rate      float64       // bytes a second, smoothed over a few seconds
+	Remaining time.Duration // until the end at this rate; negative when unknown
+	Blobs     []BlobProgress
+	Sources   []SourceProgress
+}
+
+// BlobProgress is how far one blob is.
+type BlobProgress struct {
+	Digest   string
+	Done     int64 // bytes on disk
+	Verified int64 // bytes of the contiguous prefix that SHA-256 has seen
+	Size     int64
+}
+
+// SourceProgress is how one source is doing.
+type SourceProgress struct {
+	Name        string
+	Bytes       int64   // served in this run
+	Rate        float64 // bytes a second
+	Connections int     // open now
+	State       string  // "active", "waiting", "cooling", "probing" or "off"
+}
+
+// Warning is something the user should know, in one line, with the way to
+// mend it.
+type Warning struct{ Message string }
+
+// Trouble is a request that failed and is being tried again or elsewhere.
+type Trouble struct {
+	Source  string
+	Message string
+}
+
+// Finished says that an image's archive stands at its place.
+type Finished struct{ Result Result }
+
+func (Resolved) event() {}
+func (Progress) event() {}
+func (Warning) event()  {}
+func (Trouble) event()  {}
+func (Finished) event() {}

@@ -1,0 +1,97 @@
+package segpull
+
+import (
+	"errors"
+
+	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/segment"
+	"github.com/segpull/segpull/sources"
+	"github.com/segpull/segpull/verify"
+)
+
+// Exit codes for the errors of Pull; any other error is 1.
+const (
+	ExitUsage       = 2 // a reference, mirror or option that makes no sense
+	ExitNotFound    = 3 // no such image, or none for the platform
+	ExitCredentials = 4 // every source refuses to serve us
+	ExitMismatch    = 5 // the bytes are not those that the digest names
+	ExitNetwork     = 6 // the network gave out; the same call goes on
+)
+
+// ExitError is an error that has an exit code of its own. Find it by
+// errors.As.
+type ExitError interface {
+	error
+	ExitCode() int
+}
+
+type coded struct {
+	error
+	code int
+}
+
+func (e *coded) ExitCode() int { return e.code }
+func (e *coded) Unwrap() error { return e.error }
+
+func usage(err error) error { return &coded{err, ExitUsage} }
+
+// classify gives err the exit code that it deserves.
+func classify(err error) error {
+	if code := exitCode(err); code != 0 {
+		return &coded{err, code}
+	}
+	return err
+}
+
+func exitCode(err error) int {
+	var (
+		done       ExitError
+		badName    *sources.UsageError
+		mismatch   *verify.MismatchError
+		noPlatform *image.PlatformError
+		gaveUp     *segment.GiveUpError
+		hopeless   *segment.HopelessError
+		fetch      *sources.FetchError
+	)
+	switch {
+	case errors.As(err, &done):
+		return 0
+	case errors.As(err, &badName):
+		return ExitUsage
+	case errors.As(err, &mismatch):
+		return ExitMismatch
+	case errors.As(err, &noPlatform):
+		return ExitNotFound
+	case errors.As(err, &gaveUp):
+		return ExitNetwork
+	case errors.As(err, &hopeless):
+		return reasonCode(hopeless.Reasons)
+	case errors.As(err, &fetch):
+		return reasonCode([]error{fetch})
+	}
+	return 0
+}
+
+// reasonCode is the exit code where all sources failed for these reasons: one
+// that would serve those with credentials is the user's best hope, and a
+// network may come back.
+func reasonCode(reasons []error) int {
+	missing := 0
+	for _, err := range reasons {
+		var r interface{ Refused() bool }
+		var m interface{ Missing() bool }
+		var x interface{ Mismatch() bool }
+		switch {
+		case errors.As(err, &r) && r.Refused():
+			return ExitCredentials
+		case errors.As(err, &x) && x.Mismatch():
+			return ExitMismatch
+		case errors.As(err, &m) && m.Missing():
+			missing++
+		}
+	}
+	if missing == len(reasons) && missing > 0 {
+		return ExitNotFound
+	}
+	return ExitNetwork
+}

@@ -1,0 +1,64 @@
+package segpull
+
+import (
+	"io"
+	"time"
+
+	"github.com/segpull/segpull/sources"
+)
+
+// Options says how to pull. The zero value pulls from the configured mirrors
+// and the origin into the current folder.
+type Options struct {
+	// Mirrors are the sources to use, and only these: names of presets, names
+	// from Config, registries, or http(s) URLs. Empty: the mirrors configured
+	// for the image's registry, then the registry itself.
+	Mirrors []string
+	// Config is the user's configuration file; only its mirrors are read here.
+	Config sources.Config
+	// Output is a file, a folder that exists or ends in a separator, or "-"
+	// for Stdout. Empty: NAME_TAG_OS_ARCH.tar in the current folder.
+	Output string
+	// Format is "docker-archive" (the default), "legacy", "oci" or
+	// "oci-archive".
+	Format string
+	// Platform is OS/ARCH[/VARIANT]. Empty: linux on this machine's
+	// architecture.
+	Platform string
+	// LimitRate is the most that all traffic together may use, in bytes a
+	// second. 0: no limit.
+	LimitRate int64
+	// Connections is the most connections to one mirror. 0: 64, of which only
+	// as many are opened as make the pull faster.
+	Connections int
+	// SegmentSize is how many bytes a request asks for when nothing speaks
+	// for more or less. 0: 4 MiB.
+	SegmentSize int64
+	// GiveUpAfter is how long the pull goes on while no source moves forward.
+	// 0: 5 minutes.
+	GiveUpAfter time.Duration
+	// Stdout is where Output "-" streams to.
+	Stdout io.Writer
+	// Observer is told what happens. nil: nobody is.
+	Observer Observer
+}
+
+// Result is one image that was pulled.
+type Result struct {
+	Reference string        // as the user would write it
+	Digest    string        // what the reference resolved to
+	ImageID   string        // digest of the image's config
+	Path      string        // of the archive; "-" for standard output
+	Platform  string        // OS/ARCH[/VARIANT]
+	Size      int64         // bytes of all blobs, each digest once
+	Fetched   int64         // bytes of blobs that sources served in this run
+	Resumed   int64         // bytes that were there before this run
+	Duration  time.Duration // of this image's pull
+	Sources   []SourceShare // who served how much
+}
+
+// SourceShare is how many bytes of the image one source served in this run.
+type SourceShare struct {
+	Name  string
+	Bytes int64
+}

@@ -1,0 +1,79 @@
+package segpull
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/segpull/segpull/archive"
+	"github.com/segpull/segpull/image"
+)
+
+// stdout is the Output that means standard output.
+const stdout = "-"
+
+// output is where the archive of one image goes.
+type output struct {
+	format archive.Format
+	path   string // what the user gets to see; "-" for standard output
+	work   string // what the part folder stands beside
+}
+
+// outputs chooses the place of each image's archive, and makes the folder
+// that was named for them.
+func (o Options) outputs(format archive.Format, platform image.Platform, refs []image.Reference) ([]output, error) {
+	if o.Output == stdout && (format == archive.OCI || len(refs) > 1) {
+		return nil, usage(fmt.Errorf("standard output takes one image, in a format that is one file: name a folder by --output instead"))
+	}
+	folder := ""
+	if o.intoFolder(format, len(refs)) {
+		folder = o.Output
+		if err := os.MkdirAll(folder, 0o777); err != nil {
+			return nil, fmt.Errorf("make the output folder: %w", err)
+		}
+	}
+	var outs []output
+	seen := make(map[string]bool)
+	for _, ref := range refs {
+		out := o.place(folder, format, ref.FileName(platform))
+		if seen[out.path] {
+			return nil, usage(fmt.Errorf("%s: named twice, and both would be written to %s", ref, out.path))
+		}
+		seen[out.path] = true
+		outs = append(outs, out)
+	}
+	return outs, nil
+}
+
+// intoFolder says whether Output names a folder that archives are put into,
+// rather than the archive itself.
+func (o Options) intoFolder(format archive.Format, images int) bool {
+	switch {
+	case o.Output == "" || o.Output == stdout:
+		return false
+	case images > 1:
+		return true
+	case format == archive.OCI:
+		return false // the folder is the image layout
+	case strings.HasSuffix(o.Output, string(filepath.Separator)):
+		return true
+	}
+	info, err := os.Stat(o.Output)
+	return err == nil && info.IsDir()
+}
+
+func (o Options) place(folder string, format archive.Format, name string) output {
+	if format != archive.OCI {
+		name += ".tar"
+	}
+	name = filepath.Join(folder, name)
+	out := output{format: format, path: name, work: name}
+	switch {
+	case o.Output == stdout:
+		out.path = stdout
+	case o.Output != "" && folder == "":
+		out.path, out.work = o.Output, o.Output
+	}
+	return out
+}

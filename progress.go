@@ -1,0 +1,73 @@
+package segpull
+
+import (
+	"time"
+)
+
+const progressInterval = 200 * time.Millisecond
+
+// announce says what the reference turned out to be.
+func (j *job) announce() {
+	e := Resolved{
+		Reference: j.name(),
+		Digest:    string(j.image.Digest),
+		Platform:  j.image.Platform.String(),
+		Source:    j.resolver,
+		Path:      j.out.path,
+	}
+	for _, b := range j.blobs {
+		e.Size += b.Size
+		e.Blobs = append(e.Blobs, BlobInfo{Digest: string(b.Digest), Size: b.Size})
+	}
+	j.notify(e)
+}
+
+// progress is a sample of how far the pull is.
+func (j *job) progress() Progress {
+	e := Progress{Reference: j.name(), Resumed: j.resumed, Remaining: -1}
+	for i, d := range j.blobs {
+		b := BlobProgress{
+			Digest:   string(d.Digest),
+			Done:     j.store.Blob(i).Done(),
+			Verified: j.frontiers[i].Offset(),
+			Size:     d.Size,
+		}
+		e.Done += b.Done
+		e.Total += b.Size
+		e.Blobs = append(e.Blobs, b)
+	}
+	for i, s := range j.fetch.Status() {
+		e.Rate += s.Rate
+		e.Sources = append(e.Sources, SourceProgress{
+			Name:        j.set.Sources()[i].Name(),
+			Bytes:       s.Served,
+			Rate:        s.Rate,
+			Connections: s.Connections,
+			State:       s.State,
+		})
+	}
+	if e.Rate >= 1 {
+		e.Remaining = time.Duration(float64(e.Total-e.Done) / e.Rate * float64(time.Second))
+	}
+	return e
+}
+
+func (j *job) result() Result {
+	r := Result{
+		Reference: j.name(),
+		Digest:    string(j.image.Digest),
+		ImageID:   string(j.image.Config.Digest),
+		Path:      j.out.path,
+		Platform:  j.image.Platform.String(),
+		Resumed:   j.resumed,
+		Duration:  time.Since(j.began),
+	}
+	for _, b := range j.blobs {
+		r.Size += b.Size
+	}
+	for i, s := range j.fetch.Status() {
+		r.Fetched += s.Served
+		r.Sources = append(r.Sources, SourceShare{Name: j.set.Sources()[i].Name(), Bytes: s.Served})
+	}
+	return r
+}

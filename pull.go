@@ -1,0 +1,175 @@
+package segpull
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/archive"
+	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/segment"
+	"github.com/segpull/segpull/sources"
+)
+
+// Pull pulls the images that refs name, one after the other, and returns those
+// that it finished. Layers that several of them share are fetched once. All
+// references are resolved before the first blob is fetched.
+//
+// Errors that have an exit code of their own are an ExitError. When ctx ends,
+// Pull returns within a second, with its cause, having kept what has arrived.
+func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
+	p, err := newPuller(opts)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	jobs, err := p.prepare(ctx, refs)
+	if err != nil {
+		return nil, classify(err)
+	}
+	var results []Result
+	for _, j := range jobs {
+		r, err := j.run(ctx)
+		if err != nil {
+			return results, classify(fmt.Errorf("%s: %w", j.name(), err))
+		}
+		results = append(results, r)
+		p.notify(Finished{Result: r})
+	}
+	return results, nil
+}
+
+// puller is what the images of one call share.
+type puller struct {
+	opts     Options
+	format   archive.Format
+	platform image.Platform
+	limiter  *segment.Limiter
+	sets     map[string]*sources.Set // by registry
+	finished []*job
+
+	mu sync.Mutex // one event at a time
+}
+
+func newPuller(opts Options) (*puller, error) {
+	p := &puller{opts: opts, sets: make(map[string]*sources.Set), format: archive.DockerArchive, platform: image.DefaultPlatform()}
+	var err error
+	if opts.Format != "" {
+		if p.format, err = archive.ParseFormat(opts.Format); err != nil {
+			return nil, usage(err)
+		}
+	}
+	if opts.Platform != "" {
+		if p.platform, err = image.ParsePlatform(opts.Platform); err != nil {
+			return nil, usage(err)
+		}
+	}
+	if opts.LimitRate < 0 || opts.Connections < 0 || opts.SegmentSize < 0 {
+		return nil, usage(errors.New("rates, connections and sizes can't be negative"))
+	}
+	p.limiter = segment.NewLimiter(opts.LimitRate)
+	return p, nil
+}
+
+// prepare resolves every reference.
+func (p *puller) prepare(ctx context.Context, names []string) ([]*job, error) {
+	var refs []image.Reference
+	for _, name := range names {
+		ref, err := image.ParseReference(name)
+		if err != nil {
+			return nil, usage(err)
+		}
+		refs = append(refs, ref)
+	}
+	outs, err := p.opts.outputs(p.format, p.platform, refs)
+	if err != nil {
+		return nil, err
+	}
+	var jobs []*job
+	for i, ref := range refs {
+		j, err := p.resolve(ctx, ref, outs[i])
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs, nil
+}
+
+func (p *puller) resolve(ctx context.Context, ref image.Reference, out output) (*job, error) {
+	set, err := p.set(ref.Registry)
+	if err != nil {
+		return nil, err
+	}
+	img, err := image.Resolve(ctx, limited{set, p.limiter}, ref, p.platform)
+	if err != nil {
+		return nil, err
+	}
+	return &job{puller: p, image: img, set: set, out: out, resolver: set.Resolver()}, nil
+}
+
+// set returns the sources for a registry, and says which can't be used.
+func (p *puller) set(registry string) (*sources.Set, error) {
+	if set := p.sets[registry]; set != nil {
+		return set, nil
+	}
+	set, unusable, err := sources.New(p.opts.Config, p.opts.Mirrors, registry)
+	if err != nil {
+		return nil, err
+	}
+	for _, problem := range unusable {
+		p.notify(Warning{Message: problem.Error()})
+	}
+	p.sets[registry] = set
+	return set, nil
+}
+
+func (p *puller) notify(e Event) {
+	if p.opts.Observer == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.opts.Observer.Observe(e)
+}
+
+func (p *puller) close() {
+	for _, j := range p.finished {
+		j.store.Close()
+	}
+	for _, set := range p.sets {
+		set.Close()
+	}
+}
+
+// limited charges manifests to the limit that all traffic shares.
+type limited struct {
+	image.Fetcher
+	limiter *segment.Limiter
+}
+
+func (l limited) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descriptor) (ocispec.Descriptor, []byte, error) {
+	got, body, err := l.Fetcher.Fetch(ctx, ref, want)
+	for left := int64(len(body)); left > 0 && err == nil; {
+		var n int64
+		n, err = l.limiter.Take(ctx, left)
+		left -= n
+	}
+	return got, body, err
+}
+
+// peer is a source as the fetch of one image sees it.
+type peer struct {
+	*sources.Source
+	repository string
+	blobs      []ocispec.Descriptor
+}
+
+func (p peer) Open(ctx context.Context, blob int, r segment.Range) (io.ReadCloser, segment.Range, error) {
+	body, start, end, err := p.Source.Open(ctx, p.repository, p.blobs[blob], r.Start, r.End)
+	return body, segment.Range{Start: start, End: end}, err
+}
