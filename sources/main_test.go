@@ -1,0 +1,24 @@
+package sources
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain keeps the files of whoever runs the tests out of them.
+func TestMain(m *testing.M) {
+	home, err := os.MkdirTemp("", "sources")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("HOME", home)
+	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"} {
+		os.Unsetenv(name)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(home)
+		os.Exit(code)
+	}))
+}
