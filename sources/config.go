@@ -1,0 +1,247 @@
+package sources
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// maxConfig bounds a configuration file, in bytes.
+const maxConfig = 1 << 20
+
+// Config is the user's configuration file: a default for every flag, and the
+// mirrors that the user added. The zero value is that of an absent file.
+type Config struct {
+	// Mirrors are used where --mirror is not given, each for the registries
+	// that it serves; the image's own registry follows them.
+	Mirrors []string `toml:"mirrors"`
+
+	Output   string `toml:"output"`
+	Format   string `toml:"format"`
+	Platform string `toml:"platform"`
+	// LimitRate is for all traffic together. 0: no limit.
+	LimitRate Rate `toml:"limit-rate"`
+	// Connections is the most connections to one mirror. 0: the default.
+	Connections int `toml:"connections"`
+	// SegmentSize 0: the default.
+	SegmentSize Size   `toml:"segment-size"`
+	Progress    string `toml:"progress"`
+	Quiet       bool   `toml:"quiet"`
+	Verbose     bool   `toml:"verbose"`
+
+	// Mirror holds the [mirror.NAME] tables.
+	Mirror map[string]Mirror `toml:"mirror"`
+
+	path  string   // where it was read from, for messages
+	order []string // names of Mirror as the file has them
+}
+
+// Mirror is a [mirror.NAME] table. With the name of a preset it changes the
+// preset's fields; with the name of a registry (docker.io, host:5000) it says
+// how the registry itself is reached.
+type Mirror struct {
+	// URL is http(s)://host[:port][/prefix]; the prefix stands behind /v2/.
+	// <id> and <registry> in it are replaced by ID and the image's registry.
+	URL string `toml:"url"`
+	// Registries are those that it mirrors; "*" stands for all. Without them
+	// it serves docker.io, and any registry in a pull that names the mirror.
+	Registries []string `toml:"registries"`
+	// ID is the accelerator id of clouds that give each user an address.
+	ID string `toml:"id"`
+	// LimitRate is for this mirror alone. 0: no limit.
+	LimitRate Rate `toml:"limit-rate"`
+	// Connections is the most connections to this mirror. 0: as for all.
+	Connections int `toml:"connections"`
+	// CA names PEM files with certificates to trust beside the system's;
+	// relative to the folder of the configuration file.
+	CA Paths `toml:"ca"`
+	// Headers are sent to this mirror's host with every request.
+	Headers map[string]string `toml:"headers"`
+	// Proxy is an http, https or socks5 URL, or "direct" for none. Empty: as
+	// HTTP_PROXY, HTTPS_PROXY and NO_PROXY say.
+	Proxy string `toml:"proxy"`
+	// NS sends ?ns=<registry>, for mirrors that serve several registries on
+	// one host as containerd's do. Default false.
+	NS *bool `toml:"ns"`
+	// Tags says whether its word counts for what a tag means. Default true;
+	// false: it is asked by digest only.
+	Tags *bool `toml:"tags"`
+}
+
+// Paths is a list of files; TOML may give one as a string.
+type Paths []string
+
+// UnmarshalText takes the whole text as one path.
+func (p *Paths) UnmarshalText(text []byte) error {
+	*p = Paths{string(text)}
+	return nil
+}
+
+// ConfigPath returns $XDG_CONFIG_HOME/segpull/config.toml, with ~/.config for
+// an unset or relative variable (XDG Base Directory 0.8), or "" where there is
+// no home either.
+func ConfigPath() string {
+	dir := os.Getenv("XDG_CONFIG_HOME")
+	if !filepath.IsAbs(dir) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return ""
+		}
+		dir = filepath.Join(home, ".config")
+	}
+	return filepath.Join(dir, "segpull", "config.toml")
+}
+
+// LoadConfig reads the file at path, which must exist, or with path "" the one
+// at [ConfigPath], which need not. Errors are one line for each fault, as
+// FILE:LINE:COLUMN: what is wrong.
+func LoadConfig(path string) (Config, error) {
+	given := path != ""
+	if !given {
+		path = ConfigPath()
+	}
+	f, err := os.Open(path)
+	if !given && (path == "" || errors.Is(err, fs.ErrNotExist)) {
+		return Config{}, nil
+	}
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	if len(data) > maxConfig {
+		return Config{}, fmt.Errorf("%s: larger than %v, which no configuration is", path, Size(maxConfig))
+	}
+	return parseConfig(data, path)
+}
+
+func parseConfig(data []byte, path string) (Config, error) {
+	c := Config{path: path}
+	d := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return Config{}, located(path, err)
+	}
+	c.order = mirrorOrder(data)
+	if err := c.check(); err != nil {
+		return Config{}, err
+	}
+	for name, m := range c.Mirror {
+		m.CA = absolute(m.CA, filepath.Dir(path))
+		c.Mirror[name] = m
+	}
+	return c, nil
+}
+
+// located turns the decoder's errors into FILE:LINE:COLUMN lines.
+func located(path string, err error) error {
+	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
+		var all []error
+		for _, e := range strict.Errors {
+			line, column := e.Position()
+			all = append(all, fmt.Errorf("%s:%d:%d: unknown key %s; known are %s",
+				path, line, column, strings.Join(e.Key(), "."), knownKeys(e.Key())))
+		}
+		return errors.Join(all...)
+	}
+	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, column := e.Position()
+		return fmt.Errorf("%s:%d:%d: %s", path, line, column, strings.TrimPrefix(e.Error(), "toml: "))
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// knownKeys lists the keys of the table that key stands in.
+func knownKeys(key toml.Key) string {
+	table := reflect.TypeFor[Config]()
+	if len(key) > 2 && key[0] == "mirror" {
+		table = reflect.TypeFor[Mirror]()
+	}
+	var keys []string
+	for f := range table.Fields() {
+		if k := f.Tag.Get("toml"); k != "" {
+			keys = append(keys, k)
+		}
+	}
+	return strings.Join(keys, ", ")
+}
+
+// check refuses numbers that mean nothing; TOML integers reach Size and Rate
+// without their UnmarshalText.
+func (c Config) check() error {
+	var all []error
+	refuse := func(key string, n int64) {
+		if n < 0 {
+			all = append(all, fmt.Errorf("%s: %s = %d must not be negative", c.path, key, n))
+		}
+	}
+	refuse("limit-rate", int64(c.LimitRate))
+	refuse("connections", int64(c.Connections))
+	refuse("segment-size", int64(c.SegmentSize))
+	for _, name := range c.mirrorNames() {
+		m := c.Mirror[name]
+		refuse("mirror."+name+".limit-rate", int64(m.LimitRate))
+		refuse("mirror."+name+".connections", int64(m.Connections))
+	}
+	return errors.Join(all...)
+}
+
+// mirrorOrder returns the names of the [mirror.NAME] tables as they stand in
+// the file, which a Go map forgets: a decoder for an empty document complains
+// of every key in turn.
+func mirrorOrder(data []byte) []string {
+	err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&struct{}{})
+	strict, ok := errors.AsType[*toml.StrictMissingError](err)
+	if !ok {
+		return nil
+	}
+	var names []string
+	for _, e := range strict.Errors {
+		if k := e.Key(); len(k) > 1 && k[0] == "mirror" && !slices.Contains(names, k[1]) {
+			names = append(names, k[1])
+		}
+	}
+	return names
+}
+
+// mirrorNames returns the names of the [mirror.NAME] tables in file order;
+// those of an inline table or of a Config made by hand follow by name.
+func (c Config) mirrorNames() []string {
+	names := slices.Clone(c.order)
+	var rest []string
+	for name := range c.Mirror {
+		if !slices.Contains(names, name) {
+			rest = append(rest, name)
+		}
+	}
+	slices.Sort(rest)
+	return append(names, rest...)
+}
+
+// absolute resolves ~/ and paths relative to dir.
+func absolute(paths Paths, dir string) Paths {
+	var out Paths
+	for _, p := range paths {
+		if rest, ok := strings.CutPrefix(p, "~/"); ok {
+			if home, err := os.UserHomeDir(); err == nil {
+				p = filepath.Join(home, rest)
+			}
+		}
+		if !filepath.IsAbs(p) {
+			p = filepath.Join(dir, p)
+		}
+		out = append(out, p)
+	}
+	return out
+}

@@ -1,0 +1,175 @@
+package sources
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const everyKey = `
+mirrors = ["corp", "aliyun"]
+output = "images"
+format = "oci"
+platform = "linux/arm64"
+limit-rate = "2M"
+connections = 8
+segment-size = "1MiB"
+progress = "plain"
+quiet = true
+verbose = true
+
+[mirror.corp]
+url = "https://harbor.corp/dockerhub"
+registries = ["docker.io"]
+limit-rate = 500000
+connections = 4
+ca = "corp.pem"
+headers = { X-Team = "a" }
+proxy = "direct"
+ns = true
+tags = false
+
+[mirror.aliyun]
+id = "abc123"
+ca = ["/etc/a.pem", "~/b.pem"]
+`
+
+func write(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestConfigHasADefaultForEveryFlag(t *testing.T) {
+	dir := t.TempDir()
+	got, err := LoadConfig(write(t, filepath.Join(dir, "c.toml"), everyKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes, no := true, false
+	home, _ := os.UserHomeDir()
+	want := Config{
+		Mirrors: []string{"corp", "aliyun"}, Output: "images", Format: "oci", Platform: "linux/arm64",
+		LimitRate: 2 << 20, Connections: 8, SegmentSize: 1 << 20, Progress: "plain", Quiet: true, Verbose: true,
+		Mirror: map[string]Mirror{
+			"corp": {
+				URL: "https://harbor.corp/dockerhub", Registries: []string{"docker.io"},
+				LimitRate: 500000, Connections: 4, CA: Paths{filepath.Join(dir, "corp.pem")},
+				Headers: map[string]string{"X-Team": "a"}, Proxy: "direct", NS: &yes, Tags: &no,
+			},
+			"aliyun": {ID: "abc123", CA: Paths{"/etc/a.pem", filepath.Join(home, "b.pem")}},
+		},
+		path: filepath.Join(dir, "c.toml"), order: []string{"corp", "aliyun"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestConfigErrorsSayWhere(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{
+		{"unknown key", "connection = 4", "c.toml:1:1: unknown key connection; known are mirrors, "},
+		{"unknown key of a mirror", "[mirror.a]\n  uri = 'x'", "c.toml:2:3: unknown key mirror.a.uri; known are url, "},
+		{"several", "a = 1\n\nb = 2", "c.toml:1:1: unknown key a; known"},
+		{"several, the last", "a = 1\n\nb = 2", "\nFILE:3:1: unknown key b; known"},
+		{"unknown table", "[mirors.a]\nurl = 'x'", "c.toml:1:2: unknown key mirors.a"},
+		{"syntax", "format = oci", "c.toml:1:10: "},
+		{"twice", "quiet = true\nquiet = true", "c.toml:2:1: "},
+		{"wrong type", "quiet = 'yes'", "c.toml:1:9: "},
+		{"bits", "limit-rate = '5Mb'", `c.toml:1:14: rate "5Mb": unit "Mb" may mean bits`},
+		{"negative", "limit-rate = -5", "c.toml: limit-rate = -5 must not be negative"},
+		{"negative in a mirror", "[mirror.a]\nconnections = -1", "c.toml: mirror.a.connections = -1 must not be negative"},
+		{"too large", "#" + strings.Repeat(" ", maxConfig), "c.toml: larger than 1MiB"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := write(t, filepath.Join(t.TempDir(), "c.toml"), test.text)
+			_, err := LoadConfig(path)
+			if want := strings.ReplaceAll(test.want, "FILE", path); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+		})
+	}
+}
+
+func TestConfigIsLookedForInXDGConfigHome(t *testing.T) {
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	c, err := LoadConfig("")
+	if err != nil || !reflect.DeepEqual(c, Config{}) {
+		t.Errorf("without a file: %+v, %v", c, err)
+	}
+	write(t, filepath.Join(os.Getenv("XDG_CONFIG_HOME"), "segpull", "config.toml"), "format = 'oci'")
+	if c, err := LoadConfig(""); err != nil || c.Format != "oci" {
+		t.Errorf("with a file: %+v, %v", c, err)
+	}
+	t.Setenv("XDG_CONFIG_HOME", "relative")
+	home, _ := os.UserHomeDir()
+	if got := ConfigPath(); got != filepath.Join(home, ".config/segpull/config.toml") {
+		t.Errorf("with a relative XDG_CONFIG_HOME: %s", got)
+	}
+	t.Setenv("HOME", "")
+	if c, err := LoadConfig(""); err != nil || !reflect.DeepEqual(c, Config{}) {
+		t.Errorf("without a home: %+v, %v", c, err)
+	}
+}
+
+func TestConfigThatIsNamedMustExist(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none.toml")
+	if _, err := LoadConfig(path); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestConfigKeepsTheOrderOfMirrors(t *testing.T) {
+	c, err := parseConfig([]byte("[mirror.z]\nurl='x'\n[mirror.a.headers]\nb='c'\n[mirror.'m.n']\nurl='y'\n[mirror.a]\nurl='w'"), "c.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.mirrorNames(); !slices.Equal(got, []string{"z", "a", "m.n"}) {
+		t.Errorf("in a file: %q", got)
+	}
+	c = Config{Mirror: map[string]Mirror{"z": {}, "a": {}}}
+	if got := c.mirrorNames(); !slices.Equal(got, []string{"a", "z"}) {
+		t.Errorf("made by hand: %q", got)
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte(everyKey))
+	f.Add([]byte("a = 1\n[mirror.a]\nb = 2"))
+	f.Add([]byte("mirror = { a = { ca = ['x'] } }"))
+	f.Add([]byte("limit-rate = 1.5\n[[mirror]]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := parseConfig(data, "c.toml")
+		if err != nil {
+			for line := range strings.Lines(err.Error()) {
+				if !strings.HasPrefix(line, "c.toml:") {
+					t.Fatalf("%q names no file", line)
+				}
+			}
+			return
+		}
+		for name := range c.Mirror {
+			if !slices.Contains(c.mirrorNames(), name) {
+				t.Fatalf("mirror %q is lost", name)
+			}
+		}
+		for _, registry := range []string{dockerHub, "localhost:5000"} {
+			found, _ := naming{c, registry}.choose(nil)
+			for _, e := range found {
+				if e.url.Host == "" || e.url.User != nil {
+					t.Fatalf("mirror %q is at %v", e.name, e.url)
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,300 @@
+package sources
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// dockerHub is the registry of names without a host.
+const dockerHub = "docker.io"
+
+// MirrorError tells why a mirror cannot be used for an image, and how to mend
+// it, in one line.
+type MirrorError struct {
+	Mirror string // its name, or its URL without secrets
+	Reason string
+	Mend   string // what the user can do
+}
+
+func (e *MirrorError) Error() string {
+	return fmt.Sprintf("mirror %s: %s; %s", e.Mirror, e.Reason, e.Mend)
+}
+
+// UsageError says that none of the sources asked for can be used.
+type UsageError struct {
+	Registry string
+	Errs     []error // one for each source
+}
+
+func (e *UsageError) Error() string {
+	return fmt.Sprintf("no mirror left for images of %s: %s", e.Registry, oneLine(e.Errs))
+}
+
+// Unwrap returns the reasons.
+func (e *UsageError) Unwrap() []error { return e.Errs }
+
+// endpoint is a mirror as the images of one registry are asked of it.
+type endpoint struct {
+	preset
+	name   string
+	url    *url.URL
+	origin bool // it is that registry itself
+}
+
+// naming finds out what the names of mirrors mean for one registry's images.
+type naming struct {
+	cfg      Config
+	registry string // canonical
+}
+
+// choose returns the endpoints that the names stand for, each address once and
+// in their order, and why others cannot be used. Without names it takes the
+// configured mirrors, then the registry itself.
+func (n naming) choose(names []string) (found []endpoint, unusable []error) {
+	named := len(names) > 0
+	if !named {
+		names = n.defaults()
+	}
+	for _, name := range names {
+		e, err := n.endpoint(name, named)
+		if err != nil {
+			unusable = append(unusable, err)
+			continue
+		}
+		if !slices.ContainsFunc(found, func(f endpoint) bool { return *f.url == *e.url }) {
+			found = append(found, e)
+		}
+	}
+	return found, unusable
+}
+
+// defaults returns the configured names that serve the registry, and those
+// that mean nothing, for the user to be told; then the registry.
+func (n naming) defaults() []string {
+	names := n.cfg.Mirrors
+	if len(names) == 0 {
+		names = slices.DeleteFunc(n.cfg.mirrorNames(), n.isOrigin)
+	}
+	var out []string
+	for _, name := range names {
+		if p, err := n.look(name); err != nil || p.serves(n.registry, false) {
+			out = append(out, name)
+		}
+	}
+	if !slices.ContainsFunc(out, n.isOrigin) {
+		out = append(out, n.registry)
+	}
+	return out
+}
+
+func (n naming) isOrigin(name string) bool { return canonical(name) == n.registry }
+
+// look finds what a name stands for: an address, a registry, or a preset or
+// table of the configuration.
+func (n naming) look(name string) (preset, error) {
+	table, configured := n.cfg.Mirror[name]
+	known, isPreset := presets()[name]
+	switch {
+	case strings.Contains(name, "://"):
+		return preset{Mirror: Mirror{URL: name}}, nil
+	case isRegistry(name):
+		p := preset{Mirror: Mirror{URL: originURL(name), Registries: []string{name}}}
+		return p.with(table), nil
+	case configured || isPreset:
+		return known.with(table), nil
+	case strings.ContainsAny(name, "./:"):
+		return preset{}, &MirrorError{shown(name), "neither a name nor a URL", "write http(s)://host[:port][/prefix]"}
+	}
+	return preset{}, &MirrorError{
+		fmt.Sprintf("%q", name), "no such mirror",
+		fmt.Sprintf("known are %s; add others as [mirror.NAME] in %s, or give a URL",
+			strings.Join(presetNames(), ", "), n.file()),
+	}
+}
+
+// endpoint returns the address of the named mirror for the registry.
+func (n naming) endpoint(name string, named bool) (endpoint, error) {
+	p, err := n.look(name)
+	if err != nil {
+		return endpoint{}, err
+	}
+	e := endpoint{preset: p, name: shown(name), origin: n.isOrigin(name)}
+	if p.Dead {
+		return endpoint{}, &MirrorError{e.name, "it " + p.Note, "use another mirror"}
+	}
+	if !p.serves(n.registry, named) {
+		return endpoint{}, n.otherRegistry(name, p)
+	}
+	address, err := n.address(e)
+	if err != nil {
+		return endpoint{}, err
+	}
+	if e.url, err = parseURL(address); err != nil {
+		return endpoint{}, &MirrorError{e.name, err.Error(), "write http(s)://host[:port][/prefix]"}
+	}
+	if strings.Contains(name, "://") {
+		e.name = e.url.Host + e.url.Path
+	}
+	return e, nil
+}
+
+// otherRegistry says that a mirror has no images of this registry.
+func (n naming) otherRegistry(name string, p preset) error {
+	_, configured := n.cfg.Mirror[name]
+	switch {
+	case configured:
+		return &MirrorError{
+			name, "does not mirror " + n.registry,
+			fmt.Sprintf("add %q to registries under %s, or leave the mirror out", n.registry, n.table(name)),
+		}
+	case isRegistry(name):
+		return &MirrorError{
+			name, "is a registry of its own, not " + n.registry,
+			fmt.Sprintf("as a mirror of %s write --mirror %s, or leave it out", n.registry, originURL(name)),
+		}
+	}
+	return &MirrorError{name, "does not mirror " + n.registry, "use another mirror, or --mirror " + n.registry}
+}
+
+// address fills in the URL of a mirror.
+func (n naming) address(e endpoint) (string, error) {
+	address := cmp.Or(e.URLs[n.registry], e.URL)
+	table := n.table(e.name)
+	switch {
+	case address == "":
+		return "", &MirrorError{e.name, "has no url", `set url = "https://…" under ` + table}
+	case !strings.Contains(address, "<id>") || isLabel(e.ID):
+		return strings.NewReplacer("<id>", e.ID, "<registry>", n.registry).Replace(address), nil
+	case address == e.name:
+		return "", &MirrorError{e.name, "needs your accelerator id", "write it in place of <id>"}
+	}
+	reason := "needs your accelerator id"
+	if e.ID != "" {
+		reason = fmt.Sprintf("id %q is not one: it is the first label of the address", e.ID)
+	}
+	mend := fmt.Sprintf(`set id = "…" under %s, or use --mirror %s`, table, address)
+	return "", &MirrorError{e.name, reason, mend}
+}
+
+// table says where the settings of a mirror stand.
+func (n naming) table(name string) string {
+	if strings.ContainsAny(name, ".:") { // not a bare key in TOML
+		name = fmt.Sprintf("%q", name)
+	}
+	return fmt.Sprintf("[mirror.%s] in %s", name, n.file())
+}
+
+// file names the configuration file in messages.
+func (n naming) file() string {
+	return cmp.Or(n.cfg.path, ConfigPath(), "the configuration file")
+}
+
+// canonical returns the name that references use for a registry.
+func canonical(registry string) string {
+	registry = strings.ToLower(registry)
+	if registry == "index.docker.io" || registry == "registry-1.docker.io" {
+		return dockerHub
+	}
+	return registry
+}
+
+// isRegistry reports whether a name is a host as references have it: with a
+// dot or a port, or localhost.
+func isRegistry(name string) bool {
+	u, err := url.Parse("https://" + name)
+	return err == nil && u.Host == name && u.Hostname() != "" &&
+		(strings.ContainsAny(name, ".:") || name == "localhost")
+}
+
+// originURL returns where a registry is. Loopback ones are asked by plain
+// HTTP, as Docker and containerd do; an https:// URL asks them by TLS.
+func originURL(registry string) string {
+	registry = canonical(registry)
+	if registry == dockerHub {
+		return "https://registry-1.docker.io"
+	}
+	if u, err := url.Parse("http://" + registry); err == nil && isLoopback(u.Hostname()) {
+		return u.String()
+	}
+	return "https://" + registry
+}
+
+// isLoopback knows the addresses of RFC 1122 and RFC 4291, and localhost with
+// all below it (RFC 6761).
+func isLoopback(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// parseURL reads the address of a mirror. A prefix may be written with or
+// without the leading /v2/ that it stands behind.
+func parseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		if e, ok := err.(*url.Error); ok {
+			err = e.Err // without the URL, which may hold a password
+		}
+		return nil, err
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("%q is not http or https", u.Scheme)
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("the URL has no host")
+	case u.User != nil:
+		return nil, fmt.Errorf("a password does not belong in the URL: run docker login %s", u.Host)
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, fmt.Errorf("the URL has a query or fragment")
+	}
+	prefix := strings.Trim(u.Path, "/")
+	if prefix == "v2" {
+		prefix = ""
+	}
+	prefix = strings.TrimPrefix(prefix, "v2/")
+	for _, segment := range strings.Split(prefix, "/") {
+		if segment == "v2" || segment == "." || segment == ".." || segment == "" && prefix != "" {
+			return nil, fmt.Errorf("the prefix %q cannot stand behind /v2/", u.Path)
+		}
+	}
+	if prefix != "" {
+		prefix = "/" + prefix
+	}
+	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host), Path: prefix}, nil
+}
+
+// isLabel reports whether s is one label of a host name (RFC 1123), so that an
+// id cannot lead to another host.
+func isLabel(s string) bool {
+	return s != "" && len(s) <= 63 && !strings.ContainsFunc(s, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+}
+
+// shown returns a name without the password or query that a URL may hold.
+func shown(name string) string {
+	scheme, rest, ok := strings.Cut(name, "://")
+	if !ok {
+		return name
+	}
+	rest, _, _ = strings.Cut(rest, "?")
+	return scheme + "://" + rest[strings.LastIndex(rest, "@")+1:]
+}
+
+// oneLine joins the messages of errors.
+func oneLine(errs []error) string {
+	var b strings.Builder
+	for i, err := range errs {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(strings.ReplaceAll(err.Error(), "\n", " "))
+	}
+	return b.String()
+}
