@@ -1,0 +1,184 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func TestBlobRange(t *testing.T) {
+	server, _ := serve(t, false, blobServer)
+	c := client(t, server.URL)
+	size := int64(len(content))
+	for _, r := range [][2]int64{{0, 1}, {0, size}, {100, 5000}, {size - 1, size}} {
+		s, err := c.Blob(t.Context(), "a", contentDescriptor(), r[0], r[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(s.Body)
+		s.Body.Close()
+		if s.Start != r[0] || s.End != r[1] || err != nil || !bytes.Equal(got, content[r[0]:r[1]]) {
+			t.Errorf("%v: got %d-%d, %d bytes, %v", r, s.Start, s.End, len(got), err)
+		}
+	}
+}
+
+func TestBlobNonsenseRange(t *testing.T) {
+	c := client(t, "http://nobody.test")
+	size := int64(len(content))
+	for _, r := range [][2]int64{{-1, 5}, {5, 5}, {6, 5}, {0, size + 1}} {
+		_, err := c.Blob(t.Context(), "a", contentDescriptor(), r[0], r[1])
+		asError(t, err)
+	}
+	s, err := c.Blob(t.Context(), "a", ocispec.Descriptor{Digest: contentDescriptor().Digest}, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, s.Body); n != 0 || err != nil {
+		t.Errorf("an empty blob: %d bytes, %v", n, err)
+	}
+}
+
+// What a server may answer to bytes 16-31, and what is made of it.
+func TestBlobAnswers(t *testing.T) {
+	size := len(content)
+	answer := func(code int, body string, headers ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			for i := 0; i < len(headers); i += 2 {
+				w.Header().Set(headers[i], headers[i+1])
+			}
+			w.WriteHeader(code)
+			w.(http.Flusher).Flush() // chunked, unless a length was set
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	part, whole := string(content[16:32]), string(content)
+	for name, test := range map[string]struct {
+		answer   http.HandlerFunc
+		start    int64
+		want     string
+		err      string
+		mismatch bool
+	}{
+		"as asked":              {answer: answer(206, part, "Content-Range", fmt.Sprintf("bytes 16-31/%d", size)), start: 16, want: part},
+		"total unknown":         {answer: answer(206, part, "Content-Range", "bytes 16-31/*"), start: 16, want: part},
+		"Nexus":                 {answer: answer(206, part, "Content-Range", fmt.Sprintf("16-31/%d", size)), start: 16, want: part},
+		"identity":              {answer: answer(206, part, "Content-Range", "bytes 16-31/*", "Content-Encoding", "identity"), start: 16, want: part},
+		"more than promised":    {answer: answer(206, part+"more", "Content-Range", "bytes 16-31/*"), start: 16, want: part},
+		"range ignored":         {answer: answer(200, whole), want: whole},
+		"range ignored, length": {answer: answer(200, whole, "Content-Length", fmt.Sprint(size)), want: whole},
+
+		"shorter than promised": {answer: answer(206, part[:5], "Content-Range", "bytes 16-31/*"), start: 16, want: part[:5], err: "unexpected EOF"},
+		"whole cut off":         {answer: answer(200, whole[:99]), want: whole[:99], err: "unexpected EOF"},
+
+		"clipped":            {answer: answer(206, part[:5], "Content-Range", "bytes 16-20/*"), err: "Content-Range", mismatch: true},
+		"other start":        {answer: answer(206, part, "Content-Range", "bytes 0-15/*"), err: "Content-Range", mismatch: true},
+		"other total":        {answer: answer(206, part, "Content-Range", "bytes 16-31/77"), err: "Content-Range", mismatch: true},
+		"no Content-Range":   {answer: answer(206, part), err: "Content-Range", mismatch: true},
+		"206 of other bytes": {answer: answer(206, part, "Content-Range", "bytes 16-31/*", "Content-Length", "20"), err: "Content-Length", mismatch: true},
+		"200 of other size":  {answer: answer(200, part, "Content-Length", "16"), err: "Content-Length", mismatch: true},
+		"compressed":         {answer: answer(206, part, "Content-Range", "bytes 16-31/*", "Content-Encoding", "gzip"), err: "Content-Encoding", mismatch: true},
+		"416":                {answer: answer(416, ""), err: "416", mismatch: true},
+		"web page":           {answer: answer(200, "<html>log in", "Content-Type", "text/html"), err: "captive portal"},
+		"web page, length":   {answer: answer(200, "<html>", "Content-Type", "text/html", "Content-Length", "6"), err: "captive portal"},
+		"204":                {answer: answer(204, ""), err: "204"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, _ := serve(t, false, test.answer)
+			s, err := client(t, server.URL).Blob(t.Context(), "a", contentDescriptor(), 16, 32)
+			if err != nil {
+				if e := asError(t, err); test.err == "" || !strings.Contains(e.Error(), test.err) || e.Mismatch() != test.mismatch {
+					t.Errorf("got %v, mismatch %v", e, e.Mismatch())
+				}
+				return
+			}
+			defer s.Body.Close()
+			got, err := io.ReadAll(s.Body)
+			if s.Start != test.start || string(got) != test.want {
+				t.Errorf("got %d bytes from %d on", len(got), s.Start)
+			}
+			if (err != nil) != (test.err != "") || (err != nil && !errors.Is(err, io.ErrUnexpectedEOF)) {
+				t.Errorf("got %v, want %q", err, test.err)
+			}
+		})
+	}
+}
+
+func TestConnectionIsUsedAgain(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"206": blobServer,
+		"206, chunked": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Range", "bytes 0-15/*")
+			w.WriteHeader(http.StatusPartialContent)
+			w.(http.Flusher).Flush()
+			_, _ = w.Write(content[:16])
+		},
+		"an error with a body": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, strings.Repeat("no ", 100), 404) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, rec := serve(t, false, handler)
+			c := client(t, server.URL)
+			for range 5 {
+				_, _ = fetchBlob(t, c, 0, 16)
+			}
+			conns := map[string]bool{}
+			for _, req := range rec.requests() {
+				conns[req.RemoteAddr] = true
+			}
+			// A chunked body's end may arrive after its last byte was read.
+			if len(conns) > 1 && !strings.Contains(name, "chunked") {
+				t.Errorf("%d connections for 5 requests", len(conns))
+			}
+		})
+	}
+}
+
+// stalling sends headers and a first byte, and then nothing until it is let go.
+func stalling(t *testing.T, contentLength int) *httptest.Server {
+	server, _ := serve(t, false, func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(contentLength))
+		_, _ = w.Write(content[:1])
+		w.(http.Flusher).Flush()
+		<-req.Context().Done()
+	})
+	return server
+}
+
+func TestCloseDoesNotDrain(t *testing.T) {
+	c := client(t, stalling(t, len(content)).URL)
+	s, err := c.Blob(t.Context(), "a", contentDescriptor(), 0, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	s.Body.Close()
+	if d := time.Since(began); d > time.Second {
+		t.Errorf("Close took %v", d)
+	}
+	if _, err := s.Body.Read(make([]byte, 1)); err == nil {
+		t.Error("read after Close")
+	}
+}
+
+func TestBodyObeysContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	c := client(t, stalling(t, len(content)).URL)
+	s, err := c.Blob(ctx, "a", contentDescriptor(), 0, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Body.Close()
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if _, err := io.ReadAll(s.Body); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

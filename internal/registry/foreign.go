@@ -1,0 +1,40 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Foreign asks for the bytes [start, end) of blob b at the first of urls that
+// serves it, as Blob does. The URLs come from a manifest, so they are asked
+// without credentials, and only over http and https at public addresses. The
+// error is that of the last URL.
+func (c *Client) Foreign(ctx context.Context, urls []string, b ocispec.Descriptor, start, end int64) (*Stream, error) {
+	var last error = &Error{Op: "blob", Source: c.name, Where: b.Digest.String(), Code: "BLOB_UNKNOWN", Message: "the layer has no foreign URL"}
+	for _, raw := range urls {
+		u, err := foreignURL(raw)
+		if err != nil {
+			last = &Error{Op: "blob", Source: c.name, Where: b.Digest.String(), Err: err}
+			continue
+		}
+		f := fetch{op: "blob", url: u, header: rangeHeader(start, end), via: c.foreign}
+		s, err := c.stream(ctx, f, b, start, end, func(ctx context.Context) (*http.Response, error) { return c.open(ctx, f) })
+		if err == nil || ctx.Err() != nil {
+			return s, err
+		}
+		last = err
+	}
+	return nil, last
+}
+
+func foreignURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
+		return nil, errors.New("a foreign URL of the layer is not a plain http or https one")
+	}
+	return u, nil
+}

@@ -1,0 +1,140 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestPublic(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"1.1.1.1":              true,
+		"198.18.0.5":           true, // how some local proxies name every host
+		"2606:4700::1111":      true,
+		"::ffff:1.1.1.1":       true,
+		"64:ff9b::101:101":     true,
+		"127.0.0.1":            false,
+		"0.0.0.0":              false,
+		"10.0.0.1":             false,
+		"172.16.0.1":           false,
+		"192.168.1.1":          false,
+		"169.254.169.254":      false,
+		"100.64.0.1":           false,
+		"100.100.100.200":      false,
+		"224.0.0.1":            false,
+		"255.255.255.255":      false,
+		"::":                   false,
+		"::1":                  false,
+		"fe80::1":              false,
+		"fe80::1%eth0":         false,
+		"fd00::1":              false,
+		"ff02::1":              false,
+		"::ffff:127.0.0.1":     false,
+		"::ffff:192.168.1.1":   false,
+		"64:ff9b::a00:1":       false, // 10.0.0.1
+		"64:ff9b::a9fe:a9fe":   false, // 169.254.169.254
+		"::ffff:100.100.100.2": false,
+	} {
+		if got := public(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("%s: %v", addr, got)
+		}
+	}
+}
+
+func foreign(t *testing.T, c *Client, urls ...string) (*Stream, error) {
+	t.Helper()
+	return c.Foreign(t.Context(), urls, contentDescriptor(), 16, 32)
+}
+
+func TestForeignStaysOutOfTheNetwork(t *testing.T) {
+	server, rec := serve(t, false, blobServer)
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(server.URL, "http://"))
+	c := client(t, server.URL)
+	for _, u := range []string{
+		server.URL, "http://localhost:" + port, "http://[::1]:" + port, "http://0.0.0.0:" + port,
+		"http://10.255.255.1/", "ftp://a.test/", "http://user:secret@a.test/", "/relative", "http://[::1",
+	} {
+		_, err := foreign(t, c, u+"?signature=secret")
+		if err == nil {
+			t.Fatalf("%s was asked", u)
+		}
+		if e := asError(t, err); strings.Contains(e.Error(), "secret") {
+			t.Errorf("a secret in %v", e)
+		}
+	}
+	_, err := foreign(t, c)
+	if e := asError(t, err); !e.Missing() {
+		t.Errorf("without URLs: %v", e)
+	}
+	if n := len(rec.requests()); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// A name that is public when it is asked for, and internal when it is dialed,
+// is found out where it is dialed.
+func TestForeignRedirect(t *testing.T) {
+	inside, rec := serve(t, false, blobServer)
+	outside, _ := serve(t, false, status(302, "Location", inside.URL+"/?signature=secret"))
+	good, goodSeen := serve(t, false, blobServer)
+	c := client(t, "http://registry.test", func(cfg *Config) {
+		cfg.Header = http.Header{"X-Mirror-Key": {"k"}}
+		cfg.Credential = login
+	})
+	guarded := c.stranger.others.DialContext
+	c.stranger.others.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		switch {
+		case strings.HasPrefix(addr, "outside.test:"):
+			addr = strings.TrimPrefix(outside.URL, "http://")
+		case strings.HasPrefix(addr, "good.test:"):
+			addr = strings.TrimPrefix(good.URL, "http://")
+		case strings.HasPrefix(addr, "rebinds.test:"):
+			return guarded(ctx, network, strings.TrimPrefix(inside.URL, "http://"))
+		default:
+			return guarded(ctx, network, addr)
+		}
+		return newDialer().DialContext(ctx, network, addr)
+	}
+	for _, u := range []string{"http://outside.test/x", "http://rebinds.test/x"} {
+		if _, err := foreign(t, c, u); !errors.Is(err, errNotPublic) {
+			t.Errorf("%s: %v", u, err)
+		}
+	}
+	if n := len(rec.requests()); n != 0 {
+		t.Errorf("%d requests inside", n)
+	}
+	s, err := foreign(t, c, "http://outside.test/x", "http://good.test/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Body.Close()
+	if s.Start != 16 || s.End != 32 {
+		t.Errorf("got %d-%d", s.Start, s.End)
+	}
+	if h := goodSeen.requests()[0].Header; h.Get("X-Mirror-Key")+h.Get("Authorization") != "" {
+		t.Errorf("a foreign host got %v", h)
+	}
+}
+
+// The user's own proxy may well be at a loopback address.
+func TestGuardLetsProxiesThrough(t *testing.T) {
+	proxy, rec := serve(t, false, blobServer)
+	through, _ := url.Parse(proxy.URL)
+	c := client(t, "http://registry.test", func(cfg *Config) { cfg.Proxy = http.ProxyURL(through) })
+	s, err := foreign(t, c, "http://cdn.test/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Body.Close()
+	if rec.requests()[0].Host != "cdn.test" {
+		t.Errorf("asked for %s", rec.requests()[0].Host)
+	}
+	if _, err := foreign(t, c, "http://127.0.0.1/x"); !errors.Is(err, errNotPublic) {
+		t.Errorf("through the proxy: %v", err)
+	}
+}

@@ -1,0 +1,63 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+// How long a host may take until the headers of its answer are there, with
+// retries, tokens and redirects.
+const (
+	manifestPatience = 30 * time.Second
+	blobPatience     = 120 * time.Second // some mirrors sleep 1 s for each MiB asked for
+)
+
+// within gives open a time limit, and binds the response's body to the context
+// that it was opened with: closing the body ends the request at once.
+func within(ctx context.Context, limit time.Duration, open func(context.Context) (*http.Response, error)) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(limit, func() { cancel(silence(limit)) })
+	resp, err := open(ctx)
+	timer.Stop() // had it fired since, the body says so
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	resp.Body = &boundBody{resp.Body, cancel}
+	return resp, nil
+}
+
+type boundBody struct {
+	io.ReadCloser
+	cancel context.CancelCauseFunc
+}
+
+func (b *boundBody) Close() error {
+	b.cancel(nil)
+	return b.ReadCloser.Close()
+}
+
+// silence is the error of a host that has not answered for so long.
+type silence time.Duration
+
+func (s silence) Error() string { return "no answer within " + time.Duration(s).String() }
+func (s silence) Timeout() bool { return true }
+
+// ended says why ctx is over, or nil. Running out of patience is not the
+// caller's cancellation and must not look like it.
+func ended(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if _, ok := errors.AsType[silence](cause); ok || cause == err {
+		return cause
+	}
+	return &becauseError{err, cause}
+}
+
+// becauseError is a context's error together with the cause that it was given.
+type becauseError struct{ err, cause error }
+
+func (e *becauseError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
+func (e *becauseError) Unwrap() []error { return []error{e.err, e.cause} }

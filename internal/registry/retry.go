@@ -1,0 +1,112 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// maxRetryAfter bounds what a host can make anyone wait.
+const maxRetryAfter = time.Hour
+
+// retries is how often, and at which answers, a request is sent again before
+// the caller hears of it. They are few and short, since the caller has other
+// hosts to turn to.
+type retries struct {
+	most     int
+	statuses []int
+	lo, hi   time.Duration // of the backoff; a Retry-After above hi is not waited for
+}
+
+var (
+	manifestRetries = retries{most: 3, statuses: []int{408, 429, 500, 502, 503, 504}, lo: 250 * time.Millisecond, hi: 3 * time.Second}
+	blobRetries     = retries{most: 1, lo: 50 * time.Millisecond, hi: 100 * time.Millisecond}
+)
+
+func (r retries) client(transport http.RoundTripper) *retryablehttp.Client {
+	return &retryablehttp.Client{
+		HTTPClient:   lastHop(transport),
+		RetryMax:     r.most,
+		RetryWaitMin: r.lo,
+		RetryWaitMax: r.hi,
+		CheckRetry:   r.check,
+		Backoff:      backoff,
+		ErrorHandler: handOver,
+	}
+}
+
+func (r retries) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	if ctx.Err() != nil {
+		return false, ended(ctx)
+	}
+	if err != nil {
+		timeout, ok := errors.AsType[net.Error](err)
+		if ok && timeout.Timeout() || errors.Is(err, errNotPublic) || errors.Is(err, errBadLocation) {
+			return false, nil
+		}
+		return retryablehttp.DefaultRetryPolicy(ctx, nil, err) // knows the errors of certificates
+	}
+	after, _ := retryAfter(resp)
+	return slices.Contains(r.statuses, resp.StatusCode) && after <= r.hi, nil
+}
+
+// backoff doubles from lo to hi, with jitter so that many requests that failed
+// together do not come back together. A Retry-After counts instead.
+func backoff(lo, hi time.Duration, attempt int, resp *http.Response) time.Duration {
+	if after, ok := retryAfter(resp); ok {
+		return after
+	}
+	wait := min(hi, lo<<min(attempt, 10))
+	return wait/2 + rand.N(wait/2+1)
+}
+
+// handOver gives the last response to the caller as it is, and none beside an
+// error: net/http would only log it, and leak its connection.
+func handOver(resp *http.Response, err error, _ int) (*http.Response, error) {
+	if err != nil && resp != nil {
+		resp.Body.Close()
+		resp = nil
+	}
+	return resp, err
+}
+
+func retryAfter(resp *http.Response) (time.Duration, bool) {
+	if resp == nil || resp.StatusCode < 400 {
+		return 0, false
+	}
+	// A date is read against the server's clock, since ours may be wrong.
+	now, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return parseRetryAfter(resp.Header.Get("Retry-After"), now)
+}
+
+// parseRetryAfter reads seconds or a date (RFC 9110, section 10.2.3), and a
+// duration such as 880.092µs, which GHCR sends. What lies in the past is 0.
+func parseRetryAfter(s string, now time.Time) (time.Duration, bool) {
+	s = strings.TrimSpace(s)
+	var after time.Duration
+	if seconds, err := strconv.ParseFloat(s, 64); err == nil {
+		if math.IsNaN(seconds) || math.IsInf(seconds, 0) {
+			return 0, false
+		}
+		after = time.Duration(min(max(seconds, 0), maxRetryAfter.Seconds()) * float64(time.Second))
+	} else if d, err := time.ParseDuration(s); err == nil {
+		after = d
+	} else if t, err := http.ParseTime(s); err == nil {
+		after = t.Sub(now)
+	} else {
+		return 0, false
+	}
+	return min(max(after, 0), maxRetryAfter), true
+}
