@@ -1,0 +1,133 @@
+package image
+
+import (
+	"cmp"
+	_ "crypto/sha256" // go-digest finds its algorithm by registration.
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+)
+
+const (
+	// maxReference is above what a host name (253), a repository (255), a tag (128) and a digest need.
+	maxReference = 1024
+
+	// maxFileName leaves room for suffixes in the 255 bytes that file systems allow a name.
+	maxFileName = 200
+
+	// hashDigits are enough hexadecimal digits of a SHA-256 to tell images apart to the eye.
+	hashDigits = 12
+)
+
+// Reference names an image. [ParseReference] makes one; a tag, a digest or both are set.
+type Reference struct {
+	Registry   string        // host, with its port if it has one: docker.io, localhost:5000
+	Repository string        // library/ubuntu
+	Tag        string        // 22.04; "" only where the image was named by digest alone
+	Digest     digest.Digest // "" where the image was named by tag alone; otherwise it outranks the tag
+}
+
+// ParseReference reads a reference as Docker does: a name without a host is on docker.io, one without
+// a slash is in library/ there, and one with neither tag nor digest means the tag latest.
+func ParseReference(s string) (Reference, error) {
+	if len(s) > maxReference {
+		return Reference{}, fmt.Errorf("image reference of %d bytes is too long: at most %d are allowed", len(s), maxReference)
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return Reference{}, fmt.Errorf("image reference %q has characters that cannot be printed", s)
+	}
+	if strings.Contains(s, "://") {
+		return Reference{}, fmt.Errorf("image reference %q: leave out the scheme, write HOST/NAME:TAG", s)
+	}
+	named, err := reference.ParseNormalizedNamed(s)
+	if err != nil {
+		return Reference{}, fmt.Errorf("image reference %q: %w; write [HOST/]NAME[:TAG][@sha256:DIGEST]", s, err)
+	}
+	named = reference.TagNameOnly(named)
+	r := Reference{Registry: reference.Domain(named), Repository: reference.Path(named)}
+	if tagged, ok := named.(reference.Tagged); ok {
+		r.Tag = tagged.Tag()
+	}
+	if digested, ok := named.(reference.Digested); ok {
+		r.Digest = digested.Digest()
+		if err := checkDigest(r.Digest); err != nil {
+			return Reference{}, fmt.Errorf("image reference %q: %w", s, err)
+		}
+	}
+	return r, nil
+}
+
+// Name returns the registry and the repository: docker.io/library/ubuntu.
+func (r Reference) Name() string { return r.Registry + "/" + r.Repository }
+
+// FamiliarName returns the name as Docker shows it: ubuntu, ghcr.io/a/b.
+func (r Reference) FamiliarName() string {
+	named, err := reference.WithName(r.Name())
+	if err != nil {
+		return r.Name() // not made by ParseReference; there is nothing to shorten
+	}
+	return reference.FamiliarName(named)
+}
+
+// Familiar returns name and tag as docker load lists them: ubuntu:22.04. It is "" when there is no tag.
+func (r Reference) Familiar() string {
+	if r.Tag == "" {
+		return ""
+	}
+	return r.FamiliarName() + ":" + r.Tag
+}
+
+// String returns the whole reference: docker.io/library/ubuntu:22.04@sha256:….
+func (r Reference) String() string {
+	s := r.Name()
+	if r.Tag != "" {
+		s += ":" + r.Tag
+	}
+	if r.Digest != "" {
+		s += "@" + r.Digest.String()
+	}
+	return s
+}
+
+// FileName returns a file name for the image on a platform, without an extension: ubuntu_22.04_linux_amd64.
+// It is at most 200 bytes of letters, digits, '.', '_' and '-', so it cannot leave its folder. Names that
+// differ only in their separators (a/b, a_b) share a file name.
+func (r Reference) FileName(p Platform) string {
+	version := r.Tag
+	if version == "" {
+		version = strings.ReplaceAll(r.Digest.String(), ":", "-")
+		version = version[:min(len(version), len("sha256-")+hashDigits)]
+	}
+	parts := []string{r.FamiliarName(), version, p.OS, p.Architecture}
+	if p.Variant != defaultVariant[p.Architecture] {
+		parts = append(parts, p.Variant)
+	}
+	name := strings.Map(fileRune, strings.Join(parts, "_"))
+	name = cmp.Or(strings.TrimLeft(name, ".-_"), "image")
+	if len(name) <= maxFileName {
+		return name
+	}
+	return name[:maxFileName-1-hashDigits] + "_" + digest.FromString(name).Encoded()[:hashDigits]
+}
+
+func fileRune(r rune) rune {
+	switch {
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '.', r == '-':
+		return r
+	}
+	return '_'
+}
+
+// checkDigest lets only SHA-256 in: every registry serves it, and all else here hashes with it.
+func checkDigest(d digest.Digest) error {
+	if err := d.Validate(); err != nil {
+		return fmt.Errorf("digest %q: %w", d, err)
+	}
+	if d.Algorithm() != digest.SHA256 {
+		return fmt.Errorf("digest %q: only sha256 is supported", d)
+	}
+	return nil
+}
