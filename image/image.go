@@ -1,0 +1,82 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Bounds on what a registry may ask of us.
+const (
+	MaxManifestSize = 4 << 20 // bytes of a manifest or index: what distribution and containerd allow
+	MaxConfigSize   = 8 << 20 // bytes of a config: it is read into memory
+	MaxBlobSize     = 1 << 40 // bytes of a layer
+	MaxLayers       = 1000    // layers of an image; overlayfs ends near 128
+)
+
+// Image is an image resolved for one platform. [Resolve] makes one.
+type Image struct {
+	Reference     Reference
+	Platform      Platform             // the one asked for
+	Digest        digest.Digest        // what the reference resolved to: an index or a manifest
+	Manifest      ocispec.Descriptor   // media type, digest and size of the platform's manifest
+	ManifestBytes []byte               // exactly as served
+	Config        ocispec.Descriptor
+	Layers        []ocispec.Descriptor // from the base up; a digest may come twice; foreign layers have URLs
+}
+
+// Blobs returns what is to be fetched besides the manifest: the config, then the layers, each digest once.
+func (i Image) Blobs() []ocispec.Descriptor {
+	blobs := make([]ocispec.Descriptor, 0, 1+len(i.Layers))
+	seen := make(map[digest.Digest]bool, 1+len(i.Layers))
+	for _, b := range append([]ocispec.Descriptor{i.Config}, i.Layers...) {
+		if !seen[b.Digest] {
+			seen[b.Digest] = true
+			blobs = append(blobs, b)
+		}
+	}
+	return blobs
+}
+
+// Validate checks the image's bounds: the manifest's bytes against their digest, the number of layers,
+// the form of every digest, and sizes. Resolve has called it; call it for an Image made by hand.
+func (i Image) Validate() error {
+	if err := checkDescriptor(i.Manifest, MaxManifestSize); err != nil {
+		return fmt.Errorf("manifest: %w", err)
+	}
+	if digest.FromBytes(i.ManifestBytes) != i.Manifest.Digest || int64(len(i.ManifestBytes)) != i.Manifest.Size {
+		return fmt.Errorf("manifest %s: its bytes have another digest or size", i.Manifest.Digest)
+	}
+	if len(i.Layers) > MaxLayers {
+		return fmt.Errorf("manifest %s: %d layers; at most %d are supported", i.Manifest.Digest, len(i.Layers), MaxLayers)
+	}
+	if err := checkDescriptor(i.Config, MaxConfigSize); err != nil {
+		return fmt.Errorf("manifest %s: config: %w", i.Manifest.Digest, err)
+	}
+	sizes := map[digest.Digest]int64{i.Config.Digest: i.Config.Size}
+	for n, layer := range i.Layers {
+		if err := checkDescriptor(layer, MaxBlobSize); err != nil {
+			return fmt.Errorf("manifest %s: layer %d: %w", i.Manifest.Digest, n+1, err)
+		}
+		if size, ok := sizes[layer.Digest]; ok && size != layer.Size {
+			return fmt.Errorf("manifest %s: layer %d: %s has two sizes, %d and %d", i.Manifest.Digest, n+1, layer.Digest, size, layer.Size)
+		}
+		sizes[layer.Digest] = layer.Size
+	}
+	return nil
+}
+
+func checkDescriptor(d ocispec.Descriptor, most int64) error {
+	if d.Digest == "" {
+		return errors.New("it has no digest")
+	}
+	if err := checkDigest(d.Digest); err != nil {
+		return err
+	}
+	if d.Size < 0 || d.Size > most {
+		return fmt.Errorf("%s: a size of %d bytes; 0 to %d are supported", d.Digest, d.Size, most)
+	}
+	return nil
+}
