@@ -1,0 +1,74 @@
+package archive
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/image"
+)
+
+// imageConfigs are the media types of configs that Docker pulls as images; the last three come from old
+// clients and registries (moby/moby distribution/pull_v2.go, issues 22378 and 32395).
+var imageConfigs = []string{
+	ocispec.MediaTypeImageConfig,
+	"application/vnd.docker.container.image.v1+json",
+	"application/octet-stream",
+	"text/html",
+	"",
+}
+
+// checkLoadable refuses artifacts, such as Helm charts, for formats that hold images alone.
+func checkLoadable(img image.Image) error {
+	if slices.Contains(imageConfigs, img.Config.MediaType) {
+		return nil
+	}
+	return fmt.Errorf("%s is no container image, its config is %.100q; choose the format oci or oci-archive",
+		img.Reference, img.Config.MediaType)
+}
+
+// imageConfig is a config as far as an archive depends on it.
+type imageConfig struct {
+	raw     []byte
+	diffIDs []digest.Digest
+}
+
+// CheckConfig tells whether docker load would take an image with this config: it names as many diff IDs as
+// the manifest has layers. [Write] checks it too; after [Plan], call it once the config is there.
+func CheckConfig(img image.Image, config []byte) error {
+	_, err := parseConfig(img, config)
+	return err
+}
+
+func parseConfig(img image.Image, raw []byte) (imageConfig, error) {
+	var config struct {
+		RootFS struct {
+			DiffIDs []digest.Digest `json:"diff_ids"`
+		} `json:"rootfs"`
+	}
+	if err := json.Unmarshal(raw, &config); err != nil {
+		return imageConfig{}, fmt.Errorf("config %s: %w", img.Config.Digest, err)
+	}
+	ids := config.RootFS.DiffIDs
+	if len(ids) != len(img.Layers) {
+		return imageConfig{}, fmt.Errorf("config %s has %d diff IDs but its manifest has %d layers, so docker load would refuse it; choose the format oci or oci-archive",
+			img.Config.Digest, len(ids), len(img.Layers))
+	}
+	return imageConfig{raw: raw, diffIDs: ids}, nil
+}
+
+func readConfig(img image.Image, blobs Blobs) (imageConfig, error) {
+	r, err := open(blobs, img.Config)
+	if err != nil {
+		return imageConfig{}, err
+	}
+	raw := make([]byte, r.Size()) // at most image.MaxConfigSize
+	if _, err := io.ReadFull(r, raw); err != nil {
+		return imageConfig{}, fmt.Errorf("config %s: %w", img.Config.Digest, err)
+	}
+	return parseConfig(img, raw)
+}

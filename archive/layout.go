@@ -1,0 +1,152 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/image"
+)
+
+// Layout is the plan of an archive: where each blob stands, and the bytes between them. It is not changed
+// after [Plan] and may be used from several goroutines.
+type Layout struct {
+	blobs   []ocispec.Descriptor
+	gaps    [][]byte // gaps[i] stands before blobs[i], the last one behind all
+	offsets map[digest.Digest]int64
+	size    int64
+}
+
+// Plan lays out a docker-archive or an oci-archive. All but the config and the layers is known already;
+// these stand last, sorted by digest.
+func Plan(img image.Image, f Format) (*Layout, error) {
+	if err := img.Validate(); err != nil {
+		return nil, err
+	}
+	p := planner{layout: Layout{offsets: make(map[digest.Digest]int64)}}
+	p.folder(ocispec.ImageBlobsDir)
+	p.folder(blobsFolder)
+	p.file(ocispec.ImageIndexFile, ociIndex(img))
+	switch f {
+	case DockerArchive:
+		if err := checkLoadable(img); err != nil {
+			return nil, err
+		}
+		p.file("manifest.json", dockerManifests(img))
+	case OCIArchive:
+	case OCI:
+		return nil, errors.New("format oci is a folder and cannot be streamed; choose oci-archive")
+	default:
+		return nil, fmt.Errorf("format %s: the sizes of its entries are not known before its layers are", f)
+	}
+	p.file(ocispec.ImageLayoutFile, ociLayout())
+	p.file(blobPath(img.Manifest.Digest), img.ManifestBytes)
+	blobs := img.Blobs()
+	slices.SortFunc(blobs[1:], func(a, b ocispec.Descriptor) int {
+		return strings.Compare(a.Digest.String(), b.Digest.String())
+	})
+	for _, b := range blobs {
+		p.blob(b)
+	}
+	return p.done()
+}
+
+// Offset returns where in the archive a blob begins, -1 if it is not one of [image.Image.Blobs].
+func (l *Layout) Offset(d digest.Digest) int64 {
+	if at, ok := l.offsets[d]; ok {
+		return at
+	}
+	return -1
+}
+
+// Size returns the size of the whole archive in bytes.
+func (l *Layout) Size() int64 { return l.size }
+
+// Finish writes all of the archive but the blobs, and touches no byte of a blob. It may be called again,
+// before or after the blobs are there.
+func (l *Layout) Finish(w io.WriterAt) error {
+	var at int64
+	for i, gap := range l.gaps {
+		if _, err := w.WriteAt(gap, at); err != nil {
+			return err
+		}
+		at += int64(len(gap))
+		if i < len(l.blobs) {
+			at += l.blobs[i].Size
+		}
+	}
+	return nil
+}
+
+// stream writes the whole archive in order.
+func (l *Layout) stream(ctx context.Context, w io.Writer, blobs Blobs) error {
+	for i, gap := range l.gaps {
+		if _, err := w.Write(gap); err != nil {
+			return err
+		}
+		if i == len(l.blobs) {
+			return nil
+		}
+		r, err := open(blobs, l.blobs[i])
+		if err != nil {
+			return err
+		}
+		if err := copySection(ctx, w, r); err != nil {
+			return fmt.Errorf("blob %s: %w", l.blobs[i].Digest, err)
+		}
+	}
+	return nil
+}
+
+// planner builds a layout from its entries in order. Its first error is kept for done.
+type planner struct {
+	layout Layout
+	gap    []byte // grows until the next blob
+	err    error
+}
+
+func (p *planner) folder(name string) {
+	p.header(headerBytes(folderHeader(name)))
+}
+
+func (p *planner) file(name string, content []byte) {
+	p.header(headerBytes(fileHeader(name, int64(len(content)))))
+	p.gap = append(p.gap, content...)
+	p.pad(int64(len(content)))
+}
+
+func (p *planner) blob(b ocispec.Descriptor) {
+	p.header(headerBytes(fileHeader(blobPath(b.Digest), b.Size)))
+	p.closeGap()
+	p.layout.blobs = append(p.layout.blobs, b)
+	p.layout.offsets[b.Digest] = p.layout.size
+	p.layout.size += b.Size
+	p.pad(b.Size)
+}
+
+func (p *planner) done() (*Layout, error) {
+	p.gap = append(p.gap, make([]byte, tarTrailer)...)
+	p.closeGap()
+	return &p.layout, p.err
+}
+
+func (p *planner) header(b []byte, err error) {
+	if p.err == nil {
+		p.err = err
+	}
+	p.gap = append(p.gap, b...)
+}
+
+func (p *planner) pad(size int64) { p.gap = append(p.gap, make([]byte, padding(size))...) }
+
+func (p *planner) closeGap() {
+	p.layout.gaps = append(p.layout.gaps, p.gap)
+	p.layout.size += int64(len(p.gap))
+	p.gap = nil
+}

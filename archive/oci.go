@@ -1,0 +1,78 @@
+package archive
+
+import (
+	"encoding/json"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/image"
+)
+
+const (
+	blobsFolder = ocispec.ImageBlobsDir + "/sha256"
+
+	// nameAnnotation is what containerd, and Docker on top of it, calls the image when it loads it.
+	nameAnnotation = "io.containerd.image.name"
+)
+
+// blobPath is only called with digests that image.Image.Validate let pass.
+func blobPath(d digest.Digest) string { return blobsFolder + "/" + d.Encoded() }
+
+// ociLayout is the content of the file oci-layout.
+func ociLayout() []byte {
+	return encode(ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
+}
+
+// ociIndex is index.json for one image.
+func ociIndex(img image.Image) []byte {
+	return encode(ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageIndex,
+		Manifests: []ocispec.Descriptor{indexEntry(img)},
+	})
+}
+
+// indexEntry describes the image in index.json. An image named by digest alone has no name to load under.
+func indexEntry(img image.Image) ocispec.Descriptor {
+	d := ocispec.Descriptor{MediaType: img.Manifest.MediaType, Digest: img.Manifest.Digest, Size: img.Manifest.Size}
+	if ref := img.Reference; ref.Tag != "" {
+		d.Annotations = map[string]string{
+			nameAnnotation:            ref.Name() + ":" + ref.Tag,
+			ocispec.AnnotationRefName: ref.Tag,
+		}
+	}
+	return d
+}
+
+// dockerManifest is an entry of manifest.json, as docker load reads it.
+type dockerManifest struct {
+	Config   string
+	RepoTags []string // null where the image has no tag, as docker save writes it
+	Layers   []string // as many as the config has diff IDs
+}
+
+func dockerManifests(img image.Image) []byte {
+	m := dockerManifest{Config: blobPath(img.Config.Digest), RepoTags: repoTags(img.Reference), Layers: []string{}}
+	for _, layer := range img.Layers {
+		m.Layers = append(m.Layers, blobPath(layer.Digest))
+	}
+	return encode([]dockerManifest{m})
+}
+
+func repoTags(ref image.Reference) []string {
+	if ref.Tag == "" {
+		return nil
+	}
+	return []string{ref.Familiar()}
+}
+
+// encode marshals what always can be: strings, numbers, lists and maps of them.
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("archive: " + err.Error())
+	}
+	return b
+}
