@@ -44,6 +44,19 @@ func TestSkopeoReadsTheArchives(t *testing.T) {
 	}
 }
 
+func TestSkopeoReadsTheFolder(t *testing.T) {
+	dir := t.TempDir()
+	for _, ref := range []string{"a/b:latest", "a/c:latest"} {
+		img, blobs := newImage(ref, gzipped(ref))
+		addTo(t, dir, img, blobs)
+		name := "latest"
+		if ref == "a/c:latest" {
+			name = "docker.io/a/c:latest"
+		}
+		checkConfig(t, "oci:"+dir+":"+name, img, blobs)
+	}
+}
+
 func checkConfig(t *testing.T, source string, img image.Image, blobs memory) {
 	t.Helper()
 	if got := skopeo(t, "inspect", "--config", "--raw", source); got != string(blobs[img.Config.Digest]) {

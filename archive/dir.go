@@ -1,0 +1,213 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/image"
+)
+
+// tempPrefix marks files that are not whole yet. Their names are fixed, so that a later run replaces what
+// a crash has left.
+const tempPrefix = ".segpull-"
+
+// WriteDir writes an image as an OCI layout in a folder, which it makes or, if it is one already, adds to:
+// blobs that are there and whole are kept, and the image replaces one of the same name in index.json. Every
+// file appears whole or not at all, index.json last. The caller sees to it that no other writes there.
+func WriteDir(ctx context.Context, dir string, img image.Image, blobs Blobs) error {
+	if err := img.Validate(); err != nil {
+		return err
+	}
+	f, err := openFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer f.root.Close()
+	if err := f.add(ctx, img, blobs); err != nil {
+		return fmt.Errorf("folder %s: %w", dir, err)
+	}
+	return nil
+}
+
+// folder is an OCI layout. All access is by os.Root, so that no link in it leads out of it.
+type folder struct {
+	root *os.Root
+}
+
+func openFolder(dir string) (folder, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return folder{}, err
+	}
+	if err := syncFolder(os.Open(filepath.Dir(dir))); err != nil {
+		return folder{}, err
+	}
+	root, err := os.OpenRoot(dir)
+	return folder{root}, err
+}
+
+func (f folder) add(ctx context.Context, img image.Image, blobs Blobs) error {
+	if err := f.claim(); err != nil {
+		return err
+	}
+	old, err := f.read(ocispec.ImageIndexFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	index, err := mergeIndex(old, indexEntry(img))
+	if err != nil {
+		return fmt.Errorf("%s: %w", ocispec.ImageIndexFile, err)
+	}
+	if err := f.root.MkdirAll(blobsFolder, 0o755); err != nil {
+		return err
+	}
+	if err := f.sync(ocispec.ImageBlobsDir); err != nil {
+		return err
+	}
+	for _, b := range img.Blobs() {
+		if err := f.putBlob(ctx, b, blobs); err != nil {
+			return err
+		}
+	}
+	if err := f.putBytes(blobPath(img.Manifest.Digest), img.ManifestBytes); err != nil {
+		return err
+	}
+	return f.putBytes(ocispec.ImageIndexFile, index)
+}
+
+// claim makes an empty folder an OCI layout, and refuses one that is neither.
+func (f folder) claim() error {
+	content, err := f.read(ocispec.ImageLayoutFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := f.checkEmpty(); err != nil {
+			return err
+		}
+		return f.putBytes(ocispec.ImageLayoutFile, ociLayout())
+	}
+	if err != nil {
+		return err
+	}
+	var layout ocispec.ImageLayout
+	if err := json.Unmarshal(content, &layout); err != nil {
+		return fmt.Errorf("%s: %w", ocispec.ImageLayoutFile, err)
+	}
+	if layout.Version != ocispec.ImageLayoutVersion {
+		return fmt.Errorf("an OCI layout of version %.20q; only %s is supported", layout.Version, ocispec.ImageLayoutVersion)
+	}
+	return nil
+}
+
+func (f folder) checkEmpty() error {
+	entries, err := fs.ReadDir(f.root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), tempPrefix) {
+			return fmt.Errorf("it holds %q but is no OCI layout; choose an empty folder, or one that does not exist", e.Name())
+		}
+	}
+	return nil
+}
+
+// putBlob writes a blob, if the folder does not have it whole.
+func (f folder) putBlob(ctx context.Context, b ocispec.Descriptor, blobs Blobs) error {
+	if has, err := f.has(ctx, b); has || err != nil {
+		return err
+	}
+	r, err := open(blobs, b)
+	if err != nil {
+		return err
+	}
+	return f.put(blobPath(b.Digest), func(w *os.File) error { return copySection(ctx, w, r) })
+}
+
+func (f folder) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
+	file, err := f.root.Open(blobPath(b.Digest))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() != b.Size {
+		return false, err
+	}
+	sum := digest.SHA256.Digester()
+	_, err = copyStream(ctx, sum.Hash(), file)
+	return sum.Digest() == b.Digest, err
+}
+
+// read returns a small file.
+func (f folder) read(name string) ([]byte, error) {
+	file, err := f.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, image.MaxManifestSize+1))
+	if err == nil && len(content) > image.MaxManifestSize {
+		err = fmt.Errorf("%s has more than %d bytes", name, image.MaxManifestSize)
+	}
+	return content, err
+}
+
+func (f folder) putBytes(name string, content []byte) error {
+	return f.put(name, func(w *os.File) error {
+		_, err := io.Copy(w, bytes.NewReader(content))
+		return err
+	})
+}
+
+// put makes a file appear whole and lasting, or not at all.
+func (f folder) put(name string, write func(*os.File) error) error {
+	temp := path.Join(path.Dir(name), tempPrefix+path.Base(name))
+	if err := f.root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := f.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	err = write(file)
+	if err == nil {
+		err = file.Sync()
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = f.root.Rename(temp, name)
+	}
+	if err != nil {
+		return errors.Join(err, f.root.Remove(temp))
+	}
+	return f.sync(path.Dir(name))
+}
+
+func (f folder) sync(name string) error { return syncFolder(f.root.Open(name)) }
+
+// syncFolder makes the names in an opened folder last through a crash. Windows keeps them unasked.
+func syncFolder(dir *os.File, err error) error {
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	return dir.Sync()
+}
