@@ -39,12 +39,13 @@ type Scheduler struct {
 	free     int64 // bytes nobody fetches
 	inFlight int64 // bytes that tasks have still to fetch, twins and whole blobs apart
 	total    int64 // bytes that were ever wanted
-	hedged   int64 // bytes asked for twice
+	doubled  int64 // bytes that came twice
 	revoked  []*Task
 	rng      *rand.Rand
 
 	moved time.Time // when any byte last came
 	rate  float64   // bytes a second of all sources, as of the last Tick
+	best  float64   // bytes a second of the best connection, as of the last Tick
 	conns int       // connections that all sources want, as of the last Tick
 }
 
@@ -142,6 +143,9 @@ func (s *Scheduler) start(t *Task, now time.Time) {
 // takeFree cuts a range off the free bytes for source i.
 func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 	src := s.sources[i]
+	if s.tooSlow(src, now) {
+		return nil
+	}
 	for _, b := range s.open {
 		bl := &s.blobs[b]
 		if src.lacks[b] {
@@ -355,6 +359,7 @@ func (s *Scheduler) settle(t *Task) {
 func (s *Scheduler) part(t *Task) {
 	twin := t.twin
 	t.twin, twin.twin = nil, nil
+	s.doubled += max(0, min(t.rest.Start, twin.rest.Start)-max(t.Asked.Start, twin.Asked.Start))
 	if !t.hedge {
 		s.inFlight += twin.rest.Len() - t.rest.Len()
 		twin.hedge = false

@@ -9,11 +9,18 @@ const (
 	// shareFactor is the part of its fair share of the rest that a connection
 	// takes at once; what it leaves evens out wrong estimates.
 	shareFactor = 0.6
+	// firstShare is what a connection takes while its rate is not known.
+	firstShare = 1 << 20
 	// stealLook is how many of the last tasks to finish are looked at for one
 	// that a source can help.
 	stealLook = 7
-	// hedgeBudget is the part of all bytes that may be asked for twice.
+	// hedgeBudget is the part of all bytes that may come twice before no more
+	// is asked for twice, and mostHedge the most at once: more is split.
 	hedgeBudget = 0.02
+	mostHedge   = 512 << 10
+
+	// trimAfter is how long a request has to show what it brings.
+	trimAfter = time.Second
 
 	// A task that is silent is taken away once others have moved for so long,
 	bodyPatience   = 4 * time.Second
@@ -27,11 +34,22 @@ const (
 // all sources finish together: what it can fetch in the time that is left.
 func (s *Scheduler) share(src *source, now time.Time) int64 {
 	left := float64(s.Left())
-	if s.rate == 0 {
-		return max(minSplit, int64(left)/int64(2*max(1, s.conns)))
+	if src.connRate(now) == 0 || s.rate == 0 {
+		return max(minSplit, min(firstShare, int64(left)/int64(2*max(1, s.conns))))
 	}
 	timeLeft := left/s.rate - src.latency.value
 	return max(minSplit, int64(shareFactor*s.rateOf(src, now)*timeLeft))
+}
+
+// tooSlow says whether even the least that is worth a request would keep src
+// busy for longer than the rest should take, and there is a source that is
+// much faster.
+func (s *Scheduler) tooSlow(src *source, now time.Time) bool {
+	rate := src.connRate(now)
+	if rate == 0 || s.rate == 0 || rate > s.best/2 {
+		return false
+	}
+	return src.latency.value+minSplit/rate > 1.5*float64(s.Left())/s.rate
 }
 
 // steal finds work for source i where every byte is already being fetched: the
@@ -39,7 +57,7 @@ func (s *Scheduler) share(src *source, now time.Time) int64 {
 // second time where it can't be split.
 func (s *Scheduler) steal(i int, now time.Time) *Task {
 	src := s.sources[i]
-	if src.ranges == rangesIgnored {
+	if src.ranges == rangesIgnored || s.tooSlow(src, now) {
 		return nil
 	}
 	// The last to finish are at the front of the heap, though not in order.
@@ -99,7 +117,7 @@ func (s *Scheduler) split(i int, victim *Task, now time.Time) *Task {
 func (s *Scheduler) double(i int, victim *Task, now time.Time) *Task {
 	src := s.sources[i]
 	rest := victim.rest.Len()
-	if float64(s.hedged+rest) > hedgeBudget*float64(s.total)+2*minSplit {
+	if rest > mostHedge || float64(s.doubled) > hedgeBudget*float64(s.total) {
 		return nil
 	}
 	latency := src.latencyOr(100 * time.Millisecond).Seconds()
@@ -108,7 +126,6 @@ func (s *Scheduler) double(i int, victim *Task, now time.Time) *Task {
 	if theirs < 2*mine || theirs-mine < latency {
 		return nil
 	}
-	s.hedged += rest
 	t := &Task{Source: i, Blob: victim.Blob, Asked: victim.rest, rest: victim.rest, twin: victim, hedge: true}
 	victim.twin = t
 	return t
@@ -134,9 +151,12 @@ func (s *Scheduler) Tick(now time.Time) {
 		if s.stalled(t, now) {
 			s.sources[t.Source].fail(t.Blob, Outcome{Kind: Cut}, now, s.rng)
 			s.abandon(t)
-		} else if t.silent(now) > time.Second/2 {
+			continue
+		}
+		if t.silent(now) > time.Second/2 {
 			t.finish = now.Add(seconds(float64(t.rest.Len()) / max(1, s.rateOfTask(t, now))))
 		}
+		s.trim(t, now)
 	}
 	heap.Init(&s.tasks)
 	for _, src := range s.sources {
@@ -145,14 +165,36 @@ func (s *Scheduler) Tick(now time.Time) {
 	s.wake()
 }
 
+// trim gives back the end of a range that t will not get to before all else is
+// done: a source may have become slow, or was asked before it was known.
+func (s *Scheduler) trim(t *Task, now time.Time) {
+	if s.rate == 0 || t.whole || t.twin != nil || t.revoked || now.Sub(t.began) < trimAfter {
+		return
+	}
+	timeLeft := float64(s.Left()) / s.rate
+	keep := max(minSplit, int64(timeLeft*s.rateOfTask(t, now)))
+	keep = (keep + grain - 1) / grain * grain
+	if t.rest.Len() < 2*keep {
+		return
+	}
+	r := Range{t.rest.Start + keep, t.rest.End}
+	t.rest.End = r.Start
+	s.inFlight -= r.Len()
+	s.release(t.Blob, r)
+	s.expect(t, now)
+}
+
 // measure sums up the rates and connections of all sources.
 func (s *Scheduler) measure(now time.Time) {
-	s.rate, s.conns = 0, 0
+	s.rate, s.best, s.conns = 0, 0, 0
 	for _, src := range s.sources {
-		if !src.off {
-			s.rate += src.meter.rate(now)
-			s.conns += src.allowed()
+		if src.off {
+			continue
 		}
+		rate := src.meter.rate(now)
+		s.rate += rate
+		s.best = max(s.best, rate/float64(max(1, src.open)))
+		s.conns += src.allowed()
 	}
 }
 
