@@ -19,10 +19,10 @@ const (
 // Image is an image resolved for one platform. [Resolve] makes one.
 type Image struct {
 	Reference     Reference
-	Platform      Platform             // the one asked for
-	Digest        digest.Digest        // what the reference resolved to: an index or a manifest
-	Manifest      ocispec.Descriptor   // media type, digest and size of the platform's manifest
-	ManifestBytes []byte               // exactly as served
+	Platform      Platform           // the one asked for
+	Digest        digest.Digest      // what the reference resolved to: an index or a manifest
+	Manifest      ocispec.Descriptor // media type, digest and size of the platform's manifest
+	ManifestBytes []byte             // exactly as served
 	Config        ocispec.Descriptor
 	Layers        []ocispec.Descriptor // from the base up; a digest may come twice; foreign layers have URLs
 }
