@@ -1,0 +1,113 @@
+package sources
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// FetchError says why no source gave a manifest. Missing, Refused and Mismatch
+// are for errors.As with interfaces of one method; at most one is true.
+type FetchError struct {
+	What    string // the reference asked for
+	sources []*Source
+	errs    []error // one for each source
+}
+
+func newFetchError(what string, got []*answer) *FetchError {
+	e := &FetchError{What: what}
+	for _, a := range got {
+		e.sources = append(e.sources, a.source)
+		e.errs = append(e.errs, a.err)
+	}
+	return e
+}
+
+// Error is one line: the sources that were asked, and the reason of each.
+func (e *FetchError) Error() string {
+	if !e.all(missing) {
+		return e.What + ": " + oneLine(e.errs)
+	}
+	var names []string
+	for _, s := range e.sources {
+		names = append(names, s.Name())
+	}
+	return fmt.Sprintf("%s: not found on %s", e.What, strings.Join(names, ", "))
+}
+
+// Unwrap returns the errors of the sources in the order in which they were
+// asked.
+func (e *FetchError) Unwrap() []error { return e.errs }
+
+// Missing reports whether the image does not exist: every source that was
+// reached says so, or the registry itself does where its mirrors refuse.
+func (e *FetchError) Missing() bool {
+	return e.definite() && !e.Mismatch() && !e.Refused()
+}
+
+// Refused reports whether credentials are what is missing: no source can be
+// tried again, and the registry itself, or without it any source, refuses.
+func (e *FetchError) Refused() bool {
+	if !e.definite() || e.Mismatch() {
+		return false
+	}
+	if i := slices.IndexFunc(e.sources, func(s *Source) bool { return s.at.origin }); i >= 0 {
+		return refused(e.errs[i])
+	}
+	return slices.ContainsFunc(e.errs, refused)
+}
+
+// Mismatch reports whether a source served other bytes than the digest names,
+// and no other source can be tried again.
+func (e *FetchError) Mismatch() bool {
+	return e.definite() && slices.ContainsFunc(e.errs, mismatched)
+}
+
+// definite reports whether asking again would change nothing.
+func (e *FetchError) definite() bool {
+	return e.all(func(err error) bool { return missing(err) || refused(err) || mismatched(err) })
+}
+
+func (e *FetchError) all(is func(error) bool) bool {
+	return !slices.ContainsFunc(e.errs, func(err error) bool { return !is(err) })
+}
+
+// mismatchError is a manifest that is not the one asked for.
+type mismatchError struct {
+	source    string
+	want, got ocispec.Descriptor
+}
+
+func (e *mismatchError) Error() string {
+	return fmt.Sprintf("%s: sent %s of %d bytes where %s of %d was asked for", e.source, e.got.Digest, e.got.Size, e.want.Digest, e.want.Size)
+}
+
+// Mismatch is true.
+func (e *mismatchError) Mismatch() bool { return true }
+
+func missing(err error) bool {
+	e, ok := errors.AsType[interface {
+		error
+		Missing() bool
+	}](err)
+	return ok && e.Missing()
+}
+
+func refused(err error) bool {
+	e, ok := errors.AsType[interface {
+		error
+		Refused() bool
+	}](err)
+	return ok && e.Refused()
+}
+
+func mismatched(err error) bool {
+	e, ok := errors.AsType[interface {
+		error
+		Mismatch() bool
+	}](err)
+	return ok && e.Mismatch()
+}

@@ -1,0 +1,264 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// said is what a source of a staged race does: it fails or answers after a
+// time, or with 0 stays silent until it is cancelled.
+type said struct {
+	after time.Duration
+	err   error
+}
+
+func TestTheFirstNamedThatAnswersHasTheWord(t *testing.T) {
+	down := errors.New("down")
+	for _, test := range []struct {
+		about      string
+		precedence time.Duration
+		sources    []said
+		winner     int // -1: none
+		took       time.Duration
+		asked      int
+	}{
+		{"one that answers is asked alone", precedence, []said{{after: 900 * time.Millisecond}, {after: 1}}, 0, 900 * time.Millisecond, 1},
+		{"a failure starts the next at once", precedence, []said{{1, down}, {after: 5}}, 1, 6, 2},
+		{"silence starts the next after a second", precedence, []said{{2 * time.Second, down}, {after: time.Millisecond}}, 1, 2 * time.Second, 2},
+		{"a slow one keeps its word", precedence, []said{{after: 9 * time.Second}, {after: 1}}, 0, 9 * time.Second, 2},
+		{"but not for ever", precedence, []said{{}, {after: 1}}, 1, 10 * time.Second, 2},
+		{"many dead ones cost no more than one", precedence, []said{{}, {}, {}, {after: 1}}, 3, 10 * time.Second, 4},
+		{"the first-named of the late ones", precedence, []said{{}, {after: 8 * time.Second}, {after: 1}}, 1, 10 * time.Second, 3},
+		{"late is better than never", precedence, []said{{}, {after: 20 * time.Second}, {after: 30 * time.Second}}, 1, 21 * time.Second, 3},
+		{"by digest the quickest will do", 0, []said{{}, {after: 1}}, 1, time.Second + 1, 2},
+		{"all fail", precedence, []said{{1, down}, {2, down}, {3, down}}, -1, 6, 3},
+	} {
+		t.Run(test.about, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin, asked := time.Now(), atomic.Int32{}
+				all := []*Source{{}, {}, {}, {}}[:len(test.sources)]
+				r := race{all, test.precedence, func(ctx context.Context, source *Source) answer {
+					asked.Add(1)
+					i := slices.Index(all, source)
+					if test.sources[i].after == 0 {
+						<-ctx.Done()
+						return answer{source: source, err: ctx.Err()}
+					}
+					select {
+					case <-time.After(test.sources[i].after):
+						return answer{source: source, err: test.sources[i].err}
+					case <-ctx.Done():
+						return answer{source: source, err: ctx.Err()}
+					}
+				}}
+				a, err := r.run(t.Context(), "x")
+				winner := slices.Index(all, a.source)
+				if took := time.Since(begin); winner != test.winner || took != test.took || int(asked.Load()) != test.asked {
+					t.Errorf("source %d after %v, %d asked, %v; want %d after %v, %d asked",
+						winner, took, asked.Load(), err, test.winner, test.took, test.asked)
+				}
+				if failed, ok := errors.AsType[*FetchError](err); (test.winner < 0) != ok {
+					t.Errorf("error %v (%T)", err, failed)
+				}
+			})
+		})
+	}
+}
+
+func TestARaceEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		r := race{[]*Source{{}, {}}, precedence, func(ctx context.Context, source *Source) answer {
+			<-ctx.Done()
+			return answer{source: source, err: ctx.Err()}
+		}}
+		begin := time.Now()
+		if _, err := r.run(ctx, "x"); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 3*time.Second {
+			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+	})
+}
+
+var (
+	imageA = registrytest.NewImage(registrytest.ImageOptions{Seed: 1})
+	imageB = registrytest.NewImage(registrytest.ImageOptions{Seed: 2})
+)
+
+// serving starts a registry that has the images under app:v, in turn.
+func serving(t *testing.T, images ...registrytest.Image) (*registrytest.Server, string) {
+	t.Helper()
+	s := registrytest.New()
+	for _, img := range images {
+		s.Push("library/app", "v", img)
+	}
+	return s, s.Start(t)
+}
+
+// newSet returns a Set for docker.io/library/app, without warnings.
+func newSet(t *testing.T, cfg Config, names ...string) *Set {
+	t.Helper()
+	set, told, err := New(cfg, names, dockerHub)
+	if err != nil || len(told) > 0 {
+		t.Fatal(err, told)
+	}
+	t.Cleanup(set.Close)
+	return set
+}
+
+var app = image.Reference{Registry: dockerHub, Repository: "library/app", Tag: "v"}
+
+func TestATagMeansWhatTheFirstSourceSays(t *testing.T) {
+	empty, none := serving(t)
+	_, a := serving(t, imageA)
+	_, b := serving(t, imageB)
+	yes, no := true, false
+	cfg := Config{Mirror: map[string]Mirror{"untrusted": {URL: b, Tags: &no}, "trusted": {URL: b, Tags: &yes}}}
+	for _, test := range []struct {
+		names    []string
+		want     registrytest.Image
+		resolver string
+	}{
+		{[]string{a, b}, imageA, strings.TrimPrefix(a, "http://")},
+		{[]string{b, a}, imageB, strings.TrimPrefix(b, "http://")},
+		{[]string{none, a, b}, imageA, strings.TrimPrefix(a, "http://")},
+		{[]string{"untrusted", a}, imageA, strings.TrimPrefix(a, "http://")},
+		{[]string{"trusted", a}, imageB, "trusted"},
+	} {
+		set := newSet(t, cfg, test.names...)
+		if set.Resolver() != "" {
+			t.Errorf("%q: %s resolved before anything was asked", test.names, set.Resolver())
+		}
+		d, body, err := set.Fetch(t.Context(), app, ocispec.Descriptor{})
+		if err != nil || d.Digest != test.want.Manifest.Digest || d.Digest != digest.FromBytes(body) {
+			t.Errorf("%q: %v, %v", test.names, d, err)
+		}
+		if set.Resolver() != test.resolver {
+			t.Errorf("%q: resolved by %s, want %s", test.names, set.Resolver(), test.resolver)
+		}
+	}
+	if len(empty.Stats().Log) == 0 {
+		t.Error("the empty mirror was never asked")
+	}
+	_, _, err := newSet(t, cfg, "untrusted").Fetch(t.Context(), app, ocispec.Descriptor{})
+	if _, ok := errors.AsType[*UsageError](err); !ok || !strings.Contains(err.Error(), "by digest") {
+		t.Errorf("no source is trusted: %v", err)
+	}
+}
+
+func TestADigestIsFetchedFromAnySource(t *testing.T) {
+	_, none := serving(t)
+	_, a := serving(t, imageA)
+	liar, lies := serving(t, imageA)
+	fake := imageB.Manifest
+	fake.Digest = imageA.Manifest.Digest
+	liar.AddManifest("library/app", "", fake)
+
+	no := false
+	cfg := Config{Mirror: map[string]Mirror{"untrusted": {URL: a, Tags: &no}}}
+	want := ocispec.Descriptor{Digest: imageA.Manifest.Digest, Size: imageA.Manifest.Size}
+	for _, names := range [][]string{{a}, {none, a}, {lies, a}, {"untrusted"}} {
+		d, body, err := newSet(t, cfg, names...).Fetch(t.Context(), app, want)
+		if err != nil || d.Digest != want.Digest || digest.FromBytes(body) != want.Digest {
+			t.Errorf("%q: %v, %v", names, d, err)
+		}
+	}
+
+	_, _, err := newSet(t, cfg, lies).Fetch(t.Context(), app, want)
+	if !mismatched(err) || missing(err) || refused(err) {
+		t.Errorf("a liar alone: %v", err)
+	}
+	want.Size++
+	_, _, err = newSet(t, cfg, a, none).Fetch(t.Context(), app, want)
+	if !mismatched(err) || !strings.Contains(err.Error(), strings.TrimPrefix(a, "http://")+": sent "+want.Digest.String()) {
+		t.Errorf("another size: %v", err)
+	}
+}
+
+func TestTheSourceThatKnewTheTagIsAskedFirst(t *testing.T) {
+	first, none := serving(t)
+	_, a := serving(t, imageA)
+	set := newSet(t, Config{}, none, a)
+	d, _, err := set.Fetch(t.Context(), app, ocispec.Descriptor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.ResetStats()
+	if _, _, err := set.Fetch(t.Context(), app, d); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(first.Stats().Log); n != 0 {
+		t.Errorf("the source without the image was asked %d times more", n)
+	}
+}
+
+func TestFailuresSayWhoAndWhy(t *testing.T) {
+	_, none := serving(t)
+	_, alsoNone := serving(t)
+	closed, shut := serving(t, imageA)
+	closed.Misbehave(registrytest.Status(403).On())
+	private, locked := serving(t, imageA)
+	private.Misbehave(registrytest.Basic("u", "p"))
+	ill, broken := serving(t, imageA)
+	ill.Misbehave(registrytest.Status(400).On())
+	host := func(u string) string { return strings.TrimPrefix(u, "http://") }
+	// The origin of these names is a server of the test.
+	cfg := func(origin string) Config { return Config{Mirror: map[string]Mirror{dockerHub: {URL: origin}}} }
+
+	for _, test := range []struct {
+		about            string
+		cfg              Config
+		names            []string
+		missing, refused bool
+		want             []string
+	}{
+		{"nobody has it", Config{}, []string{none, alsoNone}, true, false, []string{"docker.io/library/app:v: not found on " + host(none) + ", " + host(alsoNone)}},
+		{"everybody refuses", Config{}, []string{shut, locked}, false, true, []string{host(shut) + ": manifest", "403", "docker login " + host(shut), "401", "docker login " + host(locked)}},
+		{"the origin has no such image", cfg(none), []string{shut, dockerHub}, true, false, []string{"403", "404"}},
+		{"the origin wants credentials", cfg(locked), []string{none, dockerHub}, false, true, []string{"404", "401"}},
+		{"without the origin credentials may help", Config{}, []string{none, shut}, false, true, []string{"404", "403"}},
+		{"one that may come back", Config{}, []string{none, broken}, false, false, []string{"404", "400"}},
+	} {
+		t.Run(test.about, func(t *testing.T) {
+			_, _, err := newSet(t, test.cfg, test.names...).Fetch(t.Context(), app, ocispec.Descriptor{})
+			if err == nil || missing(err) != test.missing || refused(err) != test.refused || mismatched(err) {
+				t.Fatalf("missing %t, refused %t: %v", missing(err), refused(err), err)
+			}
+			at := 0
+			for _, want := range test.want {
+				i := strings.Index(err.Error()[at:], want)
+				if i < 0 {
+					t.Fatalf("no %q after byte %d of %v", want, at, err)
+				}
+				at += i
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("several lines: %v", err)
+			}
+		})
+	}
+}
+
+func TestARefusalTellsWhatIsKnownOfAPreset(t *testing.T) {
+	s, address := serving(t)
+	s.Misbehave(registrytest.Status(403).On())
+	source := newSet(t, Config{}, address).Sources()[0]
+	source.at.Note = "serves its campus only"
+	a := source.manifest(t.Context(), "library/app", "v")
+	if want := "(it serves its campus only)"; a.err == nil || !strings.Contains(a.err.Error(), want) || strings.Contains(fmt.Sprint(a.err), "docker login") {
+		t.Errorf("got %v, want %s", a.err, want)
+	}
+}

@@ -1,0 +1,55 @@
+package sources
+
+import (
+	"sync/atomic"
+)
+
+// Set is the sources of one registry's images. It implements image.Fetcher and
+// is safe for use by several goroutines.
+type Set struct {
+	sources  []*Source
+	resolver atomic.Pointer[Source] // whose word counted for the tag
+}
+
+// New returns the sources that names stand for, in that order: presets, names
+// of [mirror.NAME] tables, registries, or URLs. Without names they are the
+// mirrors that the configuration has for the registry, then the registry
+// itself. The errors in the slice tell of sources that were asked for and
+// cannot be used; if none is left, the error is a [*UsageError] with them.
+func New(cfg Config, names []string, registry string) (*Set, []error, error) {
+	registry = canonical(registry)
+	endpoints, unusable := naming{cfg, registry}.choose(names)
+	creds := newCredentials()
+	s := &Set{}
+	for _, e := range endpoints {
+		source, err := e.open(registry, creds)
+		if err != nil {
+			unusable = append(unusable, err)
+			continue
+		}
+		s.sources = append(s.sources, source)
+	}
+	if len(s.sources) == 0 {
+		return nil, nil, &UsageError{registry, unusable}
+	}
+	return s, unusable, nil
+}
+
+// Sources returns the sources in the order in which they were named.
+func (s *Set) Sources() []*Source { return s.sources }
+
+// Resolver returns the name of the source whose word counted for the tag, or
+// "" if none was asked for.
+func (s *Set) Resolver() string {
+	if r := s.resolver.Load(); r != nil {
+		return r.Name()
+	}
+	return ""
+}
+
+// Close closes idle connections.
+func (s *Set) Close() {
+	for _, source := range s.sources {
+		source.client.Close()
+	}
+}

@@ -1,0 +1,35 @@
+package sources
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestWithNoneLeftItFails(t *testing.T) {
+	_, _, err := New(Config{}, []string{"aliyun", "163"}, "docker.io")
+	usage, ok := errors.AsType[*UsageError](err)
+	if !ok || len(usage.Errs) != 2 || !strings.Contains(err.Error(), "aliyun: needs") || !strings.Contains(err.Error(), "; mirror 163: ") {
+		t.Errorf("got %v", err)
+	}
+	set, told, err := New(Config{}, []string{"aliyun", "docker.io"}, "docker.io")
+	if err != nil || len(told) != 1 || len(set.Sources()) != 1 {
+		t.Fatalf("got %v, %v, %v", set, told, err)
+	}
+	defer set.Close()
+	if _, ok := errors.AsType[*MirrorError](told[0]); !ok {
+		t.Errorf("told %T", told[0])
+	}
+}
+
+func TestLimitsAreThoseOfTheTable(t *testing.T) {
+	cfg := Config{Mirror: map[string]Mirror{"m": {URL: "https://a.example", LimitRate: 1 << 20, Connections: 3}}}
+	set := newSet(t, cfg, "m", "https://b.example/c")
+	m, plain := set.Sources()[0], set.Sources()[1]
+	if m.Name() != "m" || m.LimitRate() != 1<<20 || m.Connections() != 3 {
+		t.Errorf("%s: %d, %d", m.Name(), m.LimitRate(), m.Connections())
+	}
+	if plain.Name() != "b.example/c" || plain.LimitRate() != 0 || plain.Connections() != 0 {
+		t.Errorf("%s: %d, %d", plain.Name(), plain.LimitRate(), plain.Connections())
+	}
+}
