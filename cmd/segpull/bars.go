@@ -1,0 +1,96 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/segpull/segpull"
+)
+
+// mostBars is how many blobs have a bar at the same time.
+const mostBars = 8
+
+// bars draws one bar per blob in flight, one per image that is being pulled,
+// and a line that says how the sources do.
+type bars struct {
+	screen  *screen
+	colour  bool
+	waiting string             // stands at the foot until the first image is known
+	images  []segpull.Progress // the last sample of each, in order of arrival
+}
+
+func newBars(s *screen, colour bool, refs []string) *bars {
+	b := &bars{screen: s, colour: colour, waiting: oneLine("resolving " + strings.Join(refs, ", "))}
+	s.draw(b.lines())
+	return b
+}
+
+func (b *bars) show(_ time.Time, e segpull.Event) {
+	switch e := e.(type) {
+	case segpull.Resolved:
+		b.sample(segpull.Progress{Reference: e.Reference, Total: e.Size, Remaining: -1})
+		b.screen.print(resolvedLine(e), b.lines())
+	case segpull.Progress:
+		b.sample(e)
+		b.screen.draw(b.lines())
+	case segpull.Finished:
+		b.drop(e.Result.Reference)
+		b.screen.print(summary(e.Result), nil)
+	default:
+		b.screen.print(noticeLine(e, b.colour), b.lines())
+	}
+}
+
+func (b *bars) close() { b.screen.draw(nil) }
+
+func (b *bars) sample(p segpull.Progress) {
+	b.waiting = ""
+	for i := range b.images {
+		if b.images[i].Reference == p.Reference {
+			b.images[i] = p
+			return
+		}
+	}
+	b.images = append(b.images, p)
+}
+
+func (b *bars) drop(reference string) {
+	for i := range b.images {
+		if b.images[i].Reference == reference {
+			b.images = append(b.images[:i], b.images[i+1:]...)
+			return
+		}
+	}
+}
+
+// lines lays out the foot for the terminal's present size. Images come
+// before blobs when rows are short, and the sources come last.
+func (b *bars) lines() []string {
+	width, height := b.screen.size()
+	columns := columnsFor(max(width-1, 1)) // terminals differ in what a full row does
+	rows := height - 1                     // the last one is the cursor's
+	if b.waiting != "" {
+		return []string{fit(b.waiting, columns.width)}
+	}
+	var blobs, wholes []string
+	for _, image := range b.images {
+		wholes = append(wholes, paint(b.colour, bold, columns.whole(image)))
+		for _, blob := range image.Blobs {
+			if inFlight(blob) {
+				blobs = append(blobs, columns.blob(blob))
+			}
+		}
+	}
+	wholes = wholes[:min(len(wholes), rows)]
+	blobs = blobs[:min(len(blobs), mostBars, rows-len(wholes))]
+	lines := append(blobs, wholes...)
+	if s := columns.sources(b.images); s != "" && len(lines) < rows {
+		lines = append(lines, s)
+	}
+	return lines
+}
+
+// inFlight tells whether bytes of a blob are on the way, or being verified.
+func inFlight(b segpull.BlobProgress) bool {
+	return b.Done > 0 && (b.Done < b.Size || b.Verified < b.Size)
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/cheggaaa/pb/v3"
+
+	"github.com/segpull/segpull"
+)
+
+const (
+	digestCells = len("sha256:0123456789ab")
+	nameCells   = digestCells
+
+	// A bar between its name and what is said of it. ASCII, because terminals
+	// in East Asia draw box characters two cells wide.
+	barTemplate = `{{string . "name"}} {{bar . "[" "=" ">" " " "]"}} {{string . "tail"}}`
+)
+
+// columns lays out the lines of the bars for one width: what stands behind a
+// bar becomes less where there is less room.
+type columns struct {
+	width int
+	tail  int // cells behind the bar
+	sizes bool
+	rates bool
+}
+
+func columnsFor(width int) columns {
+	switch {
+	case width >= 76:
+		return columns{width, len("100% of 99.9 MiB  99.9 MiB/s  59m59s left"), true, true}
+	case width >= 58:
+		return columns{width, len("100%  99.9 MiB/s  59m59s left"), false, true}
+	}
+	return columns{width, len("100% 59m59s"), false, false}
+}
+
+// blob is the line of one blob.
+func (c columns) blob(b segpull.BlobProgress) string {
+	tail := c.share(b.Done, b.Size)
+	if b.Done == b.Size {
+		tail += " check"
+	}
+	return c.bar(shortDigest(b.Digest), b.Done, b.Size, tail)
+}
+
+// whole is the line of one image.
+func (c columns) whole(p segpull.Progress) string {
+	tail, left := c.share(p.Done, p.Total), ""
+	if p.Remaining >= 0 && p.Done < p.Total {
+		left = leftText(p.Remaining)
+	}
+	if c.rates {
+		tail += fmt.Sprintf("  %10s  %s", bytesText(int64(p.Rate))+"/s", left)
+	} else {
+		tail += " " + strings.TrimSuffix(left, " left")
+	}
+	return c.bar(fitEnd(oneLine(p.Reference), nameCells), p.Done, p.Total, tail)
+}
+
+func (c columns) share(done, total int64) string {
+	s := fmt.Sprintf("%4s", percent(done, total))
+	if c.sizes {
+		s += fmt.Sprintf(" of %8s", bytesText(total))
+	}
+	return s
+}
+
+// bar is a name, a bar and a tail in exactly the width, or cut to it.
+func (c columns) bar(name string, done, total int64, tail string) string {
+	line := pb.New64(total).
+		SetCurrent(done).
+		SetWidth(c.width).
+		SetTemplateString(barTemplate).
+		Set("name", fmt.Sprintf("%-*s", nameCells, name)).
+		Set("tail", fmt.Sprintf("%-*s", c.tail, tail)).
+		String()
+	return strings.TrimRight(line, " ")
+}
+
+// sources is the line that says how each source does; a single one is not
+// worth a line.
+func (c columns) sources(images []segpull.Progress) string {
+	if len(images) == 0 {
+		return ""
+	}
+	sources := images[len(images)-1].Sources
+	if len(sources) < 2 {
+		return ""
+	}
+	parts := make([]string, len(sources))
+	for i, s := range sources {
+		parts[i] = s.Name + " " + s.State
+		if s.State == "active" || s.Rate >= 1 {
+			parts[i] = s.Name + " " + bytesText(int64(s.Rate)) + "/s"
+		}
+	}
+	return fit(oneLine("from "+strings.Join(parts, ", ")), c.width)
+}
+
+// fit cuts the end of s off where it is longer than width cells.
+func fit(s string, width int) string {
+	if pb.CellCount(s) <= width {
+		return s
+	}
+	return strings.TrimRight(pb.StripString(s, max(width-2, 0)), " ") + ".."
+}
+
+// fitEnd cuts the beginning of s off: the end of a reference, with its tag,
+// says more.
+func fitEnd(s string, width int) string {
+	if len(s) <= width {
+		return s
+	}
+	return ".." + s[len(s)-width+2:]
+}

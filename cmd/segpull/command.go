@@ -1,0 +1,58 @@
+package main
+
+import (
+	_ "embed"
+	"io"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// help is written by hand, so that defaults, exit codes and examples stand in
+// 80 columns. A test holds it against the flags.
+//
+//go:embed help.txt
+var help string
+
+// version is set by the linker for releases: -ldflags "-X main.version=1.2.3".
+var version string
+
+const seeHelp = "; run 'segpull --help'"
+
+func (a *app) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "segpull [flags] IMAGE [IMAGE...]",
+		Version:       buildVersion(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, refs []string) error {
+			if len(refs) == 0 {
+				return usagef("no image named%s", seeHelp)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, refs []string) error {
+			return a.pull(cmd.Context(), refs)
+		},
+	}
+	cmd.CompletionOptions.DisableDefaultCmd = true
+	cmd.SetOut(a.stdout)
+	cmd.SetErr(a.stderr)
+	cmd.SetVersionTemplate("segpull {{.Version}}\n")
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { io.WriteString(cmd.OutOrStdout(), help) })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return usagef("%v%s", err, seeHelp)
+	})
+	a.define(cmd.Flags())
+	return cmd
+}
+
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

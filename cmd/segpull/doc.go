@@ -1,0 +1,85 @@
+// Segpull pulls container images from several mirrors at once into archives
+// that docker load takes.
+//
+// help.txt is its manual. The command reads flags and the configuration file,
+// hands them to [segpull.Pull], and shows what that tells: events go from the
+// pull into a feed, which never blocks, and from there, on one goroutine, to
+// the views: bars, plain lines or JSON on standard error, results on standard
+// output.
+//
+// # Output
+//
+// Standard output has results alone, one line per image as each is done: the
+// digest that the reference resolved to, a space, and the archive's path. With
+// --output - it has the archive instead. All else goes to standard error, an
+// error as one line that begins with "segpull: ".
+//
+// # Exit codes
+//
+//	0    done
+//	1    another error; standard output was closed
+//	2    usage: flags, configuration, a reference that is none
+//	3    no such image or platform
+//	4    credentials
+//	5    digest mismatch that no mirror could heal
+//	6    network gave out; the same command goes on from there
+//	130  interrupted by INT or TERM; the same command goes on from there
+//
+// The first INT or TERM ends the pull, the second the process.
+//
+// # Events
+//
+// With --progress json, standard error has one JSON object per line, once the
+// command line and the configuration are understood. Each has "event", one of
+// the names below, and "time", in UTC as RFC 3339 has it, to the millisecond.
+// Sizes are in bytes, rates in bytes a second, durations in seconds. Lists are
+// never null. Fields may be added.
+//
+// resolved: a reference was resolved; once per image, before its blobs.
+//
+//	reference  as given, e.g. "ubuntu:22.04"
+//	digest     of the index or manifest that the reference names
+//	platform   e.g. "linux/amd64"
+//	source     whose word counted for the tag
+//	path       where the archive will stand; "-" is standard output
+//	size       of all blobs, each digest once
+//	blobs      list of {digest, size}
+//
+// progress: how far an image is, about five times a second; the last one has
+// done equal to total. A reader that is slow misses some.
+//
+//	reference          as in resolved
+//	done               bytes on disk, resumed ones included
+//	total              size of all blobs
+//	resumed            bytes that were there before this run
+//	rate               over the last seconds
+//	remaining_seconds  at this rate; null when unknown
+//	blobs              list of {digest, size, done, verified}; verified is how
+//	                   much SHA-256 has seen
+//	sources            list of {name, bytes, rate, connections, state}; bytes
+//	                   are those served in this run; state is one of active,
+//	                   waiting, cooling, probing, off
+//
+// warning: something to know, with the way to mend it.
+//
+//	message  one line
+//
+// trouble: a request failed and is tried again or elsewhere; with --verbose.
+//
+//	source   the mirror
+//	message  one line
+//
+// finished: an archive stands at its place.
+//
+//	reference, digest, path, platform, size  as in resolved
+//	image_id          digest of the config, which docker lists as the image's id
+//	fetched           bytes of blobs that were served in this run
+//	resumed           bytes that were there before this run
+//	duration_seconds  of this image's pull
+//	sources           list of {name, bytes}: who served how much
+//
+// error: the command failed; always the last.
+//
+//	message    one line
+//	exit_code  that of the process
+package main

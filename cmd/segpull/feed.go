@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/segpull/segpull"
+)
+
+const (
+	// mostQueued bounds the events that wait while the terminal stands still.
+	mostQueued = 1000
+	// closeWithin is how long an interrupted pull waits for the terminal.
+	closeWithin = 300 * time.Millisecond
+)
+
+// feed carries events from the pull to the views, so that a terminal or a
+// pipe that stands still never holds up the pull.
+type feed struct {
+	views   []view
+	verbose bool
+
+	mu     sync.Mutex
+	some   sync.Cond // there are events, or there will be none
+	queue  []stamped
+	closed bool
+	done   chan struct{}
+}
+
+type stamped struct {
+	at    time.Time
+	event segpull.Event
+}
+
+// newFeed starts a feed; troubles pass only if it is verbose.
+func newFeed(views []view, verbose bool) *feed {
+	f := &feed{views: views, verbose: verbose, done: make(chan struct{})}
+	f.some.L = &f.mu
+	go f.run()
+	return f
+}
+
+// Observe implements segpull.Observer; it never blocks.
+func (f *feed) Observe(e segpull.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.add(stamped{time.Now(), e})
+	f.some.Signal()
+}
+
+// add queues an event. A sample takes the place of the one before it, and
+// troubles are dropped when too much waits.
+func (f *feed) add(s stamped) {
+	switch e := s.event.(type) {
+	case segpull.Trouble:
+		if !f.verbose || len(f.queue) >= mostQueued {
+			return
+		}
+	case segpull.Progress:
+		for i, q := range f.queue {
+			if old, ok := q.event.(segpull.Progress); ok && old.Reference == e.Reference {
+				f.queue[i] = s
+				return
+			}
+		}
+	}
+	f.queue = append(f.queue, s)
+}
+
+func (f *feed) run() {
+	defer close(f.done)
+	for events := f.take(); events != nil; events = f.take() {
+		for _, s := range events {
+			for _, v := range f.views {
+				v.show(s.at, s.event)
+			}
+		}
+	}
+	for _, v := range f.views {
+		v.close()
+	}
+}
+
+// take waits for events; it returns nil after close, when none are left.
+func (f *feed) take() []stamped {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.queue) == 0 && !f.closed {
+		f.some.Wait()
+	}
+	events := f.queue
+	f.queue = nil
+	return events
+}
+
+// close waits until everything is shown; once ctx is done, not for long.
+func (f *feed) close(ctx context.Context) {
+	f.mu.Lock()
+	f.closed = true
+	f.some.Signal()
+	f.mu.Unlock()
+	select {
+	case <-f.done:
+		return
+	case <-ctx.Done():
+	}
+	select {
+	case <-f.done:
+	case <-time.After(closeWithin):
+	}
+}

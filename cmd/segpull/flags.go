@@ -1,0 +1,91 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/segpull/segpull/sources"
+)
+
+// flags are the flags of the command line. What was not given there comes
+// from the configuration file, and what is not there either keeps its default.
+type flags struct {
+	set *pflag.FlagSet
+
+	mirrors     []string
+	output      string
+	format      string
+	platform    string
+	limitRate   sources.Rate
+	connections int
+	segmentSize sources.Size
+	progress    string
+	config      string
+	quiet       bool
+	verbose     bool
+}
+
+var progressForms = []string{"auto", "bar", "plain", "json", "none"}
+
+// define binds the flags. Their words are in help.txt.
+func (f *flags) define(set *pflag.FlagSet) {
+	f.set = set
+	set.SortFlags = false
+	set.StringArrayVarP(&f.mirrors, "mirror", "m", nil, "")
+	set.StringVarP(&f.output, "output", "o", "", "")
+	set.StringVarP(&f.format, "format", "f", "", "")
+	set.StringVar(&f.platform, "platform", "", "")
+	set.TextVar(&f.limitRate, "limit-rate", sources.Rate(0), "")
+	set.IntVar(&f.connections, "connections", 0, "")
+	set.TextVar(&f.segmentSize, "segment-size", sources.Size(0), "")
+	set.StringVar(&f.progress, "progress", "auto", "")
+	set.StringVar(&f.config, "config", "", "")
+	set.BoolVarP(&f.quiet, "quiet", "q", false, "")
+	set.BoolVarP(&f.verbose, "verbose", "v", false, "")
+}
+
+// inherit reads the configuration file and takes from it what the command
+// line did not say. The file's mirrors are left to the sources.
+func (f *flags) inherit() (sources.Config, error) {
+	if f.set.Changed("config") && f.config == "" {
+		return sources.Config{}, usagef("--config needs the name of a file")
+	}
+	config, err := sources.LoadConfig(f.config)
+	if err != nil {
+		return config, usagef("%v", err)
+	}
+	inherit(f.set, "output", &f.output, config.Output)
+	inherit(f.set, "format", &f.format, config.Format)
+	inherit(f.set, "platform", &f.platform, config.Platform)
+	inherit(f.set, "limit-rate", &f.limitRate, config.LimitRate)
+	inherit(f.set, "connections", &f.connections, config.Connections)
+	inherit(f.set, "segment-size", &f.segmentSize, config.SegmentSize)
+	inherit(f.set, "progress", &f.progress, config.Progress)
+	// One of -q and -v on the command line also beats the other in the file.
+	if !f.set.Changed("quiet") && !f.set.Changed("verbose") {
+		f.quiet, f.verbose = config.Quiet, config.Verbose
+	}
+	return config, f.check()
+}
+
+func inherit[T comparable](set *pflag.FlagSet, name string, value *T, configured T) {
+	var unset T
+	if !set.Changed(name) && configured != unset {
+		*value = configured
+	}
+}
+
+// check refuses what the library cannot see or would not understand.
+func (f *flags) check() error {
+	switch {
+	case f.quiet && f.verbose:
+		return usagef("quiet and verbose exclude each other; give one of them")
+	case f.connections < 0:
+		return usagef("connections must be 1 or more, or 0 for the default, not %d", f.connections)
+	case !slices.Contains(progressForms, f.progress):
+		return usagef("progress %q is unknown; use one of %s", f.progress, strings.Join(progressForms, ", "))
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+// parse reads a command line against a configuration file.
+func parse(t *testing.T, config string, args ...string) (*flags, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, set := &flags{}, pflag.NewFlagSet("segpull", pflag.ContinueOnError)
+	f.define(set)
+	if err := set.Parse(append([]string{"--config", path}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := f.inherit()
+	return f, err
+}
+
+func TestFlagBeatsConfigBeatsDefault(t *testing.T) {
+	const config = `
+output = "from-config"
+format = "oci"
+platform = "linux/arm64"
+limit-rate = "1M"
+connections = 3
+segment-size = "2MiB"
+progress = "json"
+`
+	get := func(f *flags) string {
+		return strings.Join([]string{
+			f.output, f.format, f.platform, f.limitRate.String(),
+			f.set.Lookup("connections").Value.String(), f.segmentSize.String(), f.progress,
+		}, " ")
+	}
+	for name, c := range map[string]struct {
+		config string
+		args   []string
+		want   string
+	}{
+		"default": {"", nil, "   unlimited 0 0 auto"},
+		"config":  {config, nil, "from-config oci linux/arm64 1MiB/s 3 2MiB json"},
+		"flags": {
+			config,
+			strings.Fields("-o out -f legacy --platform linux/386 --limit-rate 2M --connections 5 --segment-size 8M --progress none"),
+			"out legacy linux/386 2MiB/s 5 8MiB none",
+		},
+		"flags set back to nothing": {config, []string{"-o", "", "--limit-rate", "0"}, " oci linux/arm64 unlimited 3 2MiB json"},
+	} {
+		f, err := parse(t, c.config, c.args...)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if got := get(f); got != c.want {
+			t.Errorf("%s:\n%s, want\n%s", name, got, c.want)
+		}
+	}
+}
+
+func TestQuietAndVerbose(t *testing.T) {
+	for _, c := range []struct {
+		config, args   string
+		quiet, verbose bool
+	}{
+		{"quiet = true", "", true, false},
+		{"quiet = true", "-v", false, true},
+		{"quiet = true", "--quiet=false", false, false},
+		{"verbose = true", "-q", true, false},
+	} {
+		f, err := parse(t, c.config, strings.Fields(c.args)...)
+		if err != nil || f.quiet != c.quiet || f.verbose != c.verbose {
+			t.Errorf("%s, %s: quiet %v, verbose %v, %v", c.config, c.args, f.quiet, f.verbose, err)
+		}
+	}
+	if _, err := parse(t, "quiet = true\nverbose = true"); err == nil {
+		t.Error("quiet and verbose together were taken")
+	}
+}
+
+func TestHelpNamesEveryFlagIn80Columns(t *testing.T) {
+	f, set := &flags{}, pflag.NewFlagSet("segpull", pflag.ContinueOnError)
+	f.define(set)
+	set.VisitAll(func(flag *pflag.Flag) {
+		want := "      --" + flag.Name + " "
+		if flag.Shorthand != "" {
+			want = "  -" + flag.Shorthand + ", --" + flag.Name + " "
+		}
+		if !strings.Contains(help, "\n"+want) {
+			t.Errorf("the help has no line for %q", want)
+		}
+	})
+	for line := range strings.Lines(help) {
+		if n := len(strings.TrimSuffix(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}

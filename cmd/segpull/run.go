@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/segpull/segpull"
+)
+
+// app is one run of the command: its flags, and where it writes.
+type app struct {
+	flags
+	stdout, stderr *os.File
+}
+
+// run is the whole command; it returns the exit code.
+func run(args []string, stdout, stderr *os.File) int {
+	ctx, stop := interruptible()
+	defer stop()
+	a := &app{stdout: stdout, stderr: stderr}
+	cmd := a.command()
+	cmd.SetArgs(args)
+	return a.exit(cmd.ExecuteContext(ctx))
+}
+
+// interruptible returns a context that the first INT or TERM ends. The second
+// finds the signals as they were, and ends the process at once.
+func interruptible() (context.Context, context.CancelFunc) {
+	// Go ends a process that writes to a closed standard output, unless it
+	// listens to SIGPIPE: then the write fails with EPIPE, which can be told.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// pull pulls the images and shows how it goes.
+func (a *app) pull(ctx context.Context, refs []string) error {
+	config, err := a.inherit()
+	if err != nil {
+		return err
+	}
+	if a.output == "-" && isTerminal(a.stdout) {
+		return usagef("an archive is not for a terminal; send it on, as in: segpull -o - %s | docker load", refs[0])
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+
+	feed := newFeed(a.views(refs, cancel), a.verbose)
+	_, err = segpull.Pull(ctx, segpull.Options{
+		Mirrors:     a.mirrors,
+		Config:      config,
+		Output:      a.output,
+		Format:      a.format,
+		Platform:    a.platform,
+		LimitRate:   int64(a.limitRate),
+		Connections: a.connections,
+		SegmentSize: int64(a.segmentSize),
+		Stdout:      a.stdout,
+		Observer:    feed,
+	}, refs...)
+	feed.close(ctx)
+
+	if lost, ok := errors.AsType[*resultsError](context.Cause(ctx)); ok {
+		return lost
+	}
+	return err
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/segpull/segpull"
+)
+
+// view shows a pull. It is called from one goroutine.
+type view interface {
+	show(at time.Time, e segpull.Event)
+	// close leaves the terminal tidy.
+	close()
+}
+
+// views returns what shows this run. Results come last: the bars are gone
+// from the screen when one is printed.
+func (a *app) views(refs []string, fail func(error)) []view {
+	var views []view
+	if !a.quiet {
+		views = append(views, a.progressView(refs))
+	}
+	if a.output != "-" {
+		views = append(views, &results{a.stdout, fail})
+	}
+	return views
+}
+
+// progressView returns the form of progress that was asked for. Bars need a
+// terminal; without one they become plain lines.
+func (a *app) progressView(refs []string) view {
+	notices := notices{a.stderr, movable(a.stderr) && colours()}
+	switch a.progress {
+	case "json":
+		return newJSONView(a.stderr)
+	case "none":
+		return notices
+	case "auto", "bar":
+		if movable(a.stderr) {
+			return newBars(&screen{out: a.stderr, size: sizeOf(a.stderr)}, colours(), refs)
+		}
+	}
+	return &plain{notices: notices, last: map[string]time.Time{}}
+}
+
+// results prints the digest and the path of each archive that is done.
+type results struct {
+	out  io.Writer
+	fail func(error)
+}
+
+// resultsError says that nobody reads the results any more.
+type resultsError struct{ err error }
+
+func (e *resultsError) Error() string {
+	return fmt.Sprintf("standard output takes no results: %v; run the same command again to go on", e.err)
+}
+
+func (r *results) show(_ time.Time, e segpull.Event) {
+	if e, ok := e.(segpull.Finished); ok {
+		if _, err := fmt.Fprintln(r.out, e.Result.Digest, e.Result.Path); err != nil {
+			r.fail(&resultsError{err})
+		}
+	}
+}
+
+func (r *results) close() {}
+
+// notices prints warnings and troubles alone.
+type notices struct {
+	out    io.Writer
+	colour bool
+}
+
+func (n notices) show(_ time.Time, e segpull.Event) {
+	if line := noticeLine(e, n.colour); line != "" {
+		fmt.Fprintln(n.out, line)
+	}
+}
+
+func (n notices) close() {}

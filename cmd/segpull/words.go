@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/segpull/segpull"
+)
+
+// The sentences that bars and plain lines share.
+
+func resolvedLine(e segpull.Resolved) string {
+	return oneLine(fmt.Sprintf("%s is %s by %s: %s, %d blobs, %s", e.Reference, shortDigest(e.Digest), e.Source,
+		e.Platform, len(e.Blobs), bytesText(e.Size)))
+}
+
+// noticeLine returns the line of an event that is shown in every form, "" for
+// the others.
+func noticeLine(e segpull.Event, colour bool) string {
+	switch e := e.(type) {
+	case segpull.Warning:
+		return paint(colour, yellow, "segpull: warning:") + " " + oneLine(e.Message)
+	case segpull.Trouble:
+		return "segpull: " + oneLine(e.Source+": "+e.Message)
+	}
+	return ""
+}
+
+func progressLine(e segpull.Progress) string {
+	s := fmt.Sprintf("%s: %s of %s, %s/s", e.Reference, percent(e.Done, e.Total), bytesText(e.Total), bytesText(int64(e.Rate)))
+	if e.Remaining >= 0 {
+		s += ", " + leftText(e.Remaining)
+	}
+	return oneLine(s)
+}
+
+func summary(r segpull.Result) string {
+	if r.Fetched == 0 {
+		return oneLine(fmt.Sprintf("%s: done, all %s were there already", r.Reference, bytesText(r.Resumed)))
+	}
+	s := fmt.Sprintf("%s: %s in %s (%s/s)", r.Reference, bytesText(r.Fetched), durationText(r.Duration),
+		bytesText(perSecond(r.Fetched, r.Duration)))
+	if shares := sharesText(r.Sources); shares != "" {
+		s += " from " + shares
+	}
+	if r.Resumed > 0 {
+		s += "; " + bytesText(r.Resumed) + " were there already"
+	}
+	return oneLine(s)
+}
+
+func sharesText(shares []segpull.SourceShare) string {
+	var total int64
+	for _, s := range shares {
+		total += s.Bytes
+	}
+	var parts []string
+	for _, s := range shares {
+		if s.Bytes > 0 {
+			parts = append(parts, fmt.Sprintf("%s %.0f%%", s.Name, 100*float64(s.Bytes)/float64(total)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// shortDigest is sha256:0123456789ab; results and json have all of it.
+func shortDigest(digest string) string {
+	return digest[:min(len(digest), digestCells)]
+}
+
+func perSecond(n int64, d time.Duration) int64 {
+	if d <= 0 {
+		return n
+	}
+	return int64(float64(n) / d.Seconds())
+}
+
+// percent is rounded down: 100% means that nothing is left.
+func percent(done, total int64) string {
+	if total <= 0 {
+		return "0%"
+	}
+	return fmt.Sprintf("%d%%", int64(100*(float64(done)/float64(total))))
+}
+
+// bytesText writes a size in at most eight cells: 28.2 MiB, 1023 B is 1.0 KiB.
+func bytesText(n int64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", max(n, 0))
+	}
+	value, unit := float64(n), ""
+	for _, unit = range []string{"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"} {
+		value /= 1024
+		if value < 999.5 {
+			break
+		}
+	}
+	if value < 99.95 {
+		return fmt.Sprintf("%.1f %s", value, unit)
+	}
+	return fmt.Sprintf("%.0f %s", value, unit)
+}
+
+// durationText writes a duration in at most six cells: 40ms, 3.1s, 42s, 3m05s, 2h05m, 4d03h.
+func durationText(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch d = max(d, 0); {
+	case d < 100*time.Millisecond:
+		return fmt.Sprintf("%dms", d.Milliseconds())
+	case d < 9950*time.Millisecond:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d.Round(time.Second) < time.Minute:
+		return fmt.Sprintf("%.0fs", d.Seconds())
+	case d.Round(time.Second) < time.Hour:
+		d = d.Round(time.Second)
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	case d.Round(time.Minute) < day:
+		d = d.Round(time.Minute)
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d < 99*day:
+		return fmt.Sprintf("%dd%02dh", d/day, d%day/time.Hour)
+	}
+	return ">99d"
+}
+
+// leftText writes the time that is left; tenths of a second would only flicker.
+func leftText(d time.Duration) string {
+	if d < 9500*time.Millisecond {
+		return fmt.Sprintf("%.0fs left", max(d, 0).Seconds())
+	}
+	return durationText(d) + " left"
+}
+
+// oneLine makes one line of s that no terminal takes for an order: errors
+// carry words of servers.
+func oneLine(s string) string {
+	s = strings.NewReplacer("\r\n", "; ", "\n", "; ", "\t", " ").Replace(strings.TrimSpace(s))
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return -1
+		}
+		return r
+	}, s)
+}

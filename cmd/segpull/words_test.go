@@ -1,0 +1,76 @@
+package main
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/segpull/segpull"
+)
+
+func TestBytesText(t *testing.T) {
+	for n, want := range map[int64]string{
+		-1: "0 B", 0: "0 B", 999: "999 B", 1000: "1.0 KiB", 1024: "1.0 KiB",
+		102297: "99.9 KiB", 102370: "100 KiB", 999 * 1024: "999 KiB", 1023590: "1.0 MiB",
+		29569844: "28.2 MiB", 1 << 40: "1.0 TiB", math.MaxInt64: "8.0 EiB",
+	} {
+		if got := bytesText(n); got != want {
+			t.Errorf("bytesText(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestDurationText(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-1: "0ms", 40 * time.Millisecond: "40ms", 3100 * time.Millisecond: "3.1s", 9960 * time.Millisecond: "10s", 42 * time.Second: "42s",
+		59700 * time.Millisecond: "1m00s", 185 * time.Second: "3m05s", 3599700 * time.Millisecond: "1h00m",
+		125 * time.Minute: "2h05m", 99 * time.Hour: "4d03h", 1e6 * time.Hour: ">99d",
+	} {
+		if got := durationText(d); got != want || len(got) > 6 {
+			t.Errorf("durationText(%v) = %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestPercentIsNotHundredBeforeTheEnd(t *testing.T) {
+	for _, c := range []struct {
+		done, total int64
+		want        string
+	}{
+		{0, 0, "0%"}, {0, 10, "0%"}, {999, 1000, "99%"}, {1000, 1000, "100%"}, {math.MaxInt64 / 2, math.MaxInt64, "50%"},
+	} {
+		if got := percent(c.done, c.total); got != c.want {
+			t.Errorf("percent(%d, %d) = %s, want %s", c.done, c.total, got, c.want)
+		}
+	}
+}
+
+func TestSummary(t *testing.T) {
+	for _, c := range []struct {
+		result segpull.Result
+		want   string
+	}{
+		{testFinished().Result, "ubuntu:22.04: 39.0 MiB in 4.3s (9.1 MiB/s) from aliyun 67%, docker.io 33%; 1.0 MiB were there already"},
+		{
+			segpull.Result{Reference: "a", Fetched: mib, Duration: time.Minute, Sources: []segpull.SourceShare{{Name: "s", Bytes: mib}}},
+			"a: 1.0 MiB in 1m00s (17.1 KiB/s) from s 100%",
+		},
+		{segpull.Result{Reference: "a", Resumed: mib}, "a: done, all 1.0 MiB were there already"},
+	} {
+		if got := summary(c.result); got != c.want {
+			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+}
+
+func TestOneLine(t *testing.T) {
+	for s, want := range map[string]string{
+		"a\nb\r\nc\n":           "a; b; c",
+		"a\tb\x00\u202ec\u009b": "a bc",
+		" two  spaces ":         "two  spaces",
+	} {
+		if got := oneLine(s); got != want {
+			t.Errorf("oneLine(%q) = %q, want %q", s, got, want)
+		}
+	}
+}
