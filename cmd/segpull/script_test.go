@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// TestMain lets scripts and tests run the command as "segpull", in a process
+// of its own that is this test binary.
+func TestMain(m *testing.M) {
+	// Each process would sleep for a second at its end under the race detector.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	testscript.Main(leakFree{m}, map[string]func(){"segpull": main, "stubborn": stubborn})
+}
+
+type leakFree struct{ *testing.M }
+
+func (m leakFree) Run() int {
+	code := m.M.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("XDG_CONFIG_HOME", env.WorkDir+"/config")
+			env.Setenv("TERM", "xterm")
+			env.Setenv("GORACE", os.Getenv("GORACE"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"registry": startRegistry,
+			"exits":    exits,
+			"events":   events,
+			"fill":     fill,
+		},
+	})
+}
+
+// testRegistry has app:1 for two platforms, and single:1, a manifest alone.
+func testRegistry() *registrytest.Server {
+	s := registrytest.New()
+	amd := registrytest.NewImage(registrytest.ImageOptions{Seed: 1, Platform: "linux/amd64", Layers: []int64{300 << 10, 64 << 10}})
+	arm := registrytest.NewImage(registrytest.ImageOptions{Seed: 2, Platform: "linux/arm64"})
+	s.Push("library/app", "1", registrytest.NewIndex(amd, arm))
+	s.Push("library/single", "1", amd)
+	return s
+}
+
+// faults are what registries of scripts may suffer from.
+var faults = map[string]registrytest.Fault{
+	"password": registrytest.Basic("user", "password"),
+	"corrupt":  registrytest.Flip(100, 101),
+	"flaky":    registrytest.Status(http.StatusServiceUnavailable).Times(1),
+}
+
+// registry NAME [FAULT] starts a registry; $NAME becomes its host and port.
+func startRegistry(ts *testscript.TestScript, _ bool, args []string) {
+	s := testRegistry()
+	for _, name := range args[1:] {
+		fault, ok := faults[name]
+		if !ok {
+			ts.Fatalf("no fault is called %s", name)
+		}
+		s.Misbehave(fault)
+	}
+	ts.Setenv(args[0], strings.TrimPrefix(s.Start(cleanup{ts}), "http://"))
+}
+
+type cleanup struct{ ts *testscript.TestScript }
+
+func (c cleanup) Cleanup(f func()) { c.ts.Defer(f) }
+
+// exits CODE COMMAND... runs a command that must end with that exit code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// fill FILE puts the values of variables into a file.
+func fill(ts *testscript.TestScript, _ bool, args []string) {
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// events NAME... wants standard error of the last command to be JSON events of
+// these kinds, in this order; repeated ones count once.
+func events(ts *testscript.TestScript, _ bool, names []string) {
+	var got []string
+	for line := range strings.Lines(ts.ReadFile("stderr")) {
+		var e struct{ Event, Time string }
+		ts.Check(json.Unmarshal([]byte(line), &e))
+		if e.Time == "" {
+			ts.Fatalf("no time: %s", line)
+		}
+		if len(got) == 0 || got[len(got)-1] != e.Event {
+			got = append(got, e.Event)
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint(names) {
+		ts.Fatalf("events %v, want %v", got, names)
+	}
+}
