@@ -14,7 +14,8 @@ import (
 )
 
 // CutAfter closes each connection once it has carried n bytes of bodies, in
-// one response or in several.
+// one response or in several. Connections are told apart by the client's
+// address.
 func CutAfter(n int64) Fault { return CutBetween(n, n) }
 
 // CutBetween closes each connection after a number of bytes from lo to hi,

@@ -32,11 +32,23 @@ func NexusContentRange() Fault {
 // ContentLength adds a number to Content-Length, or takes it away, while the
 // body stays as it is; one that is longer than its header is cut.
 func ContentLength(delta int64) Fault {
-	return through(func(http.ResponseWriter, *http.Request) *hooked {
-		return &hooked{header: func(_ int, h http.Header) {
-			length, _ := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
-			h.Set("Content-Length", strconv.FormatInt(max(length+delta, 0), 10))
-		}}
+	return through(func(w http.ResponseWriter, _ *http.Request) *hooked {
+		var left int64
+		return &hooked{
+			header: func(_ int, h http.Header) {
+				length, _ := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+				left = max(length+delta, 0)
+				h.Set("Content-Length", strconv.FormatInt(left, 10))
+			},
+			body: func(p []byte) (int, error) {
+				n, err := w.Write(p[:min(int64(len(p)), left)]) // net/http refuses to write more
+				left -= int64(n)
+				if err != nil {
+					return n, err
+				}
+				return len(p), nil
+			},
+		}
 	})
 }
 

@@ -14,7 +14,8 @@ func MaxConcurrent(n int) Fault {
 	return Wrap(func(next http.Handler) http.Handler {
 		var active atomic.Int64
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			defer active.Add(-1)
+			ex := exchangeOf(r)
+			ex.atEnd = append(ex.atEnd, func() { active.Add(-1) })
 			if active.Add(1) > int64(n) {
 				writeError(w, http.StatusTooManyRequests, "TOOMANYREQUESTS")
 				return

@@ -145,7 +145,9 @@ func TestKilledServerAnswersNobodyUntilItIsRevived(t *testing.T) {
 
 // A client that doesn't read must not keep a killed server from ending.
 func TestKillEndsBlockedWrites(t *testing.T) {
-	reg, address := serveBlob(t, RandomBlob(1, 24<<20)) // more than sockets hold
+	b := RandomBlob(1, 1)
+	b.ReaderAt, b.Size = newNoise(1), 1<<30 // more than sockets hold
+	reg, address := serveBlob(t, b)
 	resp, err := newClient(t).Get(address)
 	if err != nil {
 		t.Fatal(err)

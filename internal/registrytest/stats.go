@@ -36,7 +36,7 @@ type Request struct {
 	Bytes     int64
 	Arrived   time.Time
 	FirstByte time.Time // of the answer's header
-	Done      time.Time // zero while it is being answered
+	Done      time.Time // of the answer's last byte; zero before
 }
 
 // Stats returns a copy of the statistics.
@@ -81,6 +81,16 @@ type exchange struct {
 	blob     Blob            // asked for; zero if there is none
 	life     context.Context // of the server
 	offset   int64           // in the blob, of the body's first byte
+	atEnd    []func()
+}
+
+// end does what is due when the last byte goes out. A client that has it must
+// find the server free for its next request, however late the handler returns.
+func (ex *exchange) end() {
+	for _, f := range ex.atEnd {
+		f()
+	}
+	ex.atEnd = nil
 }
 
 type exchangeKey struct{}
@@ -123,7 +133,20 @@ func (s *Server) arrive(r *http.Request) *exchange {
 		s.active++
 		s.most = max(s.most, s.active)
 	}
+	ex.atEnd = []func(){func() { s.leave(ex) }}
 	return ex
+}
+
+func (s *Server) leave(ex *exchange) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ex.Done = time.Now()
+	if ex.isBlob() {
+		s.active--
+	}
+	if ex.blobBody() && ex.Bytes == ex.blob.Size {
+		s.whole[ex.blob.Digest] = true
+	}
 }
 
 // served tells whether the blob has once been sent whole.
@@ -131,81 +154,6 @@ func (s *Server) served(d digest.Digest) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.whole[d]
-}
-
-// meter is what all faults write to in the end: it throttles and counts what
-// really goes out.
-type meter struct {
-	http.ResponseWriter
-	ctx    context.Context
-	ex     *exchange
-	conn   pacer
-	joined bool
-}
-
-func (m *meter) Unwrap() http.ResponseWriter { return m.ResponseWriter }
-
-func (m *meter) WriteHeader(status int) {
-	s := m.ex.server
-	s.mu.Lock()
-	if m.ex.Status == 0 {
-		m.ex.Status, m.ex.FirstByte = status, time.Now()
-	}
-	s.mu.Unlock()
-	m.ResponseWriter.WriteHeader(status)
-}
-
-func (m *meter) Write(p []byte) (int, error) {
-	if m.ex.Status == 0 {
-		m.WriteHeader(http.StatusOK)
-	}
-	link := &m.ex.server.link
-	if !m.joined {
-		m.joined = true
-		m.conn.join()
-		link.join()
-	}
-	done := 0
-	for done < len(p) {
-		abortIfDone(m.ctx)
-		n := m.conn.quantum(link.quantum(len(p) - done))
-		m.conn.wait(m.ctx, n)
-		link.wait(m.ctx, n)
-		n, err := m.ResponseWriter.Write(p[done : done+n])
-		done += n
-		m.count(n)
-		if err != nil {
-			return done, err
-		}
-		if done < len(p) { // throttled: nothing may linger in a buffer
-			_ = http.NewResponseController(m.ResponseWriter).Flush()
-		}
-	}
-	return done, nil
-}
-
-func (m *meter) count(n int) {
-	s := m.ex.server
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m.ex.Bytes += int64(n)
-}
-
-func (m *meter) finish() {
-	if m.joined {
-		m.conn.leave()
-		m.ex.server.link.leave()
-	}
-	s := m.ex.server
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m.ex.Done = time.Now()
-	if m.ex.isBlob() {
-		s.active--
-	}
-	if m.ex.blobBody() && m.ex.Bytes == m.ex.blob.Size {
-		s.whole[m.ex.blob.Digest] = true
-	}
 }
 
 // withoutPrefix is the repository's name in the content. One outside of the

@@ -1,0 +1,170 @@
+package registrytest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// The ways to answer a range wrongly, or rightly but otherwise than hoped.
+func TestRangeFaults(t *testing.T) {
+	b := RandomBlob(1, 10_000)
+	whole := b.Bytes()
+	none := func(int64, int64, int64) string { return "" }
+	tests := map[string]struct {
+		fault        Fault
+		status       int
+		body         []byte
+		contentRange string
+	}{
+		"ignored":           {IgnoreRange(), 200, whole, ""},
+		"shifted":           {ShiftRange(50), 206, whole[150:250], "bytes 150-249/10000"},
+		"clipped":           {ClipRange(30), 206, whole[100:130], "bytes 100-129/10000"},
+		"clipped not":       {ClipRange(300), 206, whole[100:200], "bytes 100-199/10000"},
+		"without the unit":  {NexusContentRange(), 206, whole[100:200], "100-199/10000"},
+		"without header":    {ContentRange(none), 206, whole[100:200], ""},
+		"of unknown length": {NoContentLength(), 206, whole[100:200], "bytes 100-199/10000"},
+		"other header":      {Header("Content-Range", "bytes 0-0/1"), 206, whole[100:200], "bytes 0-0/1"},
+		"not satisfiable":   {Status(416), 416, nil, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			reg, address := serveBlob(t, b)
+			reg.Misbehave(tt.fault)
+			a := get(t, address, "Range: bytes=100-199")
+			if tt.body == nil {
+				tt.body = a.Body
+			}
+			wantBody(t, a, tt.status, tt.body)
+			if got := a.Header.Get("Content-Range"); got != tt.contentRange {
+				t.Errorf("Content-Range is %q, want %q", got, tt.contentRange)
+			}
+		})
+	}
+}
+
+// Each fault changes the bytes it should, whatever range they are asked in.
+func TestBodyFaults(t *testing.T) {
+	b := RandomBlob(1, 100_000)
+	other := RandomBlob(2, 99_000)
+	tests := map[string]struct {
+		fault Fault
+		want  func(p []byte)
+	}{
+		"flip": {Flip(1000, 1010), func(p []byte) {
+			for i := 1000; i < 1010; i++ {
+				p[i] ^= 0xff
+			}
+		}},
+		"flip all": {Flip(0, math.MaxInt64), func(p []byte) {
+			for i := range p {
+				p[i] ^= 0xff
+			}
+		}},
+		"garbage": {Garbage(40_000, 60_000), func(p []byte) {
+			_, _ = newNoise(0x6a5ba6e).ReadAt(p[40_000:60_000], 40_000)
+		}},
+		"impostor": {Impostor(other), func(p []byte) {
+			clear(p[copy(p, other.Bytes()):])
+		}},
+		"rewrite": {Rewrite(func(p []byte, offset int64) {
+			if offset <= 500 && 500 < offset+int64(len(p)) {
+				p[500-offset] = 0
+			}
+		}), func(p []byte) { p[500] = 0 }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			want := b.Bytes()
+			tt.want(want)
+			reg, address := serveBlob(t, b)
+			reg.Misbehave(tt.fault)
+			wantBody(t, get(t, address), 200, want)
+			wantBody(t, get(t, address, "Range: bytes=499-1005"), 206, want[499:1006])
+			wantBody(t, get(t, address, "Range: bytes=50000-"), 206, want[50_000:])
+			if bytes.Equal(want, b.Bytes()) {
+				t.Error("nothing was changed")
+			}
+		})
+	}
+}
+
+func TestErrorsAreNotRewritten(t *testing.T) {
+	reg, address := serveBlob(t, RandomBlob(1, 10))
+	reg.Misbehave(Flip(0, math.MaxInt64), Status(503))
+	if a := get(t, address); !bytes.Contains(a.Body, []byte(`"errors"`)) {
+		t.Errorf("body is %q", a.Body)
+	}
+}
+
+func TestGzipEncodingComesUnasked(t *testing.T) {
+	b := RandomBlob(1, 10_000)
+	reg, address := serveBlob(t, b)
+	reg.Misbehave(GzipEncoding())
+	a := get(t, address, "Accept-Encoding: identity")
+	if a.Header.Get("Content-Encoding") != "gzip" {
+		t.Fatalf("headers are %v", a.Header)
+	}
+	unzip, err := gzip.NewReader(bytes.NewReader(a.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(unzip); err != nil || !bytes.Equal(got, b.Bytes()) {
+		t.Errorf("unpacked %d bytes, %v", len(got), err)
+	}
+}
+
+func TestContentLengthLies(t *testing.T) {
+	b := RandomBlob(1, 10_000)
+	reg, address := serveBlob(t, b)
+	reg.Misbehave(ContentLength(100))
+	if a := get(t, address); !errors.Is(a.Err, io.ErrUnexpectedEOF) || len(a.Body) != 10_000 {
+		t.Errorf("promised too much: %d bytes, %v", len(a.Body), a.Err)
+	}
+	reg.Misbehave(ContentLength(-100))
+	if a := get(t, address); a.Err != nil || len(a.Body) != 9_900 {
+		t.Errorf("promised too little: %d bytes, %v", len(a.Body), a.Err)
+	}
+}
+
+func TestAnswersInTheRegistrysPlace(t *testing.T) {
+	b := RandomBlob(1, 10)
+	reg, address := serveBlob(t, b)
+	tests := map[string]struct {
+		fault        Fault
+		status       int
+		header, want string
+		body         string // contained in it
+	}{
+		"401":         {Status(401), 401, "Content-Type", "application/json", `"UNAUTHORIZED"`},
+		"403":         {Status(403), 403, "Content-Type", "application/json", `"DENIED"`},
+		"404":         {Status(404), 404, "Content-Type", "application/json", `"BLOB_UNKNOWN"`},
+		"429":         {RetryAfter(429, "880.092µs"), 429, "Retry-After", "880.092µs", `"TOOMANYREQUESTS"`},
+		"portal":      {CaptivePortal(), 200, "Content-Type", "text/html; charset=utf-8", "<title>"},
+		"elsewhere":   {RedirectTo("ftp://10.0.0.1/x"), 307, "Location", "ftp://10.0.0.1/x", ""},
+		"in a circle": {RedirectLoop(), 307, "Location", blobPath(b), ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			reg.Misbehave(tt.fault)
+			a := get(t, address)
+			if a.Status != tt.status || a.Header.Get(tt.header) != tt.want || !strings.Contains(string(a.Body), tt.body) {
+				t.Errorf("got %d, %v, %q", a.Status, a.Header, a.Body)
+			}
+		})
+	}
+}
+
+func TestManifestFaultsSayManifest(t *testing.T) {
+	reg := New()
+	reg.Push(repo, "1", NewImage(ImageOptions{}))
+	reg.Misbehave(Status(http.StatusNotFound).On(KindManifest))
+	if a := get(t, reg.Start(t)+"/v2/"+repo+"/manifests/1"); !strings.Contains(string(a.Body), "MANIFEST_UNKNOWN") {
+		t.Errorf("body is %s", a.Body)
+	}
+}
