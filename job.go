@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -188,7 +189,8 @@ func (j *job) fetchOptions() segment.Options {
 }
 
 func (j *job) trouble(source int, err error) {
-	j.notify(Trouble{Source: j.set.Sources()[source].Name(), Message: err.Error()})
+	name := j.set.Sources()[source].Name()
+	j.notify(Trouble{Source: name, Message: strings.TrimPrefix(err.Error(), name+": ")})
 }
 
 // transfer fetches and verifies all blobs.

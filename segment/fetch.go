@@ -63,6 +63,8 @@ type Fetch struct {
 const (
 	defaultGiveUp = 5 * time.Minute
 	tickInterval  = 100 * time.Millisecond
+	// mostConnections bounds the memory of blocks: 256 KiB for each.
+	mostConnections = 96
 )
 
 // NewFetch prepares a fetch. Nothing is wanted until Want says so.
@@ -72,7 +74,7 @@ func NewFetch(opts Options) *Fetch {
 	}
 	connections := make([]int, len(opts.Peers))
 	for i, p := range opts.Peers {
-		connections[i] = p.Connections
+		connections[i] = connectionsOf(p, opts)
 	}
 	return &Fetch{
 		opts:      opts,
@@ -82,6 +84,17 @@ func NewFetch(opts Options) *Fetch {
 		last:      make([]error, len(opts.Peers)),
 		kick:      make(chan struct{}, 1),
 	}
+}
+
+// connectionsOf is the most connections to one of the peers, so that all of
+// them together stay within bounds.
+func connectionsOf(p Peer, opts Options) int {
+	most := p.Connections
+	if most == 0 {
+		most = DefaultConnections
+	}
+	most = min(most, max(1, mostConnections/len(opts.Peers)))
+	return p.Limiter.connections(opts.Limiter.connections(most))
 }
 
 // Want has the bytes of r fetched: at first what is missing, later what
@@ -211,10 +224,18 @@ func (f *Fetch) reasons() []error {
 	var all []error
 	for i, err := range f.last {
 		if err != nil {
-			all = append(all, fmt.Errorf("%s: %w", f.opts.Peers[i].Name, err))
+			all = append(all, named(f.opts.Peers[i].Name, err))
 		}
 	}
 	return all
+}
+
+// named puts the name of a source before its error, unless it is there.
+func named(name string, err error) error {
+	if strings.HasPrefix(err.Error(), name+": ") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", name, err)
 }
 
 // GiveUpError says that no source has moved forward for a long time.

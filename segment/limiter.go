@@ -37,6 +37,20 @@ func burstOf(bytesPerSecond int64) int {
 	return int(min(max(bytesPerSecond/20, 4<<10), 256<<10))
 }
 
+// connections is the most connections to one source that make sense under the
+// limit: what the receive windows hold comes in any case.
+func (l *Limiter) connections(most int) int {
+	if l == nil {
+		return most
+	}
+	return min(most, max(1, int(l.bucket.Limit()/(128<<10))))
+}
+
+// dry says whether the limit is what its users wait for.
+func (l *Limiter) dry() bool {
+	return l != nil && l.bucket.Tokens() < float64(l.bucket.Burst())/2
+}
+
 // Take waits until bytes may be read, and returns how many: at most n, and
 // at least 1. The error is that of ctx.
 func (l *Limiter) Take(ctx context.Context, n int64) (int64, error) {

@@ -43,10 +43,11 @@ type Scheduler struct {
 	revoked  []*Task
 	rng      *rand.Rand
 
-	moved time.Time // when any byte last came
-	rate  float64   // bytes a second of all sources, as of the last Tick
-	best  float64   // bytes a second of the best connection, as of the last Tick
-	conns int       // connections that all sources want, as of the last Tick
+	moved   time.Time // when any byte last came
+	limited time.Time // when the common limit was last reached
+	rate    float64   // bytes a second of all sources, as of the last Tick
+	best    float64   // bytes a second of the best connection, as of the last Tick
+	conns   int       // connections that all sources want, as of the last Tick
 }
 
 type blob struct {

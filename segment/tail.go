@@ -19,6 +19,8 @@ const (
 	hedgeBudget = 0.02
 	mostHedge   = 512 << 10
 
+	// limitMemory is how long the common limit counts as reached after it was.
+	limitMemory = time.Second
 	// trimAfter is how long a request has to show what it brings.
 	trimAfter = time.Second
 
@@ -82,6 +84,8 @@ func (s *Scheduler) mayHelp(i int, victim *Task, now time.Time) bool {
 	switch {
 	case victim.rest.Empty(), victim.whole, victim.twin != nil, src.lacks[victim.Blob]:
 		return false
+	case now.Sub(s.limited) < limitMemory && victim.silent(now) < limitMemory:
+		return false // the limit is what is slow
 	case victim.Source != i:
 		return true
 	}
@@ -160,7 +164,7 @@ func (s *Scheduler) Tick(now time.Time) {
 	}
 	heap.Init(&s.tasks)
 	for _, src := range s.sources {
-		src.want = src.growth.step(src, now, s.free > 0 && src.open >= src.allowed() && src.paused == 0)
+		src.want = src.growth.step(src, now, s.free > 0 && src.open >= src.allowed() && src.paused == 0 && now.Sub(s.limited) >= limitMemory)
 	}
 	s.wake()
 }
@@ -212,14 +216,22 @@ func (s *Scheduler) stalled(t *Task, now time.Time) bool {
 }
 
 // Pause says that t waits for a rate limit from now on, which is not its
-// source's doing; Resume, that it waits for its source again.
-func (s *Scheduler) Pause(t *Task) {
+// source's doing; dry, that the limit of all sources together is used up.
+func (s *Scheduler) Pause(t *Task, dry bool, now time.Time) {
 	t.paused = true
 	s.sources[t.Source].paused++
+	s.limit(dry, now)
 }
 
-// Resume ends what Pause began.
-func (s *Scheduler) Resume(t *Task, now time.Time) {
+// Resume says that t waits for its source again.
+func (s *Scheduler) Resume(t *Task, dry bool, now time.Time) {
 	t.paused, t.moved = false, now
 	s.sources[t.Source].paused--
+	s.limit(dry, now)
+}
+
+func (s *Scheduler) limit(dry bool, now time.Time) {
+	if dry {
+		s.limited = now
+	}
 }

@@ -135,8 +135,8 @@ func (x *transfer) take(n int64) (int64, error) {
 	if own == nil && common == nil {
 		return n, x.task.ctx.Err()
 	}
-	x.fetch.locked(func() { x.fetch.sched.Pause(x.task.Task) })
-	defer x.fetch.locked(func() { x.fetch.sched.Resume(x.task.Task, time.Now()) })
+	x.fetch.locked(func() { x.fetch.sched.Pause(x.task.Task, common.dry(), time.Now()) })
+	defer x.fetch.locked(func() { x.fetch.sched.Resume(x.task.Task, common.dry(), time.Now()) })
 	granted, err := own.Take(x.task.ctx, n)
 	if err != nil {
 		return 0, err

@@ -12,13 +12,12 @@ import (
 // FetchError says why no source gave a manifest. Missing, Refused and Mismatch
 // are for errors.As with interfaces of one method; at most one is true.
 type FetchError struct {
-	What    string // the reference asked for
 	sources []*Source
 	errs    []error // one for each source
 }
 
-func newFetchError(what string, got []*answer) *FetchError {
-	e := &FetchError{What: what}
+func newFetchError(got []*answer) *FetchError {
+	e := &FetchError{}
 	for _, a := range got {
 		e.sources = append(e.sources, a.source)
 		e.errs = append(e.errs, a.err)
@@ -29,13 +28,13 @@ func newFetchError(what string, got []*answer) *FetchError {
 // Error is one line: the sources that were asked, and the reason of each.
 func (e *FetchError) Error() string {
 	if !e.all(missing) {
-		return e.What + ": " + oneLine(e.errs)
+		return oneLine(e.errs)
 	}
 	var names []string
 	for _, s := range e.sources {
 		names = append(names, s.Name())
 	}
-	return fmt.Sprintf("%s: not found on %s", e.What, strings.Join(names, ", "))
+	return "not found on " + strings.Join(names, ", ")
 }
 
 // Unwrap returns the errors of the sources in the order in which they were

@@ -2,7 +2,6 @@ package sources
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -18,7 +17,7 @@ const (
 	headStart = time.Second
 	// precedence is how long the answer of a later source waits for those
 	// named before it.
-	precedence = 10 * time.Second
+	precedence = 5 * time.Second
 )
 
 // Fetch returns a manifest or index with its computed descriptor.
@@ -26,7 +25,7 @@ const (
 // With want.Digest "" it asks by ref's tag the sources that are trusted for
 // tags, and the first-named that answers has the word. Each starts when the
 // one before it failed or was silent for 1 s, so that a dead one costs little.
-// An answer waits for sources named earlier until they fail, or until 10 s
+// An answer waits for sources named earlier until they fail, or until 5 s
 // after the first request; from then on the first-named of those that have
 // answered counts, and what comes first if none has.
 //
@@ -46,7 +45,7 @@ func (s *Set) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descr
 		}
 		return a
 	}}
-	a, err := r.run(ctx, fmt.Sprintf("%s/%s@%s", ref.Registry, ref.Repository, want.Digest))
+	a, err := r.run(ctx)
 	return a.descriptor, a.body, err
 }
 
@@ -61,7 +60,7 @@ func (s *Set) byTag(ctx context.Context, ref image.Reference) (ocispec.Descripto
 	r := race{sources: trusted, precedence: precedence, ask: func(ctx context.Context, source *Source) answer {
 		return source.manifest(ctx, ref.Repository, ref.Tag)
 	}}
-	a, err := r.run(ctx, ref.String())
+	a, err := r.run(ctx)
 	if err == nil {
 		s.resolver.Store(a.source)
 	}
@@ -104,7 +103,7 @@ type race struct {
 	ask        func(context.Context, *Source) answer
 }
 
-func (r race) run(ctx context.Context, what string) (answer, error) {
+func (r race) run(ctx context.Context) (answer, error) {
 	var asking sync.WaitGroup
 	defer asking.Wait()
 	asked, cancel := context.WithCancel(ctx)
@@ -146,7 +145,7 @@ func (r race) run(ctx context.Context, what string) (answer, error) {
 			return a, nil
 		}
 		if !slices.Contains(got, nil) && ctx.Err() == nil {
-			return answer{}, newFetchError(what, got)
+			return answer{}, newFetchError(got)
 		}
 	}
 }

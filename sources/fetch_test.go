@@ -225,7 +225,7 @@ func TestFailuresSayWhoAndWhy(t *testing.T) {
 		missing, refused bool
 		want             []string
 	}{
-		{"nobody has it", Config{}, []string{none, alsoNone}, true, false, []string{"docker.io/library/app:v: not found on " + host(none) + ", " + host(alsoNone)}},
+		{"nobody has it", Config{}, []string{none, alsoNone}, true, false, []string{"not found on " + host(none) + ", " + host(alsoNone)}},
 		{"everybody refuses", Config{}, []string{shut, locked}, false, true, []string{host(shut) + ": manifest", "403", "docker login " + host(shut), "401", "docker login " + host(locked)}},
 		{"the origin has no such image", cfg(none), []string{shut, dockerHub}, true, false, []string{"403", "404"}},
 		{"the origin wants credentials", cfg(locked), []string{none, dockerHub}, false, true, []string{"404", "401"}},

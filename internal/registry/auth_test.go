@@ -169,7 +169,7 @@ func TestBasic(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := fetchBlob(t, client(t, server.URL), 0, 16)
-	if e := asError(t, err); !e.Refused() || !strings.Contains(e.Error(), "docker login") {
+	if e := asError(t, err); !e.Refused() || !strings.Contains(e.Error(), "wants credentials") {
 		t.Errorf("anonymous: %v", e)
 	}
 }

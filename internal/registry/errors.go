@@ -58,7 +58,7 @@ func (e *Error) Missing() bool {
 	case "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "NAME_UNKNOWN":
 		return true
 	}
-	return e.StatusCode == http.StatusNotFound && e.Op != "token"
+	return e.StatusCode == http.StatusNotFound && e.Op != "token" || errors.Is(e.Err, errNotPublic)
 }
 
 // Refused reports whether the host would not let us have it, credentials
@@ -67,9 +67,11 @@ func (e *Error) Refused() bool {
 	return (e.StatusCode == http.StatusUnauthorized || e.StatusCode == http.StatusForbidden) && !e.Busy() && !e.Missing()
 }
 
-// Busy reports whether the host wants fewer requests.
+// Busy reports whether the host wants fewer requests. A 503 that does not say
+// for how long is an accident like any 5xx.
 func (e *Error) Busy() bool {
-	return e.StatusCode == http.StatusTooManyRequests || e.StatusCode == http.StatusServiceUnavailable || e.Code == "TOOMANYREQUESTS"
+	return e.StatusCode == http.StatusTooManyRequests || e.Code == "TOOMANYREQUESTS" ||
+		e.StatusCode == http.StatusServiceUnavailable && e.HasAfter
 }
 
 // Mismatch reports whether the host answered, but with something else: another
@@ -111,7 +113,7 @@ func (c *Client) failure(ctx context.Context, op string, at *url.URL, err error)
 	case ctx.Err() != nil:
 		return c.fault(op, at, ended(ctx))
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		e := c.fault(op, at, errors.New("it wants credentials, and none are known: docker login "+c.base.Host))
+		e := c.fault(op, at, errors.New("it wants credentials, and none are known"))
 		e.StatusCode = http.StatusUnauthorized
 		return e
 	}
