@@ -1,0 +1,161 @@
+package weaknet
+
+import (
+	"container/heap"
+	"encoding/binary"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+)
+
+// mtu is that of Ethernet.
+const mtu = 1500
+
+// box carries packets between ports. One goroutine per port reads, one writes
+// when the time has come.
+type box struct {
+	mu    sync.Mutex
+	ports []*port
+	dice  *rand.Rand
+	due   packets
+	wake  chan struct{}
+	quit  chan struct{}
+	done  sync.WaitGroup
+}
+
+// port is where a host's device is plugged in.
+type port struct {
+	address uint32
+	device  *os.File
+	up      pipe
+	down    pipe
+}
+
+// packet is on its way to a port, and at the end of the pipe it is in at time
+// at.
+type packet struct {
+	at    time.Time
+	to    *port
+	last  bool // in the receiver's pipe
+	bytes []byte
+}
+
+func newBox(ports []*port) *box {
+	b := &box{
+		ports: ports,
+		dice:  rand.New(rand.NewPCG(1, 2)),
+		wake:  make(chan struct{}, 1),
+		quit:  make(chan struct{}),
+	}
+	for _, p := range ports {
+		b.done.Go(func() { b.read(p) })
+	}
+	b.done.Go(b.deliver)
+	return b
+}
+
+// close needs the devices closed first, which ends their readers.
+func (b *box) close() {
+	close(b.quit)
+	b.done.Wait()
+}
+
+func (b *box) read(from *port) {
+	buffer := make([]byte, mtu)
+	for {
+		n, err := from.device.Read(buffer)
+		if err != nil {
+			return
+		}
+		b.enter(from, append([]byte(nil), buffer[:n]...))
+	}
+}
+
+// enter takes a packet from its sender's device.
+func (b *box) enter(from *port, bytes []byte) {
+	const ipv4Header = 20
+	if len(bytes) < ipv4Header || bytes[0]>>4 != 4 {
+		return
+	}
+	to := b.port(binary.BigEndian.Uint32(bytes[16:20]))
+	if to == nil {
+		return
+	}
+	b.mu.Lock()
+	at, ok := from.up.carry(time.Now(), len(bytes), b.dice)
+	if ok {
+		heap.Push(&b.due, &packet{at: at, to: to, bytes: bytes})
+	}
+	b.mu.Unlock()
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (b *box) port(address uint32) *port {
+	for _, p := range b.ports {
+		if p.address == address {
+			return p
+		}
+	}
+	return nil
+}
+
+func (b *box) deliver() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		arrived, next := b.step(time.Now())
+		for _, p := range arrived {
+			_, _ = p.to.device.Write(p.bytes) // a full device loses packets, as any
+		}
+		timer.Reset(next)
+		select {
+		case <-timer.C:
+		case <-b.wake:
+		case <-b.quit:
+			return
+		}
+	}
+}
+
+// step moves on every packet whose time has come. It returns those that are
+// through, and how long there is nothing more to do.
+func (b *box) step(now time.Time) (arrived []*packet, next time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(b.due) > 0 {
+		p := b.due[0]
+		if p.at.After(now) {
+			return arrived, p.at.Sub(now)
+		}
+		heap.Pop(&b.due)
+		if p.last {
+			arrived = append(arrived, p)
+			continue
+		}
+		// The time is that of the event, not of now: a box that woke late
+		// must not make the link slower.
+		if at, ok := p.to.down.carry(p.at, len(p.bytes), b.dice); ok {
+			p.at, p.last = at, true
+			heap.Push(&b.due, p)
+		}
+	}
+	return arrived, time.Hour
+}
+
+// packets is a heap by time.
+type packets []*packet
+
+func (p packets) Len() int           { return len(p) }
+func (p packets) Less(i, j int) bool { return p[i].at.Before(p[j].at) }
+func (p packets) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
+func (p *packets) Push(x any)        { *p = append(*p, x.(*packet)) }
+func (p *packets) Pop() any {
+	last := (*p)[len(*p)-1]
+	(*p)[len(*p)-1] = nil
+	*p = (*p)[:len(*p)-1]
+	return last
+}

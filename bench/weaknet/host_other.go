@@ -1,0 +1,29 @@
+//go:build !linux
+
+package weaknet
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+)
+
+// Host is a network namespace with an address.
+type Host struct{}
+
+var errLinux = errors.New("network namespaces are Linux's")
+
+func newHost(netip.Addr) (*Host, *os.File, error) { return nil, nil, errLinux }
+
+// Addr is the host's address.
+func (h *Host) Addr() netip.Addr { return netip.Addr{} }
+
+// Listen announces on a TCP port of the host; 0 chooses one.
+func (h *Host) Listen(uint16) (net.Listener, error) { return nil, errLinux }
+
+// Start starts a process on the host. It is killed when the network is closed.
+func (h *Host) Start(*exec.Cmd) error { return errLinux }
+
+func (h *Host) close() error { return nil }

@@ -1,0 +1,77 @@
+package weaknet_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segpull/segpull/bench/weaknet"
+)
+
+// network skips the test where there may be no namespaces.
+func network(t *testing.T, links ...weaknet.Link) *weaknet.Network {
+	t.Helper()
+	n, err := weaknet.New(links...)
+	if errors.Is(err, os.ErrPermission) || errors.Is(err, os.ErrNotExist) {
+		t.Skipf("no network namespaces here: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// TestRateAndDelay fetches half a MiB over 1 MiB/s and a round trip of 60 ms
+// with a process of the one host from a server on the other.
+func TestRateAndDelay(t *testing.T) {
+	n := network(t, weaknet.Link{}, weaknet.Link{Up: 1 << 20, Delay: 30 * time.Millisecond})
+	listener, err := n.Host(1).Listen(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go serve(listener, 512<<10)
+
+	start := time.Now()
+	script := `exec 3<>/dev/tcp/$0/$1; wc -c <&3; cat /proc/sys/net/ipv4/tcp_congestion_control`
+	host, port, _ := net.SplitHostPort(listener.Addr().String())
+	cmd := exec.Command("bash", "-c", script, host, port)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, os.Stderr
+	if err := n.Host(0).Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Fields(out.String()); len(got) != 2 || got[0] != "524288" || got[1] != "cubic" {
+		t.Errorf("the process says %q, want 524288 bytes and cubic", out.String())
+	}
+	took := time.Since(start)
+	if took < 540*time.Millisecond || took > 1500*time.Millisecond {
+		t.Errorf("took %v; 512 KiB at 1 MiB/s and 60 ms should take about 0.6 s", took)
+	}
+}
+
+func serve(listener net.Listener, size int64) {
+	conn, err := listener.Accept()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = io.CopyN(conn, zeros{}, size)
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
