@@ -64,7 +64,7 @@ func TestTheFirstNamedThatAnswersHasTheWord(t *testing.T) {
 						return answer{source: source, err: ctx.Err()}
 					}
 				}}
-				a, err := r.run(t.Context(), "x")
+				a, err := r.run(t.Context())
 				winner := slices.Index(all, a.source)
 				if took := time.Since(begin); winner != test.winner || took != test.took || int(asked.Load()) != test.asked {
 					t.Errorf("source %d after %v, %d asked, %v; want %d after %v, %d asked",
@@ -87,7 +87,7 @@ func TestARaceEndsWithItsContext(t *testing.T) {
 			return answer{source: source, err: ctx.Err()}
 		}}
 		begin := time.Now()
-		if _, err := r.run(ctx, "x"); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 3*time.Second {
+		if _, err := r.run(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 3*time.Second {
 			t.Errorf("after %v: %v", time.Since(begin), err)
 		}
 	})
