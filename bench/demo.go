@@ -96,7 +96,7 @@ func demoPull(ctx context.Context, segpull, dir, config, output string, mirrors 
 	args := []string{"--config", configPath, "-o", output}
 	for _, m := range mirrors {
 		args = append(args, "-m", m.name)
-		fmt.Fprintf(os.Stderr, "  mirror %-5s gives %s/s%s\n", m.name, mib(m.rate), m.fate("dies"))
+		fmt.Fprintf(os.Stderr, "  mirror %-5s gives %s/s%s\n", m.name, inMiB(m.rate), m.fate("dies"))
 		if m.dies > 0 {
 			timer := time.AfterFunc(m.dies, m.reg.Kill)
 			defer timer.Stop()
@@ -134,10 +134,10 @@ func demoReport(output string, image registrytest.Image, mirrors []demoMirror) e
 		stats := m.reg.Stats()
 		served += stats.Bytes
 		fmt.Fprintf(os.Stderr, "%-5s served %s in %d requests, at most %d at once%s\n",
-			m.name, mib(stats.Bytes), stats.Requests[registrytest.KindBlob], stats.Concurrent, m.fate("died"))
+			m.name, inMiB(stats.Bytes), stats.Requests[registrytest.KindBlob], stats.Concurrent, m.fate("died"))
 	}
 	fmt.Fprintf(os.Stderr, "together %s for an image of %s; its %d blobs and the manifest have the right digests.\n",
-		mib(served), mib(size), len(wanted)-1)
+		inMiB(served), inMiB(size), len(wanted)-1)
 	return nil
 }
 
@@ -149,5 +149,5 @@ func (m demoMirror) fate(verb string) string {
 	return fmt.Sprintf(", %s after %s", verb, m.dies)
 }
 
-// mib writes a number of bytes in MiB.
-func mib(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
+// inMiB writes a number of bytes in MiB.
+func inMiB(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }

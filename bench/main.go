@@ -26,6 +26,7 @@ var commands []command
 
 func init() {
 	commands = []command{
+		{"cases", "run networks by name, and tell which goals are met", runCases},
 		{"demo", "watch one pull from three mirrors, of which one dies", demo},
 	}
 }
@@ -42,7 +43,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || slices.Contains([]string{"help", "-h", "--help"}, args[0]) {
-		usage(os.Stdout)
+		help(os.Stdout)
 		return nil
 	}
 	for _, c := range commands {
@@ -53,7 +54,7 @@ func run(ctx context.Context, args []string) error {
 	return usageError{fmt.Sprintf("no command %q; `go run ./bench help` lists them", args[0])}
 }
 
-func usage(w io.Writer) {
+func help(w io.Writer) {
 	var b strings.Builder
 	b.WriteString("bench shows what segpull is worth.\n\nUsage:\n  go run ./bench COMMAND [flags] [name...]\n\nCommands:\n")
 	for _, c := range commands {

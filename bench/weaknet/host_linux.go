@@ -1,6 +1,7 @@
 package weaknet
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -19,14 +21,6 @@ type Host struct {
 	address netip.Addr
 	device  *os.File
 	calls   chan func()
-}
-
-// settings hold in every namespace.
-var settings = map[string]string{
-	"tcp_congestion_control": "cubic",
-	// What a server has handed to the kernel counts as served: keep little
-	// there that is not on its way.
-	"tcp_notsent_lowat": "16384",
 }
 
 func newHost(address netip.Addr) (*Host, *os.File, error) {
@@ -57,10 +51,11 @@ func (h *Host) enter() error {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("a new network namespace (are you root?): %w", err)
 	}
-	for name, value := range settings {
-		if err := os.WriteFile("/proc/sys/net/ipv4/"+name, []byte(value), 0o644); err != nil {
-			return err
-		}
+	// What a server has handed to the kernel counts as served: keep little
+	// there that is not on its way.
+	const unsent = "/proc/sys/net/ipv4/tcp_notsent_lowat"
+	if err := os.WriteFile(unsent, []byte("16384"), 0o644); err != nil {
+		return err
 	}
 	device, name, err := openTUN()
 	if err != nil {
@@ -122,38 +117,18 @@ func openTUN() (device *os.File, name string, err error) {
 	return os.NewFile(uintptr(fd), "tun"), request.Name(), nil
 }
 
-// configure gives the device its address and brings it and loopback up.
+// configure gives the device its address and brings it and loopback up. The
+// congestion control belongs to the route: the namespace's own setting takes
+// only what the whole machine allows.
 func configure(device string, address netip.Addr) error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
+	ip := exec.Command("ip", "-batch", "-")
+	ip.Stdin = strings.NewReader(fmt.Sprintf(`link set lo up
+address add %[1]s/%[2]d dev %[3]s
+link set %[3]s up
+route replace %[4]s dev %[3]s src %[1]s congctl cubic
+`, address, subnet.Bits(), device, subnet))
+	if out, err := ip.CombinedOutput(); err != nil {
+		return fmt.Errorf("ip (of iproute2): %w: %s", err, bytes.TrimSpace(out))
 	}
-	defer unix.Close(fd)
-	mask := net.CIDRMask(subnet.Bits(), 32)
-	return errors.Join(
-		setAddress(fd, device, unix.SIOCSIFADDR, address.AsSlice()),
-		setAddress(fd, device, unix.SIOCSIFNETMASK, mask),
-		bringUp(fd, device),
-		bringUp(fd, "lo"),
-	)
-}
-
-func setAddress(fd int, device string, what uint, address []byte) error {
-	request, err := unix.NewIfreq(device)
-	if err != nil {
-		return err
-	}
-	if err := request.SetInet4Addr(address); err != nil {
-		return err
-	}
-	return unix.IoctlIfreq(fd, what, request)
-}
-
-func bringUp(fd int, device string) error {
-	request, err := unix.NewIfreq(device)
-	if err != nil {
-		return err
-	}
-	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request)
+	return nil
 }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// Run is what came of one tool on one case.
+type Run struct {
+	Case       string        `json:"case"`
+	Tool       string        `json:"tool"`
+	Wall       float64       `json:"seconds"`
+	Bound      float64       `json:"bound_seconds"`
+	Efficiency float64       `json:"efficiency"` // bound by wall; 0 if it failed
+	Needed     int64         `json:"needed_bytes"`
+	Served     int64         `json:"served_bytes"`
+	CPU        float64       `json:"cpu_seconds"`
+	Peak       int64         `json:"peak_memory_bytes"`
+	Exit       int           `json:"exit"`
+	Error      string        `json:"error,omitempty"`
+	Mirrors    []MirrorStats `json:"mirrors"`
+}
+
+// MirrorStats is what one mirror did in a run.
+type MirrorStats struct {
+	Name       string `json:"name"`
+	Rate       int64  `json:"rate"` // bytes a second that it could give
+	Served     int64  `json:"served_bytes"`
+	Requests   int    `json:"blob_requests"`
+	Refused    int    `json:"refused"` // with status 429
+	Concurrent int    `json:"concurrent"`
+
+	log []registrytest.Request
+}
+
+// waste is what was served beyond the need, as a share of it.
+func (r Run) waste() float64 { return float64(r.Served-r.Needed) / float64(r.Needed) }
+
+func (r Run) failed() bool { return r.Error != "" }
+
+func (r Run) requests() (n int) {
+	for _, m := range r.Mirrors {
+		n += m.Requests
+	}
+	return n
+}
+
+func (r Run) refused() (n int) {
+	for _, m := range r.Mirrors {
+		n += m.Refused
+	}
+	return n
+}
+
+// patience is how long a tool may take before it has failed.
+func patience(bound time.Duration) time.Duration { return min(6*bound+20*time.Second, 5*time.Minute) }
+
+// runner runs tools on cases.
+type runner struct {
+	segpull string // path of the program
+	dir     string // for what the tools write
+	images  map[*int64]pushed
+}
+
+// pushed is an image and a registry that has it.
+type pushed struct {
+	origin *registrytest.Server
+	image  registrytest.Image
+}
+
+// image makes the case's image, once for all cases of the same layers.
+func (r *runner) image(c Case) pushed {
+	key := &c.Layers[0]
+	p, ok := r.images[key]
+	if !ok {
+		p.origin = registrytest.New()
+		p.image = registrytest.NewImage(registrytest.ImageOptions{Layers: c.Layers, Seed: 1})
+		p.origin.Push(benchRepository, benchTag, p.image)
+		if r.images == nil {
+			r.images = map[*int64]pushed{}
+		}
+		r.images[key] = p
+	}
+	return p
+}
+
+// run sets the case's network up, lets the tool pull, and takes all down.
+func (r *runner) run(ctx context.Context, c Case, t Tool) (Run, error) {
+	program, err := t.find(r.segpull)
+	if err != nil {
+		return Run{}, err
+	}
+	p := r.image(c)
+	s, err := setUp(c, p.origin)
+	if err != nil {
+		return Run{}, err
+	}
+	defer s.close()
+	dir, err := os.MkdirTemp(r.dir, t.Name+"-")
+	if err != nil {
+		return Run{}, err
+	}
+	defer os.RemoveAll(dir)
+	j := job{program: program, repository: benchRepository, tag: benchTag, image: p.image, mirrors: s.mirrors, dir: dir}
+	cmd, err := t.command(j)
+	if err != nil {
+		return Run{}, err
+	}
+	needed := imageSize(p.image)
+	bound := c.bound(needed)
+	s.begin()
+	u, err := measure(ctx, s.user, cmd, patience(bound))
+	if err != nil {
+		return Run{}, err
+	}
+	if u.Err == "" && t.Name == "segpull" {
+		if err := checkArchive(filepath.Join(dir, "image.tar"), p.image.Manifest.Digest.String()); err != nil {
+			u.Err = err.Error()
+		}
+	}
+	return newRun(c, t, u, needed, bound, s.mirrors), ctx.Err()
+}
+
+func newRun(c Case, t Tool, u usage, needed int64, bound time.Duration, mirrors []running) Run {
+	run := Run{
+		Case: c.Name, Tool: t.Name,
+		Wall: u.Wall.Seconds(), Bound: bound.Seconds(), Needed: needed,
+		CPU: u.CPU.Seconds(), Peak: u.Peak, Exit: u.Exit, Error: u.Err,
+	}
+	if u.Err == "" {
+		run.Efficiency = run.Bound / run.Wall
+	}
+	for _, m := range mirrors {
+		stats := m.reg.Stats()
+		run.Served += stats.Bytes
+		run.Mirrors = append(run.Mirrors, MirrorStats{
+			Name: m.Name, Rate: m.Rate, Served: stats.Bytes,
+			Requests: stats.Requests[registrytest.KindBlob], Refused: stats.Statuses[429],
+			Concurrent: stats.Concurrent, log: stats.Log,
+		})
+	}
+	return run
+}
