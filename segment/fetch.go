@@ -111,6 +111,12 @@ func (f *Fetch) Settle() {
 	f.poke()
 }
 
+// Ban has a source asked for nothing more.
+func (f *Fetch) Ban(source int) {
+	f.locked(func() { f.sched.Ban(source) })
+	f.poke()
+}
+
 // Status says how each source is doing.
 func (f *Fetch) Status() []Status {
 	f.mu.Lock()

@@ -7,57 +7,57 @@ import "time"
 // links and servers that cap a connection want many; others gain nothing by
 // more than a few, and are left in peace.
 type growth struct {
-	since   time.Time // of the period under measurement
-	bytes   int64     // served before it
-	before  int       // connections before the last step
-	rate    float64   // bytes a second with them
+	warm    time.Time // when the connections will have left their slow start; zero: not counting
+	since   time.Time // of the period under measurement; zero before it
+	own     int64     // bytes served by the source before the period
+	all     int64     // bytes served by all sources before it
+	before  int       // connections before the last step; 0: no step to judge
+	ownRate float64   // bytes a second of the source before the last step
+	allRate float64   // bytes a second of all sources before the last step
 	resting time.Time // no step before this
 	rests   int
 }
 
 const (
-	// growthPeriod is the time over which a number of connections is judged.
-	growthPeriod = time.Second
+	// growthPeriod is the least time over which a number of connections is
+	// judged; it is longer where answers take long.
+	growthPeriod = 400 * time.Millisecond
 	// enoughGain is the part of the hoped-for gain that makes a step worth it.
 	enoughGain = 0.3
-	firstRest  = 15 * time.Second
+	firstRest  = 3 * time.Second
 	mostRest   = 4 * time.Minute
 )
 
 // step judges the present number of connections once a period is over, and
-// returns the number to go on with. busy says whether the source has as many
-// connections as it may.
-func (g *growth) step(src *source, now time.Time, busy bool) int {
-	if !busy || now.Before(g.resting) {
-		g.since = time.Time{}
-		return src.want
+// returns the number to go on with. all is what all sources have served; busy
+// says whether the source uses as many connections as it may, to the full.
+func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
+	wait := 4 * src.latencyOr(100*time.Millisecond)
+	switch {
+	case !busy || now.Before(g.resting):
+		g.warm, g.since = time.Time{}, time.Time{}
+	case g.warm.IsZero():
+		g.warm = now.Add(wait)
+	case now.Before(g.warm):
+	case g.since.IsZero():
+		g.since, g.own, g.all = now, src.served, all
+	case now.Sub(g.since) >= max(growthPeriod, wait):
+		want := g.judge(src, all, now)
+		g.warm, g.since = time.Time{}, time.Time{}
+		return want
 	}
-	if g.since.IsZero() {
-		g.since, g.bytes = g.warm(src, now), src.served
-		return src.want
-	}
-	if now.Before(g.since) {
-		g.bytes = src.served
-		return src.want
-	}
-	elapsed := now.Sub(g.since)
-	if elapsed < growthPeriod {
-		return src.want
-	}
-	rate := float64(src.served-g.bytes) / elapsed.Seconds()
-	return g.judge(src, rate, now)
+	return src.want
 }
 
-// warm is when new connections have left their slow start behind.
-func (g *growth) warm(src *source, now time.Time) time.Time {
-	return now.Add(4 * src.latencyOr(50*time.Millisecond))
-}
-
-func (g *growth) judge(src *source, rate float64, now time.Time) int {
-	g.since = time.Time{}
+// judge compares the period that is over with the one before it. A gain that
+// comes out of the pocket of other sources, since all of them share one link,
+// is none.
+func (g *growth) judge(src *source, all int64, now time.Time) int {
+	elapsed := now.Sub(g.since).Seconds()
+	own, total := float64(src.served-g.own)/elapsed, float64(all-g.all)/elapsed
 	if g.before > 0 {
-		hoped := float64(src.want)/float64(g.before) - 1
-		if rate < g.rate*(1+enoughGain*hoped) {
+		hoped := g.ownRate * (float64(src.want)/float64(g.before) - 1)
+		if own-g.ownRate < enoughGain*hoped || total-g.allRate < enoughGain*hoped/2 {
 			back := g.before
 			g.hold(now)
 			return back
@@ -67,7 +67,7 @@ func (g *growth) judge(src *source, rate float64, now time.Time) int {
 		g.hold(now)
 		return src.want
 	}
-	g.before, g.rate = src.want, rate
+	g.before, g.ownRate, g.allRate = src.want, own, total
 	return min(2*src.want, src.most)
 }
 

@@ -40,6 +40,7 @@ type Scheduler struct {
 	inFlight int64 // bytes that tasks have still to fetch, twins and whole blobs apart
 	total    int64 // bytes that were ever wanted
 	doubled  int64 // bytes that came twice
+	served   int64 // bytes that came at all
 	revoked  []*Task
 	rng      *rand.Rand
 
@@ -68,7 +69,7 @@ func NewScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 		s.blobs = append(s.blobs, blob{size: size})
 	}
 	for i, most := range connections {
-		s.sources = append(s.sources, newSource(most))
+		s.sources = append(s.sources, newSource(most, segmentSize))
 		s.offer(i)
 	}
 	return s
@@ -134,6 +135,7 @@ func (s *Scheduler) offer(i int) {
 func (s *Scheduler) start(t *Task, now time.Time) {
 	src := s.sources[t.Source]
 	src.open++
+	src.small += t.small()
 	src.requests++
 	src.meter.begin(now)
 	t.began, t.moved = now, now
@@ -202,13 +204,12 @@ func (s *Scheduler) cut(i, b int, size int64) *Task {
 
 // cutSize is how much of a blob's free bytes a source should take at once.
 func (s *Scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
-	size := min(s.share(src, now), s.segment)
+	size := min(s.share(src, now), src.span)
 	if size < s.segment {
 		return size
 	}
 	// Whole segments end at multiples of their size.
-	start := bl.free.First().Start
-	return s.segment - start%s.segment
+	return size/s.segment*s.segment - bl.free.First().Start%s.segment
 }
 
 // roundEnd moves end to a multiple of grain within r, and takes in a rest
@@ -254,6 +255,7 @@ func (s *Scheduler) release(b int, r Range) {
 func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 	src := s.sources[t.Source]
 	src.latency.add(now.Sub(t.began).Seconds())
+	src.peak = max(src.peak, src.open)
 	t.opened, t.moved = now, now
 	t.meter.begin(now)
 	if got == t.Asked {
@@ -280,6 +282,7 @@ func (s *Scheduler) Advance(t *Task, n int64, now time.Time) int64 {
 	src := s.sources[t.Source]
 	src.meter.add(n, now)
 	src.served += n
+	s.served += n
 	t.meter.add(n, now)
 	t.got += n
 	t.moved, s.moved = now, now
@@ -329,6 +332,7 @@ func (s *Scheduler) expect(t *Task, now time.Time) {
 func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 	src := s.sources[t.Source]
 	src.open--
+	src.small -= t.small()
 	s.tasks.drop(t)
 	if !t.opened.IsZero() && t.got >= minProgress {
 		src.perConn.add(float64(t.got) / max(now.Sub(t.opened).Seconds(), 1e-3))
@@ -338,6 +342,16 @@ func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 		src.fail(t.Blob, why, now, s.rng)
 	}
 	s.offer(t.Source)
+}
+
+// Ban has a source asked for nothing more, and takes away what it is at.
+func (s *Scheduler) Ban(source int) {
+	s.sources[source].off = true
+	for _, t := range append(running(nil), s.tasks...) {
+		if t.Source == source && !t.revoked {
+			s.abandon(t)
+		}
+	}
 }
 
 // settle gives back what t did not fetch, unless its twin fetches it.

@@ -8,6 +8,8 @@ import (
 const (
 	// firstConnections is what a source starts with.
 	firstConnections = 4
+	// smallRequest is what arrives within the first window of a connection.
+	smallRequest = 64 << 10
 	// minProgress is what a request must bring to count as a success: a link
 	// that dies every megabyte is slow, one that dies at once is broken.
 	minProgress = 32 << 10
@@ -16,6 +18,10 @@ const (
 	mostBackoff  = 30 * time.Second
 	// mostRetryAfter bounds what a server may ask for.
 	mostRetryAfter = 10 * time.Minute
+	// mostSpan is the most that one request asks for where requests are dear.
+	mostSpan = 32 << 20
+	// busyRests is how many fruitless steps a refusal counts for.
+	busyRests = 3
 	// probation is how many failures in a row bring a source down to one
 	// connection.
 	probation = 3
@@ -56,12 +62,15 @@ type source struct {
 	most   int // connections at the most
 	want   int // connections that are worth having
 	open   int // tasks in flight
+	small  int // of these, small ones
 	paused int // of these, waiting for a rate limit
 
 	queued bool // waits in Scheduler.ready
 	off    bool // not to be used any more
 	until  time.Time
 	lacks  map[int]bool // blobs that it does not have
+	span   int64        // bytes that one request asks for
+	peak   int          // most requests that it answered at the same time
 
 	failures    int // in a row
 	requests    int
@@ -76,17 +85,22 @@ type source struct {
 	growth growth
 }
 
-func newSource(most int) *source {
+func newSource(most int, span int64) *source {
 	if most <= 0 {
 		most = DefaultConnections
 	}
-	return &source{most: most, want: min(firstConnections, most), lacks: make(map[int]bool)}
+	return &source{most: most, want: min(firstConnections, most), span: span, lacks: make(map[int]bool)}
 }
 
 // available says whether the source may be given one more request.
 func (src *source) available(now time.Time) bool {
-	return !src.off && !now.Before(src.until) && src.open < src.allowed()
+	return !src.off && !now.Before(src.until) && src.load() < src.allowed()
 }
+
+// load is how many connections the tasks in flight count for: four small ones
+// are one, so that an image of many small layers does not take a round trip
+// for each few of them.
+func (src *source) load() int { return src.open - src.small + (src.small+3)/4 }
 
 // allowed is how many connections the source may have now: one while it is on
 // probation.
@@ -133,12 +147,23 @@ func (src *source) fail(blob int, why Outcome, now time.Time, rng *rand.Rand) {
 		src.off = true
 		return
 	case Busy:
-		// What is in flight is what it tolerates.
-		src.want = max(1, min(src.want, src.open))
-		src.growth.hold(now)
+		src.askLess(now)
 	}
 	src.failures++
 	src.until = later(src.until, now.Add(max(min(why.After, mostRetryAfter), src.backoff(rng))))
+}
+
+// askLess finds out what a busy source has enough of. If it answered as many
+// at once before, it is the number of requests that it counts, and each asks
+// for more from now on; else what is in flight is all that it tolerates.
+func (src *source) askLess(now time.Time) {
+	if src.open < src.peak {
+		src.span = min(2*src.span, mostSpan)
+		return
+	}
+	src.want = max(1, min(src.want, src.open))
+	src.growth.rests = max(src.growth.rests, busyRests)
+	src.growth.hold(now)
 }
 
 // backoff doubles with each failure in a row, with jitter so that connections

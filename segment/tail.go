@@ -164,7 +164,8 @@ func (s *Scheduler) Tick(now time.Time) {
 	}
 	heap.Init(&s.tasks)
 	for _, src := range s.sources {
-		src.want = src.growth.step(src, now, s.free > 0 && src.open >= src.allowed() && src.paused == 0 && now.Sub(s.limited) >= limitMemory)
+		busy := s.free > 0 && src.load() >= src.allowed() && src.paused == 0 && now.Sub(s.limited) >= limitMemory
+		src.want = src.growth.step(src, s.served, now, busy)
 	}
 	s.wake()
 }
@@ -209,7 +210,8 @@ func (s *Scheduler) stalled(t *Task, now time.Time) bool {
 	}
 	patience := bodyPatience
 	if t.opened.IsZero() {
-		patience = headerPatience
+		// Some mirrors wait for each MiB asked for before they answer.
+		patience = headerPatience + 2*time.Second*time.Duration(t.Asked.Len()>>20)
 	}
 	patience = max(patience, 4*s.sources[t.Source].latencyOr(0))
 	return s.moved.Sub(t.moved) > patience || t.silent(now) > max(deadPatience, patience)

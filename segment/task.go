@@ -38,6 +38,14 @@ func (t *Task) rate(now time.Time, fallback float64) float64 {
 	return t.meter.rate(now)
 }
 
+// small is 1 for a request whose answer is a matter of latency, not of rate.
+func (t *Task) small() int {
+	if t.Asked.Len() <= smallRequest {
+		return 1
+	}
+	return 0
+}
+
 // silent is how long the task has been waiting for a byte or a header.
 func (t *Task) silent(now time.Time) time.Duration {
 	if t.paused {
