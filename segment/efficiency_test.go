@@ -49,6 +49,15 @@ func TestEfficiency(t *testing.T) {
 		"each connection capped": {[]simSource{
 			{rate: 10 * mib, connCap: 512 * kib, latency: 40 * time.Millisecond},
 		}, 10 * mib, 93 * mib, 0.85, 0.02},
+		"two connections allowed": {[]simSource{
+			{rate: 4 * mib, latency: 30 * time.Millisecond, atOnce: 2},
+		}, 4 * mib, 93 * mib, 0.90, 0.02},
+		"a second for each MiB asked for, ten at once": {[]simSource{
+			{rate: 100 * mib, latency: 30 * time.Millisecond, atOnce: 10, perMiB: time.Second},
+		}, 10 * mib, 200 * mib, 0.75, 0.02},
+		"twenty requests a minute": {[]simSource{
+			{rate: 4 * mib, latency: 30 * time.Millisecond, budget: 20},
+		}, 4 * mib, 600 * mib, 0.60, 0.02},
 		"small image": {[]simSource{
 			{rate: 2 * mib, latency: 40 * time.Millisecond}, {rate: 2 * mib, latency: 40 * time.Millisecond},
 		}, 4 * mib, 8 * mib, 0.85, 0.02},
@@ -59,7 +68,10 @@ func TestEfficiency(t *testing.T) {
 			res.complete(t, sim.blobs)
 			efficiency := float64(tc.size) / tc.rate / res.took.Seconds()
 			waste := float64(res.served)/float64(tc.size) - 1
-			t.Logf("efficiency %.3f in %v, waste %.4f, %d requests", efficiency, res.took, waste, res.requests)
+			t.Logf("efficiency %.3f in %v, waste %.4f, %d requests, %d of them rejected", efficiency, res.took, waste, res.requests, sim.rejected)
+			if sim.rejected > 10 {
+				t.Errorf("%d requests were rejected", sim.rejected)
+			}
 			if efficiency < tc.efficiency {
 				t.Errorf("efficiency %.3f, want %.3f", efficiency, tc.efficiency)
 			}

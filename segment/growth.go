@@ -22,6 +22,8 @@ const (
 	// growthPeriod is the least time over which a number of connections is
 	// judged; it is longer where answers take long.
 	growthPeriod = 400 * time.Millisecond
+	// mostWait bounds what is waited for a slow start, and the period.
+	mostWait = 1500 * time.Millisecond
 	// enoughGain is the part of the hoped-for gain that makes a step worth it.
 	enoughGain = 0.3
 	firstRest  = 3 * time.Second
@@ -32,7 +34,7 @@ const (
 // returns the number to go on with. all is what all sources have served; busy
 // says whether the source uses as many connections as it may, to the full.
 func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
-	wait := 4 * src.latencyOr(100*time.Millisecond)
+	wait := min(4*src.latencyOr(100*time.Millisecond), mostWait)
 	switch {
 	case !busy || now.Before(g.resting):
 		g.warm, g.since = time.Time{}, time.Time{}

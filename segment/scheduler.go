@@ -255,7 +255,8 @@ func (s *Scheduler) release(b int, r Range) {
 func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 	src := s.sources[t.Source]
 	src.latency.add(now.Sub(t.began).Seconds())
-	src.peak = max(src.peak, src.open)
+	src.answers++
+	src.peak = max(src.peak, src.answers)
 	t.opened, t.moved = now, now
 	t.meter.begin(now)
 	if got == t.Asked {
@@ -334,7 +335,10 @@ func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 	src.open--
 	src.small -= t.small()
 	s.tasks.drop(t)
-	if !t.opened.IsZero() && t.got >= minProgress {
+	if !t.opened.IsZero() {
+		src.answers--
+	}
+	if t.got >= minProgress {
 		src.perConn.add(float64(t.got) / max(now.Sub(t.opened).Seconds(), 1e-3))
 	}
 	s.settle(t)

@@ -13,6 +13,9 @@ type simSource struct {
 	connCap float64 // bytes a second of one; 0: no cap
 	latency time.Duration
 	most    int
+	atOnce  int           // requests that are answered at the same time, 429 beyond; 0: any
+	budget  int           // requests in a minute, 429 with Retry-After beyond; 0: any
+	perMiB  time.Duration // wait before the first byte for each MiB asked for
 	// fault, if set, is asked at each step what becomes of a task.
 	fault func(t *simTask, now time.Duration) simFault
 }
@@ -36,11 +39,13 @@ type simTask struct {
 
 // simulation runs a Scheduler against mirrors in virtual time, in steps of dt.
 type simulation struct {
-	dt      time.Duration
-	limit   time.Duration // of virtual time
-	segment int64
-	blobs   []int64
-	sources []simSource
+	spent    map[int][]time.Duration // requests that count against a budget
+	rejected int                     // 429s
+	dt       time.Duration
+	limit    time.Duration // of virtual time
+	segment  int64
+	blobs    []int64
+	sources  []simSource
 }
 
 type simResult struct {
@@ -50,7 +55,7 @@ type simResult struct {
 	perBlob  []Set
 }
 
-func (sim simulation) run(t testing.TB) simResult {
+func (sim *simulation) run(t testing.TB) simResult {
 	t.Helper()
 	var connections []int
 	for _, src := range sim.sources {
@@ -75,7 +80,7 @@ func (sim simulation) run(t testing.TB) simResult {
 		}
 		for task := s.Next(at); task != nil; task = s.Next(at) {
 			res.requests++
-			running[task.Source] = append(running[task.Source], &simTask{Task: task, openAt: now + sim.sources[task.Source].latency})
+			running[task.Source] = append(running[task.Source], &simTask{Task: task, openAt: now + sim.sources[task.Source].delay(task.Asked)})
 		}
 		for i := range running {
 			running[i] = sim.step(s, i, running[i], now, at, &res)
@@ -88,7 +93,7 @@ func (sim simulation) run(t testing.TB) simResult {
 }
 
 // step moves the tasks of source i by dt.
-func (sim simulation) step(s *Scheduler, i int, tasks []*simTask, now time.Duration, at time.Time, res *simResult) []*simTask {
+func (sim *simulation) step(s *Scheduler, i int, tasks []*simTask, now time.Duration, at time.Time, res *simResult) []*simTask {
 	src := sim.sources[i]
 	active := 0
 	for _, t := range tasks {
@@ -102,15 +107,19 @@ func (sim simulation) step(s *Scheduler, i int, tasks []*simTask, now time.Durat
 	}
 	kept := tasks[:0]
 	for _, t := range tasks {
-		if !sim.move(s, src, t, each, now, at, res) {
+		opened := t.opened
+		if !sim.move(s, src, t, active, each, now, at, res) {
 			kept = append(kept, t)
+		}
+		if t.opened && !opened {
+			active++
 		}
 	}
 	return kept
 }
 
 // move moves one task, and says whether it is over.
-func (sim simulation) move(s *Scheduler, src simSource, t *simTask, each float64, now time.Duration, at time.Time, res *simResult) bool {
+func (sim *simulation) move(s *Scheduler, src simSource, t *simTask, active int, each float64, now time.Duration, at time.Time, res *simResult) bool {
 	s.Revoked()
 	if t.revoked {
 		s.End(t.Task, Outcome{Kind: Done}, at)
@@ -131,6 +140,10 @@ func (sim simulation) move(s *Scheduler, src simSource, t *simTask, each float64
 		return true
 	case !t.opened && now < t.openAt:
 		return false
+	case !t.opened && sim.rejects(src, t, active, now):
+		sim.rejected++
+		s.End(t.Task, Outcome{Kind: Busy, After: sim.retryAfter(src, t, now)}, at)
+		return true
 	case !t.opened:
 		t.opened = true
 		if !s.Opened(t.Task, t.Asked, at) {
@@ -154,6 +167,37 @@ func (sim simulation) move(s *Scheduler, src simSource, t *simTask, each float64
 		return true
 	}
 	return false
+}
+
+func (src simSource) delay(r Range) time.Duration {
+	return src.latency + time.Duration(float64(src.perMiB)*float64(r.Len())/mib)
+}
+
+// rejects says whether a source answers a request with 429.
+func (sim *simulation) rejects(src simSource, t *simTask, active int, now time.Duration) bool {
+	if src.atOnce > 0 && active >= src.atOnce {
+		return true
+	}
+	if src.budget == 0 {
+		return false
+	}
+	if sim.spent == nil {
+		sim.spent = make(map[int][]time.Duration)
+	}
+	recent := slices.DeleteFunc(sim.spent[t.Source], func(at time.Duration) bool { return at < now-time.Minute })
+	sim.spent[t.Source] = recent
+	if len(recent) >= src.budget {
+		return true
+	}
+	sim.spent[t.Source] = append(recent, now)
+	return false
+}
+
+func (sim *simulation) retryAfter(src simSource, t *simTask, now time.Duration) time.Duration {
+	if src.budget == 0 {
+		return 0
+	}
+	return sim.spent[t.Source][0] + time.Minute - now
 }
 
 func (r simResult) complete(t testing.TB, blobs []int64) {

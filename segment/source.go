@@ -10,6 +10,8 @@ const (
 	firstConnections = 4
 	// smallRequest is what arrives within the first window of a connection.
 	smallRequest = 64 << 10
+	// longWait is, in seconds, what no network takes to bring an answer.
+	longWait = 1.5
 	// minProgress is what a request must bring to count as a success: a link
 	// that dies every megabyte is slow, one that dies at once is broken.
 	minProgress = 32 << 10
@@ -59,11 +61,12 @@ const (
 
 // source is what the scheduler knows of a source.
 type source struct {
-	most   int // connections at the most
-	want   int // connections that are worth having
-	open   int // tasks in flight
-	small  int // of these, small ones
-	paused int // of these, waiting for a rate limit
+	most    int // connections at the most
+	want    int // connections that are worth having
+	open    int // tasks in flight
+	small   int // of these, small ones
+	answers int // of these, with an answer on its way
+	paused  int // of these, waiting for a rate limit
 
 	queued bool // waits in Scheduler.ready
 	off    bool // not to be used any more
@@ -97,10 +100,17 @@ func (src *source) available(now time.Time) bool {
 	return !src.off && !now.Before(src.until) && src.load() < src.allowed()
 }
 
-// load is how many connections the tasks in flight count for: four small ones
+// load is how many connections the tasks in flight count for. Four small ones
 // are one, so that an image of many small layers does not take a round trip
-// for each few of them.
-func (src *source) load() int { return src.open - src.small + (src.small+3)/4 }
+// for each few of them. Those that wait long for an answer, as some mirrors
+// have it, use no bandwidth: they count for half.
+func (src *source) load() int {
+	n := src.open - src.small + (src.small+3)/4
+	if src.latency.value > longWait {
+		n -= (src.open - src.answers) / 2
+	}
+	return n
+}
 
 // allowed is how many connections the source may have now: one while it is on
 // probation.
@@ -157,11 +167,11 @@ func (src *source) fail(blob int, why Outcome, now time.Time, rng *rand.Rand) {
 // at once before, it is the number of requests that it counts, and each asks
 // for more from now on; else what is in flight is all that it tolerates.
 func (src *source) askLess(now time.Time) {
-	if src.open < src.peak {
+	if src.answers < src.peak {
 		src.span = min(2*src.span, mostSpan)
 		return
 	}
-	src.want = max(1, min(src.want, src.open))
+	src.want = max(1, min(src.want, src.answers))
 	src.growth.rests = max(src.growth.rests, busyRests)
 	src.growth.hold(now)
 }
