@@ -1,0 +1,55 @@
+package realtest
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+var dockerReady = regexp.MustCompile(`msg="API listen on ([^"]+)"`)
+
+// docker is a dockerd.
+type docker struct{ socket string }
+
+// startDocker runs a dockerd that touches nothing of this machine's network.
+// It starts a containerd of its own.
+func startDocker(t *testing.T) docker {
+	t.Helper()
+	need(t, "docker", "dockerd", "containerd", "runc")
+	if os.Geteuid() != 0 {
+		lack(t, "dockerd needs root")
+	}
+	dir := folder(t)
+	return docker{serve(t, dockerReady, "dockerd",
+		"--data-root="+filepath.Join(dir, "data"),
+		"--exec-root="+filepath.Join(dir, "exec"),
+		"--pidfile="+filepath.Join(dir, "pid"),
+		"--host=unix://"+filepath.Join(dir, "socket"),
+		"--iptables=false", "--ip6tables=false", "--bridge=none")}
+}
+
+func (d docker) run(t *testing.T, args ...string) string {
+	t.Helper()
+	return run(t, "docker", d.args(args)...)
+}
+
+func (d docker) args(args []string) []string {
+	return append([]string{"--host=unix://" + d.socket}, args...)
+}
+
+// check sees to it that an image that was loaded is the right one and runs,
+// and removes it.
+func (d docker) check(t *testing.T, name string, img registrytest.Image) {
+	t.Helper()
+	if id := strings.TrimSpace(d.run(t, "image", "inspect", "--format={{.Id}}", name)); id != string(img.Config.Digest) {
+		t.Errorf("docker calls the image %s, but its config is %s", id, img.Config.Digest)
+	}
+	if said := d.run(t, "run", "--rm", "--network=none", name); said != greeting {
+		t.Errorf("the container said %q, want %q", said, greeting)
+	}
+	d.run(t, "image", "rm", name)
+}

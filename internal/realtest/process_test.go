@@ -1,0 +1,122 @@
+package realtest
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long a program may take for one thing that is asked of it.
+const patience = time.Minute
+
+// need skips the test where a program is not installed.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			lack(t, program+" is not installed")
+		}
+	}
+}
+
+// lack ends a test that this machine cannot run.
+func lack(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(what + ", and CI may not skip this test")
+	}
+	t.Skip(what + "; .ci/run shows how")
+}
+
+// run runs a program to its end, which must be a good one, and returns what it
+// printed.
+func run(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	return feed(t, nil, program, args...)
+}
+
+// feed is run with something on the program's standard input.
+func feed(t *testing.T, stdin io.Reader, program string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Stdin = stdin
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	timer := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", program, strings.Join(args, " "), err, &stdout, &stderr)
+	}
+	return stdout.String()
+}
+
+// serve runs a server until the test ends. It returns when a line of the
+// server's log matches ready, with the line's first group.
+func serve(t *testing.T, ready *regexp.Regexp, program string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	out, err := os.Create(filepath.Join(folder(t), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(cmd) })
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if found := grep(t, ready, out.Name()); found != "" {
+			return found
+		}
+	}
+	log, _ := os.ReadFile(out.Name())
+	t.Fatalf("%s is not ready after %v:\n%s", program, patience, log)
+	return ""
+}
+
+func grep(t *testing.T, line *regexp.Regexp, name string) string {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for log := bufio.NewScanner(f); log.Scan(); {
+		if m := line.FindStringSubmatch(log.Text()); m != nil {
+			return m[1]
+		}
+	}
+	return ""
+}
+
+// stop asks a server to end, and sees to it that it does.
+func stop(cmd *exec.Cmd) {
+	timer := time.AfterFunc(15*time.Second, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	cmd.Process.Signal(syscall.SIGTERM)
+	cmd.Wait()
+}
+
+// folder is a temporary one whose path is short enough for sockets.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "segpull-real-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}

@@ -1,0 +1,71 @@
+package realtest
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// home is a user's: a working folder, and settings of its own.
+type home struct {
+	dir string
+	env []string
+}
+
+func newHome(t *testing.T) home {
+	t.Helper()
+	dir := t.TempDir()
+	env := []string{
+		"PATH=" + os.Getenv("PATH"),
+		"HOME=" + dir,
+		"XDG_CONFIG_HOME=" + filepath.Join(dir, "config"),
+		"DOCKER_CONFIG=" + filepath.Join(dir, "docker"),
+	}
+	return home{dir, env}
+}
+
+func (h home) path(name string) string { return filepath.Join(h.dir, name) }
+
+// command is segpull, ready to start in the folder.
+func (h home) command(t *testing.T, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd.Dir, cmd.Env = h.dir, h.env
+	return cmd
+}
+
+// result is what a run of segpull ended in.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// run runs segpull to whatever end.
+func (h home) run(t *testing.T, args ...string) result {
+	t.Helper()
+	cmd := h.command(t, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	timer := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// pull is run with a good end.
+func (h home) pull(t *testing.T, args ...string) result {
+	t.Helper()
+	r := h.run(t, args...)
+	if r.code != 0 {
+		t.Fatalf("segpull %s ended with code %d:\n%s", strings.Join(args, " "), r.code, r.stderr)
+	}
+	return r
+}

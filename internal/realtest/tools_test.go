@@ -1,0 +1,156 @@
+package realtest
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// TestEveryFormatIsTaken has each format read by those that can.
+func TestEveryFormatIsTaken(t *testing.T) {
+	type taker func(*testing.T, string, registrytest.Image)
+	docker, podman := startDocker(t), newPodman(t)
+	dockerArchive, ociArchive := skopeo("docker-archive"), skopeo("oci-archive")
+	all := []taker{docker.take, podman.take, dockerArchive, ociArchive, crane, regctl}
+	layers := []int64{4 * mib, mib}
+	for _, test := range []struct {
+		name, format string
+		image        registrytest.ImageOptions
+		takers       []taker
+	}{
+		{"of OCI", "docker-archive", registrytest.ImageOptions{}, all},
+		{"of Docker", "docker-archive", registrytest.ImageOptions{Docker: true}, all},
+		{"uncompressed", "docker-archive", registrytest.ImageOptions{Compression: registrytest.Uncompressed}, all},
+		// docker load reads zstd from version 23 on, which is not everywhere.
+		{"zstd", "docker-archive", registrytest.ImageOptions{Compression: registrytest.Zstd}, []taker{podman.take, dockerArchive, ociArchive, regctl}},
+		{"of OCI", "legacy", registrytest.ImageOptions{}, []taker{docker.take, podman.take, dockerArchive, crane}},
+		{"of Docker", "legacy", registrytest.ImageOptions{Docker: true}, []taker{docker.take, podman.take, dockerArchive, crane}},
+		{"zstd", "legacy", registrytest.ImageOptions{Compression: registrytest.Zstd}, []taker{docker.take, podman.take, dockerArchive, crane}},
+		{"of OCI", "oci-archive", registrytest.ImageOptions{}, []taker{podman.take, ociArchive, regctl}},
+		{"zstd", "oci-archive", registrytest.ImageOptions{Compression: registrytest.Zstd}, []taker{podman.take, ociArchive, regctl}},
+		{"of OCI", "oci", registrytest.ImageOptions{}, []taker{skopeo("oci"), umoci}},
+		{"of Docker", "oci", registrytest.ImageOptions{Docker: true}, []taker{skopeo("oci")}}, // umoci reads OCI's manifests alone
+	} {
+		t.Run(test.format+" "+test.name, func(t *testing.T) {
+			test.image.Layers = layers
+			img := newImage(t, test.image)
+			first, second, _ := startMirrors(t, img)
+			h := newHome(t)
+			h.pull(t, "-m", first.url(), "-m", second.url(), "-f", test.format, "-o", "image", name)
+			for _, take := range test.takers {
+				take(t, h.path("image"), img)
+			}
+		})
+	}
+}
+
+func (d docker) take(t *testing.T, path string, img registrytest.Image) {
+	d.run(t, "load", "--input", path)
+	d.check(t, name, img)
+}
+
+func TestStandardOutputIsTaken(t *testing.T) {
+	docker := startDocker(t)
+	img := newImage(t, registrytest.ImageOptions{Layers: []int64{4 * mib, mib}})
+	first, second, _ := startMirrors(t, img)
+	for _, format := range []string{"docker-archive", "legacy"} {
+		pull := newHome(t).command(t, "-m", first.url(), "-m", second.url(), "-f", format, "-o", "-", name)
+		stream, err := pull.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pull.Start(); err != nil {
+			t.Fatal(err)
+		}
+		feed(t, stream, "docker", docker.args([]string{"load"})...)
+		if err := pull.Wait(); err != nil {
+			t.Errorf("%s: %v", format, err)
+		}
+		docker.check(t, name, img)
+	}
+}
+
+// podman has images of its own.
+type podman struct{ dir string }
+
+func newPodman(t *testing.T) podman {
+	t.Helper()
+	need(t, "podman")
+	p := podman{folder(t)}
+	t.Cleanup(func() { exec.Command("podman", p.args("unmount", "--all")...).Run() })
+	return p
+}
+
+func (p podman) args(args ...string) []string {
+	return append([]string{
+		"--root=" + filepath.Join(p.dir, "root"),
+		"--runroot=" + filepath.Join(p.dir, "run"),
+		"--tmpdir=" + filepath.Join(p.dir, "tmp"),
+		"--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none",
+	}, args...)
+}
+
+func (p podman) take(t *testing.T, path string, img registrytest.Image) {
+	t.Helper()
+	said := run(t, "podman", p.args("load", "--input", path)...)
+	loaded := strings.TrimSpace(strings.TrimPrefix(said, "Loaded image: "))
+	if id := strings.TrimSpace(run(t, "podman", p.args("image", "inspect", "--format={{.Id}}", loaded)...)); id != img.Config.Digest.Encoded() {
+		t.Errorf("podman calls %s %s, but its config is %s", loaded, id, img.Config.Digest)
+	}
+	run(t, "podman", p.args("image", "rm", loaded)...)
+}
+
+// skopeo has it read an archive by one of its transports, layers and all.
+func skopeo(transport string) func(*testing.T, string, registrytest.Image) {
+	return func(t *testing.T, path string, img registrytest.Image) {
+		t.Helper()
+		need(t, "skopeo")
+		var config struct {
+			RootFS struct {
+				DiffIDs []string `json:"diff_ids"`
+			} `json:"rootfs"`
+		}
+		source := transport + ":" + path
+		if err := json.Unmarshal([]byte(run(t, "skopeo", "inspect", "--config", "--raw", source)), &config); err != nil {
+			t.Fatal(err)
+		}
+		if len(config.RootFS.DiffIDs) != len(img.Layers) {
+			t.Errorf("skopeo %s: %d layers, want %d", source, len(config.RootFS.DiffIDs), len(img.Layers))
+		}
+		run(t, "skopeo", "copy", source, "dir:"+filepath.Join(t.TempDir(), "copy"))
+	}
+}
+
+// umoci has it unpack the image of a layout.
+func umoci(t *testing.T, path string, img registrytest.Image) {
+	t.Helper()
+	need(t, "umoci")
+	bundle := filepath.Join(t.TempDir(), "bundle")
+	run(t, "umoci", "unpack", "--rootless", "--image", path+":22.04", bundle)
+	out, err := exec.CommandContext(t.Context(), filepath.Join(bundle, "rootfs", "app")).Output()
+	if err != nil || string(out) != greeting {
+		t.Errorf("the program that umoci unpacked said %q: %v", out, err)
+	}
+	if entries, err := os.ReadDir(filepath.Join(bundle, "rootfs", "data")); err != nil || len(entries) != len(img.Layers)-1 {
+		t.Errorf("umoci unpacked %d of %d layers: %v", len(entries)+1, len(img.Layers), err)
+	}
+}
+
+// crane has it check layers and config of a docker archive.
+func crane(t *testing.T, path string, _ registrytest.Image) {
+	t.Helper()
+	need(t, "crane")
+	run(t, "crane", "validate", "--tarball", path)
+}
+
+// regctl has it import an archive into a layout.
+func regctl(t *testing.T, path string, _ registrytest.Image) {
+	t.Helper()
+	need(t, "regctl")
+	run(t, "regctl", "image", "import", "ocidir://"+filepath.Join(t.TempDir(), "layout")+":1", path)
+}
