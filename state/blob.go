@@ -6,7 +6,6 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
-	"sort"
 	"sync"
 
 	"github.com/segpull/segpull/segment"
@@ -22,18 +21,21 @@ type Blob struct {
 	index int
 	place Placement
 
+	// writing is locked by Replace, so that nobody else writes to what it
+	// changes; those that only fill gaps share it.
+	writing sync.RWMutex
+
 	mu      sync.Mutex
 	held    segment.Set // bytes that are recorded or being written
-	records []have      // ascending, without overlaps
-	done    int64       // bytes recorded
-	changed chan struct{}
+	records haves
+	done    int64         // bytes recorded
+	changed chan struct{} // closed when a record is added; nil if nobody waits
 }
 
-// have is a run of bytes that is on disk.
-type have struct {
+// Run is a run of recorded bytes, and the source that served them.
+type Run struct {
 	segment.Range
-	sum    uint32
-	source uint16
+	Source string // its name, also if an earlier run of the program fetched them
 }
 
 // Size is the blob's size in bytes.
@@ -46,11 +48,28 @@ func (b *Blob) Done() int64 {
 	return b.done
 }
 
-// Missing returns the bytes that are not recorded.
+// Missing returns the bytes that are neither recorded nor being written.
 func (b *Blob) Missing() []segment.Range {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.held.Without(segment.Range{End: b.place.Size})
+}
+
+// Runs says who served which of the recorded bytes: ascending, neighbours of
+// one source merged.
+func (b *Blob) Runs() []Run {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var runs []Run
+	for _, h := range b.records {
+		name := b.store.header.Sources[h.source]
+		if n := len(runs); n > 0 && runs[n-1].End == h.Start && runs[n-1].Source == name {
+			runs[n-1].End = h.End
+			continue
+		}
+		runs = append(runs, Run{h.Range, name})
+	}
+	return runs
 }
 
 // Section reads the blob from the part file, unchecked. It goes on to work
@@ -60,23 +79,57 @@ func (b *Blob) Section() *io.SectionReader {
 }
 
 // Write puts bytes that came from a source at off, and records them. Bytes
-// that are recorded already stay as they are.
+// that are recorded already, or being written by another call, stay as they
+// are.
 func (b *Blob) Write(off int64, p []byte, source int) error {
-	for len(p) > MaxRecord {
-		if err := b.Write(off, p[:MaxRecord], source); err != nil {
+	b.writing.RLock()
+	defer b.writing.RUnlock()
+	return b.inRecords(off, p, func(r segment.Range, p []byte) error {
+		gaps := b.claim(r)
+		for i, gap := range gaps {
+			if err := b.fill(gap, p[gap.Start-r.Start:gap.End-r.Start], source); err != nil {
+				b.unclaim(gaps[i:]...)
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Replace puts bytes that came from a source in the place of those at off,
+// recorded or not, and records them as that source's. Records that p overlaps
+// in part keep their rest. Cut short by a crash, it leaves bytes that their
+// record does not fit, which are found and fetched again.
+//
+// Replace waits for the Writes to this blob that are under way.
+func (b *Blob) Replace(off int64, p []byte, source int) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	return b.inRecords(off, p, func(r segment.Range, p []byte) error {
+		if err := b.clear(r); err != nil {
 			return err
 		}
-		off, p = off+MaxRecord, p[MaxRecord:]
-	}
-	r := segment.Range{Start: off, End: off + int64(len(p))}
-	if !(segment.Range{End: b.place.Size}).Contains(r) {
+		b.claim(r)
+		if err := b.fill(r, p, source); err != nil {
+			b.unclaim(r)
+			return err
+		}
+		return nil
+	})
+}
+
+// inRecords calls fn for p, which belongs at off, in parts that one record can
+// speak of.
+func (b *Blob) inRecords(off int64, p []byte, fn func(segment.Range, []byte) error) error {
+	if r := (segment.Range{Start: off, End: off + int64(len(p))}); !(segment.Range{End: b.place.Size}).Contains(r) {
 		return fmt.Errorf("bytes %v are outside of a blob of %d bytes", r, b.place.Size)
 	}
-	for _, gap := range b.claim(r) {
-		if err := b.fill(gap, p[gap.Start-off:gap.End-off], source); err != nil {
-			b.unclaim(gap)
+	for part := range slices.Chunk(p, MaxRecord) {
+		r := segment.Range{Start: off, End: off + int64(len(part))}
+		if err := fn(r, part); err != nil {
 			return err
 		}
+		off = r.End
 	}
 	return nil
 }
@@ -91,18 +144,25 @@ func (b *Blob) claim(r segment.Range) []segment.Range {
 	return gaps
 }
 
-func (b *Blob) unclaim(r segment.Range) {
+func (b *Blob) unclaim(ranges ...segment.Range) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.held.Remove(r)
+	for _, r := range ranges {
+		b.held.Remove(r)
+	}
 }
 
+// fill writes bytes that the caller has claimed, and then records them.
 func (b *Blob) fill(r segment.Range, p []byte, source int) error {
 	if _, err := b.store.part.WriteAt(p, b.place.Offset+r.Start); err != nil {
 		return err
 	}
-	h := have{r, crc32.Checksum(p, castagnoli), b.store.sources[source]}
-	if err := b.store.append(record{kindHave, h.source, uint32(b.index), r, h.sum}); err != nil {
+	return b.record(have{r, crc32.Checksum(p, castagnoli), b.store.sources[source]})
+}
+
+// record adds h, which overlaps no other record, to the log and to memory.
+func (b *Blob) record(h have) error {
+	if err := b.store.append(record{kindHave, h.source, uint32(b.index), h.Range, h.sum}); err != nil {
 		return err
 	}
 	b.mu.Lock()
@@ -111,10 +171,9 @@ func (b *Blob) fill(r segment.Range, p []byte, source int) error {
 	return nil
 }
 
-// insert adds a record that overlaps no other, and wakes who waits for it.
+// insert adds h, which overlaps no other record, and wakes who waits for it.
 func (b *Blob) insert(h have) {
-	i := b.after(h.Start)
-	b.records = slices.Insert(b.records, i, h)
+	b.records.insert(h)
 	b.held.Add(h.Range)
 	b.done += h.Len()
 	if b.changed != nil {
@@ -123,13 +182,67 @@ func (b *Blob) insert(h have) {
 	}
 }
 
-// after is the index of the first record that ends behind off.
-func (b *Blob) after(off int64) int {
-	return sort.Search(len(b.records), func(i int) bool { return b.records[i].End > off })
+// cut takes the records that share bytes with r out of memory.
+func (b *Blob) cut(r segment.Range) []have {
+	gone := b.records.cut(r)
+	for _, h := range gone {
+		b.held.Remove(h.Range)
+		b.done -= h.Len()
+	}
+	return gone
 }
 
-// Wait waits until the bytes at off, where a run ended or the blob begins, are
-// recorded. The error is the cause of ctx.
+// clear takes out the records that share bytes with r. What of them lies
+// outside of r gets records of its own, which supersede the old one.
+func (b *Blob) clear(r segment.Range) error {
+	b.mu.Lock()
+	gone := b.cut(r)
+	b.mu.Unlock()
+	for _, h := range gone {
+		if r.Contains(h.Range) {
+			continue // superseded as a whole by what is written next
+		}
+		if err := b.keep(h, segment.Range{Start: h.Start, End: min(h.End, r.Start)}, segment.Range{Start: max(h.Start, r.End), End: h.End}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keep records parts of the bytes that h spoke of, if those are undamaged.
+func (b *Blob) keep(h have, parts ...segment.Range) error {
+	buf := make([]byte, h.Len())
+	ok, err := b.load(h, buf)
+	if err != nil {
+		return err
+	}
+	for _, r := range parts {
+		if r.Empty() {
+			continue
+		}
+		if !ok {
+			b.store.Damaged(b.index, r)
+			continue
+		}
+		sum := crc32.Checksum(buf[r.Start-h.Start:r.End-h.Start], castagnoli)
+		if err := b.record(have{r, sum, h.source}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load reads the bytes that h speaks of into buf; ok says whether they are
+// those that were written.
+func (b *Blob) load(h have, buf []byte) (ok bool, err error) {
+	n, err := b.store.part.ReadAt(buf[:h.Len()], b.place.Offset+h.Start)
+	if err != nil && err != io.EOF {
+		return false, err
+	}
+	return int64(n) == h.Len() && crc32.Checksum(buf[:n], castagnoli) == h.sum, nil
+}
+
+// Wait waits until the byte at off is recorded. The error is the cause of ctx.
 func (b *Blob) Wait(ctx context.Context, off int64) error {
 	for {
 		_, changed := b.at(off)
@@ -144,36 +257,32 @@ func (b *Blob) Wait(ctx context.Context, off int64) error {
 	}
 }
 
-// Read reads the run of bytes that begins at off into buf, which has to hold
-// MaxRecord bytes, and returns its length. A run whose checksum is wrong is
-// forgotten and reported to the Store's Damaged; the length is 0 then. The
-// error is that of the part file.
+// Read reads the bytes from off to the end of their record into buf, which has
+// to hold MaxRecord bytes, and returns how many they are: 0 if they are not
+// recorded. A record whose checksum is wrong is forgotten and reported to the
+// Store's Damaged; then too the length is 0. The error is that of the files.
 func (b *Blob) Read(off int64, buf []byte) (int, error) {
 	h, changed := b.at(off)
 	if changed != nil {
 		return 0, nil
 	}
-	n, err := b.store.part.ReadAt(buf[:h.Len()], b.place.Offset+h.Start)
-	if err != nil && err != io.EOF {
+	ok, err := b.load(h, buf)
+	if err != nil {
 		return 0, err
 	}
-	if int64(n) == h.Len() && crc32.Checksum(buf[:n], castagnoli) == h.sum {
-		return n, nil
+	if !ok {
+		return 0, b.reject(h)
 	}
-	if err := b.Forget(h.Range); err != nil {
-		return 0, err
-	}
-	b.store.Damaged(b.index, h.Range)
-	return 0, nil
+	return copy(buf, buf[off-h.Start:h.Len()]), nil
 }
 
-// at returns the record that begins at off, or a channel that is closed when
-// more has come.
+// at returns the record that holds the byte at off, or a channel that is
+// closed when more has come.
 func (b *Blob) at(off int64) (have, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if i := b.after(off); i < len(b.records) && b.records[i].Start == off {
-		return b.records[i], nil
+	if h, ok := b.records.at(off); ok {
+		return h, nil
 	}
 	if b.changed == nil {
 		b.changed = make(chan struct{})
@@ -181,33 +290,46 @@ func (b *Blob) at(off int64) (have, <-chan struct{}) {
 	return have{}, b.changed
 }
 
+// reject forgets a record whose bytes were found damaged, unless another call
+// has done so, or replaced them, since they were read.
+func (b *Blob) reject(h have) error {
+	b.mu.Lock()
+	now, ok := b.records.at(h.Start)
+	if !ok || now != h {
+		b.mu.Unlock()
+		return nil
+	}
+	err := b.forget(h.Range)
+	b.mu.Unlock()
+	if err == nil {
+		b.store.Damaged(b.index, h.Range)
+	}
+	return err
+}
+
 // Forget gives up the records that share bytes with r, for good.
 func (b *Blob) Forget(r segment.Range) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i := b.after(r.Start)
-	j := i
-	for ; j < len(b.records) && b.records[j].Start < r.End; j++ {
-		gone := b.records[j]
-		if err := b.store.append(record{kindForget, gone.source, uint32(b.index), gone.Range, 0}); err != nil {
+	return b.forget(r)
+}
+
+// forget is Forget for who holds mu: until the log has it, nobody may write
+// these bytes anew, or the log would have it that those are forgotten.
+func (b *Blob) forget(r segment.Range) error {
+	i, j := b.records.overlapping(r)
+	for _, h := range b.records[i:j] {
+		if err := b.store.append(record{kindForget, h.source, uint32(b.index), h.Range, 0}); err != nil {
 			return err
 		}
-		b.held.Remove(gone.Range)
-		b.done -= gone.Len()
 	}
-	b.records = slices.Delete(b.records, i, j)
+	b.cut(r)
 	return nil
 }
 
 // replay applies a record of an earlier run: later ones win.
 func (b *Blob) replay(r record) {
-	i := b.after(r.bytes.Start)
-	j := i
-	for ; j < len(b.records) && b.records[j].Start < r.bytes.End; j++ {
-		b.held.Remove(b.records[j].Range)
-		b.done -= b.records[j].Len()
-	}
-	b.records = slices.Delete(b.records, i, j)
+	b.cut(r.bytes)
 	if r.kind == kindHave {
 		b.insert(have{r.bytes, r.sum, r.source})
 	}

@@ -1,0 +1,90 @@
+package state
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/segpull/segpull/segment"
+)
+
+// random returns n bytes that follow from seed.
+func random(n int, seed uint64) []byte {
+	p := make([]byte, n)
+	rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(p)
+	return p
+}
+
+func open(t testing.TB, path string, blobs []Placement, sources ...string) *Store {
+	t.Helper()
+	s, err := Open(path, blobs, sources)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// must fails the test if an operation of the story does.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// content reads all of a blob that can be believed; the rest is zero.
+func content(t testing.TB, b *Blob) []byte {
+	t.Helper()
+	all, buf := make([]byte, b.Size()), make([]byte, MaxRecord)
+	for off := int64(0); off < b.Size(); {
+		n, err := b.Read(off, buf)
+		must(t, err)
+		copy(all[off:], buf[:n])
+		off += int64(max(n, 1))
+	}
+	return all
+}
+
+func TestReplaceHandsBytesToAnotherSource(t *testing.T) {
+	const size = 3 * MaxRecord
+	tests := []struct {
+		name       string
+		start, end int64
+		want       []Run
+	}{
+		{"whole records", 0, MaxRecord, []Run{{segment.Range{Start: 0, End: MaxRecord}, "honest"}, {segment.Range{Start: MaxRecord, End: size}, "liar"}}},
+		{"inside of a record", 10, 20, []Run{{segment.Range{Start: 0, End: 10}, "liar"}, {segment.Range{Start: 10, End: 20}, "honest"}, {segment.Range{Start: 20, End: size}, "liar"}}},
+		{"across records", 10, size - 10, []Run{{segment.Range{Start: 0, End: 10}, "liar"}, {segment.Range{Start: 10, End: size - 10}, "honest"}, {segment.Range{Start: size - 10, End: size}, "liar"}}},
+		{"everything", 0, size, []Run{{segment.Range{Start: 0, End: size}, "honest"}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "image.tar")
+			blobs := []Placement{{Digest: "sha256:a", Size: size, Offset: 512}}
+			lies, truth := random(size, 1), random(size, 2)
+			s := open(t, path, blobs, "liar", "honest")
+			must(t, s.Write(0, 0, lies, 0))
+			must(t, s.Blob(0).Replace(tt.start, truth[tt.start:tt.end], 1))
+
+			want := slices.Concat(lies[:tt.start], truth[tt.start:tt.end], lies[tt.end:])
+			check := func(s *Store) {
+				t.Helper()
+				if got := s.Blob(0).Runs(); !slices.Equal(got, tt.want) {
+					t.Errorf("Runs() = %v, want %v", got, tt.want)
+				}
+				if !bytes.Equal(content(t, s.Blob(0)), want) {
+					t.Error("the blob does not hold what was written and replaced")
+				}
+				if s.Blob(0).Done() != size {
+					t.Errorf("Done() = %d, want %d", s.Blob(0).Done(), size)
+				}
+			}
+			check(s)
+			must(t, s.Close())
+			check(open(t, path, blobs, "honest")) // the names outlive the run
+		})
+	}
+}
