@@ -1,7 +1,6 @@
 package state
 
 import (
-	"context"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -96,28 +95,6 @@ func (b *Blob) Write(off int64, p []byte, source int) error {
 	})
 }
 
-// Replace puts bytes that came from a source in the place of those at off,
-// recorded or not, and records them as that source's. Records that p overlaps
-// in part keep their rest. Cut short by a crash, it leaves bytes that their
-// record does not fit, which are found and fetched again.
-//
-// Replace waits for the Writes to this blob that are under way.
-func (b *Blob) Replace(off int64, p []byte, source int) error {
-	b.writing.Lock()
-	defer b.writing.Unlock()
-	return b.inRecords(off, p, func(r segment.Range, p []byte) error {
-		if err := b.clear(r); err != nil {
-			return err
-		}
-		b.claim(r)
-		if err := b.fill(r, p, source); err != nil {
-			b.unclaim(r)
-			return err
-		}
-		return nil
-	})
-}
-
 // inRecords calls fn for p, which belongs at off, in parts that one record can
 // speak of.
 func (b *Blob) inRecords(off int64, p []byte, fn func(segment.Range, []byte) error) error {
@@ -162,7 +139,7 @@ func (b *Blob) fill(r segment.Range, p []byte, source int) error {
 
 // record adds h, which overlaps no other record, to the log and to memory.
 func (b *Blob) record(h have) error {
-	if err := b.store.append(record{kindHave, h.source, uint32(b.index), h.Range, h.sum}); err != nil {
+	if err := b.store.log.append(record{kindHave, h.source, uint32(b.index), h.Range, h.sum}); err != nil {
 		return err
 	}
 	b.mu.Lock()
@@ -190,147 +167,4 @@ func (b *Blob) cut(r segment.Range) []have {
 		b.done -= h.Len()
 	}
 	return gone
-}
-
-// clear takes out the records that share bytes with r. What of them lies
-// outside of r gets records of its own, which supersede the old one.
-func (b *Blob) clear(r segment.Range) error {
-	b.mu.Lock()
-	gone := b.cut(r)
-	b.mu.Unlock()
-	for _, h := range gone {
-		if r.Contains(h.Range) {
-			continue // superseded as a whole by what is written next
-		}
-		if err := b.keep(h, segment.Range{Start: h.Start, End: min(h.End, r.Start)}, segment.Range{Start: max(h.Start, r.End), End: h.End}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// keep records parts of the bytes that h spoke of, if those are undamaged.
-func (b *Blob) keep(h have, parts ...segment.Range) error {
-	buf := make([]byte, h.Len())
-	ok, err := b.load(h, buf)
-	if err != nil {
-		return err
-	}
-	for _, r := range parts {
-		if r.Empty() {
-			continue
-		}
-		if !ok {
-			b.store.Damaged(b.index, r)
-			continue
-		}
-		sum := crc32.Checksum(buf[r.Start-h.Start:r.End-h.Start], castagnoli)
-		if err := b.record(have{r, sum, h.source}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// load reads the bytes that h speaks of into buf; ok says whether they are
-// those that were written.
-func (b *Blob) load(h have, buf []byte) (ok bool, err error) {
-	n, err := b.store.part.ReadAt(buf[:h.Len()], b.place.Offset+h.Start)
-	if err != nil && err != io.EOF {
-		return false, err
-	}
-	return int64(n) == h.Len() && crc32.Checksum(buf[:n], castagnoli) == h.sum, nil
-}
-
-// Wait waits until the byte at off is recorded. The error is the cause of ctx.
-func (b *Blob) Wait(ctx context.Context, off int64) error {
-	for {
-		_, changed := b.at(off)
-		if changed == nil {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// Read reads the bytes from off to the end of their record into buf, which has
-// to hold MaxRecord bytes, and returns how many they are: 0 if they are not
-// recorded. A record whose checksum is wrong is forgotten and reported to the
-// Store's Damaged; then too the length is 0. The error is that of the files.
-func (b *Blob) Read(off int64, buf []byte) (int, error) {
-	h, changed := b.at(off)
-	if changed != nil {
-		return 0, nil
-	}
-	ok, err := b.load(h, buf)
-	if err != nil {
-		return 0, err
-	}
-	if !ok {
-		return 0, b.reject(h)
-	}
-	return copy(buf, buf[off-h.Start:h.Len()]), nil
-}
-
-// at returns the record that holds the byte at off, or a channel that is
-// closed when more has come.
-func (b *Blob) at(off int64) (have, <-chan struct{}) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if h, ok := b.records.at(off); ok {
-		return h, nil
-	}
-	if b.changed == nil {
-		b.changed = make(chan struct{})
-	}
-	return have{}, b.changed
-}
-
-// reject forgets a record whose bytes were found damaged, unless another call
-// has done so, or replaced them, since they were read.
-func (b *Blob) reject(h have) error {
-	b.mu.Lock()
-	now, ok := b.records.at(h.Start)
-	if !ok || now != h {
-		b.mu.Unlock()
-		return nil
-	}
-	err := b.forget(h.Range)
-	b.mu.Unlock()
-	if err == nil {
-		b.store.Damaged(b.index, h.Range)
-	}
-	return err
-}
-
-// Forget gives up the records that share bytes with r, for good.
-func (b *Blob) Forget(r segment.Range) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.forget(r)
-}
-
-// forget is Forget for who holds mu: until the log has it, nobody may write
-// these bytes anew, or the log would have it that those are forgotten.
-func (b *Blob) forget(r segment.Range) error {
-	i, j := b.records.overlapping(r)
-	for _, h := range b.records[i:j] {
-		if err := b.store.append(record{kindForget, h.source, uint32(b.index), h.Range, 0}); err != nil {
-			return err
-		}
-	}
-	b.cut(r)
-	return nil
-}
-
-// replay applies a record of an earlier run: later ones win.
-func (b *Blob) replay(r record) {
-	b.cut(r.bytes)
-	if r.kind == kindHave {
-		b.insert(have{r.bytes, r.sum, r.source})
-	}
 }

@@ -1,14 +1,17 @@
 package state
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
+	"os"
 	"slices"
+	"sync"
 
 	"github.com/segpull/segpull/segment"
 )
@@ -22,7 +25,8 @@ const (
 	recordSize  = 32
 
 	maxHeader  = 4 << 20
-	maxSidecar = 1 << 30
+	maxSidecar = 256 << 20 // eight million records, two TiB of blobs
+	maxSources = math.MaxUint16
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -42,6 +46,17 @@ func (h *header) source(name string) uint16 {
 		h.Sources = append(h.Sources, name)
 	}
 	return uint16(i)
+}
+
+func (h *header) append(b []byte) ([]byte, error) {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return nil, err
+	}
+	b = append(b, magic...)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(text)))
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(text, castagnoli))
+	return append(b, text...), nil
 }
 
 // recordKind says what a record means.
@@ -90,60 +105,92 @@ func parseRecord(b []byte) (r record, ok bool) {
 }
 
 // fits says whether r speaks of bytes that the header knows.
-func (h header) fits(r record) bool {
-	if int(r.blob) >= len(h.Blobs) || int(r.source) >= len(h.Sources) {
+func (h *header) fits(r record) bool {
+	if int64(r.blob) >= int64(len(h.Blobs)) || int(r.source) >= len(h.Sources) {
 		return false
 	}
 	b, size := r.bytes, h.Blobs[r.blob].Size
 	return b.Start >= 0 && b.Start < b.End && b.End <= size && b.Len() <= MaxRecord
 }
 
-func (h header) append(b []byte) ([]byte, error) {
-	text, err := json.Marshal(h)
-	if err != nil {
-		return nil, err
-	}
-	b = append(b, magic...)
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(text)))
-	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(text, castagnoli))
-	return append(b, text...), nil
-}
-
 var errSidecar = errors.New("not a sidecar of this version")
 
-// parseLog reads a sidecar. Records that are damaged or make no sense are left
-// out; only a header that can't be read is an error.
-func parseLog(r io.Reader) (header, []record, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxSidecar))
+// parseLog reads a sidecar: its header, and what it says of each blob. Records
+// that are damaged or make no sense are left out; a header that can't be used
+// is an errSidecar; other errors are those of r.
+func parseLog(r io.Reader) (header, []haves, error) {
+	in := bufio.NewReaderSize(io.LimitReader(r, maxSidecar), 64<<10)
+	h, err := parseHeader(in)
 	if err != nil {
 		return header{}, nil, err
 	}
-	h, data, err := parseHeader(data)
-	if err != nil {
-		return header{}, nil, err
-	}
-	var records []record
-	for ; len(data) >= recordSize; data = data[recordSize:] {
-		if r, ok := parseRecord(data[:recordSize]); ok && h.fits(r) {
-			records = append(records, r)
+	records := make([]haves, len(h.Blobs))
+	for {
+		var b [recordSize]byte
+		switch _, err := io.ReadFull(in, b[:]); {
+		case cutShort(err):
+			return h, records, nil
+		case err != nil:
+			return header{}, nil, err
+		}
+		if r, ok := parseRecord(b[:]); ok && h.fits(r) {
+			records[r.blob].replay(r)
 		}
 	}
-	return h, records, nil
 }
 
-func parseHeader(data []byte) (header, []byte, error) {
-	if len(data) < preludeSize || !bytes.HasPrefix(data, []byte(magic)) {
-		return header{}, nil, errSidecar
+func parseHeader(in io.Reader) (h header, err error) {
+	var prelude [preludeSize]byte
+	if err := readFull(in, prelude[:]); err != nil {
+		return header{}, err
 	}
-	size := binary.LittleEndian.Uint32(data[len(magic):])
-	sum := binary.LittleEndian.Uint32(data[len(magic)+4:])
-	data = data[preludeSize:]
-	if size > maxHeader || int(size) > len(data) || crc32.Checksum(data[:size], castagnoli) != sum {
-		return header{}, nil, errSidecar
+	size := binary.LittleEndian.Uint32(prelude[len(magic):])
+	if string(prelude[:len(magic)]) != magic || size > maxHeader {
+		return header{}, errSidecar
 	}
-	var h header
-	if err := json.Unmarshal(data[:size], &h); err != nil {
-		return header{}, nil, fmt.Errorf("%w: %w", errSidecar, err)
+	text := make([]byte, size)
+	if err := readFull(in, text); err != nil {
+		return header{}, err
 	}
-	return h, data[size:], nil
+	if crc32.Checksum(text, castagnoli) != binary.LittleEndian.Uint32(prelude[len(magic)+4:]) {
+		return header{}, errSidecar
+	}
+	if err := json.Unmarshal(text, &h); err != nil {
+		return header{}, fmt.Errorf("%w: %w", errSidecar, err)
+	}
+	absurd := func(p Placement) bool { return p.Size < 0 || p.Offset < 0 || p.Offset > math.MaxInt64-p.Size }
+	if len(h.Sources) > maxSources || slices.ContainsFunc(h.Blobs, absurd) {
+		return header{}, errSidecar
+	}
+	return h, nil
+}
+
+// readFull fills b; a sidecar that ends before is none.
+func readFull(in io.Reader, b []byte) error {
+	_, err := io.ReadFull(in, b)
+	if cutShort(err) {
+		return errSidecar
+	}
+	return err
+}
+
+func cutShort(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
+
+// journal is the sidecar, open for more records.
+type journal struct {
+	mu  sync.Mutex
+	f   *os.File
+	end int64 // where the next record belongs
+}
+
+// append adds a record. One that could be written in part only (on a full
+// disk) is overwritten by the next, so that each stands in its place.
+func (j *journal) append(r record) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if _, err := j.f.WriteAt(r.append(make([]byte, 0, recordSize)), j.end); err != nil {
+		return err
+	}
+	j.end += recordSize
+	return nil
 }

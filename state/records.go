@@ -47,3 +47,11 @@ func (l *haves) cut(r segment.Range) []have {
 	*l = slices.Delete(*l, i, j)
 	return gone
 }
+
+// replay applies a record of the log: it supersedes those before it.
+func (l *haves) replay(r record) {
+	l.cut(r.bytes)
+	if r.kind == kindHave {
+		l.insert(have{r.bytes, r.sum, r.source})
+	}
+}

@@ -3,6 +3,7 @@
 package state
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -10,9 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// nonblock has the opening of a pipe fail or return, rather than wait for its
+// other end. It means nothing for plain files.
+const nonblock = unix.O_NONBLOCK
+
 // tryLock takes an exclusive lock on f, if it is free (flock(2)).
-func tryLock(f *os.File) bool {
-	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+func tryLock(f *os.File) (free bool, err error) {
+	for {
+		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return false, nil
+		case !errors.Is(err, unix.EINTR):
+			return err == nil, err
+		}
+	}
 }
 
 // owned says whether a file is this user's.
@@ -21,12 +33,34 @@ func owned(info fs.FileInfo) bool {
 	return !ok || int(stat.Uid) == os.Geteuid()
 }
 
-// syncDir has the names in a folder survive a loss of power.
-func syncDir(dir string) error {
+// links is the number of names that a file has.
+func links(info fs.FileInfo) int {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 1
+	}
+	return int(stat.Nlink)
+}
+
+// renameOut renames a file of root to path. It goes by the open folder: where
+// others may write, its name could stand for another one by now.
+func renameOut(root *os.Root, name, path string) error {
+	dir, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := unix.Renameat(int(dir.Fd()), name, unix.AT_FDCWD, path); err != nil {
+		return &os.LinkError{Op: "rename", Old: name, New: path, Err: err}
+	}
+	return nil
+}
+
+// syncFolder has the names in a folder survive a loss of power.
+func syncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	return d.Sync()
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -1,20 +1,37 @@
 package state
 
 import (
+	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/windows"
 )
 
+// nonblock is nothing: there are no pipes in folders.
+const nonblock = 0
+
 // tryLock takes an exclusive lock on f, if it is free (LockFileEx).
-func tryLock(f *os.File) bool {
+func tryLock(f *os.File) (free bool, err error) {
 	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
-	return windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, &windows.Overlapped{}) == nil
+	err = windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, &windows.Overlapped{})
+	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // owned is always true: folders of other users are guarded by their ACLs.
 func owned(fs.FileInfo) bool { return true }
 
-// syncDir does nothing: NTFS journals its names, and folders can't be synced.
-func syncDir(string) error { return nil }
+// links is always 1: only who may write to a file can give it another name.
+func links(fs.FileInfo) int { return 1 }
+
+// renameOut renames a file of root to path.
+func renameOut(root *os.Root, name, path string) error {
+	return os.Rename(filepath.Join(root.Name(), name), path)
+}
+
+// syncFolder does nothing: NTFS journals its names, and folders can't be synced.
+func syncFolder(string) error { return nil }

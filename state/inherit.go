@@ -1,0 +1,149 @@
+package state
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// past is what an earlier run left.
+type past struct {
+	header
+	records []haves  // of each of its blobs
+	part    *os.File // nil where it is gone
+}
+
+// inherit takes over what an earlier run left of the blobs that are wanted.
+func (s *Store) inherit(path string) error {
+	old, err := s.load(path)
+	if err != nil {
+		return err
+	}
+	if old.part != nil && slices.Equal(old.Blobs, s.header.Blobs) {
+		// A file that has other names too is not ours alone to write to.
+		if info, err := old.part.Stat(); err == nil && links(info) == 1 {
+			s.header.Part, s.part = old.Part, old.part
+			s.adopt(old)
+			return nil
+		}
+	}
+	if old.part != nil {
+		defer old.part.Close()
+	}
+	return s.rehouse(old)
+}
+
+// load reads what an earlier run left. A sidecar that makes no sense means that
+// nothing is there; one that can't be read now is an error, so that it is not
+// lost.
+func (s *Store) load(path string) (past, error) {
+	f, err := openPlain(s.root, sidecarName, os.O_RDONLY)
+	if f == nil {
+		return past{}, err
+	}
+	defer f.Close()
+	var old past
+	old.header, old.records, err = parseLog(f)
+	if errors.Is(err, errSidecar) {
+		return past{}, nil
+	}
+	if err == nil && slices.Contains(partNames, old.Part) {
+		old.part, err = openPlain(s.root, old.Part, os.O_RDWR)
+	}
+	if err == nil && old.part == nil {
+		// That run may have ended just after its part file became the output.
+		old.part, err = openOutput(path)
+	}
+	return old, err
+}
+
+// openOutput opens what is at path for reading, if it is a plain file.
+func openOutput(path string) (*os.File, error) {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return openPlain(root, filepath.Base(path), os.O_RDONLY)
+}
+
+// adopt takes over the records of an earlier run whose part file is ours.
+func (s *Store) adopt(old past) {
+	rename := s.renamer(old.Sources)
+	for i, b := range s.blobs {
+		for _, h := range old.records[i] {
+			b.insert(rename(h))
+		}
+	}
+}
+
+// renamer translates records from an earlier run's list of sources to ours,
+// which lists only those that are still spoken of.
+func (s *Store) renamer(sources []string) func(have) have {
+	known := make(map[uint16]uint16)
+	return func(h have) have {
+		source, ok := known[h.source]
+		if !ok {
+			source = s.header.source(sources[h.source])
+			known[h.source] = source
+		}
+		h.source = source
+		return h
+	}
+}
+
+// rehouse makes a new part file, and copies over what an earlier run had of
+// the same blobs in another one.
+func (s *Store) rehouse(old past) (err error) {
+	s.header.Part = partNames[0]
+	if old.Part == partNames[0] {
+		s.header.Part = partNames[1]
+	}
+	if s.part, err = s.create(s.header.Part, 0o600); err != nil || old.part == nil {
+		return err
+	}
+	rename := s.renamer(old.Sources)
+	for i, place := range old.Blobs {
+		b := s.same(place)
+		if b == nil {
+			continue
+		}
+		for _, h := range old.records[i] {
+			if err := b.move(old.part, place, rename(h)); err != nil {
+				return err
+			}
+		}
+	}
+	// The earlier part file is removed soon.
+	return s.part.Sync()
+}
+
+// same returns the blob that was placed elsewhere, if it is still wanted.
+func (s *Store) same(old Placement) *Blob {
+	for _, b := range s.blobs {
+		if b.place.Digest == old.Digest && b.place.Size == old.Size {
+			return b
+		}
+	}
+	return nil
+}
+
+// move copies the bytes of a record from another part file, where the blob lay
+// at the place old. Those that are damaged or can't be read are left behind.
+func (b *Blob) move(from *os.File, old Placement, h have) error {
+	if len(b.held.Within(h.Range)) > 0 {
+		return nil // the earlier part file had the blob twice
+	}
+	buf := buffers.Get().(*[MaxRecord]byte)
+	defer buffers.Put(buf)
+	p := buf[:h.Len()]
+	if ok, err := h.read(from, old, p); err != nil || !ok {
+		return nil
+	}
+	if _, err := b.store.part.WriteAt(p, b.place.Offset+h.Start); err != nil {
+		return err
+	}
+	b.insert(h)
+	return nil
+}

@@ -1,0 +1,81 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Create makes a file in the folder, to be filled and given to Promote.
+func (s *Store) Create() (*os.File, error) {
+	return s.create(outputName, 0o600)
+}
+
+// Promote makes a file of Create the file at path, in the place of one that is
+// there. It is seen there whole or not at all, through a loss of power too.
+func (s *Store) Promote(f *os.File, path string) error {
+	return s.promote(f, outputName, path)
+}
+
+// PromotePart is Promote for the part file, which it cuts to size bytes.
+func (s *Store) PromotePart(path string, size int64) error {
+	if err := s.part.Truncate(size); err != nil {
+		return err
+	}
+	return s.promote(s.part, s.header.Part, path)
+}
+
+func (s *Store) promote(f *os.File, name, path string) error {
+	if same, err := names(s.root, name, f); err != nil {
+		return err
+	} else if !same {
+		return fmt.Errorf("%s was replaced meanwhile: run again", filepath.Join(s.root.Name(), name))
+	}
+	if err := s.publish(f); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := renameOut(s.root, name, path); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// publish gives f the permissions that a new file of the user has. The umask
+// can't be asked for without changing it for all threads, so a file is made.
+func (s *Store) publish(f *os.File) error {
+	probe, err := s.create(probeName, 0o666)
+	if err != nil {
+		return err
+	}
+	defer s.root.Remove(probeName)
+	defer probe.Close()
+	want, err := probe.Stat()
+	if err != nil {
+		return err
+	}
+	have, err := f.Stat()
+	if err != nil || have.Mode() == want.Mode() {
+		return err // FAT would refuse even a change that changes nothing
+	}
+	return f.Chmod(want.Mode().Perm())
+}
+
+// Remove removes the folder; the blobs' sections go on to work.
+func (s *Store) Remove() error {
+	// The sidecar goes first: without it the rest means nothing.
+	for _, name := range []string{sidecarName, s.header.Part, outputName, lockName} {
+		if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	err := os.Remove(s.root.Name())
+	if _, taken := s.root.Lstat(lockName); err != nil && taken == nil {
+		return nil // another run has come for the folder since the lock was removed
+	}
+	return err
+}

@@ -1,0 +1,107 @@
+package state
+
+import (
+	"context"
+	"hash/crc32"
+	"io"
+	"sync"
+
+	"github.com/segpull/segpull/segment"
+)
+
+var buffers = sync.Pool{New: func() any { return new([MaxRecord]byte) }}
+
+// read reads the bytes that h speaks of, of the blob at place, into p; ok says
+// whether they are those that were written.
+func (h have) read(part io.ReaderAt, place Placement, p []byte) (ok bool, err error) {
+	n, err := part.ReadAt(p, place.Offset+h.Start)
+	if err != nil && err != io.EOF {
+		return false, err
+	}
+	return n == len(p) && crc32.Checksum(p, castagnoli) == h.sum, nil
+}
+
+// Wait waits until the byte at off is recorded. The error is the cause of ctx.
+func (b *Blob) Wait(ctx context.Context, off int64) error {
+	for {
+		_, changed := b.at(off)
+		if changed == nil {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Read reads the bytes from off to the end of their record into buf, which has
+// to hold MaxRecord bytes, and returns how many they are: 0 if they are not
+// recorded. A record whose checksum is wrong is forgotten and reported to the
+// Store's Damaged; then too the length is 0. The error is that of the files.
+func (b *Blob) Read(off int64, buf []byte) (int, error) {
+	h, changed := b.at(off)
+	if changed != nil {
+		return 0, nil
+	}
+	ok, err := h.read(b.store.part, b.place, buf[:h.Len()])
+	if err != nil {
+		return 0, err
+	}
+	if !ok {
+		return 0, b.reject(h)
+	}
+	return copy(buf, buf[off-h.Start:h.Len()]), nil
+}
+
+// at returns the record that holds the byte at off, or a channel that is
+// closed when more has come.
+func (b *Blob) at(off int64) (have, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if h, ok := b.records.at(off); ok {
+		return h, nil
+	}
+	if b.changed == nil {
+		b.changed = make(chan struct{})
+	}
+	return have{}, b.changed
+}
+
+// reject forgets a record whose bytes were found damaged, unless another call
+// has done so, or replaced them, since they were read.
+func (b *Blob) reject(h have) error {
+	b.mu.Lock()
+	now, ok := b.records.at(h.Start)
+	if !ok || now != h {
+		b.mu.Unlock()
+		return nil
+	}
+	err := b.forget(h.Range)
+	b.mu.Unlock()
+	if err == nil {
+		b.store.Damaged(b.index, h.Range)
+	}
+	return err
+}
+
+// Forget gives up the records that share bytes with r, for good.
+func (b *Blob) Forget(r segment.Range) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.forget(r)
+}
+
+// forget is Forget for who holds mu: until the log has it, nobody may write
+// these bytes anew, or the log would have it that those are forgotten.
+func (b *Blob) forget(r segment.Range) error {
+	i, j := b.records.overlapping(r)
+	for _, h := range b.records[i:j] {
+		if err := b.store.log.append(record{kindForget, h.source, uint32(b.index), h.Range, 0}); err != nil {
+			return err
+		}
+	}
+	b.cut(r)
+	return nil
+}
