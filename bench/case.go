@@ -14,6 +14,9 @@ type Case struct {
 	About   string
 	Layers  []int64 // sizes in bytes
 	Mirrors []Mirror
+	// Server is the real one behind the mirrors: dockerRegistry, or cdn. "": a
+	// registrytest server, which alone plays rates and faults on loopback.
+	Server string
 	// TCP puts the mirrors into namespaces behind real links. Else they are
 	// throttled on loopback.
 	TCP bool
@@ -24,6 +27,11 @@ type Case struct {
 	RoundTrips int
 	Goal       Goal
 }
+
+const (
+	dockerRegistry = "docker-registry"
+	cdn            = "docker-registry, blobs from nginx with TLS"
+)
 
 // Goal is what segpull is to reach. Zero values are no goals.
 type Goal struct {
@@ -37,7 +45,7 @@ type Goal struct {
 // Mirror is one of a case's mirrors.
 type Mirror struct {
 	Name   string
-	Rate   int64 // bytes a second
+	Rate   int64 // bytes a second. 0: no limit
 	RTT    time.Duration
 	Jitter time.Duration // with TCP
 	Loss   float64       // with TCP
@@ -53,7 +61,8 @@ type Mirror struct {
 	Useless bool
 }
 
-// bound is the least time that the case's network allows.
+// bound is the least time that the case's network allows; 0 where the machine
+// alone limits.
 func (c Case) bound(size int64) time.Duration {
 	var supplies []supply
 	var rtt time.Duration
@@ -62,6 +71,9 @@ func (c Case) bound(size int64) time.Duration {
 			supplies = append(supplies, supply{m.Rate, m.HangsAfter})
 			rtt = max(rtt, m.RTT)
 		}
+	}
+	if len(supplies) == 0 || supplies[0].rate == 0 {
+		return 0 // nothing limits but the machine
 	}
 	return time.Duration(c.RoundTrips)*rtt + lowerBound(size, c.Link.Down, supplies)
 }

@@ -124,6 +124,16 @@ var cases = []Case{
 		},
 		Goal: Goal{Efficiency: 0.85, Waste: 0.05},
 	},
+	{
+		Name: "cdn", About: "three real registries that redirect to nginx with TLS, real TCP", TCP: true, Layers: tcpBulk, Server: cdn,
+		Mirrors: tcpUneven(Mirror{Name: "third", Rate: 4 * mbit, RTT: ms(150)}),
+		Goal:    Goal{Efficiency: 0.85},
+	},
+	{
+		Name: "local", About: "1 GiB from one real registry, no throttling", Server: dockerRegistry,
+		Layers:  []int64{256 * mib, 256 * mib, 256 * mib, 256 * mib},
+		Mirrors: []Mirror{{Name: "registry"}},
+	},
 }
 
 var (

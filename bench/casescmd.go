@@ -78,6 +78,14 @@ func chooseCases(names []string) ([]Case, error) {
 	return chosen, nil
 }
 
+func caseNamed(name string) (Case, error) {
+	found, err := chooseCases([]string{name})
+	if err != nil {
+		return Case{}, err
+	}
+	return found[0], nil
+}
+
 func caseNames(all []Case) []string {
 	names := make([]string, len(all))
 	for i, c := range all {
@@ -94,15 +102,7 @@ func toolsFor(c Case, names string) []Tool {
 			names = "aria2c,segpull"
 		}
 	}
-	var with []Tool
-	for name := range strings.SplitSeq(names, ",") {
-		for _, t := range tools {
-			if t.Name == name {
-				with = append(with, t)
-			}
-		}
-	}
-	return with
+	return toolsNamed(strings.Split(names, ",")...)
 }
 
 const caseHeader = "case              tool      time   bound  E (goal)       waste   blob requests  429s  CPU    memory   verdict"

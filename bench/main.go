@@ -27,6 +27,7 @@ var commands []command
 func init() {
 	commands = []command{
 		{"cases", "run networks by name, and tell which goals are met", runCases},
+		{"figures", "print the numbers that the project promises", figures},
 		{"demo", "watch one pull from three mirrors, of which one dies", demo},
 	}
 }

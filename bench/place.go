@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 // a host of a weaknet.
 type place interface {
 	Listen(port uint16) (net.Listener, error)
+	Dial(address string) (net.Conn, error)
 	Start(*exec.Cmd) error
 }
 
@@ -22,6 +24,8 @@ type loopback struct{}
 func (loopback) Listen(port uint16) (net.Listener, error) {
 	return net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
 }
+
+func (loopback) Dial(address string) (net.Conn, error) { return net.Dial("tcp4", address) }
 
 func (loopback) Start(cmd *exec.Cmd) error { return cmd.Start() }
 
@@ -35,45 +39,86 @@ type site struct {
 // running is a mirror that serves.
 type running struct {
 	Mirror
-	url string // http://host:port
-	reg *registrytest.Server
+	url string               // http://host:port
+	reg *registrytest.Server // nil if it is a real server
 }
 
-// setUp serves the case's mirrors from the content of origin.
-func setUp(c Case, origin *registrytest.Server) (*site, error) {
-	s := &site{user: loopback{}}
-	places := make([]place, len(c.Mirrors))
-	for i := range places {
-		places[i] = loopback{}
-	}
-	if c.TCP {
-		links := []weaknet.Link{c.Link}
-		for _, m := range c.Mirrors {
-			links = append(links, m.link())
-		}
-		network, err := weaknet.New(links...)
-		if err != nil {
-			return nil, err
-		}
-		s.stops = append(s.stops, func() { _ = network.Close() })
-		s.user = network.Host(0)
-		for i := range places {
-			places[i] = network.Host(i + 1)
-		}
+// setUp serves the case's mirrors from what was pushed.
+func setUp(ctx context.Context, c Case, p pushed) (*site, error) {
+	s := &site{}
+	places, err := s.connect(c)
+	if err != nil {
+		return nil, err
 	}
 	for i, m := range c.Mirrors {
-		listener, err := places[i].Listen(0)
+		serve := s.serveTest
+		if c.Server != "" {
+			serve = s.serveReal
+		}
+		r, err := serve(ctx, places[i], c, m, p)
 		if err != nil {
 			s.close()
-			return nil, err
+			return nil, fmt.Errorf("mirror %s: %w", m.Name, err)
 		}
-		reg := origin.Mirror()
-		m.prepare(reg, c.TCP)
-		url, stop := serveMirror(reg, listener)
-		s.stops = append(s.stops, stop)
-		s.mirrors = append(s.mirrors, running{Mirror: m, url: url, reg: reg})
+		s.mirrors = append(s.mirrors, r)
 	}
 	return s, nil
+}
+
+// connect makes the network, and returns the mirrors' places on it.
+func (s *site) connect(c Case) ([]place, error) {
+	places := make([]place, len(c.Mirrors))
+	if !c.TCP {
+		s.user = loopback{}
+		for i := range places {
+			places[i] = loopback{}
+		}
+		return places, nil
+	}
+	links := []weaknet.Link{c.Link}
+	for _, m := range c.Mirrors {
+		links = append(links, m.link())
+	}
+	network, err := weaknet.New(links...)
+	if err != nil {
+		return nil, err
+	}
+	s.stops = append(s.stops, func() { _ = network.Close() })
+	s.user = network.Host(0)
+	for i := range places {
+		places[i] = network.Host(i + 1)
+	}
+	return places, nil
+}
+
+func (s *site) serveTest(_ context.Context, at place, c Case, m Mirror, p pushed) (running, error) {
+	listener, err := at.Listen(0)
+	if err != nil {
+		return running{}, err
+	}
+	reg := p.origin.Mirror()
+	m.prepare(reg, c.TCP)
+	url, stop := serveMirror(reg, listener)
+	s.stops = append(s.stops, stop)
+	return running{Mirror: m, url: url, reg: reg}, nil
+}
+
+func (s *site) serveReal(ctx context.Context, at place, c Case, m Mirror, p pushed) (running, error) {
+	storage := registryStorage{dir: p.storage}
+	if c.Server == cdn {
+		base, stop, err := serveCDN(ctx, at, storage, p.authority)
+		if err != nil {
+			return running{}, err
+		}
+		s.stops = append(s.stops, stop)
+		storage.redirect = base
+	}
+	address, stop, err := serveRegistry(ctx, at, storage)
+	if err != nil {
+		return running{}, err
+	}
+	s.stops = append(s.stops, stop)
+	return running{Mirror: m, url: "http://" + address}, nil
 }
 
 // begin starts the clocks of mirrors that give out in the middle of a pull.

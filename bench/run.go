@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -22,7 +23,9 @@ type Run struct {
 	Peak       int64         `json:"peak_memory_bytes"`
 	Exit       int           `json:"exit"`
 	Error      string        `json:"error,omitempty"`
-	Mirrors    []MirrorStats `json:"mirrors"`
+	Mirrors    []MirrorStats `json:"mirrors,omitempty"`
+
+	samples []sample
 }
 
 // MirrorStats is what one mirror did in a run.
@@ -37,8 +40,14 @@ type MirrorStats struct {
 	log []registrytest.Request
 }
 
-// waste is what was served beyond the need, as a share of it.
-func (r Run) waste() float64 { return float64(r.Served-r.Needed) / float64(r.Needed) }
+// waste is what was served beyond the need, as a share of it; 0 where the
+// servers do not tell.
+func (r Run) waste() float64 {
+	if r.Served == 0 {
+		return 0
+	}
+	return float64(r.Served-r.Needed) / float64(r.Needed)
+}
 
 func (r Run) failed() bool { return r.Error != "" }
 
@@ -57,35 +66,63 @@ func (r Run) refused() (n int) {
 }
 
 // patience is how long a tool may take before it has failed.
-func patience(bound time.Duration) time.Duration { return min(6*bound+20*time.Second, 5*time.Minute) }
+func patience(bound time.Duration) time.Duration { return min(6*bound+30*time.Second, 5*time.Minute) }
 
 // runner runs tools on cases.
 type runner struct {
 	segpull string // path of the program
 	dir     string // for what the tools write
-	images  map[*int64]pushed
+	images  map[*int64]*pushed
 }
 
-// pushed is an image and a registry that has it.
+// pushed is an image and the registries that have it.
 type pushed struct {
-	origin *registrytest.Server
-	image  registrytest.Image
+	image     registrytest.Image
+	origin    *registrytest.Server
+	storage   string // folder of docker-registry; "" until a case needs it
+	authority authority
 }
 
-// image makes the case's image, once for all cases of the same layers.
-func (r *runner) image(c Case) pushed {
+// push makes the case's image and has it served, once for all cases of the
+// same layers.
+func (r *runner) push(ctx context.Context, c Case) (*pushed, error) {
 	key := &c.Layers[0]
 	p, ok := r.images[key]
 	if !ok {
-		p.origin = registrytest.New()
-		p.image = registrytest.NewImage(registrytest.ImageOptions{Layers: c.Layers, Seed: 1})
+		p = &pushed{
+			image:  registrytest.NewImage(registrytest.ImageOptions{Layers: c.Layers, Seed: 1}),
+			origin: registrytest.New(),
+		}
 		p.origin.Push(benchRepository, benchTag, p.image)
 		if r.images == nil {
-			r.images = map[*int64]pushed{}
+			r.images = map[*int64]*pushed{}
 		}
 		r.images[key] = p
 	}
-	return p
+	if c.Server == "" || p.storage != "" {
+		return p, nil
+	}
+	return p, p.store(ctx, r.dir)
+}
+
+// store pushes the image to a docker-registry, whose storage serves all
+// further ones.
+func (p *pushed) store(ctx context.Context, dir string) error {
+	storage, err := os.MkdirTemp(dir, "registry-")
+	if err != nil {
+		return err
+	}
+	address, stop, err := serveRegistry(ctx, loopback{}, registryStorage{dir: storage})
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if err := push(ctx, address, p.image); err != nil {
+		return err
+	}
+	p.storage = storage
+	p.authority, err = newAuthority(storage)
+	return err
 }
 
 // run sets the case's network up, lets the tool pull, and takes all down.
@@ -94,8 +131,11 @@ func (r *runner) run(ctx context.Context, c Case, t Tool) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	p := r.image(c)
-	s, err := setUp(c, p.origin)
+	p, err := r.push(ctx, c)
+	if err != nil {
+		return Run{}, err
+	}
+	s, err := setUp(ctx, c, *p)
 	if err != nil {
 		return Run{}, err
 	}
@@ -105,15 +145,18 @@ func (r *runner) run(ctx context.Context, c Case, t Tool) (Run, error) {
 		return Run{}, err
 	}
 	defer os.RemoveAll(dir)
-	j := job{program: program, repository: benchRepository, tag: benchTag, image: p.image, mirrors: s.mirrors, dir: dir}
+	j := job{program: program, repository: benchRepository, tag: benchTag, image: p.image, mirrors: s.mirrors, dir: dir, ca: p.authority.path}
 	cmd, err := t.command(j)
 	if err != nil {
 		return Run{}, err
 	}
+	cmd.Env = j.environment()
 	needed := imageSize(p.image)
 	bound := c.bound(needed)
 	s.begin()
+	sampler := startSampler(s)
 	u, err := measure(ctx, s.user, cmd, patience(bound))
+	samples := sampler.end()
 	if err != nil {
 		return Run{}, err
 	}
@@ -122,7 +165,31 @@ func (r *runner) run(ctx context.Context, c Case, t Tool) (Run, error) {
 			u.Err = err.Error()
 		}
 	}
-	return newRun(c, t, u, needed, bound, s.mirrors), ctx.Err()
+	run := newRun(c, t, u, needed, bound, s.mirrors)
+	run.samples = samples
+	return run, ctx.Err()
+}
+
+// turns runs every tool on every case some times, the tools taking turns. A
+// tool that cannot run is left out with a word.
+func (r *runner) turns(ctx context.Context, on []Case, with []Tool, runs int) ([]Run, error) {
+	var all []Run
+	for _, c := range on {
+		for range runs {
+			for _, t := range with {
+				run, err := r.run(ctx, c, t)
+				if ctx.Err() != nil {
+					return nil, ctx.Err()
+				}
+				if err != nil {
+					fmt.Fprintf(os.Stderr, "%s on %s is left out: %v\n", t.Name, c.Name, err)
+					continue
+				}
+				all = append(all, run)
+			}
+		}
+	}
+	return all, nil
 }
 
 func newRun(c Case, t Tool, u usage, needed int64, bound time.Duration, mirrors []running) Run {
@@ -131,10 +198,13 @@ func newRun(c Case, t Tool, u usage, needed int64, bound time.Duration, mirrors 
 		Wall: u.Wall.Seconds(), Bound: bound.Seconds(), Needed: needed,
 		CPU: u.CPU.Seconds(), Peak: u.Peak, Exit: u.Exit, Error: u.Err,
 	}
-	if u.Err == "" {
+	if u.Err == "" && bound > 0 {
 		run.Efficiency = run.Bound / run.Wall
 	}
 	for _, m := range mirrors {
+		if m.reg == nil {
+			continue
+		}
 		stats := m.reg.Stats()
 		run.Served += stats.Bytes
 		run.Mirrors = append(run.Mirrors, MirrorStats{

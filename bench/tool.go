@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,7 @@ type job struct {
 	image      registrytest.Image
 	mirrors    []running
 	dir        string
+	ca         string // path of the certificate authority that the mirrors' CDNs have; "": none
 }
 
 const (
@@ -49,6 +51,18 @@ var tools = []Tool{
 	{Name: "regctl", Settings: "best mirror, image export", program: "regctl", command: regctlCommand},
 }
 
+// toolsNamed returns the tools of these names, in that order.
+func toolsNamed(names ...string) (with []Tool) {
+	for _, name := range names {
+		for _, t := range tools {
+			if t.Name == name {
+				with = append(with, t)
+			}
+		}
+	}
+	return with
+}
+
 // find returns the path of a tool's program, or an error if it is not
 // installed.
 func (t Tool) find(segpull string) (string, error) {
@@ -56,6 +70,16 @@ func (t Tool) find(segpull string) (string, error) {
 		return segpull, nil
 	}
 	return exec.LookPath(t.program)
+}
+
+// environment has the bench's certificate authority where Go's programs and
+// curl look for it, and none of the user's own settings.
+func (j job) environment() []string {
+	env := append(os.Environ(), "HOME="+j.dir, "XDG_CONFIG_HOME="+j.dir, "XDG_CACHE_HOME="+j.dir)
+	if j.ca != "" {
+		env = append(env, "SSL_CERT_FILE="+j.ca, "CURL_CA_BUNDLE="+j.ca)
+	}
+	return env
 }
 
 func (j job) blobs() []registrytest.Blob {
@@ -112,6 +136,9 @@ func aria2Command(j job) (*exec.Cmd, error) {
 		"--max-connection-per-server=16", fmt.Sprintf("--split=%d", 16*len(j.mirrors)), "--min-split-size=1M",
 		"--lowest-speed-limit=10K", "--max-tries=0", "--retry-wait=1", "--timeout=10", "--connect-timeout=10",
 		"--max-file-not-found=5", "--file-allocation=none", "--summary-interval=0", "--console-log-level=error")
+	if j.ca != "" {
+		cmd.Args = append(cmd.Args, "--ca-certificate="+j.ca)
+	}
 	cmd.Stdin = strings.NewReader(input.String())
 	return cmd, nil
 }

@@ -4,7 +4,6 @@ import (
 	"container/heap"
 	"encoding/binary"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"time"
 )
@@ -27,7 +26,7 @@ type box struct {
 // port is where a host's device is plugged in.
 type port struct {
 	address uint32
-	device  *os.File
+	host    *Host
 	up      pipe
 	down    pipe
 }
@@ -64,7 +63,7 @@ func (b *box) close() {
 func (b *box) read(from *port) {
 	buffer := make([]byte, mtu)
 	for {
-		n, err := from.device.Read(buffer)
+		n, err := from.host.device.Read(buffer)
 		if err != nil {
 			return
 		}
@@ -74,7 +73,6 @@ func (b *box) read(from *port) {
 
 // enter takes a packet from its sender's device.
 func (b *box) enter(from *port, bytes []byte) {
-	const ipv4Header = 20
 	if len(bytes) < ipv4Header || bytes[0]>>4 != 4 {
 		return
 	}
@@ -109,7 +107,8 @@ func (b *box) deliver() {
 	for {
 		arrived, next := b.step(time.Now())
 		for _, p := range arrived {
-			_, _ = p.to.device.Write(p.bytes) // a full device loses packets, as any
+			p.to.host.received.Add(int64(payload(p.bytes)))
+			_, _ = p.to.host.device.Write(p.bytes) // a full device loses packets, as any
 		}
 		timer.Reset(next)
 		select {
@@ -144,6 +143,18 @@ func (b *box) step(now time.Time) (arrived []*packet, next time.Duration) {
 		}
 	}
 	return arrived, time.Hour
+}
+
+const ipv4Header = 20 // bytes, at the least
+
+// payload is how many bytes of TCP's payload an IPv4 packet carries.
+func payload(packet []byte) int {
+	const tcp, dataOffset = 6, 12
+	header := int(packet[0]&0x0f) * 4
+	if packet[9] != tcp || len(packet) < header+dataOffset+1 {
+		return 0
+	}
+	return max(0, len(packet)-header-int(packet[header+dataOffset]>>4)*4)
 }
 
 // packets is a heap by time.

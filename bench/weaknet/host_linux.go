@@ -10,7 +10,9 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,19 +20,20 @@ import (
 // Host is a network namespace with an address. It lives on a thread of its
 // own, which entered the namespace and never leaves it.
 type Host struct {
-	address netip.Addr
-	device  *os.File
-	calls   chan func()
+	address  netip.Addr
+	device   *os.File
+	received atomic.Int64
+	calls    chan func()
 }
 
-func newHost(address netip.Addr) (*Host, *os.File, error) {
+func newHost(address netip.Addr) (*Host, error) {
 	h := &Host{address: address, calls: make(chan func())}
 	started := make(chan error)
 	go h.live(started)
 	if err := <-started; err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return h, h.device, nil
+	return h, nil
 }
 
 // live never unlocks its thread, so the runtime ends the thread with it, and
@@ -86,6 +89,19 @@ func (h *Host) Listen(port uint16) (listener net.Listener, err error) {
 	})
 	return listener, err
 }
+
+// Dial connects to an address from the host.
+func (h *Host) Dial(address string) (conn net.Conn, err error) {
+	err = h.do(func() error {
+		conn, err = net.DialTimeout("tcp4", address, 10*time.Second)
+		return err
+	})
+	return conn, err
+}
+
+// Received is how many bytes of TCP payload have come to the host so far,
+// retransmissions included.
+func (h *Host) Received() int64 { return h.received.Load() }
 
 // Start starts a process on the host. It is killed when the network is closed.
 func (h *Host) Start(cmd *exec.Cmd) error {

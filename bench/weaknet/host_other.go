@@ -8,20 +8,31 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"sync/atomic"
 )
 
 // Host is a network namespace with an address.
-type Host struct{}
+type Host struct {
+	device   *os.File
+	received atomic.Int64
+}
 
 var errLinux = errors.New("network namespaces are Linux's")
 
-func newHost(netip.Addr) (*Host, *os.File, error) { return nil, nil, errLinux }
+func newHost(netip.Addr) (*Host, error) { return nil, errLinux }
 
 // Addr is the host's address.
 func (h *Host) Addr() netip.Addr { return netip.Addr{} }
 
 // Listen announces on a TCP port of the host; 0 chooses one.
 func (h *Host) Listen(uint16) (net.Listener, error) { return nil, errLinux }
+
+// Dial connects to an address from the host.
+func (h *Host) Dial(string) (net.Conn, error) { return nil, errLinux }
+
+// Received is how many bytes of TCP payload have come to the host so far,
+// retransmissions included.
+func (h *Host) Received() int64 { return 0 }
 
 // Start starts a process on the host. It is killed when the network is closed.
 func (h *Host) Start(*exec.Cmd) error { return errLinux }

@@ -26,7 +26,7 @@ func New(links ...Link) (*Network, error) {
 	var ports []*port
 	for i, link := range links {
 		address = address.Next()
-		host, device, err := newHost(address)
+		host, err := newHost(address)
 		if err != nil {
 			n.close()
 			return nil, fmt.Errorf("weaknet: host %d: %w", i, err)
@@ -34,7 +34,7 @@ func New(links ...Link) (*Network, error) {
 		n.hosts = append(n.hosts, host)
 		ports = append(ports, &port{
 			address: key(address),
-			device:  device,
+			host:    host,
 			up:      newPipe(link.Up, link),
 			down:    newPipe(link.Down, link),
 		})

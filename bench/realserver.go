@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/segpull/segpull/internal/registrytest"
+	"oras.land/oras-go/v2/registry/remote"
+)
+
+// registryStorage is where docker-registry keeps what was pushed.
+type registryStorage struct {
+	dir string // for the configurations and logs of servers too
+	// redirect is where blobs are fetched from, scheme://host:port; "": from
+	// the registry itself.
+	redirect string
+}
+
+// serveRegistry runs Debian's docker-registry until stop is called.
+func serveRegistry(ctx context.Context, at place, s registryStorage) (address string, stop func(), err error) {
+	address, err = freeAddress(at)
+	if err != nil {
+		return "", nil, err
+	}
+	config := fmt.Sprintf(`version: 0.1
+log: {level: error, accesslog: {disabled: true}}
+storage: {filesystem: {rootdirectory: %q}, cache: {blobdescriptor: inmemory}}
+http: {addr: %q}
+`, s.dir, address)
+	if s.redirect != "" {
+		config += fmt.Sprintf("middleware: {storage: [{name: redirect, options: {baseurl: %q}}]}\n", s.redirect)
+	}
+	path := filepath.Join(s.dir, address+".yml")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		return "", nil, err
+	}
+	stop, err = daemon(ctx, at, address, exec.Command("docker-registry", "serve", path))
+	return address, stop, err
+}
+
+// serveCDN runs an nginx that serves the registry's blobs with TLS.
+func serveCDN(ctx context.Context, at place, s registryStorage, certificate authority) (base string, stop func(), err error) {
+	address, err := freeAddress(at)
+	if err != nil {
+		return "", nil, err
+	}
+	dir, err := os.MkdirTemp(s.dir, "nginx-")
+	if err != nil {
+		return "", nil, err
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", nil, err
+	}
+	if err := certificate.issue(host, dir); err != nil {
+		return "", nil, err
+	}
+	config := fmt.Sprintf(`daemon off;
+%[1]s
+worker_processes 1;
+pid %[2]s/pid;
+error_log %[2]s/error.log;
+events {}
+http {
+  access_log off;
+  sendfile on;
+  client_body_temp_path %[2]s/body; proxy_temp_path %[2]s/proxy; fastcgi_temp_path %[2]s/fastcgi;
+  uwsgi_temp_path %[2]s/uwsgi; scgi_temp_path %[2]s/scgi;
+  default_type application/octet-stream;
+  server { listen %[3]s ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem; root %[4]s; }
+}
+`, asRoot(), dir, address, s.dir)
+	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(config), 0o600); err != nil {
+		return "", nil, err
+	}
+	nginx := exec.Command("nginx", "-e", filepath.Join(dir, "error.log"), "-p", dir, "-c", "nginx.conf")
+	stop, err = daemon(ctx, at, address, nginx)
+	return "https://" + address, stop, err
+}
+
+// asRoot lets nginx's worker read what root alone may.
+func asRoot() string {
+	if os.Geteuid() == 0 {
+		return "user root;"
+	}
+	return ""
+}
+
+// freeAddress is one that nobody listens on now.
+func freeAddress(at place) (string, error) {
+	listener, err := at.Listen(0)
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// daemon starts a server and waits until it answers at the address. stop ends
+// it and everything it started.
+func daemon(ctx context.Context, at place, address string, cmd *exec.Cmd) (stop func(), err error) {
+	said := &tail{max: maxSaid}
+	cmd.Stdout, cmd.Stderr = said, said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = grace
+	if err := at.Start(cmd); err != nil {
+		return nil, err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
+	stop = func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(grace):
+		}
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		<-ended
+	}
+	if err := answers(ctx, at, address, ended); err != nil {
+		stop()
+		return nil, fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, said.lastLine())
+	}
+	return stop, nil
+}
+
+// answers waits until a server takes connections.
+func answers(ctx context.Context, at place, address string, ended <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for {
+		conn, err := at.Dial(address)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ended:
+			return fmt.Errorf("ended before it listened on %s", address)
+		case <-ctx.Done():
+			return fmt.Errorf("does not listen on %s: %w", address, context.Cause(ctx))
+		}
+	}
+}
+
+// push uploads an image to a registry at an address on loopback.
+func push(ctx context.Context, address string, image registrytest.Image) error {
+	repository, err := remote.NewRepository(address + "/" + benchRepository)
+	if err != nil {
+		return err
+	}
+	repository.PlainHTTP = true
+	for _, b := range (job{image: image}).blobs() {
+		if err := repository.Push(ctx, b.Descriptor, sectionOf(b)); err != nil {
+			return fmt.Errorf("push blob %s: %w", b.Digest, err)
+		}
+	}
+	return repository.PushReference(ctx, image.Manifest.Descriptor, sectionOf(image.Manifest), benchTag)
+}
+
+func sectionOf(b registrytest.Blob) *io.SectionReader { return io.NewSectionReader(b, 0, b.Size) }
