@@ -11,7 +11,8 @@ import (
 type past struct {
 	header
 	records []haves  // of each of its blobs
-	part    *os.File // nil where it is gone
+	bytes   *os.File // where they lie: its part file, or its output; nil if gone
+	ours    bool     // it is a part file, for us to write to
 }
 
 // inherit takes over what an earlier run left of the blobs that are wanted.
@@ -20,16 +21,12 @@ func (s *Store) inherit(path string) error {
 	if err != nil {
 		return err
 	}
-	if old.part != nil && slices.Equal(old.Blobs, s.header.Blobs) {
-		// A file that has other names too is not ours alone to write to.
-		if info, err := old.part.Stat(); err == nil && links(info) == 1 {
-			s.header.Part, s.part = old.Part, old.part
-			s.adopt(old)
-			return nil
-		}
+	if old.ours && slices.Equal(old.Blobs, s.header.Blobs) {
+		s.adopt(old)
+		return nil
 	}
-	if old.part != nil {
-		defer old.part.Close()
+	if old.bytes != nil {
+		defer old.bytes.Close()
 	}
 	return s.rehouse(old)
 }
@@ -37,25 +34,33 @@ func (s *Store) inherit(path string) error {
 // load reads what an earlier run left. A sidecar that makes no sense means that
 // nothing is there; one that can't be read now is an error, so that it is not
 // lost.
-func (s *Store) load(path string) (past, error) {
+func (s *Store) load(path string) (old past, err error) {
 	f, err := openPlain(s.root, sidecarName, os.O_RDONLY)
 	if f == nil {
 		return past{}, err
 	}
 	defer f.Close()
-	var old past
 	old.header, old.records, err = parseLog(f)
 	if errors.Is(err, errSidecar) {
 		return past{}, nil
 	}
-	if err == nil && slices.Contains(partNames, old.Part) {
-		old.part, err = openPlain(s.root, old.Part, os.O_RDWR)
+	if err != nil {
+		return past{}, err
 	}
-	if err == nil && old.part == nil {
+	if slices.Contains(partNames, old.Part) {
+		if old.bytes, err = openPlain(s.root, old.Part, os.O_RDWR); err != nil {
+			return past{}, err
+		}
+	}
+	if old.bytes == nil {
 		// That run may have ended just after its part file became the output.
-		old.part, err = openOutput(path)
+		old.bytes, err = openOutput(path)
+		return old, err
 	}
-	return old, err
+	// A file that has other names too is not ours alone to write to.
+	info, err := old.bytes.Stat()
+	old.ours = err == nil && links(info) == 1
+	return old, nil
 }
 
 // openOutput opens what is at path for reading, if it is a plain file.
@@ -68,8 +73,9 @@ func openOutput(path string) (*os.File, error) {
 	return openPlain(root, filepath.Base(path), os.O_RDONLY)
 }
 
-// adopt takes over the records of an earlier run whose part file is ours.
+// adopt takes over the part file of an earlier run, and its records.
 func (s *Store) adopt(old past) {
+	s.header.Part, s.part = old.Part, old.bytes
 	rename := s.renamer(old.Sources)
 	for i, b := range s.blobs {
 		for _, h := range old.records[i] {
@@ -100,7 +106,7 @@ func (s *Store) rehouse(old past) (err error) {
 	if old.Part == partNames[0] {
 		s.header.Part = partNames[1]
 	}
-	if s.part, err = s.create(s.header.Part, 0o600); err != nil || old.part == nil {
+	if s.part, err = s.create(s.header.Part, 0o600); err != nil || old.bytes == nil {
 		return err
 	}
 	rename := s.renamer(old.Sources)
@@ -110,7 +116,7 @@ func (s *Store) rehouse(old past) (err error) {
 			continue
 		}
 		for _, h := range old.records[i] {
-			if err := b.move(old.part, place, rename(h)); err != nil {
+			if err := b.move(old.bytes, place, rename(h)); err != nil {
 				return err
 			}
 		}

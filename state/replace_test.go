@@ -2,51 +2,12 @@ package state
 
 import (
 	"bytes"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/segpull/segpull/segment"
 )
-
-// random returns n bytes that follow from seed.
-func random(n int, seed uint64) []byte {
-	p := make([]byte, n)
-	rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(p)
-	return p
-}
-
-func open(t testing.TB, path string, blobs []Placement, sources ...string) *Store {
-	t.Helper()
-	s, err := Open(path, blobs, sources)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
-// must fails the test if an operation of the story does.
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// content reads all of a blob that can be believed; the rest is zero.
-func content(t testing.TB, b *Blob) []byte {
-	t.Helper()
-	all, buf := make([]byte, b.Size()), make([]byte, MaxRecord)
-	for off := int64(0); off < b.Size(); {
-		n, err := b.Read(off, buf)
-		must(t, err)
-		copy(all[off:], buf[:n])
-		off += int64(max(n, 1))
-	}
-	return all
-}
 
 func TestReplaceHandsBytesToAnotherSource(t *testing.T) {
 	const size = 3 * MaxRecord

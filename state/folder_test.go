@@ -1,0 +1,168 @@
+package state
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Whatever stands in the folder by the names of its files, Open ends in a
+// folder that works, and nothing outside of it is touched.
+func TestWhatStandsInTheFolder(t *testing.T) {
+	victim := []byte("not to be touched")
+	tests := []struct {
+		name  string
+		spoil func(t *testing.T, dir, victim string)
+		kept  bool // what the earlier run had is still there
+	}{
+		{"nothing is wrong", func(*testing.T, string, string) {}, true},
+		{"sidecar is garbage", func(t *testing.T, dir, _ string) {
+			must(t, os.WriteFile(filepath.Join(dir, "state"), random(4096, 9), 0o600))
+		}, false},
+		{"sidecar is empty", func(t *testing.T, dir, _ string) {
+			must(t, os.Truncate(filepath.Join(dir, "state"), 0))
+		}, false},
+		{"sidecar is cut in its header", func(t *testing.T, dir, _ string) {
+			must(t, os.Truncate(filepath.Join(dir, "state"), 50))
+		}, false},
+		{"sidecar is from a newer version", func(t *testing.T, dir, _ string) {
+			flip(t, filepath.Join(dir, "state"), int64(len(magic)-1))
+		}, false},
+		{"sidecar is a folder", func(t *testing.T, dir, _ string) {
+			must(t, os.Remove(filepath.Join(dir, "state")))
+			must(t, os.MkdirAll(filepath.Join(dir, "state", "deep"), 0o700))
+		}, false},
+		{"sidecar is a link", func(t *testing.T, dir, victim string) {
+			must(t, os.Remove(filepath.Join(dir, "state")))
+			must(t, os.Symlink(victim, filepath.Join(dir, "state")))
+		}, false},
+		{"part file is gone", func(t *testing.T, dir, _ string) {
+			must(t, os.Remove(filepath.Join(dir, "part")))
+		}, false},
+		{"part file is a link", func(t *testing.T, dir, victim string) {
+			must(t, os.Remove(filepath.Join(dir, "part")))
+			must(t, os.Symlink(victim, filepath.Join(dir, "part")))
+		}, false},
+		{"part file is a folder", func(t *testing.T, dir, _ string) {
+			must(t, os.Remove(filepath.Join(dir, "part")))
+			must(t, os.MkdirAll(filepath.Join(dir, "part", "deep"), 0o700))
+		}, false},
+		{"the new part file's name is a folder", func(t *testing.T, dir, _ string) {
+			must(t, os.Remove(filepath.Join(dir, "part")))
+			must(t, os.MkdirAll(filepath.Join(dir, "part2", "deep"), 0o700))
+		}, false},
+		{"the new sidecar's name is a link", func(t *testing.T, dir, victim string) {
+			must(t, os.Symlink(victim, filepath.Join(dir, "state.new")))
+		}, true},
+		{"the output's names are links", func(t *testing.T, dir, victim string) {
+			must(t, os.Symlink(victim, filepath.Join(dir, "output")))
+			must(t, os.Symlink(victim, filepath.Join(dir, "mode")))
+		}, true},
+		{"part file has another name", func(t *testing.T, dir, _ string) {
+			must(t, os.Link(filepath.Join(dir, "part"), dir+".copy"))
+		}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path, layerBytes, _ := interrupted(t)
+			target := filepath.Join(t.TempDir(), "victim")
+			must(t, os.WriteFile(target, victim, 0o644))
+			tt.spoil(t, Dir(path), target)
+
+			s := open(t, path, []Placement{layer, config}, "a")
+			if kept := content(t, s.Blob(0)); bytes.Contains(kept, layerBytes[100_000:500_000]) != tt.kept {
+				t.Errorf("%d bytes of the layer are still there", s.Blob(0).Done())
+			}
+			must(t, s.Write(0, 0, layerBytes, 0))
+			f, err := s.Create()
+			must(t, err)
+			f.Close()
+			must(t, s.PromotePart(path, config.Offset+config.Size))
+			must(t, s.Remove())
+			archive, err := os.ReadFile(path)
+			must(t, err)
+			if !bytes.Equal(archive[layer.Offset:][:layer.Size], layerBytes) {
+				t.Error("the output does not hold the layer")
+			}
+			if got, _ := os.ReadFile(target); !bytes.Equal(got, victim) {
+				t.Error("a file outside of the folder was written to")
+			}
+		})
+	}
+}
+
+func TestLinkedPartFileIsNotWrittenTo(t *testing.T) {
+	path, layerBytes, _ := interrupted(t)
+	other := path + ".copy"
+	must(t, os.Link(filepath.Join(Dir(path), "part"), other))
+	before, err := os.ReadFile(other)
+	must(t, err)
+	s := open(t, path, []Placement{layer, config}, "a")
+	must(t, s.Write(0, 0, layerBytes, 0))
+	if after, _ := os.ReadFile(other); !bytes.Equal(before, after) {
+		t.Error("the part file's other name was written to")
+	}
+}
+
+func TestFolderThatIsNotOurs(t *testing.T) {
+	tests := []struct {
+		name string
+		make func(t *testing.T, dir string)
+	}{
+		{"a link to a folder", func(t *testing.T, dir string) { must(t, os.Symlink(t.TempDir(), dir)) }},
+		{"a dangling link", func(t *testing.T, dir string) { must(t, os.Symlink(dir+".nowhere", dir)) }},
+		{"a file", func(t *testing.T, dir string) { must(t, os.WriteFile(dir, nil, 0o600)) }},
+		{"of another user", func(t *testing.T, dir string) {
+			must(t, os.Mkdir(dir, 0o777))
+			if err := os.Chown(dir, 12345, -1); err != nil {
+				t.Skip("only root can give files away")
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "image.tar")
+			tt.make(t, Dir(path))
+			_, err := Open(path, nil, nil)
+			if err == nil || !strings.Contains(err.Error(), "not a folder of yours") {
+				t.Errorf("Open() = %v", err)
+			}
+		})
+	}
+}
+
+func TestFolderThatCantBeMade(t *testing.T) {
+	if _, err := Open(filepath.Join(t.TempDir(), "nowhere", "x"), nil, nil); !os.IsNotExist(err) {
+		t.Errorf("Open() = %v, want that the folder does not exist", err)
+	}
+}
+
+func TestWhatIsNotOursStaysInTheFolder(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "image.tar")
+	must(t, os.Mkdir(Dir(path), 0o777))
+	diary := filepath.Join(Dir(path), "diary")
+	must(t, os.WriteFile(diary, []byte("dear"), 0o600))
+	s := open(t, path, nil)
+	if err := s.Remove(); err == nil {
+		t.Error("a folder with something else in it was removed")
+	}
+	if got, _ := os.ReadFile(diary); string(got) != "dear" {
+		t.Error("a file that is not ours is gone")
+	}
+}
+
+func TestPartFileThatIsReplacedMeanwhileIsNoOutput(t *testing.T) {
+	path, _, _ := interrupted(t)
+	s := open(t, path, []Placement{layer, config}, "a")
+	part := filepath.Join(Dir(path), "part")
+	must(t, os.Remove(part))
+	must(t, os.WriteFile(part, []byte("something else"), 0o600))
+	if err := s.PromotePart(path, 700); err == nil || !strings.Contains(err.Error(), "replaced") {
+		t.Errorf("PromotePart() = %v", err)
+	}
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("there is an output (%v)", err)
+	}
+}

@@ -1,0 +1,147 @@
+//go:build unix
+
+package state
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestPermissions(t *testing.T) {
+	tests := []struct{ umask, want os.FileMode }{{0o022, 0o644}, {0o027, 0o640}, {0, 0o666}, {0o077, 0o600}}
+	for _, tt := range tests {
+		t.Run(fmt.Sprintf("umask %03o", tt.umask), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "image.tar")
+			must(t, os.Mkdir(Dir(path), 0o755)) // an earlier, careless hand
+			defer unix.Umask(unix.Umask(int(tt.umask)))
+			s := open(t, path, []Placement{{"sha256:a", 10, 0}}, "a")
+			f, err := s.Create()
+			must(t, err)
+			defer f.Close()
+
+			mode := func(name string) os.FileMode {
+				info, err := os.Stat(name)
+				must(t, err)
+				return info.Mode().Perm()
+			}
+			if got := mode(Dir(path)); got != 0o700 {
+				t.Errorf("the folder has mode %o", got)
+			}
+			for _, name := range []string{"part", "state", "lock", "output"} {
+				if got := mode(filepath.Join(Dir(path), name)); got&0o077 != 0 {
+					t.Errorf("%s has mode %o", name, got)
+				}
+			}
+			must(t, s.Promote(f, path+".2"))
+			must(t, s.PromotePart(path, 10))
+			must(t, s.Remove())
+			for _, name := range []string{path, path + ".2"} {
+				if got := mode(name); got != tt.want {
+					t.Errorf("the output has mode %o, want %o", got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// A pipe would have who opens it wait for its other end, for ever.
+func TestPipesAreNotOpened(t *testing.T) {
+	for _, name := range []string{"state", "part"} {
+		t.Run(name, func(t *testing.T) {
+			path, _, _ := interrupted(t)
+			must(t, os.Remove(filepath.Join(Dir(path), name)))
+			must(t, unix.Mkfifo(filepath.Join(Dir(path), name), 0o600))
+			must(t, unix.Mkfifo(path, 0o600)) // nor the output's name
+			s := open(t, path, []Placement{layer, config}, "a")
+			if s.Blob(0).Done() != 0 {
+				t.Errorf("%d bytes were found in a pipe", s.Blob(0).Done())
+			}
+		})
+	}
+}
+
+// limit sets a limit of this process until the test lifts it.
+func limit(t *testing.T, resource int, to uint64) (lift func()) {
+	t.Helper()
+	var old unix.Rlimit
+	must(t, unix.Getrlimit(resource, &old))
+	must(t, unix.Setrlimit(resource, &unix.Rlimit{Cur: to, Max: old.Max}))
+	return func() { must(t, unix.Setrlimit(resource, &old)) }
+}
+
+// Wherever in Open the descriptors run out, it fails, and loses nothing.
+func TestDescriptorsRunOut(t *testing.T) {
+	for _, blobs := range [][]Placement{{layer, config}, {config, {layer.Digest, layer.Size, 4096}}} {
+		path, layerBytes, configBytes := interrupted(t)
+		at := 0 // the layer's index
+		if blobs[0] == config {
+			at = 1
+			blobs[0].Offset = 0
+		}
+		failed := 0
+		for n := uint64(3); ; n++ {
+			lift := limit(t, unix.RLIMIT_NOFILE, n)
+			s, err := Open(path, blobs, []string{"a"})
+			lift()
+			if err == nil {
+				checkTakenOver(t, s, at, 1-at, layerBytes, configBytes)
+				must(t, s.Close())
+				break
+			}
+			if !errors.Is(err, syscall.EMFILE) {
+				t.Fatalf("Open() = %v", err)
+			}
+			failed++
+		}
+		if failed < 3 {
+			t.Errorf("only %d limits were too low", failed)
+		}
+	}
+}
+
+// On a full disk a write is cut short (here at the limit of a file's size,
+// which cuts in the same way). A record that was cut must neither count nor
+// shift those that are written once there is room again.
+func TestDiskFull(t *testing.T) {
+	signal.Ignore(unix.SIGXFSZ)
+	defer signal.Reset(unix.SIGXFSZ)
+	path := filepath.Join(t.TempDir(), "image.tar")
+	blobs := []Placement{{"sha256:a", 100, 0}, {"sha256:b", 10_000, 100}}
+	truth := random(10_000, 1)
+	s := open(t, path, blobs, "a")
+	must(t, s.Write(0, 0, truth[:10], 0))
+
+	lift := limit(t, unix.RLIMIT_FSIZE, uint64(s.log.end)+recordSize/2)
+	tornRecord := s.Write(0, 10, truth[10:20], 0)
+	tornData := s.Write(1, 0, truth, 0)
+	lift()
+	for _, err := range []error{tornRecord, tornData} {
+		if !errors.Is(err, syscall.EFBIG) {
+			t.Fatalf("Write() = %v, want that the file is too big", err)
+		}
+	}
+	if s.Blob(0).Done() != 10 || s.Blob(1).Done() != 0 {
+		t.Error("bytes count that could not be written")
+	}
+
+	must(t, s.Write(0, 20, truth[20:30], 0))
+	must(t, s.Write(1, 500, truth[500:600], 0))
+	must(t, s.Close())
+	s = open(t, path, blobs, "a")
+	for i, want := range [][]int64{{10, 20, 30, 100}, {0, 500, 600, 10_000}} {
+		if got := s.Blob(i).Missing(); fmt.Sprint(got) != fmt.Sprint(ranges(want...)) {
+			t.Errorf("missing of blob %d: %v, want %v", i, got, want)
+		}
+	}
+	if !bytes.Equal(content(t, s.Blob(0))[:10], truth[:10]) {
+		t.Error("what was written before is not there")
+	}
+}
