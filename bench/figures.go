@@ -139,7 +139,7 @@ func binaryFigure(ctx context.Context, r *runner, _ int) error {
 	figure("binary, stripped", "< 20 MiB", "%.1f MiB", float64(info.Size())/mib)
 	var starts []float64
 	for range 20 {
-		u, err := measure(ctx, loopback{}, exec.Command(r.segpull, "--version"), time.Minute)
+		u, err := measure(ctx, loopback{}, exec.Command(r.segpull, "--version"), 0, time.Minute)
 		if err != nil {
 			return err
 		}

@@ -31,9 +31,9 @@ const (
 )
 
 // measure runs a process to its end, or until the context or the time is
-// over. The error is for one that could not be started; that it failed is in
+// over. A servant is a process that works for it; 0: none. The error is for one that could not be started; that it failed is in
 // the usage.
-func measure(ctx context.Context, at place, cmd *exec.Cmd, limit time.Duration) (usage, error) {
+func measure(ctx context.Context, at place, cmd *exec.Cmd, servant int, limit time.Duration) (usage, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done after %s", limit.Round(time.Second)))
 	defer cancel()
 	said := &tail{max: maxSaid}
@@ -49,7 +49,7 @@ func measure(ctx context.Context, at place, cmd *exec.Cmd, limit time.Duration) 
 	cmd.SysProcAttr.Setpgid = true // to end its children too
 	cmd.WaitDelay = grace
 
-	start := time.Now()
+	start, before := time.Now(), cpuTimeOf(servant)
 	if err := at.Start(cmd); err != nil {
 		return usage{}, err
 	}
@@ -67,7 +67,8 @@ func measure(ctx context.Context, at place, cmd *exec.Cmd, limit time.Duration) 
 	// Children that outlived it.
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 
-	u := usage{Wall: wall, Peak: peak, CPU: cpuTime(cmd.ProcessState), Exit: cmd.ProcessState.ExitCode()}
+	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() + cpuTimeOf(servant) - before
+	u := usage{Wall: wall, Peak: max(peak, peakMemory(servant)), CPU: cpu, Exit: cmd.ProcessState.ExitCode()}
 	switch {
 	case ctx.Err() != nil:
 		u.Err = context.Cause(ctx).Error()
@@ -118,10 +119,6 @@ func peakMemory(pid int) int64 {
 		return 0 // it has ended
 	}
 	return kb << 10
-}
-
-func cpuTime(state *os.ProcessState) time.Duration {
-	return state.UserTime() + state.SystemTime()
 }
 
 // tail keeps the end of what is written to it.

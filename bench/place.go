@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os/exec"
@@ -44,7 +43,7 @@ type running struct {
 }
 
 // setUp serves the case's mirrors from what was pushed.
-func setUp(ctx context.Context, c Case, p pushed) (*site, error) {
+func setUp(c Case, p pushed) (*site, error) {
 	s := &site{}
 	places, err := s.connect(c)
 	if err != nil {
@@ -55,7 +54,7 @@ func setUp(ctx context.Context, c Case, p pushed) (*site, error) {
 		if c.Server != "" {
 			serve = s.serveReal
 		}
-		r, err := serve(ctx, places[i], c, m, p)
+		r, err := serve(places[i], c, m, p)
 		if err != nil {
 			s.close()
 			return nil, fmt.Errorf("mirror %s: %w", m.Name, err)
@@ -91,7 +90,7 @@ func (s *site) connect(c Case) ([]place, error) {
 	return places, nil
 }
 
-func (s *site) serveTest(_ context.Context, at place, c Case, m Mirror, p pushed) (running, error) {
+func (s *site) serveTest(at place, c Case, m Mirror, p pushed) (running, error) {
 	listener, err := at.Listen(0)
 	if err != nil {
 		return running{}, err
@@ -103,17 +102,17 @@ func (s *site) serveTest(_ context.Context, at place, c Case, m Mirror, p pushed
 	return running{Mirror: m, url: url, reg: reg}, nil
 }
 
-func (s *site) serveReal(ctx context.Context, at place, c Case, m Mirror, p pushed) (running, error) {
+func (s *site) serveReal(at place, c Case, m Mirror, p pushed) (running, error) {
 	storage := registryStorage{dir: p.storage}
 	if c.Server == cdn {
-		base, stop, err := serveCDN(ctx, at, storage, p.authority)
+		base, stop, err := serveCDN(at, storage, p.authority)
 		if err != nil {
 			return running{}, err
 		}
 		s.stops = append(s.stops, stop)
 		storage.redirect = base
 	}
-	address, stop, err := serveRegistry(ctx, at, storage)
+	address, stop, err := serveRegistry(at, storage)
 	if err != nil {
 		return running{}, err
 	}

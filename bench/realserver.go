@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -24,7 +25,7 @@ type registryStorage struct {
 }
 
 // serveRegistry runs Debian's docker-registry until stop is called.
-func serveRegistry(ctx context.Context, at place, s registryStorage) (address string, stop func(), err error) {
+func serveRegistry(at place, s registryStorage) (address string, stop func(), err error) {
 	address, err = freeAddress(at)
 	if err != nil {
 		return "", nil, err
@@ -41,12 +42,12 @@ http: {addr: %q}
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return "", nil, err
 	}
-	stop, err = daemon(ctx, at, address, exec.Command("docker-registry", "serve", path))
+	_, stop, err = daemon(at, exec.Command("docker-registry", "serve", path), listens(at, address))
 	return address, stop, err
 }
 
 // serveCDN runs an nginx that serves the registry's blobs with TLS.
-func serveCDN(ctx context.Context, at place, s registryStorage, certificate authority) (base string, stop func(), err error) {
+func serveCDN(at place, s registryStorage, certificate authority) (base string, stop func(), err error) {
 	address, err := freeAddress(at)
 	if err != nil {
 		return "", nil, err
@@ -81,7 +82,7 @@ http {
 		return "", nil, err
 	}
 	nginx := exec.Command("nginx", "-e", filepath.Join(dir, "error.log"), "-p", dir, "-c", "nginx.conf")
-	stop, err = daemon(ctx, at, address, nginx)
+	_, stop, err = daemon(at, nginx, listens(at, address))
 	return "https://" + address, stop, err
 }
 
@@ -102,53 +103,66 @@ func freeAddress(at place) (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-// daemon starts a server and waits until it answers at the address. stop ends
-// it and everything it started.
-func daemon(ctx context.Context, at place, address string, cmd *exec.Cmd) (stop func(), err error) {
+// daemon starts a server and waits until it is ready. stop ends it and
+// everything it started.
+func daemon(at place, cmd *exec.Cmd, ready func() error) (pid int, stop func(), err error) {
 	said := &tail{max: maxSaid}
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = grace
 	if err := at.Start(cmd); err != nil {
-		return nil, err
+		return 0, nil, err
 	}
+	pid = cmd.Process.Pid
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		_ = cmd.Wait()
 	}()
 	stop = func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		_ = syscall.Kill(-pid, syscall.SIGTERM)
 		select {
 		case <-ended:
 		case <-time.After(grace):
 		}
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
 		<-ended
 	}
-	if err := answers(ctx, at, address, ended); err != nil {
+	if err := wait(ready, ended); err != nil {
 		stop()
-		return nil, fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, said.lastLine())
+		return 0, nil, fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, said.lastLine())
 	}
-	return stop, nil
+	return pid, stop, nil
 }
 
-// answers waits until a server takes connections.
-func answers(ctx context.Context, at place, address string, ended <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
+// startTime is what a server gets until it is ready.
+const startTime = 20 * time.Second
+
+func wait(ready func() error, ended <-chan struct{}) error {
+	over := time.After(startTime)
 	for {
-		conn, err := at.Dial(address)
+		err := ready()
 		if err == nil {
-			return conn.Close()
+			return nil
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ended:
-			return fmt.Errorf("ended before it listened on %s", address)
-		case <-ctx.Done():
-			return fmt.Errorf("does not listen on %s: %w", address, context.Cause(ctx))
+			return errors.New("it ended at once")
+		case <-over:
+			return fmt.Errorf("not ready after %s: %w", startTime, err)
 		}
+	}
+}
+
+// listens tells whether a server takes connections.
+func listens(at place, address string) func() error {
+	return func() error {
+		conn, err := at.Dial(address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
 	}
 }
 

@@ -25,6 +25,7 @@ type Run struct {
 	Error      string        `json:"error,omitempty"`
 	Mirrors    []MirrorStats `json:"mirrors,omitempty"`
 
+	started time.Time
 	samples []sample
 }
 
@@ -112,7 +113,7 @@ func (p *pushed) store(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	address, stop, err := serveRegistry(ctx, loopback{}, registryStorage{dir: storage})
+	address, stop, err := serveRegistry(loopback{}, registryStorage{dir: storage})
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func (r *runner) run(ctx context.Context, c Case, t Tool) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	s, err := setUp(ctx, c, *p)
+	s, err := setUp(c, *p)
 	if err != nil {
 		return Run{}, err
 	}
@@ -151,11 +152,17 @@ func (r *runner) run(ctx context.Context, c Case, t Tool) (Run, error) {
 		return Run{}, err
 	}
 	cmd.Env = j.environment()
+	servant, err := t.serve(ctx, j, s.user)
+	if err != nil {
+		return Run{}, err
+	}
+	defer servant.stop()
 	needed := imageSize(p.image)
 	bound := c.bound(needed)
 	s.begin()
+	started := time.Now()
 	sampler := startSampler(s)
-	u, err := measure(ctx, s.user, cmd, patience(bound))
+	u, err := measure(ctx, s.user, cmd, servant.pid, patience(bound))
 	samples := sampler.end()
 	if err != nil {
 		return Run{}, err
@@ -166,7 +173,7 @@ func (r *runner) run(ctx context.Context, c Case, t Tool) (Run, error) {
 		}
 	}
 	run := newRun(c, t, u, needed, bound, s.mirrors)
-	run.samples = samples
+	run.samples, run.started = samples, started
 	return run, ctx.Err()
 }
 

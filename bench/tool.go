@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ type Tool struct {
 	Settings string // in words, for the tables
 	program  string // to look for in PATH
 	command  func(job) (*exec.Cmd, error)
+	service  func(context.Context, job, place) (service, error) // nil: none
 }
 
 // job is what a tool is to do: fetch the image from the mirrors into a folder
@@ -49,6 +51,10 @@ var tools = []Tool{
 	{Name: "crane", Settings: "best mirror, pull --format=oci", program: "crane", command: craneCommand},
 	{Name: "skopeo", Settings: "best mirror, copy --retry-times 5 to docker-archive", program: "skopeo", command: skopeoCommand},
 	{Name: "regctl", Settings: "best mirror, image export", program: "regctl", command: regctlCommand},
+	{
+		Name: "docker", Settings: "pull, all mirrors as registry-mirrors, best first, 10 downloads at once; with dockerd, unpacking",
+		program: "docker", command: dockerCommand, service: dockerService,
+	},
 }
 
 // toolsNamed returns the tools of these names, in that order.
@@ -80,6 +86,14 @@ func (j job) environment() []string {
 		env = append(env, "SSL_CERT_FILE="+j.ca, "CURL_CA_BUNDLE="+j.ca)
 	}
 	return env
+}
+
+// serve starts what the tool needs beside it.
+func (t Tool) serve(ctx context.Context, j job, at place) (service, error) {
+	if t.service == nil {
+		return service{stop: func() {}}, nil
+	}
+	return t.service(ctx, j, at)
 }
 
 func (j job) blobs() []registrytest.Blob {
