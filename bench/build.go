@@ -10,8 +10,11 @@ import (
 
 // buildSegpull builds the command in a folder, as it is released: without
 // symbols. bench may not import the command, and what users run is what is
-// measured.
+// measured. The variable SEGPULL names a program to measure instead.
 func buildSegpull(ctx context.Context, dir string) (path string, err error) {
+	if path := os.Getenv("SEGPULL"); path != "" {
+		return exec.LookPath(path)
+	}
 	path = filepath.Join(dir, "segpull")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path,
 		"github.com/segpull/segpull/cmd/segpull")

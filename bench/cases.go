@@ -85,6 +85,15 @@ var cases = []Case{
 		Goal: Goal{Efficiency: 0.90, Waste: 0.05},
 	},
 	{
+		Name: "liar", About: "three uneven mirrors, of which the slowest sends some wrong bytes", Layers: bulk,
+		Mirrors: []Mirror{
+			{Name: "liar", Rate: 2 * mib, RTT: ms(60), Faults: fault(rt.Flip(5*mib, 5*mib+100))},
+			{Name: "middle", Rate: 4 * mib, RTT: ms(40)},
+			{Name: "fast", Rate: 6 * mib, RTT: ms(20)},
+		},
+		Goal: Goal{Efficiency: 0.85, Waste: 1},
+	},
+	{
 		Name: "small-layers", About: "ten layers of 8 KiB at 200 ms", Layers: smallLayers, RoundTrips: 2, // manifest; blobs
 		Mirrors: []Mirror{{Name: "far", Rate: 4 * mib, RTT: ms(200)}},
 		Goal:    Goal{Efficiency: 1 / 1.2, Waste: 0.02},
@@ -143,7 +152,9 @@ var (
 		{Name: "fast", Rate: 6 * mib, RTT: ms(20)},
 	}
 	smallLayers = []int64{8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib}
-	tcpBulk     = []int64{28 * mib, 8 * mib, 4 * mib}
+	// profileImage is small, since single-mirror tools take minutes for it.
+	profileImage = []int64{16 * mib, 6 * mib, 2 * mib}
+	tcpBulk      = []int64{28 * mib, 8 * mib, 4 * mib}
 )
 
 func tcpUneven(third Mirror) []Mirror {
@@ -184,5 +195,5 @@ var profiles = []Case{
 
 func profile(name, about string, link weaknet.Link, first, second, third Mirror) Case {
 	first.Name, second.Name, third.Name = "first", "second", "third"
-	return Case{Name: name, About: about, TCP: true, Link: link, Layers: tcpBulk, Mirrors: []Mirror{first, second, third}}
+	return Case{Name: name, About: about, TCP: true, Link: link, Layers: profileImage, Mirrors: []Mirror{first, second, third}}
 }

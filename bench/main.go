@@ -26,7 +26,10 @@ var commands []command
 
 func init() {
 	commands = []command{
+		{"compare", "weak networks and mirrors, segpull and its peers side by side; the default", compare},
+		{"loopback", "the same without root: throttled and misbehaving mirrors on loopback", compareOnLoopback},
 		{"cases", "run networks by name, and tell which goals are met", runCases},
+		{"timeline", "draw one pull: who served what, and when", timeline},
 		{"figures", "print the numbers that the project promises", figures},
 		{"demo", "watch one pull from three mirrors, of which one dies", demo},
 	}
@@ -43,7 +46,10 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) == 0 || slices.Contains([]string{"help", "-h", "--help"}, args[0]) {
+	if len(args) == 0 {
+		args = []string{"compare"}
+	}
+	if slices.Contains([]string{"help", "-h", "--help"}, args[0]) {
 		help(os.Stdout)
 		return nil
 	}

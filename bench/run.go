@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -50,6 +51,14 @@ func (r Run) waste() float64 {
 	return float64(r.Served-r.Needed) / float64(r.Needed)
 }
 
+// line tells of the run in a few words.
+func (r Run) line() string {
+	if r.failed() {
+		return fmt.Sprintf("%s on %s failed after %.1f s: %s", r.Tool, r.Case, r.Wall, r.Error)
+	}
+	return fmt.Sprintf("%s on %s: %.1f s, efficiency %.2f", r.Tool, r.Case, r.Wall, r.Efficiency)
+}
+
 func (r Run) failed() bool { return r.Error != "" }
 
 func (r Run) requests() (n int) {
@@ -74,6 +83,7 @@ type runner struct {
 	segpull string // path of the program
 	dir     string // for what the tools write
 	images  map[*int64]*pushed
+	told    io.Writer // where each run is told of as it ends; nil: nowhere
 }
 
 // pushed is an image and the registries that have it.
@@ -191,6 +201,9 @@ func (r *runner) turns(ctx context.Context, on []Case, with []Tool, runs int) ([
 				if err != nil {
 					fmt.Fprintf(os.Stderr, "%s on %s is left out: %v\n", t.Name, c.Name, err)
 					continue
+				}
+				if r.told != nil {
+					fmt.Fprintln(r.told, run.line())
 				}
 				all = append(all, run)
 			}

@@ -34,17 +34,19 @@ func (s Spread) seconds() string {
 // Summary is what came of one tool on one case in several runs. The spreads
 // are those of the runs that did not fail, or of all if all did.
 type Summary struct {
-	Case       string `json:"case"`
-	Tool       string `json:"tool"`
-	Runs       int    `json:"runs"`
-	Failures   int    `json:"failures"`
-	Error      string `json:"error,omitempty"` // of the last failure
-	Exit       int    `json:"exit"`            // of the last failure
-	Wall       Spread `json:"seconds"`
-	Efficiency Spread `json:"efficiency"`
-	Waste      Spread `json:"waste"`
-	CPU        Spread `json:"cpu_seconds"`
-	Peak       Spread `json:"peak_memory_bytes"`
+	Case       string  `json:"case"`
+	Tool       string  `json:"tool"`
+	Runs       int     `json:"runs"`
+	Failures   int     `json:"failures"`
+	Error      string  `json:"error,omitempty"` // of the last failure
+	Exit       int     `json:"exit"`            // of the last failure
+	Bound      float64 `json:"bound_seconds"`   // 0: none but the machine
+	Counted    bool    `json:"counted"`         // whether the servers told what they served
+	Wall       Spread  `json:"seconds"`
+	Efficiency Spread  `json:"efficiency"`
+	Waste      Spread  `json:"waste"`
+	CPU        Spread  `json:"cpu_seconds"`
+	Peak       Spread  `json:"peak_memory_bytes"`
 }
 
 // summarize groups runs by case and tool, in order of first appearance.
@@ -67,7 +69,7 @@ func summarize(runs []Run) []Summary {
 }
 
 func summary(runs []Run) Summary {
-	s := Summary{Case: runs[0].Case, Tool: runs[0].Tool, Runs: len(runs)}
+	s := Summary{Case: runs[0].Case, Tool: runs[0].Tool, Runs: len(runs), Bound: runs[0].Bound, Counted: runs[0].Served > 0}
 	var good []Run
 	for _, run := range runs {
 		if run.failed() {

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// markdown is a table for each case, the tools in the order in which they ran.
+func (r Results) markdown(about func(string) string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Commit %s, %s; %s. Medians, with the least and the most in parentheses.\n", r.Commit, r.Date, r.Machine)
+	name := ""
+	for _, s := range r.Summaries {
+		if s.Case != name {
+			name = s.Case
+			fmt.Fprintf(&b, "\n**%s**", about(name))
+			if s.Bound > 0 {
+				fmt.Fprintf(&b, "; lower bound %.1f s", s.Bound)
+			}
+			b.WriteString("\n\n| tool | time | efficiency | served beyond the need | CPU | memory | failed |\n|---|---|---|---|---|---|---|\n")
+		}
+		b.WriteString(s.row())
+	}
+	b.WriteString("\n" + r.tools())
+	return b.String()
+}
+
+func (s Summary) row() string {
+	efficiency, waste, failed := "–", "–", "–"
+	if s.Bound > 0 && s.Failures < s.Runs {
+		efficiency = fmt.Sprintf("%.2f", s.Efficiency.Median)
+	}
+	if s.Counted {
+		waste = fmt.Sprintf("%.1f %%", 100*s.Waste.Median)
+	}
+	if s.Failures > 0 {
+		failed = fmt.Sprintf("%d of %d, exit %d: %s", s.Failures, s.Runs, s.Exit, cell(s.Error))
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %.1f s | %.0f MiB | %s |\n",
+		s.Tool, s.Wall.seconds(), efficiency, waste, s.CPU.Median, s.Peak.Median/mib, failed)
+}
+
+// cell makes a message fit for a table.
+func cell(message string) string {
+	const most = 160
+	if runes := []rune(message); len(runes) > most {
+		message = string(runes[:most]) + "…"
+	}
+	return "`" + strings.NewReplacer("|", "¦", "`", "'", "\n", " ").Replace(message) + "`"
+}
+
+// tools states who took part, and how.
+func (r Results) tools() string {
+	order := func(a, b string) int { return cmp.Compare(toolIndex(a), toolIndex(b)) }
+	names := make([]string, 0, len(r.Settings))
+	for name := range r.Settings {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, order)
+	var b strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&b, "- %s: %s", name, r.Settings[name])
+		if v := r.Versions[name]; v != "" {
+			fmt.Fprintf(&b, " (%s)", v)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func toolIndex(name string) int {
+	return slices.IndexFunc(tools, func(t Tool) bool { return t.Name == name })
+}
