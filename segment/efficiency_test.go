@@ -54,7 +54,7 @@ func TestEfficiency(t *testing.T) {
 		}, 4 * mib, 93 * mib, 0.90, 0.02},
 		"a second for each MiB asked for, ten at once": {[]simSource{
 			{rate: 100 * mib, latency: 30 * time.Millisecond, atOnce: 10, perMiB: time.Second},
-		}, 10 * mib, 200 * mib, 0.75, 0.02},
+		}, 10 * mib, 200 * mib, 0.75, 0.04},
 		"twenty requests a minute": {[]simSource{
 			{rate: 4 * mib, latency: 30 * time.Millisecond, budget: 20},
 		}, 4 * mib, 600 * mib, 0.60, 0.02},

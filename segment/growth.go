@@ -1,8 +1,11 @@
 package segment
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
-// growth finds how many connections to a source are worth having: it doubles
+// growth finds how many connections to a source are worth having: it multiplies
 // them while that brings clearly more, and goes back when it does not. Lossy
 // links and servers that cap a connection want many; others gain nothing by
 // more than a few, and are left in peace.
@@ -12,8 +15,10 @@ type growth struct {
 	own     int64     // bytes served by the source before the period
 	all     int64     // bytes served by all sources before it
 	before  int       // connections before the last step; 0: no step to judge
+	used    int       // connections in the period
 	ownRate float64   // bytes a second of the source before the last step
 	allRate float64   // bytes a second of all sources before the last step
+	scales  bool      // a step has brought more
 	resting time.Time // no step before this
 	rests   int
 }
@@ -21,20 +26,28 @@ type growth struct {
 const (
 	// growthPeriod is the least time over which a number of connections is
 	// judged; it is longer where answers take long.
-	growthPeriod = 400 * time.Millisecond
+	growthPeriod = 300 * time.Millisecond
 	// mostWait bounds what is waited for a slow start, and the period.
 	mostWait = 1500 * time.Millisecond
-	// enoughGain is the part of the hoped-for gain that makes a step worth it.
-	enoughGain = 0.3
-	firstRest  = 3 * time.Second
-	mostRest   = 4 * time.Minute
+	// enoughGain is by how much twice the connections have to raise the rate.
+	// It is low, since a connection's first second is often its best: on a
+	// lossy link the first losses are still to come.
+	enoughGain = 1.15
+	// growthShare is the part of all that comes that a source has to bring for
+	// its growth to matter.
+	growthShare = 0.08
+	// slowConnection is, in bytes a second, what a connection brings over a
+	// long and lossy link.
+	slowConnection = 200 << 10
+	firstRest      = 2 * time.Second
+	mostRest       = 4 * time.Minute
 )
 
 // step judges the present number of connections once a period is over, and
 // returns the number to go on with. all is what all sources have served; busy
 // says whether the source uses as many connections as it may, to the full.
 func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
-	wait := min(4*src.latencyOr(100*time.Millisecond), mostWait)
+	wait := min(2*src.latencyOr(100*time.Millisecond), mostWait)
 	switch {
 	case !busy || now.Before(g.resting):
 		g.warm, g.since = time.Time{}, time.Time{}
@@ -42,7 +55,7 @@ func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 		g.warm = now.Add(wait)
 	case now.Before(g.warm):
 	case g.since.IsZero():
-		g.since, g.own, g.all = now, src.served, all
+		g.since, g.own, g.all, g.used = now, src.served, all, src.load()
 	case now.Sub(g.since) >= max(growthPeriod, wait):
 		want := g.judge(src, all, now)
 		g.warm, g.since = time.Time{}, time.Time{}
@@ -58,19 +71,39 @@ func (g *growth) judge(src *source, all int64, now time.Time) int {
 	elapsed := now.Sub(g.since).Seconds()
 	own, total := float64(src.served-g.own)/elapsed, float64(all-g.all)/elapsed
 	if g.before > 0 {
-		hoped := g.ownRate * (float64(src.want)/float64(g.before) - 1)
-		if own-g.ownRate < enoughGain*hoped || total-g.allRate < enoughGain*hoped/2 {
-			back := g.before
+		gain := math.Pow(enoughGain, math.Log2(float64(g.used)/float64(g.before)))
+		if own < g.ownRate*gain || total-g.allRate < (own-g.ownRate)/2 {
+			back := min(g.before, src.want)
 			g.hold(now)
 			return back
 		}
 	}
 	if src.want == src.most {
+		g.scales = g.scales || g.before > 0
 		g.hold(now)
 		return src.want
 	}
-	g.before, g.ownRate, g.allRate = src.want, own, total
-	return min(2*src.want, src.most)
+	g.scales = g.before > 0
+	g.before, g.ownRate, g.allRate = g.used, own, total
+	return min(g.factor()*src.want, src.most)
+}
+
+// factor is how far the next step goes: far where a connection brings so
+// little that a few more would hardly be noticed.
+func (g *growth) factor() int {
+	if g.rests == 0 && !g.scales && g.ownRate < slowConnection*float64(g.before) {
+		return 4
+	}
+	return 2
+}
+
+// longest is how many seconds a request should take at most: few while a step
+// is judged, so that it can be taken back.
+func (g *growth) longest() float64 {
+	if g.before > 0 {
+		return 1
+	}
+	return 8
 }
 
 // hold stays with a number of connections for a while, longer each time.

@@ -57,6 +57,8 @@ type blob struct {
 	stream *Task // a task that reads the whole blob, if there is one
 }
 
+func (b *blob) all() Range { return Range{0, b.size} }
+
 // NewScheduler plans blobs of the given sizes over sources with at most so
 // many connections each. Nothing is wanted until Want says so. The seed makes
 // its jitter repeatable.
@@ -137,6 +139,9 @@ func (s *Scheduler) start(t *Task, now time.Time) {
 	src.open++
 	src.small += t.small()
 	src.requests++
+	if src.ranges == rangesUntried && t.Asked != s.blobs[t.Blob].all() {
+		src.probe = t
+	}
 	src.meter.begin(now)
 	t.began, t.moved = now, now
 	t.finish = now.Add(src.latencyOr(time.Second) + seconds(float64(t.rest.Len())/s.rateOf(src, now)))
@@ -170,7 +175,6 @@ func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 // one stream that reads the blob from its first byte.
 func (s *Scheduler) takeWhole(i, b int) *Task {
 	bl := &s.blobs[b]
-	all := Range{0, bl.size}
 	untouched := bl.free.Len() == bl.size
 	if s.sources[i].ranges == rangesUntried {
 		if !untouched || bl.size > s.segment {
@@ -181,7 +185,7 @@ func (s *Scheduler) takeWhole(i, b int) *Task {
 	if bl.stream != nil {
 		return nil
 	}
-	bl.stream = &Task{Source: i, Blob: b, Asked: all, rest: all, whole: true}
+	bl.stream = &Task{Source: i, Blob: b, Asked: bl.all(), rest: bl.all(), whole: true}
 	return bl.stream
 }
 
@@ -260,8 +264,8 @@ func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 	t.opened, t.moved = now, now
 	t.meter.begin(now)
 	if got == t.Asked {
-		if got != (Range{0, s.blobs[t.Blob].size}) {
-			src.ranges = rangesServed
+		if src.probe == t {
+			src.ranges, src.probe = rangesServed, nil
 			s.offer(t.Source)
 		}
 		return true
@@ -337,6 +341,9 @@ func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 	s.tasks.drop(t)
 	if !t.opened.IsZero() {
 		src.answers--
+	}
+	if src.probe == t {
+		src.probe = nil
 	}
 	if t.got >= minProgress {
 		src.perConn.add(float64(t.got) / max(now.Sub(t.opened).Seconds(), 1e-3))

@@ -23,7 +23,7 @@ const (
 	// mostSpan is the most that one request asks for where requests are dear.
 	mostSpan = 32 << 20
 	// busyRests is how many fruitless steps a refusal counts for.
-	busyRests = 3
+	busyRests = 4
 	// probation is how many failures in a row bring a source down to one
 	// connection.
 	probation = 3
@@ -78,6 +78,7 @@ type source struct {
 	failures    int // in a row
 	requests    int
 	ranges      rangeSupport
+	probe       *Task // the one that finds out whether ranges are served
 	rangesAgain time.Time
 
 	meter   meter
@@ -127,7 +128,7 @@ func (src *source) mayRange(now time.Time) bool {
 	if src.ranges == rangesIgnored && !now.Before(src.rangesAgain) {
 		src.ranges = rangesUntried
 	}
-	return src.ranges == rangesServed || src.ranges == rangesUntried && src.open == 0
+	return src.ranges == rangesServed || src.ranges == rangesUntried && src.probe == nil
 }
 
 // connRate is the bytes a second of one of its connections; 0 when unknown.

@@ -39,8 +39,11 @@ func (s *Scheduler) share(src *source, now time.Time) int64 {
 	if src.connRate(now) == 0 || s.rate == 0 {
 		return max(minSplit, min(firstShare, int64(left)/int64(2*max(1, s.conns))))
 	}
-	timeLeft := left/s.rate - src.latency.value
-	return max(minSplit, int64(shareFactor*s.rateOf(src, now)*timeLeft))
+	seconds := shareFactor * (left/s.rate - src.latency.value)
+	if src.span == s.segment {
+		seconds = min(seconds, src.growth.longest())
+	}
+	return max(minSplit, int64(s.rateOf(src, now)*seconds))
 }
 
 // tooSlow says whether even the least that is worth a request would keep src
@@ -78,7 +81,8 @@ func (s *Scheduler) steal(i int, now time.Time) *Task {
 }
 
 // mayHelp says whether source i could fetch what victim has left. A source
-// helps itself only where one of its connections is far slower than it is.
+// helps itself only where more connections bring more, or one of its own is
+// far slower than the others.
 func (s *Scheduler) mayHelp(i int, victim *Task, now time.Time) bool {
 	src := s.sources[i]
 	switch {
@@ -86,7 +90,7 @@ func (s *Scheduler) mayHelp(i int, victim *Task, now time.Time) bool {
 		return false
 	case now.Sub(s.limited) < limitMemory && victim.silent(now) < limitMemory:
 		return false // the limit is what is slow
-	case victim.Source != i:
+	case victim.Source != i || src.growth.scales:
 		return true
 	}
 	rate := s.rateOf(src, now)
@@ -103,8 +107,8 @@ func (s *Scheduler) split(i int, victim *Task, now time.Time) *Task {
 	rest := float64(victim.rest.Len())
 
 	moved := int64((rest/theirs - latency) * mine * theirs / (mine + theirs))
-	moved = moved / grain * grain
-	if moved < minSplit || victim.rest.Len()-moved < grain {
+	moved = min(moved, victim.rest.Len()-grain) / grain * grain
+	if moved < minSplit {
 		return nil
 	}
 	if saved := float64(moved) / theirs; saved < 2*latency {
@@ -164,10 +168,17 @@ func (s *Scheduler) Tick(now time.Time) {
 	}
 	heap.Init(&s.tasks)
 	for _, src := range s.sources {
-		busy := s.free > 0 && src.load() >= src.allowed() && src.paused == 0 && now.Sub(s.limited) >= limitMemory
-		src.want = src.growth.step(src, s.served, now, busy)
+		src.want = src.growth.step(src, s.served, now, s.worthGrowing(src, now))
 	}
 	s.wake()
+}
+
+// worthGrowing says whether more connections to src could matter: it uses just
+// those it may, there is work for more, no limit holds it back, and it brings
+// enough for a gain to be felt.
+func (s *Scheduler) worthGrowing(src *source, now time.Time) bool {
+	return s.free > 0 && src.load() == src.allowed() && src.paused == 0 &&
+		now.Sub(s.limited) >= limitMemory && src.meter.rate(now) >= growthShare*s.rate
 }
 
 // trim gives back the end of a range that t will not get to before all else is
