@@ -31,6 +31,9 @@ func init() {
 		{"cases", "run networks by name, and tell which goals are met", runCases},
 		{"timeline", "draw one pull: who served what, and when", timeline},
 		{"figures", "print the numbers that the project promises", figures},
+		{"floors", "a pull at full speed against the machine's floors, and a profile of it", floors},
+		{"stat", "compare the Go benchmarks of two commits with benchstat", stat},
+		{"check", "tell what got slower since the committed baseline", check},
 		{"demo", "watch one pull from three mirrors, of which one dies", demo},
 	}
 }

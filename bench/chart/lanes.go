@@ -35,7 +35,7 @@ const (
 func (l Lanes) SVG() string {
 	c := newCanvas(l.Title)
 	c.text(margin, c.y, "quiet", "start",
-		"A row for each connection, a box for each request: pale while it waits for the first byte. Red edge: broken off. Red frame: nothing came.")
+		"A box for each request, pale while it waits for its first byte. Red edge: broken off. Red frame: asked, and nothing came.")
 	c.y += line
 	top := c.y
 	for i, lane := range l.Lanes {

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/pprof"
+	"time"
+
+	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// floors measures a pull at full speed against what the machine can do at
+// best: fetch the bytes, hash them, write them.
+func floors(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("floors", flag.ContinueOnError)
+	runs := flags.Int("runs", 3, "runs of each, in turns; medians are shown")
+	profile := flags.String("profile", "", "also write a CPU profile of one pull to this file, and print where the time went")
+	if err := flags.Parse(args); err != nil {
+		return usageError{err.Error()}
+	}
+	c, err := caseNamed("local")
+	if err != nil {
+		return err
+	}
+	return inTemp(func(dir string) error {
+		program, err := buildSegpull(ctx, dir)
+		if err != nil {
+			return err
+		}
+		r := &runner{segpull: program, dir: dir}
+		p, err := r.push(ctx, c)
+		if err != nil {
+			return err
+		}
+		if err := r.printFloors(ctx, c, p, *runs); err != nil || *profile == "" {
+			return err
+		}
+		return r.profile(ctx, c, p, *profile)
+	})
+}
+
+func (r *runner) printFloors(ctx context.Context, c Case, p *pushed, runs int) error {
+	measures := []struct {
+		name string
+		take func() (time.Duration, error)
+	}{
+		{"segpull", func() (time.Duration, error) { return r.wall(ctx, c, "segpull") }},
+		{"curl, blobs at once, not hashed", func() (time.Duration, error) { return r.wall(ctx, c, "curl") }},
+		{"SHA-256, one core", func() (time.Duration, error) { return hashTime(imageSize(p.image)), nil }},
+		{"file copy and fsync", func() (time.Duration, error) { return copyTime(p, r.dir) }},
+	}
+	times := make([][]float64, len(measures))
+	for range runs {
+		for i, m := range measures {
+			took, err := m.take()
+			if err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
+			}
+			times[i] = append(times[i], took.Seconds())
+		}
+	}
+	var slowest float64
+	for i, m := range measures {
+		s := spreadOf(times[i])
+		fmt.Printf("%-32s %s\n", m.name, s.seconds())
+		if i > 0 {
+			slowest = max(slowest, s.Median)
+		}
+	}
+	fmt.Printf("segpull by the slowest floor     %.2f (goal: 1.1)\n", spreadOf(times[0]).Median/slowest)
+	return nil
+}
+
+func (r *runner) wall(ctx context.Context, c Case, tool string) (time.Duration, error) {
+	run, err := r.run(ctx, c, toolsNamed(tool)[0])
+	if err == nil && run.failed() {
+		err = errors.New(run.Error)
+	}
+	return time.Duration(run.Wall * float64(time.Second)), err
+}
+
+func hashTime(size int64) time.Duration {
+	buffer := make([]byte, mib)
+	hash := sha256.New()
+	start := time.Now()
+	for range size / mib {
+		hash.Write(buffer)
+	}
+	hash.Sum(nil)
+	return time.Since(start)
+}
+
+// copyTime is for the image's layers, from the registry's files to one file.
+func copyTime(p *pushed, dir string) (time.Duration, error) {
+	out, err := os.CreateTemp(dir, "copy-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(out.Name())
+	defer out.Close()
+	start := time.Now()
+	for _, layer := range p.image.Layers {
+		if err := appendFile(out, p.stored(layer)); err != nil {
+			return 0, err
+		}
+	}
+	err = out.Sync()
+	return time.Since(start), err
+}
+
+func appendFile(out io.Writer, path string) error {
+	in, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	_, err = io.Copy(out, in)
+	return err
+}
+
+// stored is where docker-registry keeps a blob.
+func (p *pushed) stored(b registrytest.Blob) string {
+	hex := b.Digest.Encoded()
+	return filepath.Join(p.storage, "docker/registry/v2/blobs/sha256", hex[:2], hex, "data")
+}
+
+// profile pulls in this process, since a profile is of one process.
+func (r *runner) profile(ctx context.Context, c Case, p *pushed, path string) error {
+	s, err := setUp(c, *p)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	out, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	if err := pprof.StartCPUProfile(out); err != nil {
+		return err
+	}
+	_, err = segpull.Pull(ctx, segpull.Options{
+		Mirrors: []string{s.mirrors[0].url}, Output: filepath.Join(r.dir, "profiled.tar"),
+	}, benchRepository+":"+benchTag)
+	pprof.StopCPUProfile()
+	if err != nil {
+		return err
+	}
+	top := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-nodecount=25", path)
+	top.Stdout, top.Stderr = os.Stdout, os.Stderr
+	return top.Run()
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// script runs one of the scripts with a fresh segpull in its PATH.
+func script(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	for _, needed := range []string{"sh", "curl", "go"} {
+		if _, err := exec.LookPath(needed); err != nil {
+			t.Skip(err)
+		}
+	}
+	dir := t.TempDir()
+	if _, err := buildSegpull(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	path, err := filepath.Abs(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd.Dir = dir
+	home := t.TempDir()
+	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+// twoMirrors serve an image of 8 MiB, the second to those with a token alone.
+func twoMirrors(t *testing.T) (first, second *registrytest.Server, urls []string) {
+	t.Helper()
+	first = registrytest.New()
+	first.Push("library/bench", "1", registrytest.NewImage(registrytest.ImageOptions{Layers: []int64{6 << 20, 2 << 20}}))
+	second = first.Mirror()
+	second.Misbehave(registrytest.Bearer(registrytest.Auth{}))
+	return first, second, []string{first.Start(t), second.Start(t)}
+}
+
+func TestWeakNetworkScript(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds segpull")
+	}
+	first, second, urls := twoMirrors(t)
+	first.Throttle(8 << 20)
+	second.Throttle(8 << 20)
+	out := script(t, "weak-network.sh", append([]string{"-l", "20M", "bench:1"}, urls...)...)
+	for _, want := range append(urls, "8.0 MiB in", "of the sum") {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "failed") || strings.Contains(out, "inf") {
+		t.Errorf("a mirror failed, or a number is none:\n%s", out)
+	}
+}
+
+func TestKillAndResumeScript(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds segpull, and waits for seconds")
+	}
+	first, second, urls := twoMirrors(t)
+	first.Throttle(1 << 20)
+	second.Throttle(1 << 20)
+	out := script(t, "kill-and-resume.sh", append([]string{"-n", "2", "-s", "1", "bench:1"}, urls...)...)
+	if got := strings.Count(out, "killed: "); got != 2 || !strings.Contains(out, "finished: fetched ") {
+		t.Errorf("want two kills and an end, got\n%s", out)
+	}
+}
