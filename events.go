@@ -8,7 +8,7 @@ type Observer interface {
 	Observe(Event)
 }
 
-// Event is one of Resolved, Progress, Warning, Trouble and Finished.
+// Event is one of Resolved, Progress, Warning, Trouble, Liar and Finished.
 type Event interface{ event() }
 
 // Resolved says which image a reference turned out to be. It is sent once per
@@ -69,6 +69,13 @@ type Trouble struct {
 	Message string
 }
 
+// Liar is a source that was proved to serve wrong bytes. It is used no more in
+// this call. A Warning says the same.
+type Liar struct {
+	Source string
+	Proof  string // in one line, with the digest of the blob
+}
+
 // Finished says that an image's archive stands at its place.
 type Finished struct{ Result Result }
 
@@ -76,4 +83,5 @@ func (Resolved) event() {}
 func (Progress) event() {}
 func (Warning) event()  {}
 func (Trouble) event()  {}
+func (Liar) event()     {}
 func (Finished) event() {}

@@ -2,6 +2,8 @@ package segpull
 
 import (
 	"errors"
+	"fmt"
+	"syscall"
 
 	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/segment"
@@ -37,15 +39,32 @@ func usage(err error) error { return &coded{err, ExitUsage} }
 
 // classify gives err the exit code that it deserves.
 func classify(err error) error {
+	if _, done := errors.AsType[ExitError](err); done {
+		return err
+	}
 	if code := exitCode(err); code != 0 {
 		return &coded{err, code}
 	}
 	return err
 }
 
+// advise adds to the error of an image's pull what to do about it.
+func advise(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w; make room and run the same command again: what has arrived is kept", err)
+	case exitCode(err) == ExitNetwork:
+		return fmt.Errorf("%w; run the same command again to go on: what has arrived is kept", err)
+	case exitCode(err) == ExitMismatch:
+		return fmt.Errorf("%w; name another mirror by --mirror", err)
+	}
+	return err
+}
+
+// exitCode is 0 for an error that has none of its own.
 func exitCode(err error) int {
 	var (
-		done       ExitError
+		known      ExitError
 		badName    *sources.UsageError
 		mismatch   *verify.MismatchError
 		noPlatform *image.PlatformError
@@ -54,8 +73,8 @@ func exitCode(err error) int {
 		fetch      *sources.FetchError
 	)
 	switch {
-	case errors.As(err, &done):
-		return 0
+	case errors.As(err, &known):
+		return known.ExitCode()
 	case errors.As(err, &badName):
 		return ExitUsage
 	case errors.As(err, &mismatch):

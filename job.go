@@ -2,11 +2,11 @@ package segpull
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -34,10 +34,13 @@ type job struct {
 	resolver string
 
 	blobs     []ocispec.Descriptor
+	peers     []*peer
 	layout    *archive.Layout // nil where blobs don't lie as in the output
 	store     *state.Store
 	fetch     *segment.Fetch
-	frontiers []verify.Frontier
+	frontiers []verify.Frontier // of each blob
+	right     []atomic.Bool     // whether each blob is verified
+	court     queue             // of blobs that turned out wrong
 	resumed   int64
 	began     time.Time
 }
@@ -58,6 +61,9 @@ func (j *job) run(ctx context.Context) (Result, error) {
 	j.finished = append(j.finished, j) // from here on its blobs can serve other images
 	j.announce()
 	if err := j.transfer(ctx); err != nil {
+		if failed := j.forgetLies(); failed != nil {
+			err = fmt.Errorf("%w (and what liars sent is still there: %v)", err, failed)
+		}
 		return Result{}, err
 	}
 	if err := j.assemble(ctx); err != nil {
@@ -76,13 +82,24 @@ func (j *job) open() error {
 	if err != nil {
 		return err
 	}
-	names := append(j.sourceNames(), sharedSource)
+	var names []string
+	for _, src := range j.set.Sources() {
+		j.peers = append(j.peers, newPeer(src, j.image.Reference.Repository, j.blobs, j.opts.Connections))
+		names = append(names, src.Name())
+	}
+	names = append(names, sharedSource)
 	if j.store, err = state.Open(j.out.work, placements, names); err != nil {
 		return fmt.Errorf("open the part folder: %w", err)
 	}
 	j.frontiers = make([]verify.Frontier, len(j.blobs))
+	j.right = make([]atomic.Bool, len(j.blobs))
 	j.fetch = segment.NewFetch(j.fetchOptions())
 	j.store.Damaged = j.fetch.Want
+	for k, p := range j.peers {
+		if j.liars.has(p.Name()) { // caught with an earlier image
+			j.fetch.Ban(k)
+		}
+	}
 	for i := range j.blobs {
 		if err := j.adopt(i); err != nil {
 			return err
@@ -135,7 +152,7 @@ func (j *job) adopt(i int) error {
 		if k < 0 {
 			continue
 		}
-		_, err := io.Copy(&blobWriter{b, 0, len(j.set.Sources())}, other.store.Blob(k).Section())
+		_, err := io.Copy(&blobWriter{b, 0, len(j.peers)}, other.store.Blob(k).Section())
 		return err
 	}
 	return nil
@@ -154,43 +171,25 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-func (j *job) sourceNames() []string {
-	var names []string
-	for _, src := range j.set.Sources() {
-		names = append(names, src.Name())
-	}
-	return names
-}
-
 func (j *job) fetchOptions() segment.Options {
 	opts := segment.Options{
-		Sink:        j.store,
+		Sink:        j,
 		SegmentSize: j.opts.SegmentSize,
 		Limiter:     j.limiter,
 		GiveUpAfter: j.opts.GiveUpAfter,
-		Trouble:     j.trouble,
+		Trouble:     func(source int, err error) { j.trouble(j.peers[source], err) },
 	}
 	for _, b := range j.blobs {
 		opts.Blobs = append(opts.Blobs, b.Size)
 	}
-	for _, src := range j.set.Sources() {
-		most := j.opts.Connections
-		if own := src.Connections(); own > 0 && (most == 0 || own < most) {
-			most = own
-		}
-		opts.Peers = append(opts.Peers, segment.Peer{
-			Source:      peer{src, j.image.Reference.Repository, j.blobs},
-			Name:        src.Name(),
-			Connections: most,
-			Limiter:     segment.NewLimiter(src.LimitRate()),
-		})
+	for _, p := range j.peers {
+		opts.Peers = append(opts.Peers, p.terms(p))
 	}
 	return opts
 }
 
-func (j *job) trouble(source int, err error) {
-	name := j.set.Sources()[source].Name()
-	j.notify(Trouble{Source: name, Message: strings.TrimPrefix(err.Error(), name+": ")})
+func (j *job) trouble(p *peer, err error) {
+	j.notify(Trouble{Source: p.Name(), Message: strings.TrimPrefix(err.Error(), p.Name()+": ")})
 }
 
 // transfer fetches and verifies all blobs.
@@ -212,11 +211,13 @@ func (j *job) transfer(parent context.Context) error {
 	if parent.Err() != nil {
 		return context.Cause(parent)
 	}
-	if err != nil {
-		return err
+	if mismatched(err) || hopeless(err) {
+		return j.blamed(err)
 	}
-	j.notify(j.progress())
-	return nil
+	if err == nil {
+		j.notify(j.progress())
+	}
+	return err
 }
 
 // every calls fn until ctx ends, or fn fails.
@@ -235,20 +236,24 @@ func every(ctx context.Context, interval time.Duration, fn func() error) error {
 	}
 }
 
-// verify hashes blob i as it arrives. Bytes that turn out wrong as a whole
-// can't be trusted in part, and are given up.
+// verify hashes blob i as it arrives, until it is right.
 func (j *job) verify(ctx context.Context, i int) error {
 	d := j.blobs[i]
 	b := j.store.Blob(i)
-	err := j.frontiers[i].Blob(ctx, b, string(d.Digest), d.Size)
-	var mismatch *verify.MismatchError
-	if errors.As(err, &mismatch) {
-		return errors.Join(err, b.Forget(segment.Range{End: d.Size}))
+	for {
+		err := j.frontiers[i].Blob(ctx, b, string(d.Digest), d.Size)
+		if mismatched(err) {
+			err = j.heal(ctx, i, err)
+			if err == nil {
+				continue
+			}
+		}
+		if err == nil {
+			j.right[i].Store(true)
+			j.fetch.Settle()
+		}
+		return err
 	}
-	if err == nil {
-		j.fetch.Settle()
-	}
-	return err
 }
 
 // assemble puts the output in its place. All blobs are verified.

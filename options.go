@@ -55,7 +55,10 @@ type Result struct {
 	Resumed   int64         // bytes that were there before this run
 	Duration  time.Duration // of this image's pull
 	Sources   []SourceShare // who served how much
+	Liars     []string      // sources that served wrong bytes, of this or an earlier image of the call
 }
+
+const defaultGiveUp = 5 * time.Minute
 
 // SourceShare is how many bytes of the image one source served in this run.
 type SourceShare struct {

@@ -1,6 +1,7 @@
 package segpull
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,7 +25,10 @@ type output struct {
 // that was named for them.
 func (o Options) outputs(format archive.Format, platform image.Platform, refs []image.Reference) ([]output, error) {
 	if o.Output == stdout && (format == archive.OCI || len(refs) > 1) {
-		return nil, usage(fmt.Errorf("standard output takes one image, in a format that is one file: name a folder by --output instead"))
+		return nil, usage(errors.New("standard output takes one image, in a format that is one file: name a folder by --output instead"))
+	}
+	if o.Output == stdout && o.Stdout == nil {
+		return nil, usage(errors.New("output - needs a Stdout to stream to"))
 	}
 	folder := ""
 	if o.intoFolder(format, len(refs)) {

@@ -39,8 +39,8 @@ func (j *job) progress() Progress {
 	for i, s := range j.fetch.Status() {
 		e.Rate += s.Rate
 		e.Sources = append(e.Sources, SourceProgress{
-			Name:        j.set.Sources()[i].Name(),
-			Bytes:       s.Served,
+			Name:        j.peers[i].Name(),
+			Bytes:       j.peers[i].served.Load(),
 			Rate:        s.Rate,
 			Connections: s.Connections,
 			State:       s.State,
@@ -61,13 +61,14 @@ func (j *job) result() Result {
 		Platform:  j.image.Platform.String(),
 		Resumed:   j.resumed,
 		Duration:  time.Since(j.began),
+		Liars:     j.liars.all(),
 	}
 	for _, b := range j.blobs {
 		r.Size += b.Size
 	}
-	for i, s := range j.fetch.Status() {
-		r.Fetched += s.Served
-		r.Sources = append(r.Sources, SourceShare{Name: j.set.Sources()[i].Name(), Bytes: s.Served})
+	for _, p := range j.peers {
+		r.Fetched += p.served.Load()
+		r.Sources = append(r.Sources, SourceShare{Name: p.Name(), Bytes: p.served.Load()})
 	}
 	return r
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -35,7 +34,7 @@ func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 	for _, j := range jobs {
 		r, err := j.run(ctx)
 		if err != nil {
-			return results, classify(fmt.Errorf("%s: %w", j.name(), err))
+			return results, classify(fmt.Errorf("%s: %w", j.name(), advise(err)))
 		}
 		results = append(results, r)
 		p.notify(Finished{Result: r})
@@ -51,6 +50,7 @@ type puller struct {
 	limiter  *segment.Limiter
 	sets     map[string]*sources.Set // by registry
 	finished []*job
+	liars    liars
 
 	mu sync.Mutex // one event at a time
 }
@@ -68,8 +68,11 @@ func newPuller(opts Options) (*puller, error) {
 			return nil, usage(err)
 		}
 	}
-	if opts.LimitRate < 0 || opts.Connections < 0 || opts.SegmentSize < 0 {
-		return nil, usage(errors.New("rates, connections and sizes can't be negative"))
+	if opts.LimitRate < 0 || opts.Connections < 0 || opts.SegmentSize < 0 || opts.GiveUpAfter < 0 {
+		return nil, usage(errors.New("rates, connections, sizes and times can't be negative"))
+	}
+	if opts.GiveUpAfter == 0 {
+		p.opts.GiveUpAfter = defaultGiveUp
 	}
 	p.limiter = segment.NewLimiter(opts.LimitRate)
 	return p, nil
@@ -77,6 +80,9 @@ func newPuller(opts Options) (*puller, error) {
 
 // prepare resolves every reference.
 func (p *puller) prepare(ctx context.Context, names []string) ([]*job, error) {
+	if len(names) == 0 {
+		return nil, usage(errors.New("no image is named: give a reference, as ubuntu:22.04"))
+	}
 	var refs []image.Reference
 	for _, name := range names {
 		ref, err := image.ParseReference(name)
@@ -160,16 +166,4 @@ func (l limited) Fetch(ctx context.Context, ref image.Reference, want ocispec.De
 		left -= n
 	}
 	return got, body, err
-}
-
-// peer is a source as the fetch of one image sees it.
-type peer struct {
-	*sources.Source
-	repository string
-	blobs      []ocispec.Descriptor
-}
-
-func (p peer) Open(ctx context.Context, blob int, r segment.Range) (io.ReadCloser, segment.Range, error) {
-	body, start, end, err := p.Source.Open(ctx, p.repository, p.blobs[blob], r.Start, r.End)
-	return body, segment.Range{Start: start, End: end}, err
 }

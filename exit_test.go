@@ -1,0 +1,183 @@
+package segpull_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+func TestExitCodes(t *testing.T) {
+	layer := imageOf(1, 300*kib).Layers[0].Digest
+	for what, tc := range map[string]struct {
+		faults  []registrytest.Fault
+		opts    segpull.Options
+		ref     string
+		code    int
+		words   []string
+		noParts bool // nothing is kept
+	}{
+		"no such tag":        {ref: "registry.example/team/app:2", code: segpull.ExitNotFound, words: []string{"app:2", "not found"}, noParts: true},
+		"no such repository": {ref: "registry.example/team/none", code: segpull.ExitNotFound, words: []string{"not found"}, noParts: true},
+		"a blob is missing": {
+			faults: []registrytest.Fault{registrytest.Status(404).Of(layer)},
+			code:   segpull.ExitNotFound, words: []string{"404"},
+		},
+		"it wants credentials": {
+			faults: []registrytest.Fault{registrytest.Basic("jo", "secret")},
+			code:   segpull.ExitCredentials, words: []string{"docker login"}, noParts: true,
+		},
+		"it wants credentials for a blob": {
+			faults: []registrytest.Fault{registrytest.Status(403).Of(layer)},
+			code:   segpull.ExitCredentials, words: []string{"403"},
+		},
+		"it sends other bytes": {
+			faults: []registrytest.Fault{registrytest.Flip(1000, 1001)},
+			code:   segpull.ExitMismatch, words: []string{"digest", "mirror"},
+		},
+		"it has no manifest, and 500s": {
+			faults: []registrytest.Fault{registrytest.Status(500).On()},
+			code:   segpull.ExitNetwork, words: []string{"500"}, noParts: true,
+		},
+		"it has the manifest, and 500s": {
+			faults: []registrytest.Fault{registrytest.Status(500)},
+			opts:   segpull.Options{GiveUpAfter: time.Second},
+			code:   segpull.ExitNetwork, words: []string{"500", "1s", "run the same command again"},
+		},
+		"it says nothing": {
+			faults: []registrytest.Fault{registrytest.Hang()},
+			opts:   segpull.Options{GiveUpAfter: time.Second},
+			code:   segpull.ExitNetwork, words: []string{"1s", "run the same command again"},
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			m := serve(t, 1, imageOf(1, 300*kib))
+			m.servers[0].Misbehave(tc.faults...)
+			tc.opts.Output = filepath.Join(t.TempDir(), "app.tar")
+			name := tc.ref
+			if name == "" {
+				name = ref
+			}
+			results, err := m.pull(t, tc.opts, name)
+			wantCode(t, err, tc.code, append(tc.words, "team/")...)
+			if len(results) > 0 {
+				t.Errorf("results %+v", results)
+			}
+			if tc.noParts {
+				wantFiles(t, filepath.Dir(tc.opts.Output))
+			} else {
+				wantFiles(t, filepath.Dir(tc.opts.Output), "app.tar.segpull")
+			}
+		})
+	}
+}
+
+func TestAnIndexWithoutThePlatformListsThoseThatItHas(t *testing.T) {
+	arm := registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm/v7"})
+	m := serve(t, 1, registrytest.NewIndex(imageOf(1, 4*kib), arm))
+	_, err := m.pull(t, segpull.Options{Platform: "linux/s390x"})
+	wantCode(t, err, segpull.ExitNotFound, "linux/s390x", "--platform", "linux/amd64", "linux/arm/v7")
+
+	r, err := m.pull(t, segpull.Options{Platform: "linux/arm/v7"})
+	if err != nil || r[0].ImageID != arm.Config.Digest.String() {
+		t.Errorf("pulled %+v, %v", r, err)
+	}
+}
+
+func TestNothingListens(t *testing.T) {
+	m := serve(t, 1, imageOf(1, 4*kib))
+	_, err := m.pull(t, segpull.Options{Mirrors: []string{"http://127.0.0.1:1"}})
+	wantCode(t, err, segpull.ExitNetwork, "127.0.0.1:1", "refused")
+}
+
+func TestMirrorsThatCannotBeUsedAreTold(t *testing.T) {
+	m := serve(t, 1, imageOf(1, 4*kib))
+	rec := &recorder{}
+	if _, err := m.pull(t, segpull.Options{Mirrors: []string{"no-such-mirror", m.urls[0]}, Observer: rec}); err != nil {
+		t.Error(err)
+	}
+	if n := len(eventsOf[segpull.Warning](rec)); n != 1 {
+		t.Errorf("%d warnings: %s", n, rec.warnings())
+	}
+	_, err := m.pull(t, segpull.Options{Mirrors: []string{"no-such-mirror"}})
+	wantCode(t, err, segpull.ExitUsage, "no-such-mirror")
+}
+
+func TestAFullDiskKeepsWhatIsThere(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("no /dev/full on this system")
+	}
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	m := serve(t, 1, imageOf(1, 300*kib))
+	t.Chdir(t.TempDir())
+	_, err = m.pull(t, segpull.Options{Output: "-", Stdout: full})
+	wantCode(t, err, 1, "no space left", "make room", "run the same command again")
+
+	r, err := m.pull(t, segpull.Options{Output: "-", Stdout: discard{}})
+	if err != nil || r[0].Fetched != 0 {
+		t.Errorf("pulled %+v, %v, where all was there", r, err)
+	}
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+func TestCancelEndsEveryWait(t *testing.T) {
+	img := imageOf(1, 2*mib)
+	for what, faults := range map[string][]registrytest.Fault{
+		"a manifest that does not come": {registrytest.Hang().On(registrytest.KindManifest)},
+		"a blob that does not come":     {registrytest.Hang()},
+		"a body that stops":             {registrytest.StallAfter(100 * kib)},
+		"a trickle":                     {registrytest.Trickle(1000)},
+		"a server that wants patience":  {registrytest.RetryAfter(429, "600")},
+		"errors without end":            {registrytest.Status(500).On()},
+		"a token that does not come":    {registrytest.Hang().On(registrytest.KindToken), registrytest.Bearer(registrytest.Auth{})},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			m := serve(t, 1, img)
+			m.servers[0].Misbehave(faults...)
+			wantQuickCancel(t, m, segpull.Options{})
+		})
+	}
+	t.Run("a rate limit", func(t *testing.T) {
+		t.Parallel()
+		wantQuickCancel(t, serve(t, 1, img), segpull.Options{LimitRate: 1000})
+	})
+	t.Run("a proxy that says nothing", func(t *testing.T) {
+		t.Parallel()
+		m := serve(t, 1, img)
+		m.servers[0].Misbehave(registrytest.Wrap(func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		}).On())
+		wantQuickCancel(t, m, segpull.Options{})
+	})
+}
+
+func wantQuickCancel(t *testing.T, m *mirrors, opts segpull.Options) {
+	t.Helper()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(500*time.Millisecond, func() { cancel(errLost) })
+	began := time.Now()
+	_, err := m.pullContext(ctx, t, opts)
+	if took := time.Since(began); took > 1500*time.Millisecond {
+		t.Errorf("it took %v", took)
+	}
+	if !errors.Is(err, errLost) {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+var errLost = errors.New("lost interest")

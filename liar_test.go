@@ -1,0 +1,233 @@
+package segpull_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// inverted has the bytes of a blob, each of them wrong.
+func inverted(b registrytest.Blob) registrytest.Blob {
+	return registrytest.Blob{Descriptor: b.Descriptor, ReaderAt: inverse{b}}
+}
+
+type inverse struct{ registrytest.Blob }
+
+func (i inverse) ReadAt(p []byte, off int64) (int, error) {
+	n, err := i.Blob.ReadAt(p, off)
+	for k := range n {
+		p[k] ^= 0xff
+	}
+	return n, err
+}
+
+func TestTheLiarIsFound(t *testing.T) {
+	img := imageOf(1, 6*mib, 2*mib, 300*kib)
+	large, small := img.Layers[0], img.Layers[2]
+	flips := registrytest.Flip(0, large.Size)
+	for what, tc := range map[string]struct {
+		mirrors int
+		lies    map[int]registrytest.Fault
+		rates   []int64 // MiB a second; default 12 each
+		cost    float64 // bytes served over bytes needed
+	}{
+		"it flips some bits of all answers":    {2, map[int]registrytest.Fault{1: registrytest.Flip(1000, 1001)}, nil, 2.1},
+		"it flips all bits of some answers":    {2, map[int]registrytest.Fault{1: flips.Sometimes(0.3)}, nil, 1.6},
+		"it flips all bits of few answers":     {3, map[int]registrytest.Fault{1: flips.Every(7)}, nil, 1.6},
+		"it flips all bits of all answers":     {2, map[int]registrytest.Fault{1: flips}, nil, 1.6},
+		"it has another large blob":            {3, map[int]registrytest.Fault{1: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, 2.1},
+		"it has another small blob":            {2, map[int]registrytest.Fault{1: registrytest.Impostor(inverted(small)).Of(small.Digest)}, nil, 1.6},
+		"it has garbage for a part":            {2, map[int]registrytest.Fault{0: registrytest.Garbage(mib, 2*mib)}, nil, 2.1},
+		"it is the first-named":                {3, map[int]registrytest.Fault{0: flips.Sometimes(0.5)}, nil, 1.6},
+		"it is the fastest":                    {3, map[int]registrytest.Fault{1: flips.Sometimes(0.5)}, []int64{4, 20, 4}, 2},
+		"two of four, each in its way":         {4, map[int]registrytest.Fault{0: flips.Sometimes(0.5), 2: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, 2.1},
+		"two of four, which tell the same lie": {4, map[int]registrytest.Fault{0: registrytest.Impostor(inverted(large)).Of(large.Digest), 2: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, 2.5},
+		"three of four":                        {4, map[int]registrytest.Fault{0: flips, 1: registrytest.Garbage(0, mib), 3: flips.Sometimes(0.5)}, nil, 2.5},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			m := serve(t, tc.mirrors, img) // a cost above 1.6 stands where only a guess says whom to hear first
+			var liars []string
+			for i, s := range m.servers {
+				s.Throttle(12 * mib)
+				if tc.rates != nil {
+					s.Throttle(tc.rates[i] * mib)
+				}
+				if lie, ok := tc.lies[i]; ok {
+					s.Misbehave(lie)
+					liars = append(liars, m.name(i))
+				}
+			}
+			rec := &recorder{}
+			r := m.mustPull(t, segpull.Options{Observer: rec, SegmentSize: 512 * kib})
+			checkDocker(t, contents(t, r.Path), img)
+			wantFiles(t, filepath.Dir(r.Path), "app.tar")
+
+			ratio := float64(m.served()) / float64(blobsOf(img))
+			t.Logf("%.2f of the bytes; %d liars of %d were caught: %s", ratio, len(r.Liars), len(liars), rec.warnings())
+			if ratio > tc.cost {
+				t.Errorf("%.2f of the bytes were served", ratio)
+			}
+			for _, name := range r.Liars {
+				if !slices.Contains(liars, name) {
+					t.Errorf("%s was blamed, which is honest", name)
+				}
+				if !strings.Contains(rec.warnings(), name) {
+					t.Errorf("nobody is warned of %s", name)
+				}
+			}
+			// With few lies among many answers, some may never have been used.
+			if len(r.Liars) == 0 && ratio > 1.1 {
+				t.Error("nobody was caught")
+			}
+			if n := len(eventsOf[segpull.Liar](rec)); n != len(r.Liars) {
+				t.Errorf("%d events for %d liars", n, len(r.Liars))
+			}
+		})
+	}
+}
+
+func TestALiarIsUsedNoMore(t *testing.T) {
+	img, other := imageOf(1, mib), imageOf(2, mib)
+	m := serve(t, 2, img)
+	m.servers[0].Push(repo, "2", other)
+	m.servers[1].Misbehave(registrytest.Flip(0, mib))
+	for _, s := range m.servers {
+		s.Throttle(8 * mib)
+	}
+	rec := &recorder{}
+	var before int64
+	rec.hook = func(e segpull.Event) {
+		if _, ok := e.(segpull.Finished); ok && before == 0 {
+			before = m.servers[1].Stats().Bytes
+		}
+	}
+	results, err := m.pull(t, segpull.Options{Output: t.TempDir(), Observer: rec}, ref, "registry.example/team/app:2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := m.servers[1].Stats().Bytes; after != before {
+		t.Errorf("the liar served %d bytes more", after-before)
+	}
+	if !slices.Equal(results[1].Liars, []string{m.name(1)}) {
+		t.Errorf("liars %q", results[1].Liars)
+	}
+	var states []string
+	for _, p := range eventsOf[segpull.Progress](rec) {
+		states = append(states, p.Sources[1].State)
+	}
+	if states[len(states)-1] != "off" {
+		t.Errorf("at last the liar is %q", states[len(states)-1])
+	}
+}
+
+func TestWithLiarsAloneNothingIsKept(t *testing.T) {
+	img := imageOf(1, mib, 300*kib)
+	large := img.Layers[0]
+	for what, lies := range map[string][]registrytest.Fault{
+		"one":                        {registrytest.Flip(0, mib)},
+		"two":                        {registrytest.Flip(0, mib), registrytest.Garbage(0, 300)},
+		"two that tell the same lie": {registrytest.Impostor(inverted(large)).Of(large.Digest), registrytest.Impostor(inverted(large)).Of(large.Digest)},
+		"three":                      {registrytest.Flip(0, mib).Sometimes(0.9), registrytest.Garbage(0, 300), registrytest.Flip(mib/2, mib)},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			m := serve(t, len(lies), img)
+			names := []string{"digest"}
+			for i, lie := range lies {
+				m.servers[i].Misbehave(lie)
+				names = append(names, m.name(i))
+			}
+			out := filepath.Join(t.TempDir(), "app.tar")
+			rec := &recorder{}
+			_, err := m.pull(t, segpull.Options{Output: out, Observer: rec})
+			wantCode(t, err, segpull.ExitMismatch, append(names, "--mirror")...)
+			wantFiles(t, filepath.Dir(out), "app.tar.segpull")
+
+			for _, s := range m.servers {
+				s.Misbehave()
+			}
+			rec = &recorder{}
+			before := m.served()
+			r := m.mustPull(t, segpull.Options{Output: out, Observer: rec})
+			if n := m.served() - before; len(r.Liars) > 0 || n+r.Resumed > blobsOf(img)*23/20 {
+				t.Errorf("of %d resumed bytes some were wrong: %d more were fetched, %s", r.Resumed, n, rec.warnings())
+			}
+			checkDocker(t, contents(t, out), img)
+		})
+	}
+}
+
+func TestASingleSourceGetsOneMoreTry(t *testing.T) {
+	img := imageOf(1, mib)
+	m := serve(t, 1, img)
+	m.servers[0].Misbehave(registrytest.Flip(0, mib).Of(img.Layers[0].Digest).Times(1))
+	rec := &recorder{}
+	r := m.mustPull(t, segpull.Options{Observer: rec})
+	checkDocker(t, contents(t, r.Path), img)
+	if !strings.Contains(rec.warnings(), "once more") || len(r.Liars) > 0 {
+		t.Errorf("warnings %q, liars %q", rec.warnings(), r.Liars)
+	}
+}
+
+func TestALiarOfAnEarlierRunIsFound(t *testing.T) {
+	img := imageOf(1, 4*mib, mib)
+	m := serve(t, 2, img)
+	for _, s := range m.servers {
+		s.Throttle(2 * mib)
+	}
+	m.servers[1].Misbehave(registrytest.Flip(0, 4*mib).Of(img.Layers[0].Digest))
+	out := filepath.Join(t.TempDir(), "app.tar")
+	ctx, rec, _ := cancelAt(3 * mib)
+	if _, err := m.pullContext(ctx, t, segpull.Options{Output: out, Observer: rec}); err == nil {
+		t.Fatal("ended well")
+	}
+	if m.servers[1].Stats().Bytes == 0 {
+		t.Fatal("the liar served nothing")
+	}
+	liar := m.name(1)
+	m.servers[1].Kill()
+	rec = &recorder{}
+	r := m.mustPull(t, segpull.Options{Output: out, Mirrors: m.urls[:1], Observer: rec})
+	checkDocker(t, contents(t, out), img)
+	if !slices.Equal(r.Liars, []string{liar}) {
+		t.Errorf("liars %q, warnings %s", r.Liars, rec.warnings())
+	}
+	if ratio := float64(m.served()) / float64(blobsOf(img)); ratio > 1.6 {
+		t.Errorf("%.2f of the bytes were served", ratio)
+	}
+}
+
+func TestADiskThatChangesBytesIsNobodysLie(t *testing.T) {
+	img := imageOf(1, 4*mib)
+	m := serve(t, 2, img)
+	for _, s := range m.servers {
+		s.Throttle(2 * mib)
+	}
+	out := filepath.Join(t.TempDir(), "app.tar")
+	ctx, rec, _ := cancelAt(3 * mib)
+	if _, err := m.pullContext(ctx, t, segpull.Options{Output: out, Observer: rec}); err == nil {
+		t.Fatal("ended well")
+	}
+	part, err := os.OpenFile(filepath.Join(out+".segpull", "part"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer part.Close()
+	if _, err := part.WriteAt(make([]byte, 1000), mib); err != nil {
+		t.Fatal(err)
+	}
+	r := m.mustPull(t, segpull.Options{Output: out})
+	checkDocker(t, contents(t, out), img)
+	if len(r.Liars) > 0 {
+		t.Errorf("liars %q", r.Liars)
+	}
+	if over := m.served() - blobsOf(img); over > 3*mib/2 {
+		t.Errorf("%d bytes were fetched again for 1000 damaged ones", over)
+	}
+}

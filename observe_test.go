@@ -1,0 +1,102 @@
+package segpull_test
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+func TestEventsTellTheStory(t *testing.T) {
+	img := imageOf(1, 2*mib, 300*kib)
+	m := serve(t, 2, img)
+	m.servers[0].Misbehave(registrytest.Status(500).Times(3))
+	for _, s := range m.servers {
+		s.Throttle(2 * mib)
+	}
+	rec := &recorder{}
+	r := m.mustPull(t, segpull.Options{Observer: rec})
+
+	resolved := eventsOf[segpull.Resolved](rec)
+	if len(resolved) != 1 || len(eventsOf[segpull.Finished](rec)) != 1 {
+		t.Fatalf("%d images resolved, %d finished", len(resolved), len(eventsOf[segpull.Finished](rec)))
+	}
+	if _, ok := rec.events[0].(segpull.Resolved); !ok {
+		t.Errorf("the first event is a %T", rec.events[0])
+	}
+	if _, ok := rec.events[len(rec.events)-1].(segpull.Finished); !ok {
+		t.Errorf("the last event is a %T", rec.events[len(rec.events)-1])
+	}
+	if first := resolved[0]; first.Source != m.name(0) || first.Size != blobsOf(img) || len(first.Blobs) != 3 || first.Path != r.Path {
+		t.Errorf("resolved to %+v", first)
+	}
+
+	samples := eventsOf[segpull.Progress](rec)
+	done := int64(0)
+	for _, p := range samples {
+		if p.Done < done || p.Done > p.Total || p.Total != blobsOf(img) {
+			t.Errorf("%d of %d bytes done, after %d", p.Done, p.Total, done)
+		}
+		done = p.Done
+	}
+	last := samples[len(samples)-1]
+	if last.Done != last.Total || last.Remaining != 0 {
+		t.Errorf("at last %d of %d bytes, %v remaining", last.Done, last.Total, last.Remaining)
+	}
+	for _, b := range last.Blobs {
+		if b.Done != b.Size || b.Verified != b.Size {
+			t.Errorf("at last %+v", b)
+		}
+	}
+	if n := len(samples); n < 2 {
+		t.Errorf("%d samples in about half a second", n)
+	}
+	if got := eventsOf[segpull.Trouble](rec); len(got) != 3 || got[0].Source != m.name(0) {
+		t.Errorf("troubles %+v", got)
+	}
+
+	var shares int64
+	for i, s := range r.Sources {
+		shares += s.Bytes
+		if s.Name != m.name(i) || s.Bytes == 0 {
+			t.Errorf("source %d: %+v", i, s)
+		}
+	}
+	if r.Fetched != shares || r.Fetched < r.Size || r.Fetched > r.Size*11/10 || r.Size != blobsOf(img) || r.Resumed != 0 || r.Duration <= 0 {
+		t.Errorf("result %+v", r)
+	}
+}
+
+// BenchmarkMemory pulls many layers, so that all their hashes wait at the same
+// time, and one large blob. The peak is that of the server too.
+func BenchmarkMemory(b *testing.B) {
+	many := make([]int64, 300)
+	for i := range many {
+		many[i] = 20 * kib
+	}
+	for name, layers := range map[string][]int64{"300 layers": many, "one layer of 1 GiB": {1 << 30}} {
+		b.Run(name, func(b *testing.B) {
+			img := registrytest.NewImage(registrytest.ImageOptions{Layers: layers, Platform: "linux/amd64", Compression: registrytest.Uncompressed})
+			reg := registrytest.New()
+			reg.Push(repo, "1", img)
+			url := reg.Start(b)
+			b.SetBytes(blobsOf(img))
+			var peak uint64
+			rec := &recorder{hook: func(segpull.Event) {
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				peak = max(peak, m.HeapInuse)
+			}}
+			for b.Loop() {
+				_, err := segpull.Pull(b.Context(), segpull.Options{
+					Mirrors: []string{url}, Output: b.TempDir() + "/app.tar", Platform: "linux/amd64", Observer: rec,
+				}, ref)
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(peak)/mib, "peak-heap-MiB")
+		})
+	}
+}

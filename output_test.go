@@ -1,0 +1,160 @@
+package segpull_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// TestOutputNames pulls in a folder that holds "there/", and says where the
+// archive is to be found afterwards.
+func TestOutputNames(t *testing.T) {
+	m := serve(t, 1, imageOf(1, 4*kib))
+	const name = "registry.example_team_app_1_linux_amd64"
+	for what, tc := range map[string]struct {
+		output, format, want string
+	}{
+		"the default":                 {"", "", name + ".tar"},
+		"the default of a layout":     {"", "oci", name},
+		"a file":                      {"a.tar", "", "a.tar"},
+		"a file in a folder":          {"there/a.tar", "", "there/a.tar"},
+		"a folder that exists":        {"there", "", "there/" + name + ".tar"},
+		"a folder to be made":         {"new/", "", "new/" + name + ".tar"},
+		"a deep one to be made":       {"new/and/deep/", "legacy", "new/and/deep/" + name + ".tar"},
+		"a layout in a folder":        {"there", "oci", "there"},
+		"a layout in a folder, slash": {"new/", "oci", "new"},
+		"a path that goes around":     {"there/../b.tar", "", "b.tar"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			if err := os.Mkdir("there", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			results, err := segpull.Pull(t.Context(), segpull.Options{
+				Mirrors: m.urls, Output: tc.output, Format: tc.format, Platform: "linux/amd64",
+			}, ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(tc.want); err != nil {
+				t.Error(err)
+			}
+			if got := filepath.Clean(results[0].Path); got != filepath.Clean(tc.want) {
+				t.Errorf("says that it is at %s, not %s", got, tc.want)
+			}
+			left, err := filepath.Glob("*.segpull")
+			if err != nil || len(left) > 0 {
+				t.Errorf("left %q behind, %v", left, err)
+			}
+		})
+	}
+}
+
+func TestOutputsThatMakeNoSense(t *testing.T) {
+	m := serve(t, 1, imageOf(1, 4*kib))
+	for what, tc := range map[string]struct {
+		opts segpull.Options
+		refs []string
+		code int
+		word string
+	}{
+		"several images on standard output": {segpull.Options{Output: "-"}, []string{ref, "other:1"}, segpull.ExitUsage, "one image"},
+		"a folder on standard output":       {segpull.Options{Output: "-", Format: "oci"}, []string{ref}, segpull.ExitUsage, "--output"},
+		"nowhere to stream to":              {segpull.Options{Output: "-"}, []string{ref}, segpull.ExitUsage, "Stdout"},
+		"the same image twice":              {segpull.Options{}, []string{ref, ref}, segpull.ExitUsage, "named twice"},
+		"a folder that can't be":            {segpull.Options{Output: "file/"}, []string{ref}, 1, "file"},
+		"a folder that isn't there":         {segpull.Options{Output: "missing/a.tar"}, []string{ref}, 1, "missing"},
+		"a format of another world":         {segpull.Options{Format: "zip"}, []string{ref}, segpull.ExitUsage, "docker-archive"},
+		"a platform of another world":       {segpull.Options{Platform: "linux"}, []string{ref}, segpull.ExitUsage, "linux"},
+		"a reference of another world":      {segpull.Options{}, []string{"../../etc/passwd"}, segpull.ExitUsage, "etc/passwd"},
+		"a negative limit":                  {segpull.Options{LimitRate: -1}, []string{ref}, segpull.ExitUsage, "negative"},
+		"no image at all":                   {segpull.Options{}, []string{}, segpull.ExitUsage, "no image"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			if err := os.WriteFile("file", nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			tc.opts.Mirrors = m.urls
+			_, err := segpull.Pull(t.Context(), tc.opts, tc.refs...)
+			wantCode(t, err, tc.code, tc.word)
+			wantFiles(t, ".", "file")
+		})
+	}
+}
+
+func TestSeveralImagesShareTheirLayers(t *testing.T) {
+	one := imageOf(1, 2*mib)
+	// Another image of the same layer, and one more layer.
+	two := registrytest.NewImage(registrytest.ImageOptions{Seed: 1, Layers: []int64{2 * mib, 300 * kib}, Platform: "linux/amd64"})
+	m := serve(t, 2, one)
+	m.servers[0].Push("team/other", "2", two)
+	if one.Layers[0].Digest != two.Layers[0].Digest {
+		t.Fatal("the images share no layer")
+	}
+	out := filepath.Join(t.TempDir(), "images")
+	rec := &recorder{}
+	results, err := m.pull(t, segpull.Options{Output: out, Observer: rec}, ref, "registry.example/team/other:2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFiles(t, out, "registry.example_team_app_1_linux_amd64.tar", "registry.example_team_other_2_linux_amd64.tar")
+	if shared := one.Layers[0]; sentOf(m, shared) > shared.Size*11/10 {
+		t.Errorf("%d bytes of a layer of %d were sent", sentOf(m, shared), shared.Size)
+	}
+	checkOCI(t, contents(t, results[0].Path), one)
+	checkOCI(t, contents(t, results[1].Path), two)
+	if results[1].Fetched > 400*kib {
+		t.Errorf("the second image says that it fetched %d bytes", results[1].Fetched)
+	}
+	if n := len(eventsOf[segpull.Finished](rec)); n != 2 {
+		t.Errorf("%d images finished", n)
+	}
+}
+
+// sentOf is the bytes of a blob that the mirrors sent.
+func sentOf(m *mirrors, b registrytest.Blob) (n int64) {
+	for _, s := range m.servers {
+		n += s.Stats().Blobs[b.Digest]
+	}
+	return n
+}
+
+func TestALayoutIsAddedTo(t *testing.T) {
+	one, two := imageOf(1, 300*kib), imageOf(2, 300*kib)
+	m := serve(t, 1, one)
+	m.servers[0].Push(repo, "2", two)
+	out := filepath.Join(t.TempDir(), "layout")
+	for _, tag := range []string{"1", "2"} {
+		if _, err := m.pull(t, segpull.Options{Output: out, Format: "oci"}, "registry.example/team/app:"+tag); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := contents(t, out)
+	for _, b := range []registrytest.Blob{one.Manifest, one.Layers[0], two.Manifest, two.Layers[0]} {
+		wantDigest(t, f, blobPath(b.Digest), b.Digest)
+	}
+}
+
+func TestAnOutputThatExistsIsReplacedOnlyBySuccess(t *testing.T) {
+	img := imageOf(1, 300*kib)
+	m := serve(t, 1, img)
+	out := filepath.Join(t.TempDir(), "app.tar")
+	old := []byte("yesterday's")
+	if err := os.WriteFile(out, old, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m.servers[0].Misbehave(registrytest.Flip(100, 101))
+	_, err := m.pull(t, segpull.Options{Output: out})
+	wantCode(t, err, segpull.ExitMismatch)
+	if !bytes.Equal(readFile(t, out), old) {
+		t.Error("the old archive is gone")
+	}
+	m.servers[0].Misbehave()
+	m.mustPull(t, segpull.Options{Output: out})
+	checkDocker(t, contents(t, out), img)
+}

@@ -1,0 +1,153 @@
+package segpull
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/segment"
+	"github.com/segpull/segpull/sources"
+)
+
+// peer is a source as the pull of one image sees it. Whoever asks it keeps to
+// the same terms: its rate limit, and so many requests at once.
+type peer struct {
+	*sources.Source
+	repository string
+	blobs      []ocispec.Descriptor
+	limiter    *segment.Limiter // its own; nil: none
+	slots      chan struct{}    // one for each request
+	served     atomic.Int64     // bytes of bodies
+
+	tested bool // with a touchstone
+	spared bool // as the only source, after its first lie
+}
+
+func newPeer(src *sources.Source, repository string, blobs []ocispec.Descriptor, connections int) *peer {
+	most := cmp.Or(connections, segment.DefaultConnections)
+	if own := src.Connections(); own > 0 && (own < most || connections == 0) {
+		most = own
+	}
+	return &peer{
+		Source:     src,
+		repository: repository,
+		blobs:      blobs,
+		limiter:    segment.NewLimiter(src.LimitRate()),
+		slots:      make(chan struct{}, most),
+	}
+}
+
+// terms is p as a segment.Fetch uses it.
+func (p *peer) terms(source segment.Source) segment.Peer {
+	return segment.Peer{Source: source, Name: p.Name(), Connections: cap(p.slots), Limiter: p.limiter}
+}
+
+// Open implements segment.Source.
+func (p *peer) Open(ctx context.Context, blob int, r segment.Range) (io.ReadCloser, segment.Range, error) {
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, r, context.Cause(ctx)
+	}
+	body, start, end, err := p.Source.Open(ctx, p.repository, p.blobs[blob], r.Start, r.End)
+	if err != nil {
+		<-p.slots
+		return nil, r, err
+	}
+	return &counted{ReadCloser: body, peer: p}, segment.Range{Start: start, End: end}, nil
+}
+
+// counted is the body of a request to a peer. It is closed once.
+type counted struct {
+	io.ReadCloser
+	peer *peer
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.peer.served.Add(int64(n))
+	return n, err
+}
+
+func (c *counted) Close() error {
+	defer func() { <-c.peer.slots }()
+	return c.ReadCloser.Close()
+}
+
+// ask fetches ranges of a blob from p alone, and hands their bytes to write,
+// one call at a time, in any order. The error is a *segment.GiveUpError or a
+// *segment.HopelessError if p is what fails.
+func (j *job) ask(ctx context.Context, p *peer, blob int, ranges []segment.Range, write func(off int64, b []byte) error) error {
+	a := &answer{write: write}
+	a.fetch = segment.NewFetch(segment.Options{
+		Blobs:       []int64{j.blobs[blob].Size},
+		Peers:       []segment.Peer{p.terms(oneBlob{p, blob})},
+		Sink:        a,
+		SegmentSize: j.opts.SegmentSize,
+		Limiter:     j.limiter,
+		Trouble:     func(_ int, err error) { j.trouble(p, err) },
+	})
+	for _, r := range ranges {
+		a.left.Add(r)
+		a.fetch.Want(0, r)
+	}
+	wait := j.patience(p, a.left.Len())
+	ctx, cancel := context.WithTimeoutCause(ctx, wait, &segment.GiveUpError{After: wait})
+	defer cancel()
+	return a.fetch.Run(ctx)
+}
+
+// patience is how long p alone may take for so many bytes. A trickle is no
+// answer: it could hold up the pull for ever.
+func (j *job) patience(p *peer, bytes int64) time.Duration {
+	share := float64(bytes) / lastStep
+	wait := max(time.Duration(share*float64(j.opts.GiveUpAfter)), min(j.opts.GiveUpAfter, 20*time.Second))
+	for _, limit := range []int64{j.opts.LimitRate, p.LimitRate()} {
+		if limit > 0 {
+			wait += 2 * time.Duration(float64(bytes)/float64(limit)*float64(time.Second))
+		}
+	}
+	return wait
+}
+
+// oneBlob is a peer that is asked for a single blob, which is number 0.
+type oneBlob struct {
+	*peer
+	blob int
+}
+
+func (o oneBlob) Open(ctx context.Context, _ int, r segment.Range) (io.ReadCloser, segment.Range, error) {
+	return o.peer.Open(ctx, o.blob, r)
+}
+
+// answer is the sink of ask. It is complete when nothing is left.
+type answer struct {
+	write func(off int64, b []byte) error
+	fetch *segment.Fetch
+
+	mu   sync.Mutex
+	left segment.Set
+}
+
+// Write implements segment.Sink.
+func (a *answer) Write(_ int, off int64, b []byte, _ int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	came := segment.Range{Start: off, End: off + int64(len(b))}
+	news := a.left.Within(came)
+	for _, r := range news {
+		if err := a.write(r.Start, b[r.Start-off:r.End-off]); err != nil {
+			return err
+		}
+	}
+	a.left.Remove(came)
+	if len(news) > 0 && a.left.Len() == 0 {
+		a.fetch.Settle()
+	}
+	return nil
+}
