@@ -97,17 +97,6 @@ func (r Results) writeJSON(path string) error {
 	return os.WriteFile(path, append(content, '\n'), 0o644)
 }
 
-func readResults(path string) (r Results, err error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return r, err
-	}
-	if err := json.Unmarshal(content, &r); err != nil {
-		return r, fmt.Errorf("%s: %w", path, err)
-	}
-	return r, nil
-}
-
 // write puts the table, the numbers and the pictures into a folder.
 func (r Results) write(dir string, about func(string) string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
