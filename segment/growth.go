@@ -18,6 +18,7 @@ type growth struct {
 	used    int       // connections in the period
 	ownRate float64   // bytes a second of the source before the last step
 	allRate float64   // bytes a second of all sources before the last step
+	best    float64   // bytes a second of the source in its best period
 	scales  bool      // a step has brought more
 	resting time.Time // no step before this
 	rests   int
@@ -33,6 +34,9 @@ const (
 	// It is low, since a connection's first second is often its best: on a
 	// lossy link the first losses are still to come.
 	enoughGain = 1.15
+	// enoughLoss is how far the rate has to fall for a rest to end early: what
+	// was enough for the first seconds may not be for a lossy link.
+	enoughLoss = 0.85
 	// growthShare is the part of all that comes that a source has to bring for
 	// its growth to matter.
 	growthShare = 0.08
@@ -49,7 +53,7 @@ const (
 func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 	wait := min(2*src.latencyOr(100*time.Millisecond), mostWait)
 	switch {
-	case !busy || now.Before(g.resting):
+	case !busy || now.Before(g.resting) && src.meter.rate(now) > g.best*enoughLoss:
 		g.warm, g.since = time.Time{}, time.Time{}
 	case g.warm.IsZero():
 		g.warm = now.Add(wait)
@@ -70,10 +74,12 @@ func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 func (g *growth) judge(src *source, all int64, now time.Time) int {
 	elapsed := now.Sub(g.since).Seconds()
 	own, total := float64(src.served-g.own)/elapsed, float64(all-g.all)/elapsed
+	g.best = max(g.best, own)
 	if g.before > 0 {
 		gain := math.Pow(enoughGain, math.Log2(float64(g.used)/float64(g.before)))
 		if own < g.ownRate*gain || total-g.allRate < (own-g.ownRate)/2 {
 			back := min(g.before, src.want)
+			g.best = own
 			g.hold(now)
 			return back
 		}

@@ -8,7 +8,7 @@ import (
 const (
 	// shareFactor is the part of its fair share of the rest that a connection
 	// takes at once; what it leaves evens out wrong estimates.
-	shareFactor = 0.6
+	shareFactor = 0.5
 	// firstShare is what a connection takes while its rate is not known.
 	firstShare = 1 << 20
 	// stealLook is how many of the last tasks to finish are looked at for one
@@ -62,7 +62,7 @@ func (s *Scheduler) tooSlow(src *source, now time.Time) bool {
 // second time where it can't be split.
 func (s *Scheduler) steal(i int, now time.Time) *Task {
 	src := s.sources[i]
-	if src.ranges == rangesIgnored || s.tooSlow(src, now) {
+	if !src.mayRange(now) || s.tooSlow(src, now) {
 		return nil
 	}
 	// The last to finish are at the front of the heap, though not in order.
