@@ -353,3 +353,29 @@ func TestLimiterHandsOutWhatWasGivenBack(t *testing.T) {
 		}
 	})
 }
+
+func TestLimiterChangesItsRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(0)
+		take := func(bytes int64) time.Duration {
+			began := time.Now()
+			for bytes > 0 {
+				n, err := l.Take(t.Context(), bytes)
+				if err != nil {
+					t.Fatal(err)
+				}
+				bytes -= n
+			}
+			return time.Since(began)
+		}
+		for _, step := range []struct {
+			rate int64
+			want time.Duration // for ten MiB
+		}{{0, 0}, {mib, 10 * time.Second}, {5 * mib, 2 * time.Second}, {0, 0}} {
+			l.Set(step.rate)
+			if took := take(10 * mib); (took - step.want).Abs() > 60*time.Millisecond {
+				t.Errorf("at %d: %v, want %v", step.rate, took, step.want)
+			}
+		}
+	})
+}

@@ -20,15 +20,25 @@ type Limiter struct {
 	spare  int64 // given back, to be handed out first
 }
 
-// NewLimiter returns a Limiter of so many bytes a second, or nil for 0.
+// NewLimiter returns a Limiter of so many bytes a second; 0 is no limit.
 func NewLimiter(bytesPerSecond int64) *Limiter {
+	l := &Limiter{bucket: rate.NewLimiter(rate.Inf, 0)}
+	l.Set(bytesPerSecond)
+	return l
+}
+
+// Set changes the rate, for those who wait within a moment too; 0 is no
+// limit.
+func (l *Limiter) Set(bytesPerSecond int64) {
 	if bytesPerSecond <= 0 {
-		return nil
+		l.bucket.SetLimit(rate.Inf)
+		return
 	}
 	burst := burstOf(bytesPerSecond)
-	l := &Limiter{bucket: rate.NewLimiter(rate.Limit(bytesPerSecond), burst)}
-	l.bucket.AllowN(time.Now(), burst) // a bucket starts full: no burst at the start
-	return l
+	l.bucket.SetBurst(burst)
+	l.bucket.SetLimit(rate.Limit(bytesPerSecond))
+	// A bucket starts full: no burst at the start.
+	l.bucket.AllowN(time.Now(), int(l.bucket.Tokens()))
 }
 
 // burstOf is the bytes of 50 ms: short enough for waits to be felt at once,
@@ -37,10 +47,13 @@ func burstOf(bytesPerSecond int64) int {
 	return int(min(max(bytesPerSecond/20, 4<<10), 256<<10))
 }
 
+// unlimited says whether there is no limit at present.
+func (l *Limiter) unlimited() bool { return l == nil || l.bucket.Limit() == rate.Inf }
+
 // connections is the most connections to one source that make sense under the
 // limit: what the receive windows hold comes in any case.
 func (l *Limiter) connections(most int) int {
-	if l == nil {
+	if l.unlimited() {
 		return most
 	}
 	return min(most, max(1, int(l.bucket.Limit()/(128<<10))))
@@ -48,13 +61,13 @@ func (l *Limiter) connections(most int) int {
 
 // dry says whether the limit is what its users wait for.
 func (l *Limiter) dry() bool {
-	return l != nil && l.bucket.Tokens() < float64(l.bucket.Burst())/2
+	return !l.unlimited() && l.bucket.Tokens() < float64(l.bucket.Burst())/2
 }
 
 // Take waits until bytes may be read, and returns how many: at most n, and
 // at least 1. The error is that of ctx.
 func (l *Limiter) Take(ctx context.Context, n int64) (int64, error) {
-	if l == nil {
+	if l.unlimited() {
 		return n, ctx.Err()
 	}
 	if spare := l.takeSpare(n); spare > 0 {
@@ -69,7 +82,7 @@ func (l *Limiter) Take(ctx context.Context, n int64) (int64, error) {
 
 // Return gives back permission for n bytes that were not read.
 func (l *Limiter) Return(n int64) {
-	if l == nil || n <= 0 {
+	if l.unlimited() || n <= 0 {
 		return
 	}
 	l.mu.Lock()

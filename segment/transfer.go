@@ -132,7 +132,7 @@ func (x *transfer) flush() error {
 // read, and returns how many of n bytes.
 func (x *transfer) take(n int64) (int64, error) {
 	own, common := x.fetch.opts.Peers[x.task.Source].Limiter, x.fetch.opts.Limiter
-	if own == nil && common == nil {
+	if own.unlimited() && common.unlimited() {
 		return n, x.task.ctx.Err()
 	}
 	x.fetch.locked(func() { x.fetch.sched.Pause(x.task.Task, common.dry(), time.Now()) })
