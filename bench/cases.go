@@ -152,9 +152,7 @@ var (
 		{Name: "fast", Rate: 6 * mib, RTT: ms(20)},
 	}
 	smallLayers = []int64{8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib}
-	// profileImage is small, since single-mirror tools take minutes for it.
-	profileImage = []int64{16 * mib, 6 * mib, 2 * mib}
-	tcpBulk      = []int64{28 * mib, 8 * mib, 4 * mib}
+	tcpBulk     = []int64{28 * mib, 8 * mib, 4 * mib}
 )
 
 func tcpUneven(third Mirror) []Mirror {
@@ -176,24 +174,36 @@ func withFaults(mirrors []Mirror, faults func() []rt.Fault) []Mirror {
 	return with
 }
 
-// profiles are the networks that users are on, by name; each is a user's own
-// link and three mirrors far from each other.
+// profiles are the networks that users are on, by name: a user's own link, and
+// three mirrors of different rates and distances. The slower the network, the
+// smaller the image, since tools that use one mirror take minutes there.
 var profiles = []Case{
-	profile("home", "50 Mbit/s, mirrors at 30 to 60 ms", weaknet.Link{Down: 50 * mbit, Up: 10 * mbit, Delay: ms(5)},
+	profile("home", "50 Mbit/s, mirrors at 40 to 70 ms", medium,
+		weaknet.Link{Down: 50 * mbit, Up: 10 * mbit, Delay: ms(5)},
 		Mirror{Rate: 40 * mbit, RTT: ms(30)}, Mirror{Rate: 20 * mbit, RTT: ms(40)}, Mirror{Rate: 8 * mbit, RTT: ms(60)}),
-	profile("4g", "20 Mbit/s, 60 ms with jitter, 0.2 % loss", weaknet.Link{Down: 20 * mbit, Up: 8 * mbit, Delay: ms(20), Jitter: ms(20), Loss: 0.002, Queue: ms(400)},
+	profile("4g", "20 Mbit/s, 60 to 120 ms with jitter, 0.2 % loss", medium,
+		weaknet.Link{Down: 20 * mbit, Up: 8 * mbit, Delay: ms(20), Jitter: ms(20), Loss: 0.002, Queue: ms(400)},
 		Mirror{Rate: 20 * mbit, RTT: ms(20)}, Mirror{Rate: 10 * mbit, RTT: ms(40)}, Mirror{Rate: 4 * mbit, RTT: ms(80)}),
-	profile("hotel", "6 Mbit/s, jitter, 2 % loss, some packets overtake", weaknet.Link{Down: 6 * mbit, Up: 1 * mbit, Delay: ms(15), Jitter: ms(40), Loss: 0.02, Reorder: 0.01, Queue: ms(500)},
+	profile("hotel", "6 Mbit/s, 60 to 130 ms with jitter, 2 % loss, some packets overtake", small,
+		weaknet.Link{Down: 6 * mbit, Up: 1 * mbit, Delay: ms(15), Jitter: ms(40), Loss: 0.02, Reorder: 0.01, Queue: ms(500)},
 		Mirror{Rate: 20 * mbit, RTT: ms(30)}, Mirror{Rate: 10 * mbit, RTT: ms(60)}, Mirror{Rate: 4 * mbit, RTT: ms(100)}),
-	profile("satellite", "20 Mbit/s, 600 ms, 0.5 % loss", weaknet.Link{Down: 20 * mbit, Up: 3 * mbit, Delay: ms(280), Jitter: ms(20), Loss: 0.005, Queue: ms(300)},
+	profile("satellite", "20 Mbit/s, 600 ms, 0.5 % loss", small,
+		weaknet.Link{Down: 20 * mbit, Up: 3 * mbit, Delay: ms(280), Jitter: ms(20), Loss: 0.005, Queue: ms(300)},
 		Mirror{Rate: 50 * mbit, RTT: ms(20)}, Mirror{Rate: 20 * mbit, RTT: ms(40)}, Mirror{Rate: 10 * mbit, RTT: ms(60)}),
-	profile("cross-border", "200 ms, 1 to 3 % loss", weaknet.Link{Down: 50 * mbit, Up: 20 * mbit, Delay: ms(5)},
+	profile("cross-border", "200 ms, 1 to 3 % loss", small,
+		weaknet.Link{Down: 50 * mbit, Up: 20 * mbit, Delay: ms(5)},
 		Mirror{Rate: 20 * mbit, RTT: ms(190), Loss: 0.01}, Mirror{Rate: 10 * mbit, RTT: ms(190), Loss: 0.02}, Mirror{Rate: 4 * mbit, RTT: ms(190), Loss: 0.03}),
-	profile("lan", "200 Mbit/s, 1 ms", weaknet.Link{Down: 200 * mbit, Up: 200 * mbit},
+	profile("lan", "200 Mbit/s, 1 ms", bulk,
+		weaknet.Link{Down: 200 * mbit, Up: 200 * mbit},
 		Mirror{Rate: 100 * mbit, RTT: ms(1)}, Mirror{Rate: 100 * mbit, RTT: ms(1)}, Mirror{Rate: 50 * mbit, RTT: ms(1)}),
 }
 
-func profile(name, about string, link weaknet.Link, first, second, third Mirror) Case {
+var (
+	medium = []int64{16 * mib, 6 * mib, 2 * mib}
+	small  = []int64{8 * mib, 3 * mib, mib}
+)
+
+func profile(name, about string, layers []int64, link weaknet.Link, first, second, third Mirror) Case {
 	first.Name, second.Name, third.Name = "first", "second", "third"
-	return Case{Name: name, About: about, TCP: true, Link: link, Layers: profileImage, Mirrors: []Mirror{first, second, third}}
+	return Case{Name: name, About: about, TCP: true, Link: link, Layers: layers, Mirrors: []Mirror{first, second, third}}
 }
