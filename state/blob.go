@@ -47,6 +47,17 @@ func (b *Blob) Done() int64 {
 	return b.done
 }
 
+// Prefix is the number of bytes from the blob's first on that are recorded or
+// being written.
+func (b *Blob) Prefix() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.held.Len() == 0 || b.held.First().Start > 0 {
+		return 0
+	}
+	return b.held.First().End
+}
+
 // Missing returns the bytes that are neither recorded nor being written.
 func (b *Blob) Missing() []segment.Range {
 	b.mu.Lock()

@@ -69,19 +69,26 @@ func damaged(s *Store) func() []segment.Range {
 func content(t testing.TB, b *Blob) []byte {
 	t.Helper()
 	all, buf := make([]byte, b.Size()), make([]byte, MaxRecord)
-	for _, run := range b.Runs() {
-		for off := run.Start; off < run.End; {
-			n, err := b.Read(off, buf)
-			must(t, err)
-			if n == 0 { // damaged: gone by now
-				off++
-				continue
-			}
-			copy(all[off:], buf[:n])
-			off += int64(n)
+	for off := int64(0); off < b.Size(); {
+		n, err := b.Read(off, buf)
+		must(t, err)
+		copy(all[off:], buf[:n])
+		off += int64(n)
+		if n == 0 {
+			off = recordedFrom(b, off)
 		}
 	}
 	return all
+}
+
+// recordedFrom is the first byte from off on that is recorded.
+func recordedFrom(b *Blob, off int64) int64 {
+	for _, run := range b.Runs() {
+		if run.End > off {
+			return max(off, run.Start)
+		}
+	}
+	return b.Size()
 }
 
 // flip changes the byte at off of a file.
