@@ -84,7 +84,7 @@ func (j *job) open() error {
 	}
 	var names []string
 	for _, src := range j.set.Sources() {
-		j.peers = append(j.peers, newPeer(src, j.image.Reference.Repository, j.blobs, j.opts.Connections))
+		j.peers = append(j.peers, newPeer(src, j.image.Reference.Repository, j.blobs, j.opts.Connections, j.limits))
 		names = append(names, src.Name())
 	}
 	names = append(names, sharedSource)
@@ -175,7 +175,7 @@ func (j *job) fetchOptions() segment.Options {
 	opts := segment.Options{
 		Sink:        j,
 		SegmentSize: j.opts.SegmentSize,
-		Limiter:     j.limiter,
+		Limiter:     j.limits.all,
 		GiveUpAfter: j.opts.GiveUpAfter,
 		Trouble:     func(source int, err error) { j.trouble(j.peers[source], err) },
 	}

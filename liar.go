@@ -229,7 +229,11 @@ func (j *job) Write(blob int, off int64, p []byte, source int) error {
 		j.fetch.Want(blob, segment.Range{Start: off, End: off + int64(len(p))})
 		return nil
 	}
-	return j.store.Write(blob, off, p, source)
+	if err := j.store.Write(blob, off, p, source); err != nil {
+		return err
+	}
+	j.pace()
+	return nil
 }
 
 // blamed is err with the names of those who are to blame for it.

@@ -28,6 +28,9 @@ type Options struct {
 	// LimitRate is the most that all traffic together may use, in bytes a
 	// second. 0: no limit.
 	LimitRate int64
+	// Limits, if set, are used instead of LimitRate: they may be changed while
+	// the pull runs.
+	Limits *Limits
 	// Connections is the most connections to one mirror. 0: 64, of which only
 	// as many are opened as make the pull faster.
 	Connections int

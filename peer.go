@@ -20,7 +20,7 @@ type peer struct {
 	*sources.Source
 	repository string
 	blobs      []ocispec.Descriptor
-	limiter    *segment.Limiter // its own; nil: none
+	limiter    *segment.Limiter // its own
 	slots      chan struct{}    // one for each request
 	served     atomic.Int64     // bytes of bodies
 
@@ -28,7 +28,7 @@ type peer struct {
 	spared bool // as the only source, after its first lie
 }
 
-func newPeer(src *sources.Source, repository string, blobs []ocispec.Descriptor, connections int) *peer {
+func newPeer(src *sources.Source, repository string, blobs []ocispec.Descriptor, connections int, limits *Limits) *peer {
 	most := cmp.Or(connections, segment.DefaultConnections)
 	if own := src.Connections(); own > 0 && (own < most || connections == 0) {
 		most = own
@@ -37,7 +37,7 @@ func newPeer(src *sources.Source, repository string, blobs []ocispec.Descriptor,
 		Source:     src,
 		repository: repository,
 		blobs:      blobs,
-		limiter:    segment.NewLimiter(src.LimitRate()),
+		limiter:    limits.mirror(src.Name(), src.LimitRate()),
 		slots:      make(chan struct{}, most),
 	}
 }
@@ -89,7 +89,7 @@ func (j *job) ask(ctx context.Context, p *peer, blob int, ranges []segment.Range
 		Peers:       []segment.Peer{p.terms(oneBlob{p, blob})},
 		Sink:        a,
 		SegmentSize: j.opts.SegmentSize,
-		Limiter:     j.limiter,
+		Limiter:     j.limits.all,
 		Trouble:     func(_ int, err error) { j.trouble(p, err) },
 	})
 	for _, r := range ranges {
@@ -107,8 +107,8 @@ func (j *job) ask(ctx context.Context, p *peer, blob int, ranges []segment.Range
 func (j *job) patience(p *peer, bytes int64) time.Duration {
 	share := float64(bytes) / lastStep
 	wait := max(time.Duration(share*float64(j.opts.GiveUpAfter)), min(j.opts.GiveUpAfter, 20*time.Second))
-	for _, limit := range []int64{j.opts.LimitRate, p.LimitRate()} {
-		if limit > 0 {
+	for _, limiter := range []*segment.Limiter{j.limits.all, p.limiter} {
+		if limit := limiter.Rate(); limit > 0 {
 			wait += 2 * time.Duration(float64(bytes)/float64(limit)*float64(time.Second))
 		}
 	}

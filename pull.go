@@ -1,6 +1,7 @@
 package segpull
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ type puller struct {
 	opts     Options
 	format   archive.Format
 	platform image.Platform
-	limiter  *segment.Limiter
+	limits   *Limits
 	sets     map[string]*sources.Set // by registry
 	finished []*job
 	liars    liars
@@ -74,7 +75,7 @@ func newPuller(opts Options) (*puller, error) {
 	if opts.GiveUpAfter == 0 {
 		p.opts.GiveUpAfter = defaultGiveUp
 	}
-	p.limiter = segment.NewLimiter(opts.LimitRate)
+	p.limits = cmp.Or(opts.Limits, NewLimits(opts.LimitRate))
 	return p, nil
 }
 
@@ -111,7 +112,7 @@ func (p *puller) resolve(ctx context.Context, ref image.Reference, out output) (
 	if err != nil {
 		return nil, err
 	}
-	img, err := image.Resolve(ctx, limited{set, p.limiter}, ref, p.platform)
+	img, err := image.Resolve(ctx, limited{set, p.limits.all}, ref, p.platform)
 	if err != nil {
 		return nil, err
 	}

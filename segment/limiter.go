@@ -41,6 +41,14 @@ func (l *Limiter) Set(bytesPerSecond int64) {
 	l.bucket.AllowN(time.Now(), int(l.bucket.Tokens()))
 }
 
+// Rate is the rate in bytes a second; 0 is no limit.
+func (l *Limiter) Rate() int64 {
+	if l.unlimited() {
+		return 0
+	}
+	return int64(l.bucket.Limit())
+}
+
 // burstOf is the bytes of 50 ms: short enough for waits to be felt at once,
 // long enough for a timer to be exact.
 func burstOf(bytesPerSecond int64) int {
