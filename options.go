@@ -31,7 +31,7 @@ type Options struct {
 	// Limits, if set, are used instead of LimitRate: they may be changed while
 	// the pull runs.
 	Limits *Limits
-	// Connections is the most connections to one mirror. 0: 64, of which only
+	// Connections is the most connections to one mirror. 0: 32, of which only
 	// as many are opened as make the pull faster.
 	Connections int
 	// SegmentSize is how many bytes a request asks for when nothing speaks

@@ -28,8 +28,10 @@ type Config struct {
 	Output   string `toml:"output"`
 	Format   string `toml:"format"`
 	Platform string `toml:"platform"`
-	// LimitRate is for all traffic together. 0: no limit.
-	LimitRate Rate `toml:"limit-rate"`
+	// LimitRate is for all traffic together.
+	LimitRate Timetable `toml:"limit-rate"`
+	// GiveUpAfter is how long a pull goes on without a byte. 0: the default.
+	GiveUpAfter Duration `toml:"give-up-after"`
 	// Connections is the most connections to one mirror. 0: the default.
 	Connections int `toml:"connections"`
 	// SegmentSize 0: the default.
@@ -186,7 +188,7 @@ func (c Config) check() error {
 			all = append(all, fmt.Errorf("%s: %s = %d must not be negative", c.path, key, n))
 		}
 	}
-	refuse("limit-rate", int64(c.LimitRate))
+	refuse("give-up-after", int64(c.GiveUpAfter))
 	refuse("connections", int64(c.Connections))
 	refuse("segment-size", int64(c.SegmentSize))
 	for _, name := range c.mirrorNames() {

@@ -60,7 +60,7 @@ func TestConfigHasADefaultForEveryFlag(t *testing.T) {
 	home, _ := os.UserHomeDir()
 	want := Config{
 		Mirrors: []string{"corp", "aliyun"}, Output: "images", Format: "oci", Platform: "linux/arm64",
-		LimitRate: 2 << 20, Connections: 8, SegmentSize: 1 << 20, Progress: "plain", Quiet: true, Verbose: true,
+		LimitRate: Constant(2 << 20), Connections: 8, SegmentSize: 1 << 20, Progress: "plain", Quiet: true, Verbose: true,
 		Mirror: map[string]Mirror{
 			"corp": {
 				URL: "https://harbor.corp/dockerhub", Registries: []string{"docker.io"},

@@ -82,8 +82,8 @@ func (tt *Timetable) UnmarshalText(text []byte) error {
 	if err != nil {
 		return err
 	}
-	if len(periods) == 1 && periods[0] == (period{}) {
-		*tt = Timetable{}
+	if len(periods) == 1 && periods[0] == (period{rate: periods[0].rate}) {
+		*tt = Constant(periods[0].rate)
 		return nil
 	}
 	*tt = Timetable{string(text)}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Size is a number of bytes, 0 to 2^63-1, written as 4096, "500K", "4MiB" or
@@ -63,6 +64,25 @@ func (r *Rate) UnmarshalText(text []byte) error {
 		return fmt.Errorf("rate %q: %w; write bytes a second as 500K, 2M, 4MiB, 1.5MB, or unlimited", text, err)
 	}
 	*r = Rate(n)
+	return nil
+}
+
+// Duration is a time written as "90s", "5m" or "1h30m", never negative.
+type Duration time.Duration
+
+// String returns the form of [time.Duration].
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalText writes the form of [Duration.String].
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads a duration; after an error d is as it was.
+func (d *Duration) UnmarshalText(text []byte) error {
+	t, err := time.ParseDuration(string(text))
+	if err != nil || t < 0 {
+		return fmt.Errorf("time %q: write it as 90s, 5m or 1h30m", text)
+	}
+	*d = Duration(t)
 	return nil
 }
 

@@ -18,9 +18,10 @@ type flags struct {
 	output      string
 	format      string
 	platform    string
-	limitRate   sources.Rate
+	limitRate   sources.Timetable
 	connections int
 	segmentSize sources.Size
+	giveUpAfter sources.Duration
 	progress    string
 	config      string
 	quiet       bool
@@ -37,9 +38,10 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.StringVarP(&f.output, "output", "o", "", "")
 	set.StringVarP(&f.format, "format", "f", "", "")
 	set.StringVar(&f.platform, "platform", "", "")
-	set.TextVar(&f.limitRate, "limit-rate", sources.Rate(0), "")
+	set.TextVar(&f.limitRate, "limit-rate", sources.Timetable{}, "")
 	set.IntVar(&f.connections, "connections", 0, "")
 	set.TextVar(&f.segmentSize, "segment-size", sources.Size(0), "")
+	set.TextVar(&f.giveUpAfter, "give-up-after", sources.Duration(0), "")
 	set.StringVar(&f.progress, "progress", "auto", "")
 	set.StringVar(&f.config, "config", "", "")
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "")
@@ -62,6 +64,7 @@ func (f *flags) inherit() (sources.Config, error) {
 	inherit(f.set, "limit-rate", &f.limitRate, config.LimitRate)
 	inherit(f.set, "connections", &f.connections, config.Connections)
 	inherit(f.set, "segment-size", &f.segmentSize, config.SegmentSize)
+	inherit(f.set, "give-up-after", &f.giveUpAfter, config.GiveUpAfter)
 	inherit(f.set, "progress", &f.progress, config.Progress)
 	// One of -q and -v on the command line also beats the other in the file.
 	if !f.set.Changed("quiet") && !f.set.Changed("verbose") {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/segpull/segpull"
 )
@@ -50,15 +51,19 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 	defer cancel(nil)
 
 	feed := newFeed(a.views(refs, cancel), a.verbose)
+	rate, _ := a.limitRate.At(time.Now())
+	limits := segpull.NewLimits(int64(rate))
+	go a.keepLimits(ctx, limits, config, feed)
 	_, err = segpull.Pull(ctx, segpull.Options{
 		Mirrors:     a.mirrors,
 		Config:      config,
 		Output:      a.output,
 		Format:      a.format,
 		Platform:    a.platform,
-		LimitRate:   int64(a.limitRate),
+		Limits:      limits,
 		Connections: a.connections,
 		SegmentSize: int64(a.segmentSize),
+		GiveUpAfter: time.Duration(a.giveUpAfter),
 		Stdout:      a.stdout,
 		Observer:    feed,
 	}, refs...)

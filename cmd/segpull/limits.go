@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/sources"
+)
+
+// keepLimits has the limits follow the timetable, and the configuration file
+// when a hangup signal says that it has changed, until ctx ends.
+func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sources.Config, feed segpull.Observer) {
+	changed := make(chan os.Signal, 1)
+	notifyHangup(changed)
+	defer signal.Stop(changed)
+	for {
+		now := time.Now()
+		rate, until := a.limitRate.At(now)
+		limits.Set(int64(rate))
+		edge := time.NewTimer(max(until.Sub(now), time.Second)) // clocks are put back
+		select {
+		case <-edge.C:
+		case <-changed:
+			var err error
+			if config, err = a.reloadLimits(limits, config); err != nil {
+				feed.Observe(segpull.Warning{Message: fmt.Sprintf("limits stay as they are: %v", err)})
+			}
+		case <-ctx.Done():
+			edge.Stop()
+			return
+		}
+		edge.Stop()
+	}
+}
+
+// reloadLimits reads the limits of the configuration file again; what the
+// command line said stays. A file that can't be read changes nothing.
+func (a *app) reloadLimits(limits *segpull.Limits, old sources.Config) (sources.Config, error) {
+	config, err := sources.LoadConfig(a.config)
+	if err != nil {
+		return old, err
+	}
+	if !a.set.Changed("limit-rate") {
+		a.limitRate = config.LimitRate
+	}
+	for name := range old.Mirror {
+		limits.SetMirror(name, int64(config.Mirror[name].LimitRate))
+	}
+	for name, mirror := range config.Mirror {
+		limits.SetMirror(name, int64(mirror.LimitRate))
+	}
+	return config, nil
+}
