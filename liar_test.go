@@ -27,44 +27,45 @@ func (i inverse) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func TestTheLiarIsFound(t *testing.T) {
-	img := imageOf(1, 6*mib, 2*mib, 300*kib)
+	img := imageOf(1, 3*mib, mib, 300*kib)
 	large, small := img.Layers[0], img.Layers[2]
 	flips := registrytest.Flip(0, large.Size)
 	for what, tc := range map[string]struct {
 		mirrors int
 		lies    map[int]registrytest.Fault
-		rates   []int64 // MiB a second; default 12 each
+		rates   []int64 // MiB a second; default 8 each, 6 of the second
 		cost    float64 // bytes served over bytes needed
 	}{
-		"it flips some bits of all answers":    {2, map[int]registrytest.Fault{1: registrytest.Flip(1000, 1001)}, nil, 2.1},
+		"it flips some bits of all answers":    {2, map[int]registrytest.Fault{1: registrytest.Flip(1000, 1001)}, nil, 2.3},
 		"it flips all bits of some answers":    {2, map[int]registrytest.Fault{1: flips.Sometimes(0.3)}, nil, 1.6},
-		"it flips all bits of few answers":     {3, map[int]registrytest.Fault{1: flips.Every(7)}, nil, 1.6},
+		"it flips all bits of few answers":     {3, map[int]registrytest.Fault{1: flips.Every(7)}, nil, 2.3},
 		"it flips all bits of all answers":     {2, map[int]registrytest.Fault{1: flips}, nil, 1.6},
-		"it has another large blob":            {3, map[int]registrytest.Fault{1: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, 2.1},
+		"it has another large blob":            {3, map[int]registrytest.Fault{1: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, 2.3},
 		"it has another small blob":            {2, map[int]registrytest.Fault{1: registrytest.Impostor(inverted(small)).Of(small.Digest)}, nil, 1.6},
-		"it has garbage for a part":            {2, map[int]registrytest.Fault{0: registrytest.Garbage(mib, 2*mib)}, nil, 2.1},
-		"it is the first-named":                {3, map[int]registrytest.Fault{0: flips.Sometimes(0.5)}, nil, 1.6},
-		"it is the fastest":                    {3, map[int]registrytest.Fault{1: flips.Sometimes(0.5)}, []int64{4, 20, 4}, 2},
-		"two of four, each in its way":         {4, map[int]registrytest.Fault{0: flips.Sometimes(0.5), 2: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, 2.1},
-		"two of four, which tell the same lie": {4, map[int]registrytest.Fault{0: registrytest.Impostor(inverted(large)).Of(large.Digest), 2: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, 2.5},
-		"three of four":                        {4, map[int]registrytest.Fault{0: flips, 1: registrytest.Garbage(0, mib), 3: flips.Sometimes(0.5)}, nil, 2.5},
+		"it has garbage for a part":            {2, map[int]registrytest.Fault{0: registrytest.Garbage(mib/2, 3*mib/2)}, nil, 2.3},
+		"it is the first-named":                {3, map[int]registrytest.Fault{0: flips.Sometimes(0.5)}, nil, 2.3},
+		"it is the fastest":                    {3, map[int]registrytest.Fault{1: flips.Sometimes(0.5)}, []int64{4, 12, 4}, 2.1},
+		"two of four, each in its way":         {4, map[int]registrytest.Fault{0: flips.Sometimes(0.5), 2: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, 2.3},
+		"two of four, which tell the same lie": {4, map[int]registrytest.Fault{0: registrytest.Impostor(inverted(large)).Of(large.Digest), 2: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, 2.8},
+		"three of four":                        {4, map[int]registrytest.Fault{0: flips, 1: registrytest.Garbage(0, mib), 3: flips.Sometimes(0.5)}, nil, 2.8},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			m := serve(t, tc.mirrors, img) // a cost above 1.6 stands where only a guess says whom to hear first
 			var liars []string
 			for i, s := range m.servers {
-				s.Throttle(12 * mib)
+				rate := []int64{8, 6, 8, 8}[i]
 				if tc.rates != nil {
-					s.Throttle(tc.rates[i] * mib)
+					rate = tc.rates[i]
 				}
+				s.Throttle(rate * mib)
 				if lie, ok := tc.lies[i]; ok {
 					s.Misbehave(lie)
 					liars = append(liars, m.name(i))
 				}
 			}
 			rec := &recorder{}
-			r := m.mustPull(t, segpull.Options{Observer: rec, SegmentSize: 512 * kib})
+			r := m.mustPull(t, segpull.Options{Observer: rec, SegmentSize: 256 * kib})
 			checkDocker(t, contents(t, r.Path), img)
 			wantFiles(t, filepath.Dir(r.Path), "app.tar")
 
