@@ -24,6 +24,9 @@ func NewLimits(bytesPerSecond int64) *Limits {
 // Set changes the limit for all traffic together. 0: no limit.
 func (l *Limits) Set(bytesPerSecond int64) { l.all.Set(bytesPerSecond) }
 
+// Rate is the limit for all traffic together. 0: no limit.
+func (l *Limits) Rate() int64 { return l.all.Rate() }
+
 // SetMirror changes the limit of one mirror. 0: no limit.
 func (l *Limits) SetMirror(name string, bytesPerSecond int64) {
 	l.mirror(name, bytesPerSecond).Set(bytesPerSecond)

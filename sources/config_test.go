@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 const everyKey = `
@@ -17,6 +18,7 @@ output = "images"
 format = "oci"
 platform = "linux/arm64"
 limit-rate = "2M"
+give-up-after = "90s"
 connections = 8
 segment-size = "1MiB"
 progress = "plain"
@@ -60,7 +62,7 @@ func TestConfigHasADefaultForEveryFlag(t *testing.T) {
 	home, _ := os.UserHomeDir()
 	want := Config{
 		Mirrors: []string{"corp", "aliyun"}, Output: "images", Format: "oci", Platform: "linux/arm64",
-		LimitRate: Constant(2 << 20), Connections: 8, SegmentSize: 1 << 20, Progress: "plain", Quiet: true, Verbose: true,
+		LimitRate: Constant(2 << 20), GiveUpAfter: Duration(90 * time.Second), Connections: 8, SegmentSize: 1 << 20, Progress: "plain", Quiet: true, Verbose: true,
 		Mirror: map[string]Mirror{
 			"corp": {
 				URL: "https://harbor.corp/dockerhub", Registries: []string{"docker.io"},
@@ -87,7 +89,7 @@ func TestConfigErrorsSayWhere(t *testing.T) {
 		{"twice", "quiet = true\nquiet = true", "c.toml:2:1: "},
 		{"wrong type", "quiet = 'yes'", "c.toml:1:9: "},
 		{"bits", "limit-rate = '5Mb'", `c.toml:1:14: rate "5Mb": unit "Mb" may mean bits`},
-		{"negative", "limit-rate = -5", "c.toml: limit-rate = -5 must not be negative"},
+		{"negative", "limit-rate = -5", "c.toml: rate "-5": not a number of bytes; write bytes a second as 500K, 2M, 4MiB, 1.5MB, or unlimited"},
 		{"negative in a mirror", "[mirror.a]\nconnections = -1", "c.toml: mirror.a.connections = -1 must not be negative"},
 		{"too large", "#" + strings.Repeat(" ", maxConfig), "c.toml: larger than 1MiB"},
 	} {
