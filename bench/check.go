@@ -84,7 +84,7 @@ func measureRatios(ctx context.Context, dir string, runs int) (Baseline, error) 
 	if err != nil {
 		return Baseline{}, err
 	}
-	now := Baseline{Commit: commit(ctx)}
+	now := Baseline{Commit: commit()}
 	for _, s := range summarize(all) {
 		now.Ratios = append(now.Ratios, Ratio{Name: s.Case + ": efficiency", Value: s.Efficiency.Median})
 	}

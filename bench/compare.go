@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -66,23 +67,20 @@ func comparison(ctx context.Context, name string, args, names []string, draw str
 			return err
 		}
 		r := &runner{segpull: segpull, dir: dir, told: os.Stderr}
-		all, err := r.turns(ctx, on, taking, *runs)
-		if err != nil {
-			return err
-		}
+		all, ended := r.turns(ctx, on, taking, *runs)
 		if len(all) == 0 {
-			return errors.New("nothing could run")
+			return cmp.Or(ended, errors.New("nothing could run"))
 		}
-		results := newResults(ctx, all, taking)
+		results := newResults(all, taking)
 		if err := results.write(*out, aboutCase); err != nil {
-			return err
-		}
-		if err := r.draw(ctx, draw, *out); err != nil {
 			return err
 		}
 		fmt.Print(results.markdown(aboutCase))
 		fmt.Fprintf(os.Stderr, "bench: the table, the numbers and the pictures are in %s\n", *out)
-		return nil
+		if ended != nil {
+			return ended // what there is stands, though
+		}
+		return r.draw(ctx, draw, *out)
 	})
 }
 

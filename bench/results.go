@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -23,9 +22,9 @@ type Results struct {
 	Runs      []Run             `json:"runs"`
 }
 
-func newResults(ctx context.Context, runs []Run, with []Tool) Results {
+func newResults(runs []Run, with []Tool) Results {
 	results := Results{
-		Commit:    commit(ctx),
+		Commit:    commit(),
 		Date:      time.Now().UTC().Format(time.DateOnly),
 		Machine:   machine(),
 		Settings:  map[string]string{},
@@ -36,14 +35,14 @@ func newResults(ctx context.Context, runs []Run, with []Tool) Results {
 	for _, t := range with {
 		results.Settings[t.Name] = t.Settings
 		if t.program != "" {
-			results.Versions[t.Name] = version(ctx, t.program)
+			results.Versions[t.Name] = version(t.program)
 		}
 	}
 	return results
 }
 
-func commit(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty=+").Output()
+func commit() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty=+").Output()
 	if err != nil {
 		return "unknown"
 	}
@@ -74,9 +73,9 @@ func field(path, name string) string {
 }
 
 // version is the first line with a number in what the program says of itself.
-func version(ctx context.Context, program string) string {
+func version(program string) string {
 	for _, ask := range []string{"--version", "version"} {
-		out, err := exec.CommandContext(ctx, program, ask).Output()
+		out, err := exec.Command(program, ask).Output()
 		if err != nil {
 			continue
 		}

@@ -188,7 +188,8 @@ func (r *runner) run(ctx context.Context, c Case, t Tool) (Run, error) {
 }
 
 // turns runs every tool on every case some times, the tools taking turns. A
-// tool that cannot run is left out with a word.
+// tool that cannot run is left out with a word. When the context ends, what
+// was done until then is returned with its error.
 func (r *runner) turns(ctx context.Context, on []Case, with []Tool, runs int) ([]Run, error) {
 	var all []Run
 	for _, c := range on {
@@ -196,10 +197,10 @@ func (r *runner) turns(ctx context.Context, on []Case, with []Tool, runs int) ([
 			for _, t := range with {
 				run, err := r.run(ctx, c, t)
 				if ctx.Err() != nil {
-					return nil, ctx.Err()
+					return all, ctx.Err()
 				}
 				if err != nil {
-					fmt.Fprintf(os.Stderr, "%s on %s is left out: %v\n", t.Name, c.Name, err)
+					fmt.Fprintf(os.Stderr, "bench: %s on %s is left out: %v\n", t.Name, c.Name, err)
 					continue
 				}
 				if r.told != nil {

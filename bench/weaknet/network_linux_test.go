@@ -10,10 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"github.com/segpull/segpull/bench/weaknet"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // network skips the test where there may be no namespaces.
 func network(t *testing.T, links ...weaknet.Link) *weaknet.Network {
