@@ -2,6 +2,7 @@ package realtest
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -24,8 +25,12 @@ func startDocker(t *testing.T) docker {
 		lack(t, "dockerd needs root")
 	}
 	dir := folder(t)
+	data := filepath.Join(dir, "data")
+	// Where mounts are private, dockerd mounts its data onto itself, and that
+	// may outlive it.
+	t.Cleanup(func() { exec.Command("umount", data).Run() })
 	return docker{serve(t, dockerReady, "dockerd",
-		"--data-root="+filepath.Join(dir, "data"),
+		"--data-root="+data,
 		"--exec-root="+filepath.Join(dir, "exec"),
 		"--pidfile="+filepath.Join(dir, "pid"),
 		"--host=unix://"+filepath.Join(dir, "socket"),

@@ -81,9 +81,7 @@ type podman struct{ dir string }
 func newPodman(t *testing.T) podman {
 	t.Helper()
 	need(t, "podman")
-	p := podman{folder(t)}
-	t.Cleanup(func() { exec.Command("podman", p.args("unmount", "--all")...).Run() })
-	return p
+	return podman{folder(t)}
 }
 
 func (p podman) args(args ...string) []string {
