@@ -89,7 +89,7 @@ func TestConfigErrorsSayWhere(t *testing.T) {
 		{"twice", "quiet = true\nquiet = true", "c.toml:2:1: "},
 		{"wrong type", "quiet = 'yes'", "c.toml:1:9: "},
 		{"bits", "limit-rate = '5Mb'", `c.toml:1:14: rate "5Mb": unit "Mb" may mean bits`},
-		{"negative", "limit-rate = -5", "c.toml: rate "-5": not a number of bytes; write bytes a second as 500K, 2M, 4MiB, 1.5MB, or unlimited"},
+		{"negative", "limit-rate = -5", `c.toml: rate "-5": not a number of bytes; write bytes a second as 500K, 2M, 4MiB, 1.5MB, or unlimited`},
 		{"negative in a mirror", "[mirror.a]\nconnections = -1", "c.toml: mirror.a.connections = -1 must not be negative"},
 		{"too large", "#" + strings.Repeat(" ", maxConfig), "c.toml: larger than 1MiB"},
 	} {
