@@ -1,0 +1,152 @@
+package segpull_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// TestPullsSurvive tells what an honest mirror and its network may do on the
+// way, and what it may cost.
+func TestPullsSurvive(t *testing.T) {
+	img := imageOf(1, 3*mib, 300*kib)
+	for what, tc := range map[string]struct {
+		mirrors int
+		faults  []registrytest.Fault // of all mirrors
+		cost    float64              // bytes served over bytes needed
+	}{
+		"a cache that sends all until it is full":  {1, []registrytest.Fault{registrytest.PullThroughCache()}, 1.3},
+		"two caches that send all until full":      {2, []registrytest.Fault{registrytest.PullThroughCache()}, 2.1},
+		"a mirror that always sends all":           {1, []registrytest.Fault{registrytest.IgnoreRange()}, 1.3},
+		"a proxy of Harbor":                        {1, []registrytest.Fault{registrytest.HarborProxy()}, 1.3},
+		"a Content-Range of Nexus":                 {1, []registrytest.Fault{registrytest.NexusContentRange()}, 1.1},
+		"tokens that expire on the way":            {2, []registrytest.Fault{registrytest.Bearer(registrytest.Auth{Lifetime: 300 * time.Millisecond})}, 1.1},
+		"connections that end every 200 KiB":       {2, []registrytest.Fault{registrytest.CutAfter(200 * kib)}, 1.1},
+		"connections reset between 50 and 500 KiB": {2, []registrytest.Fault{registrytest.CutBetween(50*kib, 500*kib)}, 1.1},
+		"a tenth of the answers is 500":            {2, []registrytest.Fault{registrytest.Status(500).Sometimes(0.1).On()}, 1.1},
+		"two connections at most":                  {2, []registrytest.Fault{registrytest.MaxConcurrent(2)}, 1.1},
+		"a budget of requests":                     {2, []registrytest.Fault{registrytest.Budget(10, time.Second)}, 1.1},
+		"a wait before the first byte":             {2, []registrytest.Fault{registrytest.FirstByteDelay(100 * time.Millisecond)}, 1.1},
+		"a round trip of 50 ms":                    {2, []registrytest.Fault{registrytest.Latency(50 * time.Millisecond)}, 1.1},
+		"bodies that pause":                        {2, []registrytest.Fault{registrytest.PauseAfter(100*kib, 300*time.Millisecond).Every(3)}, 1.5},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			m := serve(t, tc.mirrors, img)
+			for _, s := range m.servers {
+				s.Misbehave(tc.faults...)
+				s.Throttle(4 * mib)
+			}
+			r := m.mustPull(t, segpull.Options{SegmentSize: 512 * kib})
+			checkDocker(t, contents(t, r.Path), img)
+			if ratio := float64(m.served()) / float64(blobsOf(img)); ratio > tc.cost {
+				t.Errorf("%.2f of the bytes were served", ratio)
+			}
+			if len(r.Liars) > 0 {
+				t.Errorf("%q is no liar", r.Liars)
+			}
+		})
+	}
+}
+
+func TestARedirectIsKeptUntilItExpires(t *testing.T) {
+	img := imageOf(1, 3*mib)
+	m := serve(t, 1, img)
+	cdn := m.servers[0].Mirror()
+	cdn.Throttle(2 * mib)
+	m.servers[0].Misbehave(registrytest.SignedRedirect(cdn.Start(t), 500*time.Millisecond))
+	r := m.mustPull(t, segpull.Options{SegmentSize: 256 * kib, Connections: 2})
+	checkDocker(t, contents(t, r.Path), img)
+	asked, served := m.servers[0].Stats(), cdn.Stats()
+	if n := asked.Requests[registrytest.KindBlob]; n < 2 || n > served.Requests[registrytest.KindCDN] {
+		t.Errorf("the registry was asked %d times for %d requests to its CDN", n, served.Requests[registrytest.KindCDN])
+	}
+	if served.Statuses[http.StatusForbidden] == 0 {
+		t.Error("no signature expired on the way")
+	}
+	if served.Statuses[http.StatusBadRequest] > 0 {
+		t.Error("the CDN was sent credentials")
+	}
+}
+
+// A foreign layer is never fetched from a private address, and loopback is one:
+// so all that can be shown here is that the registry's own copy counts, and
+// that nobody is asked in its absence.
+func TestAForeignLayerIsNotFetchedFromInside(t *testing.T) {
+	inside := registrytest.New()
+	at := inside.Start(t)
+	img := registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/amd64", EditManifest: func(m *ocispec.Manifest) {
+		m.Layers[0].MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+		m.Layers[0].URLs = []string{at + "/layer", strings.Replace(at, "127.0.0.1", "localhost", 1) + "/layer"}
+	}})
+	m := serve(t, 1, img)
+	r := m.mustPull(t, segpull.Options{})
+	checkOCI(t, contents(t, r.Path), img)
+
+	m.servers[0].Misbehave(registrytest.Status(404).Of(img.Layers[0].Digest))
+	_, err := m.pull(t, segpull.Options{})
+	wantCode(t, err, segpull.ExitNotFound, "not a public address")
+	if n := len(inside.Stats().Log); n > 0 {
+		t.Errorf("a private address was asked %d times", n)
+	}
+}
+
+func TestTheLimitHoldsForAllTraffic(t *testing.T) {
+	img := imageOf(1, 2*mib)
+	m := serve(t, 2, img)
+	began := time.Now()
+	m.mustPull(t, segpull.Options{LimitRate: 2 * mib})
+	took := time.Since(began).Seconds()
+	if rate := float64(blobsOf(img)) / took; rate > 2.06*mib || rate < 1.6*mib {
+		t.Errorf("%.2f MiB/s under a limit of 2", rate/mib)
+	}
+}
+
+func TestTheSearchForALiarKeepsToTheLimits(t *testing.T) {
+	img := imageOf(1, mib)
+	m := serve(t, 2, img)
+	m.servers[0].Misbehave(registrytest.Flip(0, mib).Of(img.Layers[0].Digest))
+	began := time.Now()
+	r := m.mustPull(t, segpull.Options{LimitRate: mib, Connections: 1})
+	took := time.Since(began).Seconds()
+	if rate := float64(r.Fetched) / took; rate > 1.1*mib {
+		t.Errorf("%.2f MiB/s under a limit of 1", rate/mib)
+	}
+	for i, s := range m.servers {
+		if n := s.Stats().Concurrent; n > 1 {
+			t.Errorf("mirror %d was asked for %d things at once", i, n)
+		}
+	}
+	checkDocker(t, contents(t, r.Path), img)
+}
+
+func TestAMirrorThatDiesAndComesBack(t *testing.T) {
+	img := imageOf(1, 4*mib)
+	m := serve(t, 1, img)
+	m.servers[0].Throttle(4 * mib)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var died bool
+	rec := &recorder{hook: func(e segpull.Event) {
+		if p, ok := e.(segpull.Progress); ok && p.Done > mib && !died {
+			died = true
+			m.servers[0].Kill()
+			time.AfterFunc(time.Second, m.servers[0].Revive)
+		}
+	}}
+	results, err := m.pullContext(ctx, t, segpull.Options{Observer: rec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkDocker(t, contents(t, results[0].Path), img)
+	if ratio := float64(m.served()) / float64(blobsOf(img)); ratio > 1.2 {
+		t.Errorf("%.2f of the bytes were served", ratio)
+	}
+}
