@@ -21,7 +21,8 @@ var house = map[string]struct {
 	why     string
 }{
 	"cmd/segpull":   {[]string{".", "sources"}, "the command reads flags and shows events; what a pull is, the library alone decides"},
-	"bench":         {[]string{".", "sources", "internal/registrytest", "bench/weaknet"}, "the bench measures what users get, so it pulls as they do"},
+	"bench":         {[]string{".", "sources", "internal/registrytest", "bench/chart", "bench/weaknet"}, "the bench measures what users get, so it pulls as they do"},
+	"bench/chart":   {nil, "a picture shows anybody's figures"},
 	"bench/weaknet": {nil, "a network carries anybody's packets"},
 
 	".": {[]string{"archive", "image", "segment", "sources", "state", "verify"}, "the library puts the parts together, and nothing below knows of it"},
