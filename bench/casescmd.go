@@ -14,8 +14,8 @@ func runCases(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("cases", flag.ContinueOnError)
 	runs := flags.Int("runs", 1, "runs of each tool on each case")
 	with := flags.String("tools", "", "comma-separated; default: segpull, and aria2c where a goal compares with it")
-	if err := flags.Parse(args); err != nil {
-		return usageError{err.Error()}
+	if err := parse(flags, args); err != nil {
+		return err
 	}
 	chosen, err := chooseCases(flags.Args())
 	if err != nil {

@@ -40,8 +40,8 @@ func check(ctx context.Context, args []string) error {
 	update := flags.Bool("update", false, "write the baseline instead of comparing with it")
 	path := flags.String("baseline", baselinePath, "the file")
 	runs := flags.Int("runs", 1, "runs of each case; the medians count")
-	if err := flags.Parse(args); err != nil {
-		return usageError{err.Error()}
+	if err := parse(flags, args); err != nil {
+		return err
 	}
 	var now Baseline
 	err := inTemp(func(dir string) (err error) {

@@ -50,8 +50,8 @@ func comparison(ctx context.Context, name string, args, names []string, draw str
 	runs := flags.Int("runs", 3, "runs of each tool on each case")
 	out := flags.String("out", "bench-results", "folder for the table, the numbers and the pictures")
 	with := flags.String("tools", strings.Join(toolNames(), ","), "comma-separated")
-	if err := flags.Parse(args); err != nil {
-		return usageError{err.Error()}
+	if err := parse(flags, args); err != nil {
+		return err
 	}
 	if flags.NArg() > 0 {
 		names = flags.Args()
@@ -104,8 +104,8 @@ func (r *runner) draw(ctx context.Context, name, out string) error {
 func timeline(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("timeline", flag.ContinueOnError)
 	out := flags.String("out", ".", "folder for timeline.svg and throughput.svg")
-	if err := flags.Parse(args); err != nil {
-		return usageError{err.Error()}
+	if err := parse(flags, args); err != nil {
+		return err
 	}
 	name := shownLoopback
 	if flags.NArg() > 0 {

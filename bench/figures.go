@@ -16,8 +16,8 @@ import (
 func figures(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("figures", flag.ContinueOnError)
 	runs := flags.Int("runs", 3, "runs of each; medians are shown")
-	if err := flags.Parse(args); err != nil {
-		return usageError{err.Error()}
+	if err := parse(flags, args); err != nil {
+		return err
 	}
 	all := []struct {
 		name string

@@ -24,8 +24,8 @@ func floors(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("floors", flag.ContinueOnError)
 	runs := flags.Int("runs", 3, "runs of each, in turns; medians are shown")
 	profile := flags.String("profile", "", "also write a CPU profile of one pull to this file, and print where the time went")
-	if err := flags.Parse(args); err != nil {
-		return usageError{err.Error()}
+	if err := parse(flags, args); err != nil {
+		return err
 	}
 	c, err := caseNamed("local")
 	if err != nil {

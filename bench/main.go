@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -42,7 +43,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
-	if err != nil {
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(exitCode(err))
 	}
@@ -71,6 +72,15 @@ func help(w io.Writer) {
 		fmt.Fprintf(&b, "  %-10s %s\n", c.name, c.about)
 	}
 	fmt.Fprint(w, b.String())
+}
+
+// parse reads a command's flags. What is wrong with them is a usageError.
+func parse(flags *flag.FlagSet, args []string) error {
+	err := flags.Parse(args)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		return usageError{err.Error()}
+	}
+	return err
 }
 
 // usageError is a mistake on the command line.

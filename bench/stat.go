@@ -16,8 +16,8 @@ func stat(ctx context.Context, args []string) error {
 	count := flags.Int("count", 6, "runs of each benchmark at each commit")
 	pattern := flags.String("bench", ".", "benchmarks to run, as in go test")
 	packages := flags.String("packages", "./...", "where to look for them")
-	if err := flags.Parse(args); err != nil {
-		return usageError{err.Error()}
+	if err := parse(flags, args); err != nil {
+		return err
 	}
 	if flags.NArg() < 1 || flags.NArg() > 2 {
 		return usageError{"stat [flags] OLD [NEW]: one or two commits; NEW is HEAD by default"}
