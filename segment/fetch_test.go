@@ -264,6 +264,33 @@ func TestFetchGivesUp(t *testing.T) {
 	}
 }
 
+func TestAnUnknownSourceThatHangsCostsLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		good := &fakeMirror{rate: 4 * mib, latency: 10 * time.Millisecond}
+		took, _, err := fetchAll(t, t.Context(), Options{Blobs: []int64{8 * mib}}, &fakeMirror{latency: time.Hour}, good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took > 1500*time.Millisecond { // 0.5 s without it
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestFetchTellsOfAStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var troubles []string
+		opts := Options{Blobs: []int64{40 * mib}, Trouble: func(_ int, err error) { troubles = append(troubles, err.Error()) }}
+		_, _, err := fetchAll(t, t.Context(), opts, &fakeMirror{stalls: 100 << 10}, &fakeMirror{rate: mib / 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(troubles) == 0 || !strings.HasPrefix(troubles[0], "stalled: not a byte for 4") {
+			t.Errorf("told %q", troubles)
+		}
+	})
+}
+
 func TestFetchUsesTheSourceThatHasTheBlob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		without := &fakeMirror{rate: mib, err: func(int) error { return statusError{missing: true} }}

@@ -44,11 +44,12 @@ type Scheduler struct {
 	revoked  []*Task
 	rng      *rand.Rand
 
-	moved   time.Time // when any byte last came
-	limited time.Time // when the common limit was last reached
-	rate    float64   // bytes a second of all sources, as of the last Tick
-	best    float64   // bytes a second of the best connection, as of the last Tick
-	conns   int       // connections that all sources want, as of the last Tick
+	moved   time.Time     // when any byte last came
+	limited time.Time     // when the common limit was last reached
+	rate    float64       // bytes a second of all sources, as of the last Tick
+	best    float64       // bytes a second of the best connection, as of the last Tick
+	conns   int           // connections that all sources want, as of the last Tick
+	usual   time.Duration // what an unknown source may take to answer, as of the last Tick
 }
 
 type blob struct {
@@ -144,7 +145,7 @@ func (s *Scheduler) start(t *Task, now time.Time) {
 	}
 	src.meter.begin(now)
 	t.began, t.moved = now, now
-	t.finish = now.Add(src.latencyOr(time.Second) + seconds(float64(t.rest.Len())/s.rateOf(src, now)))
+	t.finish = now.Add(src.latencyOr(s.usual) + seconds(float64(t.rest.Len())/s.rateOf(src, now)))
 	heap.Push(&s.tasks, t)
 }
 

@@ -221,8 +221,8 @@ func sum(blobs []int64) (n int64) {
 func TestMakespanOfRandomNetworks(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
 	var ratios, waste []float64
-	for range 100 {
-		sim := simulation{dt: 20 * time.Millisecond, limit: time.Hour}
+	for range 60 {
+		sim := simulation{dt: 25 * time.Millisecond, limit: time.Hour}
 		sum := 0.0
 		for range 2 + rng.IntN(7) {
 			rate := float64(int64(64<<10) << rng.IntN(8)) // 64 KiB/s to 8 MiB/s

@@ -143,7 +143,7 @@ func (s *Scheduler) double(i int, victim *Task, now time.Time) *Task {
 func (s *Scheduler) rateOfTask(t *Task, now time.Time) float64 {
 	src := s.sources[t.Source]
 	usual := s.rateOf(src, now)
-	if late := t.silent(now) - 2*src.latencyOr(time.Second); t.opened.IsZero() && late > 0 {
+	if late := t.silent(now) - 2*src.latencyOr(s.usual); t.opened.IsZero() && late > 0 {
 		// An answer that is overdue promises less with each second.
 		return usual / (1 + 4*late.Seconds())
 	}
@@ -158,6 +158,7 @@ func (s *Scheduler) Tick(now time.Time) {
 	for _, t := range append(running(nil), s.tasks...) {
 		if s.stalled(t, now) {
 			s.sources[t.Source].fail(t.Blob, Outcome{Kind: Cut}, now, s.rng)
+			t.stalled = t.silent(now)
 			s.abandon(t)
 			continue
 		}
@@ -200,9 +201,10 @@ func (s *Scheduler) trim(t *Task, now time.Time) {
 	s.expect(t, now)
 }
 
-// measure sums up the rates and connections of all sources.
+// measure sums up what all sources are like.
 func (s *Scheduler) measure(now time.Time) {
 	s.rate, s.best, s.conns = 0, 0, 0
+	s.usual = time.Second
 	for _, src := range s.sources {
 		if src.off {
 			continue
@@ -211,6 +213,9 @@ func (s *Scheduler) measure(now time.Time) {
 		s.rate += rate
 		s.best = max(s.best, rate/float64(max(1, src.open)))
 		s.conns += src.allowed()
+		if src.latency.known {
+			s.usual = min(s.usual, 4*src.latencyOr(0)+100*time.Millisecond)
+		}
 	}
 }
 

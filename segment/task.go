@@ -17,8 +17,9 @@ type Task struct {
 	twin  *Task // another task that fetches the same bytes, first to finish wins
 	hedge bool  // it is the second of the twins
 
-	paused  bool // it waits for a rate limit, not for its source
-	revoked bool // it was taken away and is about to end
+	paused  bool          // it waits for a rate limit, not for its source
+	revoked bool          // it was taken away and is about to end
+	stalled time.Duration // for how long it was silent when it was taken away for that
 
 	began  time.Time // of the request
 	opened time.Time // of the answer's headers; zero before them

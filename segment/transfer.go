@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -20,22 +21,35 @@ var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 // the sink; those of the source are the scheduler's to deal with.
 func (f *Fetch) carryOut(t *handedOut) error {
 	failure, sinkErr := f.request(t)
-	ended := t.ctx.Err() != nil // revoked, or the whole fetch is over
 	f.locked(func() {
 		why := Outcome{Kind: Done}
-		if failure != nil && !ended {
+		switch {
+		case t.stalled > 0:
+			failure = &stallError{t.stalled}
+		case t.ctx.Err() != nil: // revoked, or the whole fetch is over
+			failure = nil
+		case failure != nil:
 			why = outcome(failure)
+		}
+		if failure != nil {
 			f.last[t.Source] = failure
 		}
 		f.sched.End(t.Task, why, time.Now())
 		f.cancel[t.Task]()
 		delete(f.cancel, t.Task)
 	})
-	if failure != nil && !ended && f.opts.Trouble != nil {
+	if failure != nil && f.opts.Trouble != nil {
 		f.opts.Trouble(t.Source, failure)
 	}
 	f.poke()
 	return sinkErr
+}
+
+// stallError says that a source fell silent.
+type stallError struct{ silent time.Duration }
+
+func (e *stallError) Error() string {
+	return fmt.Sprintf("stalled: not a byte for %v", e.silent.Round(100*time.Millisecond))
 }
 
 func (f *Fetch) request(t *handedOut) (failure, sinkErr error) {
