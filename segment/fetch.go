@@ -31,6 +31,7 @@ type Peer struct {
 	Name        string
 	Connections int      // at the most; 0: DefaultConnections
 	Limiter     *Limiter // for this source alone; nil: none
+	Hint        Hint     // what it was like before
 }
 
 // Options say what to fetch and how.
@@ -76,7 +77,7 @@ func NewFetch(opts Options) *Fetch {
 	for i, p := range opts.Peers {
 		connections[i] = connectionsOf(p, opts)
 	}
-	return &Fetch{
+	f := &Fetch{
 		opts:      opts,
 		sched:     NewScheduler(opts.SegmentSize, opts.Blobs, connections, uint64(time.Now().UnixNano())),
 		cancel:    make(map[*Task]context.CancelFunc),
@@ -84,6 +85,10 @@ func NewFetch(opts Options) *Fetch {
 		last:      make([]error, len(opts.Peers)),
 		kick:      make(chan struct{}, 1),
 	}
+	for i, p := range opts.Peers {
+		f.sched.Expect(i, p.Hint)
+	}
+	return f
 }
 
 // connectionsOf is the most connections to one of the peers, so that all of

@@ -78,6 +78,10 @@ func NewScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 	return s
 }
 
+// Expect says what a source was like in an earlier fetch. It is believed only
+// until the source shows what it is like now.
+func (s *Scheduler) Expect(source int, h Hint) { s.sources[source].expect(h) }
+
 // Want says that the bytes of r are to be fetched; bytes that already are
 // stay so.
 func (s *Scheduler) Want(blob int, r Range) {
@@ -351,7 +355,7 @@ func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 	}
 	s.settle(t)
 	if why.Kind != Done && !t.revoked && !(why.Kind == Cut && t.got >= minProgress) {
-		src.fail(t.Blob, why, now, s.rng)
+		src.fail(t.Blob, why, t.began, now, s.rng)
 	}
 	s.offer(t.Source)
 }
@@ -456,13 +460,14 @@ type Status struct {
 	Connections int     // requests in flight
 	Requests    int     // made so far
 	State       string  // "active", "waiting", "cooling", "probing" or "off"
+	Hint        Hint    // for the next fetch
 }
 
 // Status says how each source is doing at now.
 func (s *Scheduler) Status(now time.Time) []Status {
 	all := make([]Status, len(s.sources))
 	for i, src := range s.sources {
-		all[i] = Status{src.served, src.meter.rate(now), src.open, src.requests, src.state(now)}
+		all[i] = Status{src.served, src.meter.rate(now), src.open, src.requests, src.state(now), src.hint()}
 	}
 	return all
 }

@@ -46,6 +46,7 @@ type simulation struct {
 	segment  int64
 	blobs    []int64
 	sources  []simSource
+	hints    []Hint
 }
 
 type simResult struct {
@@ -53,6 +54,7 @@ type simResult struct {
 	served   int64 // bytes that mirrors sent
 	requests int
 	perBlob  []Set
+	hints    []Hint
 }
 
 func (sim *simulation) run(t testing.TB) simResult {
@@ -64,6 +66,9 @@ func (sim *simulation) run(t testing.TB) simResult {
 	s := NewScheduler(sim.segment, sim.blobs, connections, 1)
 	for b, size := range sim.blobs {
 		s.Want(b, Range{0, size})
+	}
+	for i, h := range sim.hints {
+		s.Expect(i, h)
 	}
 	start := time.Unix(0, 0)
 	running := make([][]*simTask, len(sim.sources))
@@ -87,6 +92,9 @@ func (sim *simulation) run(t testing.TB) simResult {
 		}
 		if s.Idle() {
 			res.took = now
+			for _, status := range s.Status(at) {
+				res.hints = append(res.hints, status.Hint)
+			}
 			return res
 		}
 	}

@@ -18,6 +18,8 @@ const (
 
 	firstBackoff = 100 * time.Millisecond
 	mostBackoff  = 30 * time.Second
+	// mostHinted bounds the bytes a second that a hint is believed.
+	mostHinted = 16 << 20
 	// mostRetryAfter bounds what a server may ask for.
 	mostRetryAfter = 10 * time.Minute
 	// mostSpan is the most that one request asks for where requests are dear.
@@ -75,7 +77,8 @@ type source struct {
 	span   int64        // bytes that one request asks for
 	peak   int          // most requests that it answered at the same time
 
-	failures    int // in a row
+	failures    int       // in a row
+	failed      time.Time // when the last of them was noticed
 	requests    int
 	ranges      rangeSupport
 	probe       *Task // the one that finds out whether ranges are served
@@ -83,6 +86,7 @@ type source struct {
 
 	meter   meter
 	perConn average // bytes a second of one connection, from tasks that are over
+	hinted  float64 // the same, as an earlier fetch saw it; 0: unknown
 	latency average // seconds from request to headers
 	served  int64
 
@@ -94,6 +98,25 @@ func newSource(most int, span int64) *source {
 		most = DefaultConnections
 	}
 	return &source{most: most, want: min(firstConnections, most), span: span, lacks: make(map[int]bool)}
+}
+
+// Hint is what a source turned out to be like. The zero Hint knows nothing.
+type Hint struct {
+	Connections int   // that were worth having
+	Request     int64 // bytes to ask for at once
+	Rate        int64 // bytes a second of one connection
+}
+
+// expect starts from a hint: with half of the connections, so that the next
+// step finds out whether the rest is still worth having.
+func (src *source) expect(h Hint) {
+	src.want = min(max(src.want, h.Connections/2), src.most)
+	src.span = max(src.span, min(h.Request, mostSpan))
+	src.hinted = float64(min(max(0, h.Rate), mostHinted))
+}
+
+func (src *source) hint() Hint {
+	return Hint{Connections: src.want, Request: src.span, Rate: int64(src.perConn.value)}
 }
 
 // available says whether the source may be given one more request.
@@ -138,7 +161,10 @@ func (src *source) connRate(now time.Time) float64 {
 			return r
 		}
 	}
-	return src.perConn.value
+	if src.perConn.known {
+		return src.perConn.value
+	}
+	return src.hinted
 }
 
 func (src *source) latencyOr(fallback time.Duration) time.Duration {
@@ -148,8 +174,8 @@ func (src *source) latencyOr(fallback time.Duration) time.Duration {
 	return seconds(src.latency.value)
 }
 
-// fail draws the consequences of a request that went wrong.
-func (src *source) fail(blob int, why Outcome, now time.Time, rng *rand.Rand) {
+// fail draws the consequences of a request, made at began, that went wrong.
+func (src *source) fail(blob int, why Outcome, began, now time.Time, rng *rand.Rand) {
 	switch why.Kind {
 	case Missing:
 		src.lacks[blob] = true
@@ -160,7 +186,11 @@ func (src *source) fail(blob int, why Outcome, now time.Time, rng *rand.Rand) {
 	case Busy:
 		src.askLess(now)
 	}
+	if began.Before(src.failed) {
+		return // of one blow that hit many requests, one counts
+	}
 	src.failures++
+	src.failed = now
 	src.until = later(src.until, now.Add(max(min(why.After, mostRetryAfter), src.backoff(rng))))
 }
 

@@ -51,7 +51,7 @@ func (s *Scheduler) share(src *source, now time.Time) int64 {
 // much faster.
 func (s *Scheduler) tooSlow(src *source, now time.Time) bool {
 	rate := src.connRate(now)
-	if rate == 0 || s.rate == 0 || rate > s.best/2 {
+	if src.served == 0 || rate == 0 || s.rate == 0 || rate > s.best/2 {
 		return false
 	}
 	return src.latency.value+minSplit/rate > 1.5*float64(s.Left())/s.rate
@@ -157,7 +157,7 @@ func (s *Scheduler) Tick(now time.Time) {
 	s.measure(now)
 	for _, t := range append(running(nil), s.tasks...) {
 		if s.stalled(t, now) {
-			s.sources[t.Source].fail(t.Blob, Outcome{Kind: Cut}, now, s.rng)
+			s.sources[t.Source].fail(t.Blob, Outcome{Kind: Cut}, t.began, now, s.rng)
 			t.stalled = t.silent(now)
 			s.abandon(t)
 			continue

@@ -1,0 +1,36 @@
+package segment
+
+import (
+	"testing"
+	"time"
+)
+
+// TestHintSavesTheSearch pulls twice from a mirror that caps each connection:
+// what the first pull found out, the second one knows.
+func TestHintSavesTheSearch(t *testing.T) {
+	sim := simulation{dt: 5 * time.Millisecond, limit: time.Hour, blobs: []int64{20 * mib}, sources: []simSource{
+		{rate: 10 * mib, connCap: mib / 2, latency: 40 * time.Millisecond},
+	}}
+	first := sim.run(t)
+	if h := first.hints[0]; h.Connections < 16 {
+		t.Fatalf("learned %+v", h)
+	}
+	sim.hints = first.hints
+	second := sim.run(t)
+	if second.took > first.took*9/10 {
+		t.Errorf("%v, then %v with a hint", first.took, second.took)
+	}
+}
+
+// TestHintIsNoTruth lies to the scheduler about a mirror.
+func TestHintIsNoTruth(t *testing.T) {
+	sim := simulation{dt: 5 * time.Millisecond, limit: time.Hour, blobs: []int64{40 * mib}, sources: []simSource{
+		{rate: 4 * mib, latency: 40 * time.Millisecond, atOnce: 2}, {rate: 4 * mib, latency: 40 * time.Millisecond},
+	}}
+	sim.hints = []Hint{{Connections: 1000, Request: 1 << 40, Rate: 1}, {Connections: -5, Request: -1, Rate: 1 << 60}}
+	res := sim.run(t)
+	res.complete(t, sim.blobs)
+	if efficiency := 5 / res.took.Seconds(); efficiency < 0.85 {
+		t.Errorf("efficiency %.3f", efficiency)
+	}
+}
