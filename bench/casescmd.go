@@ -113,7 +113,7 @@ func caseLine(c Case, run Run, rival float64) string {
 		goal = fmt.Sprintf("%.2f", c.Goal.Efficiency)
 	}
 	verdict := "-"
-	if run.Tool == "segpull" {
+	if run.Tool == "segpull" && c.Goal != (Goal{}) {
 		verdict = c.Goal.verdict(run, rival)
 	}
 	if run.failed() {

@@ -72,16 +72,18 @@ func field(path, name string) string {
 	return runtime.GOARCH
 }
 
-// version is the first line with a number in what the program says of itself.
+// version is what the program says of itself, up to the first word with a
+// number.
 func version(program string) string {
 	for _, ask := range []string{"--version", "version"} {
 		out, err := exec.Command(program, ask).Output()
 		if err != nil {
 			continue
 		}
-		for line := range strings.Lines(string(out)) {
-			if strings.ContainsAny(line, "0123456789") {
-				return strings.Join(strings.Fields(line), " ")
+		words := strings.Fields(string(out))
+		for i, word := range words {
+			if strings.ContainsAny(word, "0123456789") {
+				return strings.TrimRight(strings.Join(words[:i+1], " "), ",")
 			}
 		}
 	}
