@@ -1,0 +1,93 @@
+package sources
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Habits is what a source turned out to be like. It helps the next pull to
+// start well, and is never taken for a truth.
+type Habits struct {
+	Connections int       `json:"connections,omitempty"` // that were worth having
+	Request     int64     `json:"request,omitempty"`     // bytes to ask for at once
+	Rate        int64     `json:"rate,omitempty"`        // bytes a second of one connection
+	Seen        time.Time `json:"seen"`
+}
+
+// Memory is what is known of sources from earlier pulls, by name. It is not
+// safe for concurrent use.
+type Memory map[string]Habits
+
+const (
+	// remembered is for how long habits are of use: networks and mirrors
+	// change.
+	remembered = 30 * 24 * time.Hour
+	maxMemory  = 1 << 20
+)
+
+// MemoryPath is where the memory is kept: segpull/mirrors.json in
+// $XDG_CACHE_HOME or what stands for it on this system. It is "" where there
+// is no such place.
+func MemoryPath() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "segpull", "mirrors.json")
+}
+
+// Recall reads the memory at path. Where it is not there, broken or old, less
+// is known; that is all.
+func Recall(path string) Memory {
+	m := make(Memory)
+	f, err := os.Open(path)
+	if err != nil {
+		return m
+	}
+	defer f.Close()
+	var stored Memory
+	if json.NewDecoder(io.LimitReader(f, maxMemory)).Decode(&stored) != nil {
+		return m
+	}
+	for name, h := range stored {
+		if age := time.Since(h.Seen); age >= 0 && age < remembered {
+			m[name] = h
+		}
+	}
+	return m
+}
+
+// Keep writes what was learned into the memory at path, beside what other
+// pulls have learned meanwhile.
+func (m Memory) Keep(path string) error {
+	if path == "" || len(m) == 0 {
+		return nil
+	}
+	all := Recall(path)
+	for name, h := range m {
+		all[name] = h
+	}
+	text, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "mirrors-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(text, '\n'))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}

@@ -1,0 +1,49 @@
+package sources
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestMemoryIsKeptBesideThatOfOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cache", "mirrors.json")
+	now := time.Now()
+	mine := Memory{"a": {Connections: 32, Request: 8 << 20, Rate: 1000, Seen: now}}
+	others := Memory{"b": {Connections: 2, Seen: now}, "a": {Connections: 1, Seen: now}}
+	for _, m := range []Memory{others, mine, {}} {
+		if err := m.Keep(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := Recall(path)
+	if len(got) != 2 || got["a"].Connections != 32 || got["a"].Request != 8<<20 || got["b"].Connections != 2 {
+		t.Errorf("got %+v", got)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); len(left) != 1 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestMemoryThatIsOfNoUse(t *testing.T) {
+	old := time.Now().Add(-60 * 24 * time.Hour).Format(time.RFC3339)
+	for name, text := range map[string]string{
+		"empty": "", "garbage": "\x00\xff", "half": `{"a": {"connections": 4`, "another shape": `["a"]`,
+		"old": `{"a": {"connections": 4, "seen": "` + old + `"}}`, "of the future": `{"a": {"seen": "2999-01-01T00:00:00Z"}}`,
+	} {
+		path := filepath.Join(t.TempDir(), "mirrors.json")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := Recall(path); len(got) != 0 {
+			t.Errorf("%s: %+v", name, got)
+		}
+		if err := (Memory{"b": {Seen: time.Now()}}).Keep(path); err != nil || len(Recall(path)) != 1 {
+			t.Errorf("%s: not written anew: %v", name, err)
+		}
+	}
+	if got := Recall(filepath.Join(t.TempDir(), "none")); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
