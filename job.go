@@ -2,6 +2,7 @@ package segpull
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -64,6 +65,10 @@ func (j *job) run(ctx context.Context) (Result, error) {
 		if failed := j.forgetLies(); failed != nil {
 			err = fmt.Errorf("%w (and what liars sent is still there: %v)", err, failed)
 		}
+		return Result{}, err
+	}
+	j.tellUseless()
+	if err := j.checkPlatform(); err != nil {
 		return Result{}, err
 	}
 	if err := j.assemble(ctx); err != nil {
@@ -182,14 +187,28 @@ func (j *job) fetchOptions() segment.Options {
 	for _, b := range j.blobs {
 		opts.Blobs = append(opts.Blobs, b.Size)
 	}
-	for _, p := range j.peers {
-		opts.Peers = append(opts.Peers, p.terms(p))
+	hints := j.hints()
+	for i, p := range j.peers {
+		terms := p.terms(p)
+		terms.Hint = hints[i]
+		opts.Peers = append(opts.Peers, terms)
 	}
 	return opts
 }
 
 func (j *job) trouble(p *peer, err error) {
-	j.notify(Trouble{Source: p.Name(), Message: strings.TrimPrefix(err.Error(), p.Name()+": ")})
+	e := Trouble{Source: p.Name(), Message: strings.TrimPrefix(err.Error(), p.Name()+": ")}
+	p.failure.Store(&e)
+	j.notify(e)
+}
+
+// tellUseless warns of sources that failed and never served a byte.
+func (j *job) tellUseless() {
+	for _, p := range j.peers {
+		if e := p.failure.Load(); e != nil && p.served.Load() == 0 {
+			j.notify(Warning{Message: fmt.Sprintf("%s served nothing: %s", e.Source, e.Message)})
+		}
+	}
 }
 
 // transfer fetches and verifies all blobs.
@@ -208,6 +227,7 @@ func (j *job) transfer(parent context.Context) error {
 		return every(fetching, progressInterval, func() error { j.notify(j.progress()); return nil })
 	})
 	err := group.Wait()
+	j.remember()
 	if parent.Err() != nil {
 		return context.Cause(parent)
 	}
@@ -288,15 +308,38 @@ func (j *job) checkConfig() error {
 	if j.out.format != archive.DockerArchive {
 		return nil
 	}
-	section, err := j.Blob(j.image.Config.Digest)
-	if err != nil {
-		return err
-	}
-	config, err := io.ReadAll(section) // its size was bounded by image.Resolve
+	config, err := j.config()
 	if err != nil {
 		return err
 	}
 	return archive.CheckConfig(j.image, config)
+}
+
+// checkPlatform warns of an image that says that it is for another platform. A
+// reference without an index leads to it.
+func (j *job) checkPlatform() error {
+	config, err := j.config()
+	if err != nil {
+		return err
+	}
+	var says ocispec.Platform
+	if json.Unmarshal(config, &says) != nil || says.OS == "" || says.Architecture == "" {
+		return nil // not an image's config
+	}
+	if asked := j.image.Platform; says.OS != asked.OS || says.Architecture != asked.Architecture {
+		j.image.Platform = image.Platform{OS: says.OS, Architecture: says.Architecture, Variant: says.Variant}
+		j.notify(Warning{Message: fmt.Sprintf("%s is for %s, not %s: there is no other image under this reference", j.name(), j.image.Platform, asked)})
+	}
+	return nil
+}
+
+// config reads the image's config, whose size image.Resolve has bounded.
+func (j *job) config() ([]byte, error) {
+	section, err := j.Blob(j.image.Config.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(section)
 }
 
 // Blob hands a verified blob to the archive.

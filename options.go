@@ -40,6 +40,9 @@ type Options struct {
 	// GiveUpAfter is how long the pull goes on while no source moves forward.
 	// 0: 5 minutes.
 	GiveUpAfter time.Duration
+	// Memory is the file in which pulls remember what mirrors are like, as
+	// sources.MemoryPath. Empty: nothing is remembered.
+	Memory string
 	// Stdout is where Output "-" streams to.
 	Stdout io.Writer
 	// Observer is told what happens. nil: nobody is.

@@ -45,6 +45,9 @@ func (o Options) outputs(format archive.Format, platform image.Platform, refs []
 			return nil, usage(fmt.Errorf("%s: named twice, and both would be written to %s", ref, out.path))
 		}
 		seen[out.path] = true
+		if err := out.check(); err != nil {
+			return nil, err
+		}
 		outs = append(outs, out)
 	}
 	return outs, nil
@@ -80,4 +83,23 @@ func (o Options) place(folder string, format archive.Format, name string) output
 		out.path, out.work = o.Output, o.Output
 	}
 	return out
+}
+
+// check finds out before anything is fetched what would be in the way at the
+// end: a device, say, is not to be replaced by an archive.
+func (o output) check() error {
+	folder := filepath.Dir(filepath.Clean(o.work))
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return fmt.Errorf("folder %s does not exist: make it, or name another by --output", folder)
+	}
+	info, err := os.Stat(o.path)
+	switch {
+	case o.path == stdout || err != nil: // not there, or of no concern
+		return nil
+	case o.format == archive.OCI && !info.IsDir():
+		return usage(fmt.Errorf("%s is no folder, which format oci is: name another by --output", o.path))
+	case o.format != archive.OCI && !info.Mode().IsRegular():
+		return usage(fmt.Errorf("%s is no regular file and can't be replaced: name another by --output, or - for standard output", o.path))
+	}
+	return nil
 }

@@ -23,6 +23,7 @@ type peer struct {
 	limiter    *segment.Limiter // its own
 	slots      chan struct{}    // one for each request
 	served     atomic.Int64     // bytes of bodies
+	failure    atomic.Pointer[Trouble]
 
 	tested bool // with a touchstone
 	spared bool // as the only source, after its first lie

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/sources"
 )
 
 // app is one run of the command: its flags, and where it writes.
@@ -64,6 +65,7 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 		Connections: a.connections,
 		SegmentSize: int64(a.segmentSize),
 		GiveUpAfter: time.Duration(a.giveUpAfter),
+		Memory:      sources.MemoryPath(),
 		Stdout:      a.stdout,
 		Observer:    feed,
 	}, refs...)
