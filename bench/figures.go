@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -118,13 +119,13 @@ func limitFigure(ctx context.Context, r *runner, runs int) error {
 			return err
 		}
 		if run.failed() {
-			return fmt.Errorf("segpull: %s", run.Error)
+			return errors.New(run.Error)
 		}
 		mean = append(mean, float64(run.Needed)/run.Wall/limitRate)
-		first = append(first, float64(fullestWindow(run.samples[:min(len(run.samples), int(time.Second/sampleEvery)+1)], time.Second))/limitRate)
+		first = append(first, float64(receivedBy(run.samples, time.Second))/limitRate)
 		fullest = append(fullest, float64(fullestWindow(run.samples, time.Second))/limitRate)
 	}
-	figure("--limit-rate 2M for 10 s: mean rate by the limit", "0.97 to 1.03", "%.3f", spreadOf(mean).Median)
+	figure("`--limit-rate 2M` for 10 s: mean rate by the limit", "0.97 to 1.03", "%.3f", spreadOf(mean).Median)
 	figure("the first second by the limit", "no burst", "%.3f", spreadOf(first).Median)
 	figure("the fullest second by the limit", "no burst", "%.3f", spreadOf(fullest).Median)
 	return nil

@@ -72,3 +72,14 @@ func fullestWindow(samples []sample, window time.Duration) (most int64) {
 	}
 	return most
 }
+
+// receivedBy is how many bytes had come to the user by a moment.
+func receivedBy(samples []sample, at time.Duration) (bytes int64) {
+	for _, s := range samples {
+		if s.at > at+sampleEvery/2 {
+			break
+		}
+		bytes = s.user
+	}
+	return bytes
+}

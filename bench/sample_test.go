@@ -30,3 +30,12 @@ func TestFullestWindow(t *testing.T) {
 		})
 	}
 }
+
+func TestReceivedBy(t *testing.T) {
+	samples := []sample{{at: 0}, {at: sampleEvery, user: 5}, {at: 2 * sampleEvery, user: 9}}
+	for at, want := range map[time.Duration]int64{0: 0, sampleEvery: 5, time.Hour: 9} {
+		if got := receivedBy(samples, at); got != want {
+			t.Errorf("receivedBy(%v) = %d, want %d", at, got, want)
+		}
+	}
+}

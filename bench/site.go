@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/segpull/segpull/bench/weaknet"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// site is a network that is set up: where the user is, and the mirrors.
+type site struct {
+	user    place
+	mirrors []running
+	stops   []func()
+}
+
+// running is a mirror that serves.
+type running struct {
+	Mirror
+	url string               // http://host:port
+	reg *registrytest.Server // nil if it is a real server
+}
+
+// setUp serves the case's mirrors from what was pushed.
+func setUp(c Case, p pushed) (*site, error) {
+	s := &site{}
+	places, err := s.connect(c)
+	if err != nil {
+		return nil, err
+	}
+	for i, m := range c.Mirrors {
+		serve := s.serveTest
+		if c.Server != "" {
+			serve = s.serveReal
+		}
+		r, err := serve(places[i], c, m, p)
+		if err != nil {
+			s.close()
+			return nil, fmt.Errorf("mirror %s: %w", m.Name, err)
+		}
+		s.mirrors = append(s.mirrors, r)
+	}
+	return s, nil
+}
+
+// connect makes the network, and returns the mirrors' places on it.
+func (s *site) connect(c Case) ([]place, error) {
+	places := make([]place, len(c.Mirrors))
+	if !c.TCP {
+		s.user = loopback{}
+		for i := range places {
+			places[i] = loopback{}
+		}
+		return places, nil
+	}
+	links := []weaknet.Link{c.Link}
+	for _, m := range c.Mirrors {
+		links = append(links, m.link())
+	}
+	network, err := weaknet.New(links...)
+	if err != nil {
+		return nil, err
+	}
+	s.stops = append(s.stops, func() { _ = network.Close() })
+	s.user = network.Host(0)
+	for i := range places {
+		places[i] = network.Host(i + 1)
+	}
+	return places, nil
+}
+
+func (s *site) serveTest(at place, c Case, m Mirror, p pushed) (running, error) {
+	listener, err := at.Listen(0)
+	if err != nil {
+		return running{}, err
+	}
+	reg := p.origin.Mirror()
+	m.prepare(reg, c.TCP)
+	url, stop := serveMirror(reg, listener)
+	s.stops = append(s.stops, stop)
+	return running{Mirror: m, url: url, reg: reg}, nil
+}
+
+func (s *site) serveReal(at place, c Case, m Mirror, p pushed) (running, error) {
+	storage := registryStorage{dir: p.storage}
+	if c.Server == cdn {
+		base, stop, err := serveCDN(at, storage, p.authority)
+		if err != nil {
+			return running{}, err
+		}
+		s.stops = append(s.stops, stop)
+		storage.redirect = base
+	}
+	address, stop, err := serveRegistry(at, storage)
+	if err != nil {
+		return running{}, err
+	}
+	s.stops = append(s.stops, stop)
+	return running{Mirror: m, url: "http://" + address}, nil
+}
+
+// begin starts the clocks of mirrors that give out in the middle of a pull.
+func (s *site) begin() {
+	for _, m := range s.mirrors {
+		if m.HangsAfter == 0 {
+			continue
+		}
+		timer := time.AfterFunc(m.HangsAfter, func() {
+			m.reg.Misbehave(registrytest.Hang())
+			m.reg.Throttle(1) // what runs stops in the middle of its body
+		})
+		s.stops = append(s.stops, func() { timer.Stop() })
+	}
+}
+
+// close ends everything, in the reverse order.
+func (s *site) close() {
+	for i := len(s.stops) - 1; i >= 0; i-- {
+		s.stops[i]()
+	}
+	s.stops = nil
+}
