@@ -43,7 +43,7 @@ func enter(dir string) (root *os.Root, lock *os.File, err error) {
 			}
 			root.Close()
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errRemade) {
 			break
 		}
 	}
@@ -82,7 +82,7 @@ func claimFolder(root *os.Root, named fs.FileInfo) error {
 		return err
 	}
 	if !os.SameFile(named, info) {
-		return foreign(root.Name())
+		return errRemade
 	}
 	if info.Mode().Perm() == 0o700 {
 		return nil
@@ -93,6 +93,8 @@ func claimFolder(root *os.Root, named fs.FileInfo) error {
 	}
 	return nil
 }
+
+var errRemade = errors.New("the part folder was removed and made anew while it was opened: run again")
 
 func foreign(dir string) error {
 	return fmt.Errorf("%s is not a folder of yours: remove it, or choose another output", dir)

@@ -115,7 +115,7 @@ func writeRole(path string) {
 	place.Offset = rand.Int64N(2) * 1000
 	s, err := Open(path, []Placement{place}, []string{"0", "1"})
 	check(err)
-	fmt.Println("open")
+	served := serve()
 	var g sync.WaitGroup
 	for range 4 {
 		g.Go(func() {
@@ -123,7 +123,7 @@ func writeRole(path string) {
 				r := segment.Range{Start: rand.Int64N(killed.Size)}
 				r.End = min(killed.Size, r.Start+1+rand.Int64N(40_000))
 				source := rand.IntN(2)
-				p := serve()[source][r.Start:r.End]
+				p := served[source][r.Start:r.End]
 				if rand.IntN(3) == 0 {
 					check(s.Blob(0).Replace(r.Start, p, source))
 				} else {
@@ -145,7 +145,7 @@ func TestKilledWhileWriting(t *testing.T) {
 	for range 25 {
 		cmd, out := start(t, "write", path)
 		if rand.IntN(3) > 0 { // else kill it in Open
-			_, err := out.ReadString('\n')
+			_, err := out.Peek(1)
 			must(t, err)
 		}
 		for line := range bytes.Lines(kill(t, cmd, out)) {

@@ -74,8 +74,8 @@ func (s *Store) Remove() error {
 		}
 	}
 	err := os.Remove(s.root.Name())
-	if _, taken := s.root.Lstat(lockName); err != nil && taken == nil {
-		return nil // another run has come for the folder since the lock was removed
+	if _, taken := s.root.Lstat(lockName); taken == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil // another run has come since the lock was removed, and may be gone again
 	}
 	return err
 }

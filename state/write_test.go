@@ -92,11 +92,14 @@ func TestConcurrentWriters(t *testing.T) {
 			}
 		})
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
 	g.Go(func() {
 		buf := make([]byte, MaxRecord)
 		for off := int64(0); off < size; {
-			if err := b.Wait(t.Context(), off); err != nil {
-				t.Error(err)
+			if err := b.Wait(ctx, off); err != nil {
+				t.Errorf("byte %d: %v", off, err)
+				return
 			}
 			n, err := b.Read(off, buf)
 			if err != nil {

@@ -14,11 +14,11 @@ const MaxRun = 256 << 10
 
 // Source yields a blob's bytes in order.
 type Source interface {
-	// Wait waits until the bytes at off have arrived.
+	// Wait waits until the byte at off has arrived.
 	Wait(ctx context.Context, off int64) error
-	// Read reads the run of bytes that begins at off into buf, which has room
-	// for MaxRun bytes, and returns its length: 0 if the bytes turned out to be
-	// damaged and are to be waited for again.
+	// Read reads bytes from off on into buf, which has room for MaxRun bytes,
+	// and returns how many: 0 if they turned out to be damaged and are to be
+	// waited for again.
 	Read(off int64, buf []byte) (int, error)
 }
 
@@ -41,9 +41,10 @@ func (e *MismatchError) Error() string {
 
 var buffers = sync.Pool{New: func() any { return new([MaxRun]byte) }}
 
-// Blob hashes the size bytes of src as they arrive, and compares the result
-// with want, a "sha256:…" digest. The error is a *MismatchError, or that of
-// src. Only one Blob may run on a Frontier at a time.
+// Blob hashes the size bytes of src as they arrive, from the first one on, and
+// compares the result with want, a "sha256:…" digest. The error is a
+// *MismatchError, that of src, or the cause of ctx. Only one Blob may run on a
+// Frontier at a time.
 func (f *Frontier) Blob(ctx context.Context, src Source, want string, size int64) error {
 	f.offset.Store(0)
 	hash := sha256.New()
@@ -63,6 +64,9 @@ func (f *Frontier) Blob(ctx context.Context, src Source, want string, size int64
 // step waits for a run of bytes and hashes it. It holds a buffer only while
 // there is something to hash: an image may have many blobs that wait.
 func (f *Frontier) step(ctx context.Context, src Source, off int64, write func([]byte) (int, error)) (int, error) {
+	if ctx.Err() != nil { // src looks at it only where it has to wait
+		return 0, context.Cause(ctx)
+	}
 	if err := src.Wait(ctx, off); err != nil {
 		return 0, err
 	}
