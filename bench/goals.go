@@ -38,6 +38,7 @@ func runCases(ctx context.Context, args []string) error {
 }
 
 func (r *runner) printCase(ctx context.Context, c Case, runs int, with []Tool) error {
+	var all []Run
 	for range runs {
 		var rival float64
 		for _, t := range with {
@@ -46,13 +47,20 @@ func (r *runner) printCase(ctx context.Context, c Case, runs int, with []Tool) e
 				return ctx.Err()
 			}
 			if err != nil {
-				fmt.Fprintf(os.Stderr, "%s on %s skipped: %v\n", t.Name, c.Name, err)
+				fmt.Fprintf(os.Stderr, "bench: %s on %s is left out: %v\n", t.Name, c.Name, err)
 				continue
 			}
 			if t.Name == "aria2c" {
 				rival = run.Wall
 			}
 			fmt.Println(caseLine(c, run, rival))
+			all = append(all, run)
+		}
+	}
+	if runs > 1 {
+		for _, s := range summarize(all) {
+			fmt.Printf("%-17s %-8s medians: %s, efficiency %.3f (%.3f to %.3f), waste %.1f %%, %d of %d failed\n",
+				s.Case, s.Tool, s.Wall.seconds(), s.Efficiency.Median, s.Efficiency.Min, s.Efficiency.Max, 100*s.Waste.Median, s.Failures, s.Runs)
 		}
 	}
 	return nil
