@@ -105,6 +105,7 @@ func (m *model) content() []byte {
 // the blob elsewhere, and with bytes damaged behind its back: the Store is at
 // all times what the model is.
 func TestStoreIsLikeItsModel(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()

@@ -155,6 +155,7 @@ func (p *powered) step(rng *rand.Rand, served [][]byte) {
 // that it is said to be of has served, and of what was synced and then left
 // alone nothing is lost. The Store goes on from there, and fails again.
 func TestPowerLoss(t *testing.T) {
+	t.Parallel()
 	lost := 0
 	for seed := range uint64(12) {
 		rng := rand.New(rand.NewPCG(seed, 1))
@@ -190,6 +191,7 @@ func TestPowerLoss(t *testing.T) {
 // The simulation itself: without its checksums, the Store would fail the test
 // above, as the disk does hold wrong bytes where the log says there are some.
 func TestPowerLossLeavesWrongBytes(t *testing.T) {
+	t.Parallel()
 	wrong := 0
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 2))

@@ -140,6 +140,7 @@ func writeRole(path string) {
 // lost that was recorded, but those of the one replacement that was under way,
 // and none is wrong.
 func TestKilledWhileWriting(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "image.tar")
 	var recorded segment.Set
 	for range 25 {
@@ -192,6 +193,7 @@ func finishRole(path string) {
 
 // Killed while it finishes: the output is whole or as it was before.
 func TestKilledWhileFinishing(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "image.tar")
 	for range 15 {
 		cmd, out := start(t, "finish", path)
