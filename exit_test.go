@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,12 +93,14 @@ func TestAnIndexWithoutThePlatformListsThoseThatItHas(t *testing.T) {
 }
 
 func TestNothingListens(t *testing.T) {
+	t.Parallel()
 	m := serve(t, 1, imageOf(1, 4*kib))
 	_, err := m.pull(t, segpull.Options{Mirrors: []string{"http://127.0.0.1:1"}})
 	wantCode(t, err, segpull.ExitNetwork, "127.0.0.1:1", "refused")
 }
 
 func TestMirrorsThatCannotBeUsedAreTold(t *testing.T) {
+	t.Parallel()
 	m := serve(t, 1, imageOf(1, 4*kib))
 	rec := &recorder{}
 	if _, err := m.pull(t, segpull.Options{Mirrors: []string{"no-such-mirror", m.urls[0]}, Observer: rec}); err != nil {
@@ -108,6 +111,33 @@ func TestMirrorsThatCannotBeUsedAreTold(t *testing.T) {
 	}
 	_, err := m.pull(t, segpull.Options{Mirrors: []string{"no-such-mirror"}})
 	wantCode(t, err, segpull.ExitUsage, "no-such-mirror")
+}
+
+func TestAMirrorThatServedNothingIsTold(t *testing.T) {
+	t.Parallel()
+	m := serve(t, 2, imageOf(1, mib))
+	m.servers[1].Misbehave(registrytest.Status(403))
+	m.servers[0].Throttle(2 * mib)
+	rec := &recorder{}
+	if _, err := m.pull(t, segpull.Options{Observer: rec}); err != nil {
+		t.Fatal(err)
+	}
+	if got := rec.warnings(); !strings.Contains(got, m.name(1)+" served nothing") || !strings.Contains(got, "403") || strings.Contains(got, "\n") {
+		t.Errorf("warned of %q", got)
+	}
+}
+
+func TestAnImageOfAnotherPlatformIsTold(t *testing.T) {
+	t.Parallel()
+	m := serve(t, 1, imageOf(1, 4*kib))
+	rec := &recorder{}
+	r, err := m.pull(t, segpull.Options{Platform: "linux/s390x", Observer: rec})
+	if err != nil || r[0].Platform != "linux/amd64" {
+		t.Errorf("pulled %+v, %v", r, err)
+	}
+	if !strings.Contains(rec.warnings(), "is for linux/amd64, not linux/s390x") {
+		t.Errorf("warned of %q", rec.warnings())
+	}
 }
 
 func TestAFullDiskKeepsWhatIsThere(t *testing.T) {

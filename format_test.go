@@ -43,6 +43,7 @@ func TestEachFormatHoldsTheImage(t *testing.T) {
 			"legacy":         checkLegacy,
 		} {
 			t.Run(name+" as "+format, func(t *testing.T) {
+				t.Parallel()
 				r := m.mustPull(t, segpull.Options{Format: format})
 				if r.ImageID != img.Config.Digest.String() || r.Digest != img.Manifest.Digest.String() {
 					t.Errorf("image id %s and digest %s are not those of the image", r.ImageID, r.Digest)

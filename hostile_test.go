@@ -23,7 +23,7 @@ import (
 // is named first, and an honest one, which is slow enough for the other to be
 // asked. The pull ends right, and soon.
 func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
-	img := imageOf(1, 600*kib, 100*kib)
+	img := imageOf(1, 300*kib, 50*kib)
 	for what, faults := range map[string][]registrytest.Fault{
 		"a captive portal":                   {registrytest.CaptivePortal().On()},
 		"a captive portal for blobs":         {registrytest.CaptivePortal()},
@@ -65,7 +65,7 @@ func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
 			t.Parallel()
 			m := serve(t, 2, img)
 			m.servers[0].Misbehave(faults...)
-			m.servers[1].Throttle(mib)
+			m.servers[1].Throttle(600 * kib)
 			began := time.Now()
 			r := m.mustPull(t, segpull.Options{})
 			checkDocker(t, contents(t, r.Path), img)
@@ -83,6 +83,7 @@ func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
 }
 
 func TestAWrongManifestIsPassedOver(t *testing.T) {
+	t.Parallel()
 	img := registrytest.NewIndex(imageOf(1, 4*kib), registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"}))
 	m := serve(t, 2, img)
 	// It tells the truth about the tag, and lies about the manifest.
@@ -176,6 +177,7 @@ func repeat(d ocispec.Descriptor, n int) []ocispec.Descriptor {
 }
 
 func TestAnIndexInItselfEnds(t *testing.T) {
+	t.Parallel()
 	m := serve(t, 1, imageOf(1, 4*kib))
 	// No index can hold its own digest, so a chain of indexes stands for it.
 	inner := registrytest.NewIndex(imageOf(1, 4*kib)).Manifest
@@ -211,6 +213,7 @@ func TestAManifestWithoutEndIsBounded(t *testing.T) {
 // TestAnImageOfAbsurdSizeTakesNoRoom asks for half a TiB: the part file is
 // sparse, and a pull that is given up costs no room.
 func TestAnImageOfAbsurdSizeTakesNoRoom(t *testing.T) {
+	t.Parallel()
 	img := registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/amd64", EditManifest: func(m *ocispec.Manifest) {
 		m.Layers[0].Size = 1 << 39
 	}})

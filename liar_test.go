@@ -94,6 +94,7 @@ func TestTheLiarIsFound(t *testing.T) {
 }
 
 func TestALiarIsUsedNoMore(t *testing.T) {
+	t.Parallel()
 	img, other := imageOf(1, mib), imageOf(2, mib)
 	m := serve(t, 2, img)
 	m.servers[0].Push(repo, "2", other)
@@ -165,6 +166,7 @@ func TestWithLiarsAloneNothingIsKept(t *testing.T) {
 }
 
 func TestASingleSourceGetsOneMoreTry(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, mib)
 	m := serve(t, 1, img)
 	m.servers[0].Misbehave(registrytest.Flip(0, mib).Of(img.Layers[0].Digest).Times(1))
@@ -177,6 +179,7 @@ func TestASingleSourceGetsOneMoreTry(t *testing.T) {
 }
 
 func TestALiarOfAnEarlierRunIsFound(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, 4*mib, mib)
 	m := serve(t, 2, img)
 	for _, s := range m.servers {
@@ -184,7 +187,7 @@ func TestALiarOfAnEarlierRunIsFound(t *testing.T) {
 	}
 	m.servers[1].Misbehave(registrytest.Flip(0, 4*mib).Of(img.Layers[0].Digest))
 	out := filepath.Join(t.TempDir(), "app.tar")
-	ctx, rec, _ := cancelAt(3 * mib)
+	ctx, rec, _ := cancelAt(2 * mib)
 	if _, err := m.pullContext(ctx, t, segpull.Options{Output: out, Observer: rec}); err == nil {
 		t.Fatal("ended well")
 	}
@@ -205,13 +208,14 @@ func TestALiarOfAnEarlierRunIsFound(t *testing.T) {
 }
 
 func TestADiskThatChangesBytesIsNobodysLie(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, 4*mib)
 	m := serve(t, 2, img)
 	for _, s := range m.servers {
 		s.Throttle(2 * mib)
 	}
 	out := filepath.Join(t.TempDir(), "app.tar")
-	ctx, rec, _ := cancelAt(3 * mib)
+	ctx, rec, _ := cancelAt(2 * mib)
 	if _, err := m.pullContext(ctx, t, segpull.Options{Output: out, Observer: rec}); err == nil {
 		t.Fatal("ended well")
 	}

@@ -3,6 +3,7 @@ package segpull_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,8 +18,13 @@ import (
 )
 
 // TestMain keeps out the credentials, mirrors and proxies of whoever runs the
-// tests.
+// tests. Most of them wait for a slow mirror rather than compute, so that more
+// of them run at once than there are processors.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("6")
+	}
 	home, err := os.MkdirTemp("", "segpull")
 	if err != nil {
 		panic(err)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestEventsTellTheStory(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, 2*mib, 300*kib)
 	m := serve(t, 2, img)
 	m.servers[0].Misbehave(registrytest.Status(500).Times(2))

@@ -68,6 +68,8 @@ func TestOutputsThatMakeNoSense(t *testing.T) {
 		"the same image twice":              {segpull.Options{}, []string{ref, ref}, segpull.ExitUsage, "named twice"},
 		"a folder that can't be":            {segpull.Options{Output: "file/"}, []string{ref}, 1, "file"},
 		"a folder that isn't there":         {segpull.Options{Output: "missing/a.tar"}, []string{ref}, 1, "missing"},
+		"a device":                          {segpull.Options{Output: os.DevNull}, []string{ref}, segpull.ExitUsage, "regular file"},
+		"a layout that is a file":           {segpull.Options{Output: "file", Format: "oci"}, []string{ref}, segpull.ExitUsage, "no folder"},
 		"a format of another world":         {segpull.Options{Format: "zip"}, []string{ref}, segpull.ExitUsage, "docker-archive"},
 		"a platform of another world":       {segpull.Options{Platform: "linux"}, []string{ref}, segpull.ExitUsage, "linux"},
 		"a reference of another world":      {segpull.Options{}, []string{"../../etc/passwd"}, segpull.ExitUsage, "etc/passwd"},
@@ -88,6 +90,7 @@ func TestOutputsThatMakeNoSense(t *testing.T) {
 }
 
 func TestSeveralImagesShareTheirLayers(t *testing.T) {
+	t.Parallel()
 	one := imageOf(1, 2*mib)
 	// Another image of the same layer, and one more layer.
 	two := registrytest.NewImage(registrytest.ImageOptions{Seed: 1, Layers: []int64{2 * mib, 300 * kib}, Platform: "linux/amd64"})
@@ -108,7 +111,7 @@ func TestSeveralImagesShareTheirLayers(t *testing.T) {
 	}
 	checkOCI(t, contents(t, results[0].Path), one)
 	checkOCI(t, contents(t, results[1].Path), two)
-	if results[1].Fetched > 400*kib {
+	if results[1].Fetched > mib {
 		t.Errorf("the second image says that it fetched %d bytes", results[1].Fetched)
 	}
 	if n := len(eventsOf[segpull.Finished](rec)); n != 2 {
@@ -125,6 +128,7 @@ func sentOf(m *mirrors, b registrytest.Blob) (n int64) {
 }
 
 func TestALayoutIsAddedTo(t *testing.T) {
+	t.Parallel()
 	one, two := imageOf(1, 300*kib), imageOf(2, 300*kib)
 	m := serve(t, 1, one)
 	m.servers[0].Push(repo, "2", two)
@@ -141,6 +145,7 @@ func TestALayoutIsAddedTo(t *testing.T) {
 }
 
 func TestAnOutputThatExistsIsReplacedOnlyBySuccess(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, 300*kib)
 	m := serve(t, 1, img)
 	out := filepath.Join(t.TempDir(), "app.tar")

@@ -26,6 +26,7 @@ func cancelAt(done int64) (ctx context.Context, rec *recorder, at func() time.Ti
 }
 
 func TestACancelledPullGoesOnWithOthers(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, 6*mib, 2*mib)
 	m := serve(t, 3, img)
 	for _, s := range m.servers {
@@ -59,6 +60,7 @@ func TestACancelledPullGoesOnWithOthers(t *testing.T) {
 }
 
 func TestNothingIsFetchedTwiceWhenAllIsThere(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, 2*mib)
 	m := serve(t, 1, img)
 	out := filepath.Join(t.TempDir(), "app.tar")
@@ -87,6 +89,7 @@ func TestNothingIsFetchedTwiceWhenAllIsThere(t *testing.T) {
 }
 
 func TestTheFormatMayChangeOnTheWay(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, 4*mib)
 	m := serve(t, 1, img)
 	m.servers[0].Throttle(4 * mib)
@@ -104,6 +107,7 @@ func TestTheFormatMayChangeOnTheWay(t *testing.T) {
 }
 
 func TestTheSecondRunOnAnOutputLeaves(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, 2*mib)
 	m := serve(t, 1, img)
 	out := filepath.Join(t.TempDir(), "app.tar")
@@ -120,6 +124,7 @@ func TestTheSecondRunOnAnOutputLeaves(t *testing.T) {
 }
 
 func TestATagIsResolvedOnce(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, 2*mib)
 	m := serve(t, 3, img)
 	m.mustPull(t, segpull.Options{})

@@ -57,6 +57,7 @@ func TestPullsSurvive(t *testing.T) {
 }
 
 func TestARedirectIsKeptUntilItExpires(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, 3*mib)
 	m := serve(t, 1, img)
 	cdn := m.servers[0].Mirror()
@@ -80,6 +81,7 @@ func TestARedirectIsKeptUntilItExpires(t *testing.T) {
 // so all that can be shown here is that the registry's own copy counts, and
 // that nobody is asked in its absence.
 func TestAForeignLayerIsNotFetchedFromInside(t *testing.T) {
+	t.Parallel()
 	inside := registrytest.New()
 	at := inside.Start(t)
 	img := registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/amd64", EditManifest: func(m *ocispec.Manifest) {
@@ -99,6 +101,7 @@ func TestAForeignLayerIsNotFetchedFromInside(t *testing.T) {
 }
 
 func TestTheLimitHoldsForAllTraffic(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, 2*mib)
 	m := serve(t, 2, img)
 	began := time.Now()
@@ -110,6 +113,7 @@ func TestTheLimitHoldsForAllTraffic(t *testing.T) {
 }
 
 func TestTheSearchForALiarKeepsToTheLimits(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, mib)
 	m := serve(t, 2, img)
 	m.servers[0].Misbehave(registrytest.Flip(0, mib).Of(img.Layers[0].Digest))
@@ -128,6 +132,7 @@ func TestTheSearchForALiarKeepsToTheLimits(t *testing.T) {
 }
 
 func TestAMirrorThatDiesAndComesBack(t *testing.T) {
+	t.Parallel()
 	img := imageOf(1, 4*mib)
 	m := serve(t, 1, img)
 	m.servers[0].Throttle(4 * mib)
