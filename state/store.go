@@ -139,7 +139,7 @@ func (s *Store) Sync() error {
 
 // Close lets go of the folder, which stays as it is.
 func (s *Store) Close() error {
-	var errs []error
+	errs := []error{unlock(s.lock)}
 	for _, f := range []*os.File{s.log.f, s.part, s.lock} {
 		if f != nil {
 			errs = append(errs, f.Close())

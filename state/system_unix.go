@@ -27,6 +27,10 @@ func tryLock(f *os.File) (free bool, err error) {
 	}
 }
 
+// unlock gives the lock back at once. A process that is being started may still
+// have f for a moment, between fork and exec, and the lock with it.
+func unlock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }
+
 // owned says whether a file is this user's.
 func owned(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
