@@ -149,7 +149,7 @@ func (s *Scheduler) start(t *Task, now time.Time) {
 	}
 	src.meter.begin(now)
 	t.began, t.moved = now, now
-	t.finish = now.Add(src.latencyOr(s.usual) + seconds(float64(t.rest.Len())/s.rateOf(src, now)))
+	t.finish = now.Add(seconds(s.timeLeft(t, now)))
 	heap.Push(&s.tasks, t)
 }
 
@@ -333,8 +333,7 @@ func (s *Scheduler) expect(t *Task, now time.Time) {
 	if t.index < 0 {
 		return
 	}
-	rate := t.rate(now, s.rateOf(s.sources[t.Source], now))
-	t.finish = now.Add(seconds(float64(t.rest.Len()) / max(rate, 1)))
+	t.finish = now.Add(seconds(s.timeLeft(t, now)))
 	s.tasks.moved(t)
 }
 

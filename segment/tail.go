@@ -2,6 +2,7 @@ package segment
 
 import (
 	"container/heap"
+	"math"
 	"time"
 )
 
@@ -21,6 +22,8 @@ const (
 
 	// limitMemory is how long the common limit counts as reached after it was.
 	limitMemory = time.Second
+	// usualGap is, in seconds, a silence in a body that means nothing.
+	usualGap = 0.5
 	// trimAfter is how long a request has to show what it brings.
 	trimAfter = time.Second
 
@@ -103,7 +106,7 @@ func (s *Scheduler) split(i int, victim *Task, now time.Time) *Task {
 	src := s.sources[i]
 	latency := src.latencyOr(100 * time.Millisecond).Seconds()
 	mine := s.rateOf(src, now)
-	theirs := max(1, s.rateOfTask(victim, now))
+	theirs := max(1, s.pace(victim, now))
 	rest := float64(victim.rest.Len())
 
 	moved := int64((rest/theirs - latency) * mine * theirs / (mine + theirs))
@@ -130,7 +133,7 @@ func (s *Scheduler) double(i int, victim *Task, now time.Time) *Task {
 	}
 	latency := src.latencyOr(100 * time.Millisecond).Seconds()
 	mine := latency + float64(rest)/s.rateOf(src, now)
-	theirs := float64(rest) / max(1, s.rateOfTask(victim, now))
+	theirs := s.timeLeft(victim, now)
 	if theirs < 2*mine || theirs-mine < latency {
 		return nil
 	}
@@ -139,15 +142,22 @@ func (s *Scheduler) double(i int, victim *Task, now time.Time) *Task {
 	return t
 }
 
-// rateOfTask is what t brings, or should bring by what its source is like.
-func (s *Scheduler) rateOfTask(t *Task, now time.Time) float64 {
+// timeLeft is how many seconds t is likely to need from now on. What has been
+// silent for longer than is usual is likely to be so for as long again.
+func (s *Scheduler) timeLeft(t *Task, now time.Time) float64 {
 	src := s.sources[t.Source]
-	usual := s.rateOf(src, now)
-	if late := t.silent(now) - 2*src.latencyOr(s.usual); t.opened.IsZero() && late > 0 {
-		// An answer that is overdue promises less with each second.
-		return usual / (1 + 4*late.Seconds())
+	wait, silent := 0.0, t.silent(now).Seconds()
+	if t.opened.IsZero() {
+		wait = math.Abs(src.latencyOr(s.usual).Seconds() - silent)
+	} else {
+		wait = max(0, silent-usualGap)
 	}
-	return t.rate(now, usual)
+	return wait + float64(t.rest.Len())/max(1, t.rate(now, s.rateOf(src, now)))
+}
+
+// pace is the bytes a second with which t would be done in its timeLeft.
+func (s *Scheduler) pace(t *Task, now time.Time) float64 {
+	return float64(t.rest.Len()) / max(1e-3, s.timeLeft(t, now))
 }
 
 // Tick lets time pass: it takes tasks away from sources that have fallen
@@ -163,7 +173,7 @@ func (s *Scheduler) Tick(now time.Time) {
 			continue
 		}
 		if t.silent(now) > time.Second/2 {
-			t.finish = now.Add(seconds(float64(t.rest.Len()) / max(1, s.rateOfTask(t, now))))
+			t.finish = now.Add(seconds(s.timeLeft(t, now)))
 		}
 		s.trim(t, now)
 	}
@@ -189,7 +199,7 @@ func (s *Scheduler) trim(t *Task, now time.Time) {
 		return
 	}
 	timeLeft := float64(s.Left()) / s.rate
-	keep := max(minSplit, int64(timeLeft*s.rateOfTask(t, now)))
+	keep := max(minSplit, int64(timeLeft*s.pace(t, now)))
 	keep = (keep + grain - 1) / grain * grain
 	if t.rest.Len() < 2*keep {
 		return
