@@ -34,7 +34,7 @@ const (
 // over. A servant is a process that works for it; 0: none. The error is for one that could not be started; that it failed is in
 // the usage.
 func measure(ctx context.Context, at place, cmd *exec.Cmd, servant int, limit time.Duration) (usage, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done after %s", limit.Round(time.Second)))
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("given up after %s", limit.Round(time.Second)))
 	defer cancel()
 	said := &tail{max: maxSaid}
 	if cmd.Stderr == nil {

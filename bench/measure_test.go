@@ -32,7 +32,7 @@ func TestMeasure(t *testing.T) {
 	})
 	t.Run("the time ends, for children too", func(t *testing.T) {
 		u := shell(t, "sleep 60 & wait", 300*time.Millisecond)
-		if u.Wall > 10*time.Second || u.Exit != -1 || !strings.Contains(u.Err, "not done") {
+		if u.Wall > 10*time.Second || u.Exit != -1 || !strings.Contains(u.Err, "given up") {
 			t.Errorf("usage is %+v, want an end after 300 ms", u)
 		}
 	})

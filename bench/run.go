@@ -76,7 +76,7 @@ func (r Run) refused() (n int) {
 }
 
 // patience is how long a tool may take before it has failed.
-func patience(bound time.Duration) time.Duration { return min(6*bound+30*time.Second, 5*time.Minute) }
+func patience(bound time.Duration) time.Duration { return min(20*bound+30*time.Second, 4*time.Minute) }
 
 // runner runs tools on cases.
 type runner struct {
