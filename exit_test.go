@@ -3,6 +3,7 @@ package segpull_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -194,6 +195,14 @@ func TestCancelEndsEveryWait(t *testing.T) {
 		}).On())
 		wantQuickCancel(t, m, segpull.Options{})
 	})
+}
+
+func TestCancelDoesNotWaitForAReader(t *testing.T) {
+	t.Parallel()
+	m := serve(t, 1, imageOf(1, mib))
+	r, w := io.Pipe()
+	defer r.Close()
+	wantQuickCancel(t, m, segpull.Options{Output: "-", Stdout: w})
 }
 
 func wantQuickCancel(t *testing.T, m *mirrors, opts segpull.Options) {

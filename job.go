@@ -2,7 +2,6 @@ package segpull
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
@@ -56,7 +54,7 @@ func (j *job) name() string {
 func (j *job) run(ctx context.Context) (Result, error) {
 	j.began = time.Now()
 	j.blobs = j.image.Blobs()
-	if err := j.open(); err != nil {
+	if err := j.open(ctx); err != nil {
 		return Result{}, err
 	}
 	j.finished = append(j.finished, j) // from here on its blobs can serve other images
@@ -82,7 +80,7 @@ func (j *job) run(ctx context.Context) (Result, error) {
 
 // open opens the part folder, takes over what images before this one have,
 // and says what is missing.
-func (j *job) open() error {
+func (j *job) open(ctx context.Context) error {
 	placements, err := j.placements()
 	if err != nil {
 		return err
@@ -106,7 +104,7 @@ func (j *job) open() error {
 		}
 	}
 	for i := range j.blobs {
-		if err := j.adopt(i); err != nil {
+		if err := j.adopt(ctx, i); err != nil {
 			return err
 		}
 		b := j.store.Blob(i)
@@ -147,33 +145,37 @@ func (j *job) inPlace() bool {
 const sharedSource = "(another image)"
 
 // adopt copies blob i from an image that this call has pulled before.
-func (j *job) adopt(i int) error {
+func (j *job) adopt(ctx context.Context, i int) error {
 	b := j.store.Blob(i)
 	if b.Done() == b.Size() {
 		return nil
 	}
 	for _, other := range j.finished {
 		k := slices.IndexFunc(other.blobs, func(d ocispec.Descriptor) bool { return d.Digest == j.blobs[i].Digest })
-		if k < 0 {
-			continue
+		if k >= 0 {
+			return fill(ctx, b, other.store.Blob(k).Section(), len(j.peers))
 		}
-		_, err := io.Copy(&blobWriter{b, 0, len(j.peers)}, other.store.Blob(k).Section())
-		return err
 	}
 	return nil
 }
 
-// blobWriter writes a blob from its first byte on.
-type blobWriter struct {
-	blob   *state.Blob
-	off    int64
-	source int
-}
-
-func (w *blobWriter) Write(p []byte) (int, error) {
-	err := w.blob.Write(w.off, p, w.source)
-	w.off += int64(len(p))
-	return len(p), err
+// fill writes all of a blob.
+func fill(ctx context.Context, b *state.Blob, from *io.SectionReader, source int) error {
+	buf := make([]byte, state.MaxRecord)
+	for off := int64(0); off < b.Size(); {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		n, err := from.ReadAt(buf[:min(int64(len(buf)), b.Size()-off)], off)
+		if err != nil {
+			return err
+		}
+		if err := b.Write(off, buf[:n], source); err != nil {
+			return err
+		}
+		off += int64(n)
+	}
+	return nil
 }
 
 func (j *job) fetchOptions() segment.Options {
@@ -274,80 +276,4 @@ func (j *job) verify(ctx context.Context, i int) error {
 		}
 		return err
 	}
-}
-
-// assemble puts the output in its place. All blobs are verified.
-func (j *job) assemble(ctx context.Context) error {
-	switch {
-	case j.layout != nil:
-		if err := j.checkConfig(); err != nil {
-			return err
-		}
-		if err := j.layout.Finish(j.store.Part()); err != nil {
-			return err
-		}
-		return j.store.PromotePart(j.out.path, j.layout.Size())
-	case j.out.path == stdout:
-		return archive.Write(ctx, j.opts.Stdout, j.image, j.out.format, j)
-	case j.out.format == archive.OCI:
-		return archive.WriteDir(ctx, j.out.path, j.image, j)
-	}
-	f, err := j.store.Create()
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := archive.Write(ctx, f, j.image, j.out.format, j); err != nil {
-		return err
-	}
-	return j.store.Promote(f, j.out.path)
-}
-
-// checkConfig has the archive see to it that docker load will take the image.
-func (j *job) checkConfig() error {
-	if j.out.format != archive.DockerArchive {
-		return nil
-	}
-	config, err := j.config()
-	if err != nil {
-		return err
-	}
-	return archive.CheckConfig(j.image, config)
-}
-
-// checkPlatform warns of an image that says that it is for another platform. A
-// reference without an index leads to it.
-func (j *job) checkPlatform() error {
-	config, err := j.config()
-	if err != nil {
-		return err
-	}
-	var says ocispec.Platform
-	if json.Unmarshal(config, &says) != nil || says.OS == "" || says.Architecture == "" {
-		return nil // not an image's config
-	}
-	if asked := j.image.Platform; says.OS != asked.OS || says.Architecture != asked.Architecture {
-		j.image.Platform = image.Platform{OS: says.OS, Architecture: says.Architecture, Variant: says.Variant}
-		j.notify(Warning{Message: fmt.Sprintf("%s is for %s, not %s: there is no other image under this reference", j.name(), j.image.Platform, asked)})
-	}
-	return nil
-}
-
-// config reads the image's config, whose size image.Resolve has bounded.
-func (j *job) config() ([]byte, error) {
-	section, err := j.Blob(j.image.Config.Digest)
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(section)
-}
-
-// Blob hands a verified blob to the archive.
-func (j *job) Blob(d digest.Digest) (*io.SectionReader, error) {
-	for i, b := range j.blobs {
-		if b.Digest == d {
-			return j.store.Blob(i).Section(), nil
-		}
-	}
-	return nil, fmt.Errorf("blob %s is not part of the image", d)
 }

@@ -66,8 +66,10 @@ func (j *job) convict(name string, proof string, args ...any) {
 	if !j.liars.add(name) {
 		return
 	}
-	if k := j.peerNamed(name); k >= 0 {
-		j.fetch.Ban(k)
+	for k, p := range j.peers {
+		if p.Name() == name {
+			j.fetch.Ban(k)
+		}
 	}
 	e := Liar{Source: name, Proof: fmt.Sprintf(proof, args...)}
 	j.notify(e)

@@ -105,7 +105,7 @@ func (t *trial) hear(ctx context.Context, ranges []segment.Range) error {
 // agree. Who does not say the same as before is convicted.
 func (t *trial) confront(ctx context.Context, ranges []segment.Range) (liar bool, err error) {
 	for _, r := range ranges {
-		err := t.compare(r, func(source string, at int64, theirs, ours []byte) error {
+		err := t.compare(ctx, r, func(source string, at int64, theirs, ours []byte) error {
 			t.differs = true
 			if liar || t.met[source] == confrontations {
 				return nil
@@ -119,9 +119,6 @@ func (t *trial) confront(ctx context.Context, ranges []segment.Range) (liar bool
 					t.convict(name, "it sent two different things for bytes %v of %s", again, t.blobs[t.index].Digest)
 					liar = true
 				}
-			}
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
 			}
 			return nil
 		})
@@ -144,7 +141,7 @@ func (t *trial) contradicts(ctx context.Context, name string, r segment.Range, s
 
 // compare calls fn for what others served within r and the witness has
 // otherwise.
-func (t *trial) compare(r segment.Range, fn func(source string, at int64, theirs, ours []byte) error) error {
+func (t *trial) compare(ctx context.Context, r segment.Range, fn func(source string, at int64, theirs, ours []byte) error) error {
 	for _, run := range t.blob.Runs() {
 		if run.Source == t.witness.Name() {
 			continue
@@ -152,6 +149,9 @@ func (t *trial) compare(r segment.Range, fn func(source string, at int64, theirs
 		for _, part := range t.heard.Within(run.Intersect(r)) {
 			for ; !part.Empty(); part.Start += window {
 				w := segment.Range{Start: part.Start, End: min(part.Start+window, part.End)}
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
 				theirs, ours, err := t.both(w)
 				if err != nil {
 					return err
@@ -237,7 +237,7 @@ func (t *trial) foresee(ctx context.Context) (right bool, err error) {
 	}
 	t.hashed = t.heard.Len()
 	if right, err = t.hash(ctx); right {
-		return true, t.expose()
+		return true, t.expose(ctx)
 	}
 	return false, err
 }
@@ -249,7 +249,7 @@ func (t *trial) judge(ctx context.Context) error {
 	case err != nil:
 		return err
 	case right:
-		return t.expose()
+		return t.expose(ctx)
 	case len(t.unheard(1)) > 0:
 		return nil // a damaged disk had bytes fetched anew, from others
 	case len(t.peers) == 1 && !t.witness.spared:
@@ -278,8 +278,8 @@ func (t *trial) spare() error {
 }
 
 // expose convicts those whose bytes differ from the witness's, who was right.
-func (t *trial) expose() error {
-	return t.compare(segment.Range{End: t.blob.Size()}, func(source string, at int64, theirs, ours []byte) error {
+func (t *trial) expose(ctx context.Context) error {
+	return t.compare(ctx, segment.Range{End: t.blob.Size()}, func(source string, at int64, theirs, ours []byte) error {
 		t.convict(source, "%s is right with bytes %v from %s instead",
 			t.blobs[t.index].Digest, segment.Range{Start: at, End: at + int64(len(ours))}, t.witness.Name())
 		return t.blob.Replace(at, ours, t.peerNamed(t.witness.Name()))

@@ -1,0 +1,103 @@
+package segpull
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/archive"
+	"github.com/segpull/segpull/image"
+)
+
+// assemble puts the output in its place. All blobs are verified.
+func (j *job) assemble(ctx context.Context) error {
+	switch {
+	case j.layout != nil:
+		if err := j.checkConfig(); err != nil {
+			return err
+		}
+		if err := j.layout.Finish(j.store.Part()); err != nil {
+			return err
+		}
+		return j.store.PromotePart(j.out.path, j.layout.Size())
+	case j.out.path == stdout:
+		return j.stream(ctx)
+	case j.out.format == archive.OCI:
+		return archive.WriteDir(ctx, j.out.path, j.image, j)
+	}
+	f, err := j.store.Create()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := archive.Write(ctx, f, j.image, j.out.format, j); err != nil {
+		return err
+	}
+	return j.store.Promote(f, j.out.path)
+}
+
+// stream writes the archive to Stdout. If nobody reads there, a write does not
+// end with ctx, so it is left to itself: closing the store ends it later.
+func (j *job) stream(ctx context.Context) error {
+	written := make(chan error, 1)
+	go func() { written <- archive.Write(ctx, j.opts.Stdout, j.image, j.out.format, j) }()
+	select {
+	case err := <-written:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// checkConfig has the archive see to it that docker load will take the image.
+func (j *job) checkConfig() error {
+	if j.out.format != archive.DockerArchive {
+		return nil
+	}
+	config, err := j.config()
+	if err != nil {
+		return err
+	}
+	return archive.CheckConfig(j.image, config)
+}
+
+// checkPlatform warns of an image that says that it is for another platform. A
+// reference without an index leads to it.
+func (j *job) checkPlatform() error {
+	config, err := j.config()
+	if err != nil {
+		return err
+	}
+	var says ocispec.Platform
+	if json.Unmarshal(config, &says) != nil || says.OS == "" || says.Architecture == "" {
+		return nil // not an image's config
+	}
+	if asked := j.image.Platform; says.OS != asked.OS || says.Architecture != asked.Architecture {
+		j.image.Platform = image.Platform{OS: says.OS, Architecture: says.Architecture, Variant: says.Variant}
+		j.notify(Warning{Message: fmt.Sprintf("%s is for %s, not %s: there is no other image under this reference", j.name(), j.image.Platform, asked)})
+	}
+	return nil
+}
+
+// config reads the image's config, whose size image.Resolve has bounded.
+func (j *job) config() ([]byte, error) {
+	section, err := j.Blob(j.image.Config.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(section)
+}
+
+// Blob hands a verified blob to the archive.
+func (j *job) Blob(d digest.Digest) (*io.SectionReader, error) {
+	for i, b := range j.blobs {
+		if b.Digest == d {
+			return j.store.Blob(i).Section(), nil
+		}
+	}
+	return nil, fmt.Errorf("blob %s is not part of the image", d)
+}
