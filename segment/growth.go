@@ -16,6 +16,7 @@ type growth struct {
 	all     int64     // bytes served by all sources before it
 	before  int       // connections before the last step; 0: no step to judge
 	used    int       // connections in the period
+	doubted bool      // the last step has disappointed once
 	ownRate float64   // bytes a second of the source before the last step
 	allRate float64   // bytes a second of all sources before the last step
 	best    float64   // bytes a second of the source in its best period
@@ -78,12 +79,17 @@ func (g *growth) judge(src *source, all int64, now time.Time) int {
 	if g.before > 0 {
 		gain := math.Pow(enoughGain, math.Log2(float64(g.used)/float64(g.before)))
 		if own < g.ownRate*gain || total-g.allRate < (own-g.ownRate)/2 {
+			if !g.doubted {
+				g.doubted = true // one period is soon unlucky on a lossy link
+				return src.want
+			}
 			back := min(g.before, src.want)
 			g.best = own
 			g.hold(now)
 			return back
 		}
 	}
+	g.doubted = false
 	if src.want == src.most {
 		g.scales = g.scales || g.before > 0
 		g.hold(now)
@@ -116,5 +122,5 @@ func (g *growth) longest() float64 {
 func (g *growth) hold(now time.Time) {
 	g.resting = now.Add(min(firstRest<<min(g.rests, 10), mostRest))
 	g.rests++
-	g.before = 0
+	g.before, g.doubted = 0, false
 }

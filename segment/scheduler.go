@@ -13,10 +13,12 @@ const (
 	DefaultSegmentSize = 4 << 20
 	DefaultConnections = 32
 
-	// minSplit is the least that is worth a request of its own.
+	// minSplit is the least that is worth a request of its own, at a source
+	// that brings it within a second.
 	minSplit = 128 << 10
-	// grain is what ends of ranges are rounded to.
-	grain = 64 << 10
+	// grain is what ends of ranges are rounded to, and the least that is worth
+	// a request anywhere.
+	grain = 16 << 10
 )
 
 // Scheduler decides which source fetches what next. It does no I/O, starts no
@@ -225,7 +227,7 @@ func (s *Scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
 // that would not be worth a request of its own.
 func roundEnd(r Range, end int64) int64 {
 	end = (end + grain - 1) / grain * grain
-	if r.End-end < minSplit {
+	if r.End-end < 4*grain {
 		return r.End
 	}
 	return end

@@ -6,8 +6,9 @@ import (
 )
 
 const (
-	// firstConnections is what a source starts with.
-	firstConnections = 4
+	// firstConnections is what a source starts with: as many as browsers open
+	// to a host, so that servers are used to it.
+	firstConnections = 6
 	// smallRequest is what arrives within the first window of a connection.
 	smallRequest = 64 << 10
 	// longWait is, in seconds, what no network takes to bring an answer.

@@ -35,6 +35,13 @@ const (
 	deadPatience = 30 * time.Second
 )
 
+// least is how many bytes are worth a request to src: those of a second, or of
+// a few round trips.
+func (s *Scheduler) least(src *source, now time.Time) int64 {
+	bytes := s.rateOf(src, now) * max(1, 4*src.latency.value)
+	return int64(min(max(bytes, grain), minSplit))
+}
+
 // share is how many bytes one connection of src should take at once, so that
 // all sources finish together: what it can fetch in the time that is left.
 func (s *Scheduler) share(src *source, now time.Time) int64 {
@@ -46,7 +53,7 @@ func (s *Scheduler) share(src *source, now time.Time) int64 {
 	if src.span == s.segment {
 		seconds = min(seconds, src.growth.longest())
 	}
-	return max(minSplit, int64(s.rateOf(src, now)*seconds))
+	return max(s.least(src, now), int64(s.rateOf(src, now)*seconds))
 }
 
 // tooSlow says whether even the least that is worth a request would keep src
@@ -57,7 +64,7 @@ func (s *Scheduler) tooSlow(src *source, now time.Time) bool {
 	if src.served == 0 || rate == 0 || s.rate == 0 || rate > s.best/2 {
 		return false
 	}
-	return src.latency.value+minSplit/rate > 1.5*float64(s.Left())/s.rate
+	return src.latency.value+float64(s.least(src, now))/rate > 1.5*float64(s.Left())/s.rate
 }
 
 // steal finds work for source i where every byte is already being fetched: the
@@ -111,7 +118,7 @@ func (s *Scheduler) split(i int, victim *Task, now time.Time) *Task {
 
 	moved := int64((rest/theirs - latency) * mine * theirs / (mine + theirs))
 	moved = min(moved, victim.rest.Len()-grain) / grain * grain
-	if moved < minSplit {
+	if moved < s.least(src, now) {
 		return nil
 	}
 	if saved := float64(moved) / theirs; saved < 2*latency {
@@ -199,7 +206,7 @@ func (s *Scheduler) trim(t *Task, now time.Time) {
 		return
 	}
 	timeLeft := float64(s.Left()) / s.rate
-	keep := max(minSplit, int64(timeLeft*s.pace(t, now)))
+	keep := max(s.least(s.sources[t.Source], now), int64(timeLeft*s.pace(t, now)))
 	keep = (keep + grain - 1) / grain * grain
 	if t.rest.Len() < 2*keep {
 		return
