@@ -76,12 +76,12 @@ resolving ubuntu:22.04
 `)
 	b.show(time.Time{}, testResolved())
 	wantScreen(t, term, `
-ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 4 blobs, 40.0 MiB
+ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 40.0 MiB
 ubuntu:22.04        [               ]   0% of 40.0 MiB       0 B/s
 `)
 	b.show(time.Time{}, testProgress())
 	wantScreen(t, term, `
-ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 4 blobs, 40.0 MiB
+ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 40.0 MiB
 sha256:222222222222 [===>           ]  24% of 28.5 MiB
 sha256:333333333333 [==============>] 100% of 10.0 MiB check
 ubuntu:22.04        [======>        ]  45% of 40.0 MiB   9.1 MiB/s  2s left
@@ -90,7 +90,7 @@ from aliyun 6.1 MiB/s, docker.io 3.0 MiB/s, daocloud cooling
 	b.show(time.Time{}, segpull.Warning{Message: "mirror daocloud gave up; remove it"})
 	b.show(time.Time{}, segpull.Trouble{Source: "aliyun", Message: "connection reset; trying again"})
 	wantScreen(t, term, `
-ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 4 blobs, 40.0 MiB
+ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 40.0 MiB
 segpull: warning: mirror daocloud gave up; remove it
 segpull: aliyun: connection reset; trying again
 sha256:222222222222 [===>           ]  24% of 28.5 MiB
@@ -100,7 +100,7 @@ from aliyun 6.1 MiB/s, docker.io 3.0 MiB/s, daocloud cooling
 `)
 	b.show(time.Time{}, testFinished())
 	wantScreen(t, term, `
-ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 4 blobs, 40.0 MiB
+ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 40.0 MiB
 segpull: warning: mirror daocloud gave up; remove it
 segpull: aliyun: connection reset; trying again
 ubuntu:22.04: 39.0 MiB in 4.3s (9.1 MiB/s) from aliyun 67%, docker.io 33%; 1.0 M

@@ -69,6 +69,11 @@
 //	source   the mirror
 //	message  one line
 //
+// liar: a source was proved to serve wrong bytes, and is used no more.
+//
+//	source  the mirror
+//	proof   one line, with the digest of the blob
+//
 // finished: an archive stands at its place.
 //
 //	reference, digest, path, platform, size  as in resolved
@@ -77,6 +82,7 @@
 //	resumed           bytes that were there before this run
 //	duration_seconds  of this image's pull
 //	sources           list of {name, bytes}: who served how much
+//	liars             list of the names of sources that served wrong bytes
 //
 // error: the command failed; always the last.
 //

@@ -34,11 +34,13 @@ func (v jsonView) show(at time.Time, e segpull.Event) {
 		v.enc.Encode(warningJSON{head("warning", at), e.Message})
 	case segpull.Trouble:
 		v.enc.Encode(troubleJSON{head("trouble", at), e.Source, e.Message})
+	case segpull.Liar:
+		v.enc.Encode(liarJSON{head("liar", at), e.Source, e.Proof})
 	case segpull.Finished:
 		r := e.Result
 		v.enc.Encode(finishedJSON{
 			head("finished", at), r.Reference, r.Digest, r.ImageID, r.Path, r.Platform,
-			r.Size, r.Fetched, r.Resumed, r.Duration.Seconds(), sharesJSON(r.Sources),
+			r.Size, r.Fetched, r.Resumed, r.Duration.Seconds(), sharesJSON(r.Sources), append([]string{}, r.Liars...),
 		})
 	}
 }
@@ -110,6 +112,12 @@ type troubleJSON struct {
 	Message string `json:"message"`
 }
 
+type liarJSON struct {
+	headJSON
+	Source string `json:"source"`
+	Proof  string `json:"proof"`
+}
+
 type finishedJSON struct {
 	headJSON
 	Reference       string      `json:"reference"`
@@ -122,6 +130,7 @@ type finishedJSON struct {
 	Resumed         int64       `json:"resumed"`
 	DurationSeconds float64     `json:"duration_seconds"`
 	Sources         []shareJSON `json:"sources"`
+	Liars           []string    `json:"liars"`
 }
 
 type shareJSON struct {

@@ -12,8 +12,10 @@ import (
 )
 
 // keepLimits has the limits follow the timetable, and the configuration file
-// when a hangup signal says that it has changed, until ctx ends.
-func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sources.Config, feed segpull.Observer) {
+// when a hangup signal says that it has changed, until ctx ends. A hangup by
+// which the terminal goes away ends the pull.
+func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sources.Config, feed segpull.Observer, cancel context.CancelCauseFunc) {
+	interactive := isTerminal(a.stderr)
 	changed := make(chan os.Signal, 1)
 	notifyHangup(changed)
 	defer signal.Stop(changed)
@@ -25,6 +27,10 @@ func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sou
 		select {
 		case <-edge.C:
 		case <-changed:
+			if interactive && !isTerminal(a.stderr) {
+				cancel(context.Canceled) // the signal meant that the terminal is gone
+				return
+			}
 			var err error
 			if config, err = a.reloadLimits(limits, config); err != nil {
 				feed.Observe(segpull.Warning{Message: fmt.Sprintf("limits stay as they are: %v", err)})

@@ -23,7 +23,7 @@ func TestHangupReadsTheLimitsAgain(t *testing.T) {
 		}
 	}
 	write(`limit-rate = "1M"`)
-	a, set := &app{}, pflag.NewFlagSet("segpull", pflag.ContinueOnError)
+	a, set := &app{stderr: os.Stderr}, pflag.NewFlagSet("segpull", pflag.ContinueOnError)
 	a.define(set)
 	if err := set.Parse([]string{"--config", path}); err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestHangupReadsTheLimitsAgain(t *testing.T) {
 	}
 	limits := segpull.NewLimits(0)
 	warned := make(warnings, 1)
-	go a.keepLimits(t.Context(), limits, config, warned)
+	go a.keepLimits(t.Context(), limits, config, warned, func(error) {})
 	becomes(t, limits, 1<<20)
 
 	write(`limit-rate = "2M@00:00-12:00,2M"`)

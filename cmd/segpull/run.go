@@ -54,7 +54,7 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 	feed := newFeed(a.views(refs, cancel), a.verbose)
 	rate, _ := a.limitRate.At(time.Now())
 	limits := segpull.NewLimits(int64(rate))
-	go a.keepLimits(ctx, limits, config, feed)
+	go a.keepLimits(ctx, limits, config, feed, cancel)
 	_, err = segpull.Pull(ctx, segpull.Options{
 		Mirrors:     a.mirrors,
 		Config:      config,

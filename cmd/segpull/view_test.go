@@ -34,7 +34,7 @@ func TestPlainLines(t *testing.T) {
 	for _, e := range sampleEvents() {
 		v.show(e.at, e.event)
 	}
-	want := `ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 4 blobs, 40.0 MiB
+	want := `ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 40.0 MiB
 ubuntu:22.04: 75% of 40.0 MiB, 9.1 MiB/s, 2s left
 segpull: warning: mirror daocloud gave up; remove it
 segpull: aliyun: connection reset; trying again
@@ -63,6 +63,8 @@ func TestJSONEvents(t *testing.T) {
 	v := newJSONView(&out)
 	p := testProgress()
 	p.Blobs, p.Sources = p.Blobs[1:2], p.Sources[:1]
+	f := testFinished()
+	f.Result.Liars = []string{"daocloud"}
 	r := testResolved()
 	r.Blobs = r.Blobs[:1]
 	for _, e := range []segpull.Event{
@@ -70,7 +72,8 @@ func TestJSONEvents(t *testing.T) {
 		segpull.Progress{Remaining: -1},
 		segpull.Warning{Message: "<w>\x1b"},
 		segpull.Trouble{Source: "aliyun", Message: "t"},
-		testFinished(),
+		segpull.Liar{Source: "daocloud", Proof: "p"},
+		f,
 	} {
 		v.show(testStart, e)
 	}
@@ -89,10 +92,12 @@ func TestJSONEvents(t *testing.T) {
     "rate":0,"remaining_seconds":null,"blobs":[],"sources":[]}
 {"event":"warning",TIME,"message":"<w>\u001b"}
 {"event":"trouble",TIME,"source":"aliyun","message":"t"}
+{"event":"liar",TIME,"source":"daocloud","proof":"p"}
 {"event":"finished",TIME,"reference":"ubuntu:22.04","digest":"D0","image_id":"D1",
     "path":"ubuntu_22.04_linux_amd64.tar","platform":"linux/amd64",
     "size":41943040,"fetched":40894464,"resumed":1048576,"duration_seconds":4.3,
-    "sources":[{"name":"aliyun","bytes":27262976},{"name":"docker.io","bytes":13631488},{"name":"daocloud","bytes":0}]}
+    "sources":[{"name":"aliyun","bytes":27262976},{"name":"docker.io","bytes":13631488},{"name":"daocloud","bytes":0}],
+    "liars":["daocloud"]}
 {"event":"error",TIME,"message":"no such image","exit_code":3}
 `)[1:]
 	if out.String() != want {

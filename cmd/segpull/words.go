@@ -12,8 +12,8 @@ import (
 // The sentences that bars and plain lines share.
 
 func resolvedLine(e segpull.Resolved) string {
-	return oneLine(fmt.Sprintf("%s is %s by %s: %s, %d blobs, %s", e.Reference, shortDigest(e.Digest), e.Source,
-		e.Platform, len(e.Blobs), bytesText(e.Size)))
+	return oneLine(fmt.Sprintf("%s is %s by %s: %s, %s", e.Reference, shortDigest(e.Digest), e.Source,
+		e.Platform, bytesText(e.Size)))
 }
 
 // noticeLine returns the line of an event that is shown in every form, "" for
