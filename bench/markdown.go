@@ -29,10 +29,11 @@ func (r Results) markdown(about func(string) string) string {
 
 func (s Summary) row() string {
 	efficiency, waste, failed := "–", "–", "–"
-	if s.Bound > 0 && s.Failures < s.Runs {
+	succeeded := s.Failures < s.Runs
+	if s.Bound > 0 && succeeded {
 		efficiency = fmt.Sprintf("%.2f", s.Efficiency.Median)
 	}
-	if s.Counted {
+	if s.Counted && succeeded {
 		waste = fmt.Sprintf("%.1f %%", 100*s.Waste.Median)
 	}
 	if s.Failures > 0 {

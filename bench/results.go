@@ -72,8 +72,7 @@ func field(path, name string) string {
 	return runtime.GOARCH
 }
 
-// version is what the program says of itself, up to the first word with a
-// number.
+// version is what the program says of itself, up to the first number.
 func version(program string) string {
 	for _, ask := range []string{"--version", "version"} {
 		out, err := exec.Command(program, ask).Output()
@@ -82,7 +81,7 @@ func version(program string) string {
 		}
 		words := strings.Fields(string(out))
 		for i, word := range words {
-			if strings.ContainsAny(word, "0123456789") {
+			if number := strings.TrimPrefix(word, "v"); number != "" && number[0] >= '0' && number[0] <= '9' {
 				return strings.TrimRight(strings.Join(words[:i+1], " "), ",")
 			}
 		}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -155,6 +157,24 @@ func TestMarkdown(t *testing.T) {
 	for _, want := range []string{"**About quick**; lower bound 1.9 s", "| segpull | 2.0 s | 0.95 | 1.0 % |", "1 of 1, exit 56: `a ¦ b c` |", "- curl: best mirror (curl 8)"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	dir := t.TempDir()
+	for said, want := range map[string]string{
+		"aria2 version 1.36.0\\nCopyright 2006": "aria2 version 1.36.0",
+		"VCSTag:     v0.11.7\\nVCSRef: unknown": "VCSTag: v0.11.7",
+		"Docker version 28.2.2, build e6534b4":  "Docker version 28.2.2",
+		"a program that does not know":          "unknown",
+	} {
+		program := filepath.Join(dir, "program")
+		if err := os.WriteFile(program, []byte("#!/bin/sh\nprintf '"+said+"\\n'\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if got := version(program); got != want {
+			t.Errorf("version of %q is %q, want %q", said, got, want)
 		}
 	}
 }

@@ -45,7 +45,7 @@ var tools = []Tool{
 		program: "aria2c", command: aria2Command,
 	},
 	{
-		Name: "curl", Settings: "best mirror, -Z --parallel-max 16 --retry 10 --retry-all-errors -C -",
+		Name: "curl", Settings: "best mirror, -Z --parallel-max 16 --retry 100 --retry-delay 1 --retry-all-errors -C -",
 		program: "curl", command: curlCommand,
 	},
 	{Name: "crane", Settings: "best mirror, pull --format=oci", program: "crane", command: craneCommand},
@@ -160,7 +160,7 @@ func aria2Command(j job) (*exec.Cmd, error) {
 func curlCommand(j job) (*exec.Cmd, error) {
 	args := []string{
 		"--no-progress-meter", "--show-error", "--fail", "--location",
-		"--parallel", "--parallel-max", "16", "--retry", "10", "--retry-all-errors", "--continue-at", "-",
+		"--parallel", "--parallel-max", "16", "--retry", "100", "--retry-delay", "1", "--retry-all-errors", "--continue-at", "-",
 	}
 	for _, b := range j.blobs() {
 		args = append(args, "--output", filepath.Join(j.dir, b.Digest.Encoded()), j.best().blobURL(j, b))
