@@ -69,20 +69,17 @@ func (h home) logIn(t *testing.T, host, credentials string) {
 
 func (h home) configureDocker(t *testing.T, config string) {
 	t.Helper()
-	if err := os.MkdirAll(h.path("docker"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	write(t, h.path("docker"), "config.json", config)
+	write(t, h.settings, "config.json", config)
 }
 
 // installHelper puts a credential helper into the PATH that gives one answer.
 func (h *home) installHelper(t *testing.T, name, answer string) {
 	t.Helper()
-	program := write(t, h.dir, "docker-credential-"+name, "#!/bin/sh", "cat >&2", "echo '"+answer+"'")
+	program := write(t, h.settings, "docker-credential-"+name, "#!/bin/sh", "cat >&2", "echo '"+answer+"'")
 	if err := os.Chmod(program, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	h.env = append(h.env, "PATH="+h.dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	h.env = append(h.env, "PATH="+h.settings+string(filepath.ListSeparator)+os.Getenv("PATH"))
 }
 
 // checkArchive sees to it that an archive has the image's blobs.

@@ -56,7 +56,7 @@ func TestACertificateOfOnesOwn(t *testing.T) {
 	if got := h.run(t, "-m", r.url(), "-o", "ubuntu.tar", name); got.code == 0 || !strings.Contains(got.stderr, "certificate") {
 		t.Errorf("without the certificate it ended with code %d and said %q", got.code, got.stderr)
 	}
-	config := write(t, h.dir, "config.toml",
+	config := write(t, h.settings, "config.toml",
 		"[mirror.sea]",
 		fmt.Sprintf("url = %q", r.url()),
 		fmt.Sprintf("ca = %q", certificate))

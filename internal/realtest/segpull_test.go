@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// home is a user's: a working folder, and settings of its own.
+// home is a user's: a folder to work in, and another for settings.
 type home struct {
-	dir string
-	env []string
+	dir      string
+	settings string
+	env      []string
 }
 
 func newHome(t *testing.T) home {
 	t.Helper()
-	dir := t.TempDir()
-	env := []string{
+	h := home{dir: t.TempDir(), settings: t.TempDir()}
+	h.env = []string{
 		"PATH=" + os.Getenv("PATH"),
-		"HOME=" + dir,
-		"XDG_CONFIG_HOME=" + filepath.Join(dir, "config"),
-		"DOCKER_CONFIG=" + filepath.Join(dir, "docker"),
+		"HOME=" + h.settings,
+		"DOCKER_CONFIG=" + h.settings,
 	}
-	return home{dir, env}
+	return h
 }
 
 func (h home) path(name string) string { return filepath.Join(h.dir, name) }
