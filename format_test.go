@@ -77,6 +77,28 @@ func TestTheSameImageGivesTheSameBytes(t *testing.T) {
 	}
 }
 
+func TestReferencesByDigest(t *testing.T) {
+	img := imageOf(1, 70*kib)
+	m := serve(t, 1, img)
+	for name, tags := range map[string]string{
+		"registry.example/team/app@" + img.Manifest.Digest.String():   "",
+		"registry.example/team/app:1@" + img.Manifest.Digest.String(): "registry.example/team/app:1",
+	} {
+		results, err := m.pull(t, segpull.Options{}, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var manifests []struct{ RepoTags []string }
+		readJSON(t, contents(t, results[0].Path), "manifest.json", &manifests)
+		if got := strings.Join(manifests[0].RepoTags, " "); got != tags {
+			t.Errorf("%s is to be loaded as %q, not %q", name, got, tags)
+		}
+	}
+	other := imageOf(2, 4*kib).Manifest.Digest.String()
+	_, err := m.pull(t, segpull.Options{}, "registry.example/team/app:1@"+other)
+	wantCode(t, err, segpull.ExitNotFound, other)
+}
+
 // contents opens an archive, or a folder, as a file system.
 func contents(t *testing.T, name string) fs.FS {
 	t.Helper()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/internal/registrytest"
@@ -163,6 +164,42 @@ func TestWithLiarsAloneNothingIsKept(t *testing.T) {
 			checkDocker(t, contents(t, out), img)
 		})
 	}
+}
+
+func TestAWitnessThatFallsSilentIsWaitedForInTheNextRun(t *testing.T) {
+	t.Parallel()
+	img := imageOf(1, mib)
+	large := img.Layers[0]
+	m := serve(t, 2, img)
+	for _, s := range m.servers {
+		s.Throttle(2 * mib)
+	}
+	m.servers[0].Misbehave(registrytest.Impostor(inverted(large)).Of(large.Digest))
+	out := filepath.Join(t.TempDir(), "app.tar")
+	rec := &recorder{hook: func(e segpull.Event) {
+		if p, ok := e.(segpull.Progress); ok && p.Done > mib/2 {
+			m.servers[1].Misbehave(registrytest.Hang())
+		}
+	}}
+	_, err := m.pull(t, segpull.Options{Output: out, Observer: rec, GiveUpAfter: time.Second, SegmentSize: 128 * kib})
+	wantCode(t, err, segpull.ExitNetwork, "run the same command again")
+	m.servers[1].Misbehave()
+	r := m.mustPull(t, segpull.Options{Output: out})
+	checkDocker(t, contents(t, out), img)
+	if r.Resumed == 0 {
+		t.Error("nothing was kept")
+	}
+}
+
+func TestALiarThatAloneHasABlob(t *testing.T) {
+	t.Parallel()
+	img := imageOf(1, mib)
+	large := img.Layers[0]
+	m := serve(t, 2, img)
+	m.servers[0].Misbehave(registrytest.Flip(100, 200).Of(large.Digest))
+	m.servers[1].Misbehave(registrytest.Status(404).Of(large.Digest))
+	_, err := m.pull(t, segpull.Options{})
+	wantCode(t, err, segpull.ExitMismatch, m.name(0), "404")
 }
 
 func TestASingleSourceGetsOneMoreTry(t *testing.T) {
