@@ -39,7 +39,7 @@ func TestACancelledPullGoesOnWithOthers(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("ended with %v", err)
 	}
-	if took := time.Since(cancelled()); took > time.Second {
+	if took := time.Since(cancelled()); took > 3*time.Second/2 { // a second, and a busy machine
 		t.Errorf("returned %v after it was cancelled", took)
 	}
 	wantFiles(t, filepath.Dir(out), "app.tar.segpull")
