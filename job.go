@@ -213,6 +213,18 @@ func (j *job) tellUseless() {
 	}
 }
 
+// tellDissents warns of mirrors by whose word the tag means another image.
+func (j *job) tellDissents(ctx context.Context) {
+	ref := j.image.Reference
+	if ref.Digest != "" {
+		return
+	}
+	j.set.Dissents(ctx, ref, j.image.Digest, func(d sources.Dissent) {
+		j.notify(Warning{Message: fmt.Sprintf("mirrors disagree about %s: %s says %.19s…, %s says %.19s…; the first counts: name another first, or the digest, to have another",
+			j.name(), j.resolver, j.image.Digest, d.Source, d.Digest)})
+	})
+}
+
 // transfer fetches and verifies all blobs.
 func (j *job) transfer(parent context.Context) error {
 	group, ctx := errgroup.WithContext(parent)
@@ -225,6 +237,7 @@ func (j *job) transfer(parent context.Context) error {
 		return j.fetch.Run(ctx)
 	})
 	group.Go(func() error { return every(fetching, syncInterval, j.store.Sync) })
+	group.Go(func() error { j.tellDissents(fetching); return nil })
 	group.Go(func() error {
 		return every(fetching, progressInterval, func() error { j.notify(j.progress()); return nil })
 	})

@@ -32,6 +32,15 @@ func (l *Limits) SetMirror(name string, bytesPerSecond int64) {
 	l.mirror(name, bytesPerSecond).Set(bytesPerSecond)
 }
 
+// window is how many bytes a connection may receive unread under the limit: few
+// enough that what is under way does not count, where there is one.
+func (l *Limits) window() int {
+	if rate := l.Rate(); rate > 0 {
+		return int(min(max(rate/16, 16<<10), 1<<20))
+	}
+	return 0
+}
+
 // mirror returns the limiter of a mirror, which is made with this rate if it
 // is new.
 func (l *Limits) mirror(name string, bytesPerSecond int64) *segment.Limiter {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -113,6 +114,9 @@ func (p *puller) resolve(ctx context.Context, ref image.Reference, out output) (
 		return nil, err
 	}
 	img, err := image.Resolve(ctx, limited{set, p.limits.all}, ref, p.platform)
+	if exitCode(err) == ExitNetwork {
+		return nil, fmt.Errorf("%w; check the network, or name other mirrors by --mirror", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -131,8 +135,15 @@ func (p *puller) set(registry string) (*sources.Set, error) {
 	for _, problem := range unusable {
 		p.notify(Warning{Message: problem.Error()})
 	}
+	set.Trouble = p.trouble
+	set.SetWindow(p.limits.window())
 	p.sets[registry] = set
 	return set, nil
+}
+
+// trouble tells of a request that failed.
+func (p *puller) trouble(source string, err error) {
+	p.notify(Trouble{Source: source, Message: strings.TrimPrefix(err.Error(), source+": ")})
 }
 
 func (p *puller) notify(e Event) {

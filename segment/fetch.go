@@ -87,6 +87,7 @@ func NewFetch(opts Options) *Fetch {
 	}
 	for i, p := range opts.Peers {
 		f.sched.Expect(i, p.Hint)
+		f.sched.Begin(i, min(p.Limiter.connections(), max(1, opts.Limiter.connections()/len(opts.Peers))))
 	}
 	return f
 }
@@ -98,8 +99,7 @@ func connectionsOf(p Peer, opts Options) int {
 	if most == 0 {
 		most = DefaultConnections
 	}
-	most = min(most, max(1, mostConnections/len(opts.Peers)))
-	return p.Limiter.connections(opts.Limiter.connections(most))
+	return min(most, max(1, mostConnections/len(opts.Peers)))
 }
 
 // Want has the bytes of r fetched: at first what is missing, later what

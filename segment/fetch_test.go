@@ -279,8 +279,13 @@ func TestAnUnknownSourceThatHangsCostsLittle(t *testing.T) {
 
 func TestFetchTellsOfAStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var troubles []string
-		opts := Options{Blobs: []int64{40 * mib}, Trouble: func(_ int, err error) { troubles = append(troubles, err.Error()) }}
+		opts := Options{Blobs: []int64{40 * mib}, Trouble: func(_ int, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			troubles = append(troubles, err.Error())
+		}}
 		_, _, err := fetchAll(t, t.Context(), opts, &fakeMirror{stalls: 100 << 10}, &fakeMirror{rate: mib / 2})
 		if err != nil {
 			t.Fatal(err)

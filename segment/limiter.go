@@ -2,6 +2,7 @@ package segment
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -58,13 +59,13 @@ func burstOf(bytesPerSecond int64) int {
 // unlimited says whether there is no limit at present.
 func (l *Limiter) unlimited() bool { return l == nil || l.bucket.Limit() == rate.Inf }
 
-// connections is the most connections to one source that make sense under the
-// limit: what the receive windows hold comes in any case.
-func (l *Limiter) connections(most int) int {
+// connections is how many connections are to share the limit at first: few, so
+// that what they receive unread is little.
+func (l *Limiter) connections() int {
 	if l.unlimited() {
-		return most
+		return math.MaxInt
 	}
-	return min(most, max(1, int(l.bucket.Limit()/(128<<10))))
+	return max(1, int(l.bucket.Limit()/(512<<10)))
 }
 
 // dry says whether the limit is what its users wait for.

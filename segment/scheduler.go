@@ -84,6 +84,12 @@ func NewScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 // until the source shows what it is like now.
 func (s *Scheduler) Expect(source int, h Hint) { s.sources[source].expect(h) }
 
+// Begin has a source start with no more than so many connections.
+func (s *Scheduler) Begin(source, connections int) {
+	src := s.sources[source]
+	src.want = min(src.want, connections)
+}
+
 // Want says that the bytes of r are to be fetched; bytes that already are
 // stay so.
 func (s *Scheduler) Want(blob int, r Range) {

@@ -131,11 +131,13 @@ func (s *Scheduler) split(i int, victim *Task, now time.Time) *Task {
 }
 
 // double has source i fetch all that victim has left a second time, if it is
-// likely to finish in half the time, within the budget for that.
+// likely to finish in half the time, within the budget for that; one that has
+// fallen silent costs none, since its bytes are unlikely to come.
 func (s *Scheduler) double(i int, victim *Task, now time.Time) *Task {
 	src := s.sources[i]
 	rest := victim.rest.Len()
-	if rest > mostHedge || float64(s.doubled) > hedgeBudget*float64(s.total) {
+	spent := float64(s.doubled) > hedgeBudget*float64(s.total)+2*minSplit
+	if rest > mostHedge || spent && victim.silent(now) < bodyPatience/2 {
 		return nil
 	}
 	latency := src.latencyOr(100 * time.Millisecond).Seconds()

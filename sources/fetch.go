@@ -2,6 +2,7 @@ package sources
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -38,7 +39,7 @@ func (s *Set) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descr
 	if want.Digest == "" {
 		return s.byTag(ctx, ref)
 	}
-	r := race{sources: s.resolverFirst(), ask: func(ctx context.Context, source *Source) answer {
+	r := race{sources: s.resolverFirst(), trouble: s.Trouble, ask: func(ctx context.Context, source *Source) answer {
 		a := source.manifest(ctx, ref.Repository, want.Digest.String())
 		if a.err == nil && (a.descriptor.Digest != want.Digest || want.Size > 0 && a.descriptor.Size != want.Size) {
 			a.err = &mismatchError{source.Name(), want, a.descriptor}
@@ -57,7 +58,7 @@ func (s *Set) byTag(ctx context.Context, ref image.Reference) (ocispec.Descripto
 			"name the image by digest, or add --mirror " + ref.Registry,
 		}}}
 	}
-	r := race{sources: trusted, precedence: precedence, ask: func(ctx context.Context, source *Source) answer {
+	r := race{sources: trusted, precedence: precedence, trouble: s.Trouble, ask: func(ctx context.Context, source *Source) answer {
 		return source.manifest(ctx, ref.Repository, ref.Tag)
 	}}
 	a, err := r.run(ctx)
@@ -101,7 +102,10 @@ type race struct {
 	sources    []*Source
 	precedence time.Duration
 	ask        func(context.Context, *Source) answer
+	trouble    func(source string, err error)
 }
+
+var errSilent = fmt.Errorf("no answer within %v: the next one is asked too", headStart)
 
 func (r race) run(ctx context.Context) (answer, error) {
 	var asking sync.WaitGroup
@@ -132,11 +136,17 @@ func (r race) run(ctx context.Context) (answer, error) {
 				break
 			}
 			i := started
+			if i > 0 && got[i-1] == nil {
+				r.trouble(r.sources[i-1].Name(), errSilent)
+			}
 			started++
 			asking.Go(func() { answers <- numbered{i, r.ask(asked, r.sources[i])} })
 			next.Reset(headStart)
 		case a := <-answers:
 			got[a.i] = &a.answer
+			if a.err != nil {
+				r.trouble(r.sources[a.i].Name(), a.err)
+			}
 			if a.err != nil && a.i == started-1 {
 				next.Reset(0)
 			}

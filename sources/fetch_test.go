@@ -50,7 +50,7 @@ func TestTheFirstNamedThatAnswersHasTheWord(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begin, asked := time.Now(), atomic.Int32{}
 				all := []*Source{{}, {}, {}, {}}[:len(test.sources)]
-				r := race{all, test.precedence, func(ctx context.Context, source *Source) answer {
+				r := race{sources: all, precedence: test.precedence, trouble: untold, ask: func(ctx context.Context, source *Source) answer {
 					asked.Add(1)
 					i := slices.Index(all, source)
 					if test.sources[i].after == 0 {
@@ -82,7 +82,7 @@ func TestARaceEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		r := race{[]*Source{{}, {}}, precedence, func(ctx context.Context, source *Source) answer {
+		r := race{sources: []*Source{{}, {}}, precedence: precedence, trouble: untold, ask: func(ctx context.Context, source *Source) answer {
 			<-ctx.Done()
 			return answer{source: source, err: ctx.Err()}
 		}}
@@ -260,5 +260,32 @@ func TestARefusalTellsWhatIsKnownOfAPreset(t *testing.T) {
 	a := source.manifest(t.Context(), "library/app", "v")
 	if want := "(it serves its campus only)"; a.err == nil || !strings.Contains(a.err.Error(), want) || strings.Contains(fmt.Sprint(a.err), "docker login") {
 		t.Errorf("got %v, want %s", a.err, want)
+	}
+}
+
+func untold(string, error) {}
+
+func TestSourcesThatDisagreeAboutATagAreTold(t *testing.T) {
+	ours, same, other, none := registrytest.New(), registrytest.New(), registrytest.New(), registrytest.New()
+	ours.Push("library/app", "v", registrytest.NewImage(registrytest.ImageOptions{Seed: 1}))
+	same.Push("library/app", "v", registrytest.NewImage(registrytest.ImageOptions{Seed: 1}))
+	stale := registrytest.NewImage(registrytest.ImageOptions{Seed: 2})
+	other.Push("library/app", "v", stale)
+	var names []string
+	for _, r := range []*registrytest.Server{ours, same, other, none} {
+		names = append(names, r.Start(t))
+	}
+	set := newSet(t, Config{}, names...)
+	d, _, err := set.Fetch(t.Context(), app, ocispec.Descriptor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []Dissent
+	set.Dissents(t.Context(), app, d.Digest, func(d Dissent) { got = append(got, d) })
+	if want := (Dissent{strings.TrimPrefix(names[2], "http://"), stale.Manifest.Digest}); len(got) != 1 || got[0] != want {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if n := same.Stats().Requests[registrytest.KindManifest]; n != 0 {
+		t.Errorf("a source that was not needed served %d manifests", n)
 	}
 }

@@ -7,6 +7,10 @@ import (
 // Set is the sources of one registry's images. It implements image.Fetcher and
 // is safe for use by several goroutines.
 type Set struct {
+	// Trouble is told of each source that fails or is silent while Fetch asks
+	// for a manifest. Set it before; it may be called by several goroutines.
+	Trouble func(source string, err error)
+
 	sources  []*Source
 	resolver atomic.Pointer[Source] // whose word counted for the tag
 }
@@ -20,7 +24,7 @@ func New(cfg Config, names []string, registry string) (*Set, []error, error) {
 	registry = canonical(registry)
 	endpoints, unusable := naming{cfg, registry}.choose(names)
 	creds := newCredentials()
-	s := &Set{}
+	s := &Set{Trouble: func(string, error) {}}
 	for _, e := range endpoints {
 		source, err := e.open(registry, creds)
 		if err != nil {
@@ -45,6 +49,14 @@ func (s *Set) Resolver() string {
 		return r.Name()
 	}
 	return ""
+}
+
+// SetWindow has connections from now on receive at most so many bytes unread,
+// as a rate limit needs; 0 is the system's choice.
+func (s *Set) SetWindow(bytes int) {
+	for _, source := range s.sources {
+		source.client.SetWindow(bytes)
+	}
 }
 
 // Close closes idle connections.

@@ -75,6 +75,14 @@ func New(cfg Config) *Client {
 	}
 }
 
+// SetWindow has connections from now on receive at most so many bytes that
+// nobody has read, before the host has to wait. A rate limit needs that: the
+// system's own choice is megabytes for each connection. 0: the system's choice.
+func (c *Client) SetWindow(bytes int) {
+	c.transport.window.Store(int64(bytes))
+	c.stranger.window.Store(int64(bytes))
+}
+
 // Close closes the idle connections. Streams that are open stay so until they
 // are closed.
 func (c *Client) Close() {
@@ -97,6 +105,7 @@ func (c *Client) scope(repository string) string {
 // fetch is one thing asked for: Op of its errors, where, and how.
 type fetch struct {
 	op     string
+	method string // "" for GET
 	url    *url.URL
 	scope  string // of the token, "" for none
 	header http.Header
@@ -106,7 +115,7 @@ type fetch struct {
 // open sends the request, follows redirects, and returns the response if its
 // status is 200 or 206 and nobody encoded it. Every error is an *Error.
 func (c *Client) open(ctx context.Context, f fetch) (*http.Response, error) {
-	resp, at, err := f.via.follow(auth.WithScopes(ctx, f.scope), f.url, f.header)
+	resp, at, err := f.via.follow(auth.WithScopes(ctx, f.scope), f.method, f.url, f.header)
 	if err != nil {
 		return nil, c.failure(ctx, f.op, at, err)
 	}

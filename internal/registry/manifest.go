@@ -33,16 +33,7 @@ var acceptManifests = []string{
 // has the media type that the host claims, and the computed digest and size.
 // Every error is an *Error.
 func (c *Client) Manifest(ctx context.Context, repository, reference string) (ocispec.Descriptor, []byte, error) {
-	f := fetch{
-		op:    "manifest",
-		url:   c.endpoint(repository, "manifests", reference),
-		scope: c.scope(repository),
-		header: http.Header{
-			"Accept":          acceptManifests,
-			"Accept-Encoding": {"identity"},
-		},
-		via: c.manifests,
-	}
+	f := c.manifestAt(repository, reference)
 	var cut error
 	for range manifestTries {
 		resp, err := within(ctx, manifestPatience, func(ctx context.Context) (*http.Response, error) { return c.open(ctx, f) })
@@ -59,6 +50,37 @@ func (c *Client) Manifest(ctx context.Context, repository, reference string) (oc
 		}
 	}
 	return ocispec.Descriptor{}, nil, cut
+}
+
+// Claim returns the digest that the host claims for a tag, "" if it claims
+// none, without fetching the manifest: nothing is proved by it. Docker Hub does
+// not count such requests. Every error is an *Error.
+func (c *Client) Claim(ctx context.Context, repository, tag string) (digest.Digest, error) {
+	f := c.manifestAt(repository, tag)
+	f.method = http.MethodHead
+	resp, err := within(ctx, manifestPatience, func(ctx context.Context) (*http.Response, error) { return c.open(ctx, f) })
+	if err != nil {
+		return "", err
+	}
+	resp.Body.Close()
+	claimed := digest.Digest(resp.Header.Get("Docker-Content-Digest"))
+	if claimed.Validate() != nil {
+		return "", nil
+	}
+	return claimed, nil
+}
+
+func (c *Client) manifestAt(repository, reference string) fetch {
+	return fetch{
+		op:    "manifest",
+		url:   c.endpoint(repository, "manifests", reference),
+		scope: c.scope(repository),
+		header: http.Header{
+			"Accept":          acceptManifests,
+			"Accept-Encoding": {"identity"},
+		},
+		via: c.manifests,
+	}
 }
 
 var errTooLarge = errors.New("larger than 4 MiB")

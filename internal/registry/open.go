@@ -51,13 +51,13 @@ func lastHop(transport http.RoundTripper) *http.Client {
 
 // follow asks u and whatever it redirects to. It returns the first response
 // that is no redirect, and the URL that it came from or failed at.
-func (o *opener) follow(ctx context.Context, u *url.URL, header http.Header) (*http.Response, *url.URL, error) {
+func (o *opener) follow(ctx context.Context, method string, u *url.URL, header http.Header) (*http.Response, *url.URL, error) {
 	own := true
 	for range maxHops + 1 {
 		// Having left its host for another, a request has no rights there
 		// any more, even if it is sent back.
 		own = own && o.base != nil && sameOrigin(u, o.base)
-		resp, err := o.send(ctx, u, header, own)
+		resp, err := o.send(ctx, method, u, header, own)
 		if err != nil || !redirected(resp) {
 			return resp, u, err
 		}
@@ -75,11 +75,11 @@ func (o *opener) follow(ctx context.Context, u *url.URL, header http.Header) (*h
 	return nil, u, errTooManyRedirects
 }
 
-func (o *opener) send(ctx context.Context, u *url.URL, header http.Header, own bool) (*http.Response, error) {
+func (o *opener) send(ctx context.Context, method string, u *url.URL, header http.Header, own bool) (*http.Response, error) {
 	if own {
 		ctx = withAttempt(ctx)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,9 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -33,14 +35,15 @@ type hostTransport struct {
 	proxy     func(*http.Request) (*url.URL, error)
 	own       *http.Transport
 	others    *http.Transport
-	internal  atomic.Bool // the host answered from an address that is not public
+	internal  atomic.Bool  // the host answered from an address that is not public
+	window    atomic.Int64 // bytes that a new connection may receive unread; 0: the system's choice
 }
 
 func newHostTransport(base *url.URL, cfg Config) *hostTransport {
 	t := &hostTransport{base: base, header: cfg.Header, userAgent: cfg.UserAgent, proxy: cfg.Proxy}
-	t.own = newTransport(cfg.TLS, cfg.Proxy, newDialer().DialContext)
+	t.own = newTransport(cfg.TLS, cfg.Proxy, t.windowed(newDialer().DialContext))
 	g := &guard{dialer: newDialer(), strict: t.strict}
-	t.others = newTransport(withoutIdentity(cfg.TLS), g.remember(cfg.Proxy), g.dial)
+	t.others = newTransport(withoutIdentity(cfg.TLS), g.remember(cfg.Proxy), t.windowed(g.dial))
 	return t
 }
 
@@ -48,8 +51,19 @@ func newHostTransport(base *url.URL, cfg Config) *hostTransport {
 func newForeignTransport(cfg Config) *hostTransport {
 	t := &hostTransport{userAgent: cfg.UserAgent, proxy: cfg.Proxy}
 	g := &guard{dialer: newDialer(), strict: t.strict}
-	t.others = newTransport(&tls.Config{MinVersion: tls.VersionTLS12}, g.remember(cfg.Proxy), g.dial)
+	t.others = newTransport(&tls.Config{MinVersion: tls.VersionTLS12}, g.remember(cfg.Proxy), t.windowed(g.dial))
 	return t
+}
+
+// windowed gives the connections of dial the window that was chosen.
+func (t *hostTransport) windowed(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if tcp, ok := conn.(*net.TCPConn); ok && t.window.Load() > 0 {
+			err = errors.Join(err, tcp.SetReadBuffer(int(t.window.Load())))
+		}
+		return conn, err
+	}
 }
 
 func newTransport(config *tls.Config, proxy func(*http.Request) (*url.URL, error), dial dialFunc) *http.Transport {
