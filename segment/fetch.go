@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -85,6 +86,7 @@ func NewFetch(opts Options) *Fetch {
 		last:      make([]error, len(opts.Peers)),
 		kick:      make(chan struct{}, 1),
 	}
+	f.sched.Spread(runtime.GOMAXPROCS(0))
 	for i, p := range opts.Peers {
 		f.sched.Expect(i, p.Hint)
 		f.sched.Begin(i, min(p.Limiter.connections(), max(1, opts.Limiter.connections()/len(opts.Peers))))

@@ -35,6 +35,8 @@ type Scheduler struct {
 	blobs   []blob
 	open    []int // blobs with free bytes, ascending
 	sources []*source
+	width   int   // of these, the first few are fetched side by side
+	turn    int   // which of them is next
 	ready   []int // queue of the sources that may have a connection to use
 
 	tasks    running
@@ -46,6 +48,8 @@ type Scheduler struct {
 	revoked  []*Task
 	rng      *rand.Rand
 
+	sunk    time.Duration // that tasks spent in the sink since the last Tick
+	ticked  time.Time
 	moved   time.Time     // when any byte last came
 	limited time.Time     // when the common limit was last reached
 	rate    float64       // bytes a second of all sources, as of the last Tick
@@ -69,7 +73,7 @@ func NewScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 	if segmentSize <= 0 {
 		segmentSize = DefaultSegmentSize
 	}
-	s := &Scheduler{segment: segmentSize, rng: rand.New(rand.NewPCG(seed, 0))}
+	s := &Scheduler{segment: segmentSize, width: 1, rng: rand.New(rand.NewPCG(seed, 0))}
 	for _, size := range blobs {
 		s.blobs = append(s.blobs, blob{size: size})
 	}
@@ -167,7 +171,8 @@ func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 	if s.tooSlow(src, now) {
 		return nil
 	}
-	for _, b := range s.open {
+	for k := range s.open {
+		b := s.open[s.place(k)]
 		bl := &s.blobs[b]
 		if src.lacks[b] {
 			continue
@@ -178,10 +183,24 @@ func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 			}
 			continue
 		}
+		s.turn++
 		return s.cut(i, b, s.cutSize(bl, src, now))
 	}
 	return nil
 }
+
+// place is where in s.open the k-th blob to try stands: the first few take
+// turns.
+func (s *Scheduler) place(k int) int {
+	if width := min(s.width, len(s.open)); k < width {
+		return (s.turn + k) % width
+	}
+	return k
+}
+
+// Spread has so many blobs fetched side by side, 1 at first: each can be
+// hashed by a processor of its own.
+func (s *Scheduler) Spread(blobs int) { s.width = blobs }
 
 // takeWhole has source i, which may not serve ranges, fetch all of blob b: as
 // a plain request while it is untried and the blob fits into one, else as the
@@ -219,9 +238,12 @@ func (s *Scheduler) cut(i, b int, size int64) *Task {
 	return &Task{Source: i, Blob: b, Asked: r, rest: r}
 }
 
-// cutSize is how much of a blob's free bytes a source should take at once.
+// cutSize is how much of a blob's free bytes a source should take at once: a
+// segment, or a run of them where requests are dear or a segment is there in
+// no time.
 func (s *Scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
-	size := min(s.share(src, now), src.span)
+	second := min(int64(s.rateOf(src, now)), mostSpan)
+	size := min(s.share(src, now), max(src.span, second))
 	if size < s.segment {
 		return size
 	}

@@ -24,6 +24,10 @@ const (
 	limitMemory = time.Second
 	// usualGap is, in seconds, a silence in a body that means nothing.
 	usualGap = 0.5
+	// sinkShare is the part of their time that tasks spend in a sink that is
+	// slower than the sources, and fewConnections what each source needs then.
+	sinkShare      = 0.3
+	fewConnections = 2
 	// trimAfter is how long a request has to show what it brings.
 	trimAfter = time.Second
 
@@ -187,10 +191,26 @@ func (s *Scheduler) Tick(now time.Time) {
 		s.trim(t, now)
 	}
 	heap.Init(&s.tasks)
+	full := s.sinkIsFull(now)
 	for _, src := range s.sources {
-		src.want = src.growth.step(src, s.served, now, s.worthGrowing(src, now))
+		if full {
+			src.want = min(src.want, max(src.want-1, fewConnections))
+		}
+		src.want = src.growth.step(src, s.served, now, !full && s.worthGrowing(src, now))
 	}
 	s.wake()
+}
+
+// Sunk says that the sink took so long for what a task brought.
+func (s *Scheduler) Sunk(took time.Duration) { s.sunk += took }
+
+// sinkIsFull says whether it is the sink that the tasks wait for. Then fewer
+// connections bring as much, and cost both sides less.
+func (s *Scheduler) sinkIsFull(now time.Time) bool {
+	since := now.Sub(s.ticked)
+	full := s.sunk > time.Duration(sinkShare*float64(since)*float64(len(s.tasks)))
+	s.sunk, s.ticked = 0, now
+	return full && len(s.tasks) > 0
 }
 
 // worthGrowing says whether more connections to src could matter: it uses just

@@ -137,8 +137,10 @@ func (x *transfer) flush() error {
 		return nil
 	}
 	off := x.at - int64(x.filled)
+	began := time.Now()
 	err := x.fetch.opts.Sink.Write(x.task.Blob, off, x.block[:x.filled], x.task.Source)
 	x.filled, x.flushed = 0, time.Now()
+	x.fetch.locked(func() { x.fetch.sched.Sunk(x.flushed.Sub(began)) })
 	return err
 }
 
