@@ -1,0 +1,173 @@
+package segment
+
+import (
+	"slices"
+	"time"
+)
+
+// What the Scheduler is told of its tasks, and what follows from it.
+
+// Opened says that the headers of t's answer came, and that its body is the
+// bytes got: those asked for, or the whole blob. It says whether the body is
+// of use; if not, the task is to be ended.
+func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
+	src := s.sources[t.Source]
+	src.latency.add(now.Sub(t.began).Seconds())
+	src.answers++
+	src.peak = max(src.peak, src.answers)
+	t.opened, t.moved = now, now
+	t.meter.begin(now)
+	if got == t.Asked {
+		if src.probe == t {
+			src.ranges, src.probe = rangesServed, nil
+			s.offer(t.Source)
+		}
+		return true
+	}
+	src.ranges, src.rangesAgain = rangesIgnored, now.Add(rangesRetry)
+	bl := &s.blobs[t.Blob]
+	if got.Start != 0 || bl.stream != nil || t.twin != nil {
+		return false
+	}
+	s.inFlight -= t.rest.Len()
+	s.release(t.Blob, t.rest)
+	t.rest, t.whole, bl.stream = got, true, t
+	return true
+}
+
+// Advance says that n bytes of t came, and returns how many more of its bytes
+// are wanted; 0 ends the task.
+func (s *Scheduler) Advance(t *Task, n int64, now time.Time) int64 {
+	src := s.sources[t.Source]
+	src.meter.add(n, now)
+	src.served += n
+	s.served += n
+	t.meter.add(n, now)
+	t.got += n
+	t.moved, s.moved = now, now
+	if t.got >= minProgress {
+		src.failures = 0
+	}
+	// The tail may have been taken over while these bytes came.
+	n = min(n, t.rest.Len())
+	came := Range{t.rest.Start, t.rest.Start + n}
+	t.rest.Start = came.End
+	switch {
+	case t.whole:
+		s.claim(t.Blob, came)
+		if !s.wantedAbove(t) {
+			t.rest.End = t.rest.Start
+		}
+	case !t.hedge:
+		s.inFlight -= n
+	}
+	s.expect(t, now)
+	return t.rest.Len()
+}
+
+// wantedAbove says whether anything that the stream t has yet to read is not
+// on disk.
+func (s *Scheduler) wantedAbove(t *Task) bool {
+	bl := &s.blobs[t.Blob]
+	if bl.free.Len() > 0 && bl.free.Last().End > t.rest.Start {
+		return true
+	}
+	return slices.ContainsFunc(s.tasks, func(o *Task) bool {
+		return o != t && o.Blob == t.Blob && o.rest.End > t.rest.Start
+	})
+}
+
+// expect sets when t is likely to be done.
+func (s *Scheduler) expect(t *Task, now time.Time) {
+	if t.index < 0 {
+		return
+	}
+	t.finish = now.Add(seconds(s.timeLeft(t, now)))
+	s.tasks.moved(t)
+}
+
+// End says that t is over, and why. What it did not fetch is free again.
+func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
+	src := s.sources[t.Source]
+	src.open--
+	src.small -= t.small()
+	s.tasks.drop(t)
+	if !t.opened.IsZero() {
+		src.answers--
+	}
+	if src.probe == t {
+		src.probe = nil
+	}
+	if t.got >= minProgress {
+		src.perConn.add(float64(t.got) / max(now.Sub(t.opened).Seconds(), 1e-3))
+	}
+	s.settle(t)
+	if why.Kind != Done && !t.revoked && !(why.Kind == Cut && t.got >= minProgress) {
+		src.fail(t.Blob, why, t.began, now, s.rng)
+	}
+	s.offer(t.Source)
+}
+
+// Ban has a source asked for nothing more, and takes away what it is at.
+func (s *Scheduler) Ban(source int) {
+	s.sources[source].off = true
+	for _, t := range append(running(nil), s.tasks...) {
+		if t.Source == source && !t.revoked {
+			s.abandon(t)
+		}
+	}
+}
+
+// settle gives back what t did not fetch, unless its twin fetches it.
+func (s *Scheduler) settle(t *Task) {
+	switch {
+	case t.twin != nil:
+		s.part(t)
+	case t.whole:
+		s.blobs[t.Blob].stream = nil
+	default:
+		s.inFlight -= t.rest.Len()
+		s.release(t.Blob, t.rest)
+	}
+	s.wake()
+}
+
+// part separates t, which is over, from its twin: one that fetched all leaves
+// nothing to the other, one that did not leaves everything to it. The twin
+// began where t stood then or before, so it covers what t lacks.
+func (s *Scheduler) part(t *Task) {
+	twin := t.twin
+	t.twin, twin.twin = nil, nil
+	s.doubled += max(0, min(t.rest.Start, twin.rest.Start)-max(t.Asked.Start, twin.Asked.Start))
+	if !t.hedge {
+		s.inFlight += twin.rest.Len() - t.rest.Len()
+		twin.hedge = false
+	}
+	if t.rest.Empty() {
+		s.revoke(twin)
+	}
+}
+
+// revoke takes away from t what it has not fetched, and has it cancelled.
+func (s *Scheduler) revoke(t *Task) {
+	s.inFlight -= t.rest.Len()
+	t.rest.End = t.rest.Start
+	t.revoked = true
+	s.revoked = append(s.revoked, t)
+}
+
+// abandon gives up on t, whose bytes do not come: others may have them.
+func (s *Scheduler) abandon(t *Task) {
+	s.settle(t)
+	s.inFlight += t.rest.Len() // revoke takes it off again
+	t.whole = false
+	s.revoke(t)
+}
+
+// Revoked returns the tasks that were taken away from their sources since the
+// last call. The caller cancels them and ends them as Done.
+func (s *Scheduler) Revoked() []*Task {
+	r := s.revoked
+	s.revoked = nil
+	return r
+}
