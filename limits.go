@@ -36,7 +36,7 @@ func (l *Limits) SetMirror(name string, bytesPerSecond int64) {
 // enough that what is under way does not count, where there is one.
 func (l *Limits) window() int {
 	if rate := l.Rate(); rate > 0 {
-		return int(min(max(rate/16, 16<<10), 1<<20))
+		return int(min(max(rate/64, 16<<10), 1<<20))
 	}
 	return 0
 }
