@@ -18,7 +18,7 @@ const (
 	minSplit = 128 << 10
 	// grain is what ends of ranges are rounded to, and the least that is worth
 	// a request anywhere.
-	grain = 16 << 10
+	grain = 32 << 10
 )
 
 // Scheduler decides which source fetches what next. It does no I/O, starts no

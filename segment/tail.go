@@ -20,6 +20,8 @@ const (
 	hedgeBudget = 0.02
 	mostHedge   = 512 << 10
 
+	// leastSaving is how many seconds earlier a task has to end for a split.
+	leastSaving = 0.2
 	// limitMemory is how long the common limit counts as reached after it was.
 	limitMemory = time.Second
 	// usualGap is, in seconds, a silence in a body that means nothing.
@@ -122,10 +124,7 @@ func (s *Scheduler) split(i int, victim *Task, now time.Time) *Task {
 
 	moved := int64((rest/theirs - latency) * mine * theirs / (mine + theirs))
 	moved = min(moved, victim.rest.Len()-grain) / grain * grain
-	if moved < s.least(src, now) {
-		return nil
-	}
-	if saved := float64(moved) / theirs; saved < 2*latency {
+	if saved := float64(moved) / theirs; moved < grain || saved < max(2*latency, leastSaving) {
 		return nil
 	}
 	r := Range{victim.rest.End - moved, victim.rest.End}
