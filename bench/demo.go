@@ -89,11 +89,10 @@ func startDemoMirrors(origin *registrytest.Server) (mirrors []demoMirror, config
 }
 
 func demoPull(ctx context.Context, segpull, dir, config, output string, mirrors []demoMirror) error {
-	configPath := filepath.Join(dir, "config.toml")
-	if err := os.WriteFile(configPath, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte(config), 0o600); err != nil {
 		return err
 	}
-	args := []string{"--config", configPath, "-o", output}
+	args := []string{"--config", "config.toml", "-o", filepath.Base(output)}
 	for _, m := range mirrors {
 		args = append(args, "-m", m.name)
 		fmt.Fprintf(os.Stderr, "  mirror %-5s gives %s/s%s\n", m.name, inMiB(m.rate), m.fate("dies"))
@@ -106,6 +105,7 @@ func demoPull(ctx context.Context, segpull, dir, config, output string, mirrors 
 	fmt.Fprintf(os.Stderr, "$ segpull %s\n", strings.Join(args, " "))
 
 	pull := exec.CommandContext(ctx, segpull, args...)
+	pull.Dir = dir // short paths, for lines that fit a terminal
 	pull.Stdin, pull.Stdout, pull.Stderr = os.Stdin, os.Stdout, os.Stderr
 	pull.Cancel = func() error { return pull.Process.Signal(os.Interrupt) }
 	pull.WaitDelay = 5 * time.Second
@@ -136,7 +136,7 @@ func demoReport(output string, image registrytest.Image, mirrors []demoMirror) e
 		fmt.Fprintf(os.Stderr, "%-5s served %s in %d requests, at most %d at once%s\n",
 			m.name, inMiB(stats.Bytes), stats.Requests[registrytest.KindBlob], stats.Concurrent, m.fate("died"))
 	}
-	fmt.Fprintf(os.Stderr, "together %s for an image of %s; its %d blobs and the manifest have the right digests.\n",
+	fmt.Fprintf(os.Stderr, "Together %s for an image of %s.\nIts %d blobs and the manifest have the right digests.\n",
 		inMiB(served), inMiB(size), len(wanted)-1)
 	return nil
 }
