@@ -87,6 +87,10 @@ func serve(t *testing.T, n int, img registrytest.Image) *mirrors {
 // name is what messages call the i-th mirror.
 func (m *mirrors) name(i int) string { return strings.TrimPrefix(m.urls[i], "http://") }
 
+// slack is what hedges and requests that are broken off may cost a pull,
+// however small its image is.
+const slack = mib
+
 // served is the bytes of blobs that all mirrors have sent.
 func (m *mirrors) served() (n int64) {
 	for _, s := range m.servers {
