@@ -30,7 +30,7 @@ awk -v middle="$tmp/middle" -v end="$tmp/end" '
 function text(line,    styled) {
 	gsub(/&/, "\\&amp;", line); gsub(/</, "\\&lt;", line); gsub(/>/, "\\&gt;", line)
 	styled = sub(/\033\[1m/, "<tspan class=\"bold\">", line) || sub(/\033\[33m/, "<tspan class=\"warning\">", line)
-	if (styled) sub(/\033\[[0-9;]*m/, "</tspan>", line)
+	if (styled && !sub(/\033\[[0-9;]*m/, "</tspan>", line)) line = line "</tspan>"
 	gsub(/\033\[[0-9;]*m/, "", line)
 	return line
 }
