@@ -29,6 +29,9 @@ const (
 	// growthPeriod is the least time over which a number of connections is
 	// judged; it is longer where answers take long.
 	growthPeriod = 300 * time.Millisecond
+	// growthBytes is what has to come in a period, unless it is long: fewer
+	// bytes come in lumps that look like gains.
+	growthBytes = 1 << 20
 	// mostWait bounds what is waited for a slow start, and the period.
 	mostWait = 1500 * time.Millisecond
 	// enoughGain is by how much twice the connections have to raise the rate.
@@ -61,12 +64,17 @@ func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 	case now.Before(g.warm):
 	case g.since.IsZero():
 		g.since, g.own, g.all, g.used = now, src.served, all, src.load()
-	case now.Sub(g.since) >= max(growthPeriod, wait):
+	case now.Sub(g.since) >= max(growthPeriod, wait) && g.tells(src, now):
 		want := g.judge(src, all, now)
 		g.warm, g.since = time.Time{}, time.Time{}
 		return want
 	}
 	return src.want
+}
+
+// tells says whether enough came in the period to tell a gain from chance.
+func (g *growth) tells(src *source, now time.Time) bool {
+	return src.served-g.own >= growthBytes || now.Sub(g.since) >= mostWait
 }
 
 // judge compares the period that is over with the one before it. A gain that
