@@ -116,8 +116,14 @@ func (src *source) expect(h Hint) {
 	src.hinted = float64(min(max(0, h.Rate), mostHinted))
 }
 
+// hint is what is worth remembering: connections only if more of them brought
+// more.
 func (src *source) hint() Hint {
-	return Hint{Connections: src.want, Request: src.span, Rate: int64(src.perConn.value)}
+	connections := firstConnections
+	if src.growth.scales {
+		connections = src.want
+	}
+	return Hint{Connections: connections, Request: src.span, Rate: int64(src.perConn.value)}
 }
 
 // available says whether the source may be given one more request.
