@@ -46,6 +46,10 @@ func ParseReference(s string) (Reference, error) {
 	if err != nil {
 		return Reference{}, fmt.Errorf("image reference %q: %w; write [HOST/]NAME[:TAG][@sha256:DIGEST]", s, err)
 	}
+	if reference.Domain(named) == "" {
+		// The parser takes "0_0.0/a" for a host, and then for none.
+		return Reference{}, fmt.Errorf("image reference %q: its host is none; write [HOST/]NAME[:TAG][@sha256:DIGEST]", s)
+	}
 	named = reference.TagNameOnly(named)
 	r := Reference{Registry: reference.Domain(named), Repository: reference.Path(named)}
 	if tagged, ok := named.(reference.Tagged); ok {
