@@ -64,8 +64,6 @@ type Result struct {
 	Liars     []string      // sources that served wrong bytes, of this or an earlier image of the call
 }
 
-const defaultGiveUp = 5 * time.Minute
-
 // SourceShare is how many bytes of the image one source served in this run.
 type SourceShare struct {
 	Name  string

@@ -74,7 +74,7 @@ func newPuller(opts Options) (*puller, error) {
 		return nil, usage(errors.New("rates, connections, sizes and times can't be negative"))
 	}
 	if opts.GiveUpAfter == 0 {
-		p.opts.GiveUpAfter = defaultGiveUp
+		p.opts.GiveUpAfter = segment.DefaultGiveUp
 	}
 	p.limits = cmp.Or(opts.Limits, NewLimits(opts.LimitRate))
 	return p, nil

@@ -42,7 +42,7 @@ type Options struct {
 	Sink        Sink
 	SegmentSize int64         // bytes; 0: DefaultSegmentSize
 	Limiter     *Limiter      // for all sources together; nil: none
-	GiveUpAfter time.Duration // without a byte from any source; 0: 5 minutes
+	GiveUpAfter time.Duration // without a byte from any source; 0: DefaultGiveUp
 	// Trouble is told of requests that failed and will be made again or
 	// elsewhere. It may be called from many goroutines; nil: nobody is told.
 	Trouble func(source int, err error)
@@ -63,7 +63,8 @@ type Fetch struct {
 }
 
 const (
-	defaultGiveUp = 5 * time.Minute
+	// DefaultGiveUp is how long a fetch goes on without a byte.
+	DefaultGiveUp = 5 * time.Minute
 	tickInterval  = 100 * time.Millisecond
 	// mostConnections bounds the memory of blocks: 256 KiB for each.
 	mostConnections = 96
@@ -72,7 +73,7 @@ const (
 // NewFetch prepares a fetch. Nothing is wanted until Want says so.
 func NewFetch(opts Options) *Fetch {
 	if opts.GiveUpAfter == 0 {
-		opts.GiveUpAfter = defaultGiveUp
+		opts.GiveUpAfter = DefaultGiveUp
 	}
 	connections := make([]int, len(opts.Peers))
 	for i, p := range opts.Peers {
