@@ -96,7 +96,7 @@ func (j *job) config() ([]byte, error) {
 func (j *job) Blob(d digest.Digest) (*io.SectionReader, error) {
 	for i, b := range j.blobs {
 		if b.Digest == d {
-			return j.store.Blob(i).Section(), nil
+			return j.section(i), nil
 		}
 	}
 	return nil, fmt.Errorf("blob %s is not part of the image", d)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -35,11 +36,13 @@ type job struct {
 	blobs     []ocispec.Descriptor
 	peers     []*peer
 	layout    *archive.Layout // nil where blobs don't lie as in the output
+	standing  *os.File        // the archive, where it was there and right; then there is no store
 	store     *state.Store
 	fetch     *segment.Fetch
 	frontiers []verify.Frontier // of each blob
 	right     []atomic.Bool     // whether each blob is verified
 	court     queue             // of blobs that turned out wrong
+	announced bool
 	resumed   int64
 	began     time.Time
 }
@@ -54,10 +57,20 @@ func (j *job) name() string {
 func (j *job) run(ctx context.Context) (Result, error) {
 	j.began = time.Now()
 	j.blobs = j.image.Blobs()
-	if err := j.open(ctx); err != nil {
+	j.frontiers = make([]verify.Frontier, len(j.blobs))
+	j.right = make([]atomic.Bool, len(j.blobs))
+	placements, err := j.placements()
+	if err != nil {
 		return Result{}, err
 	}
-	j.finished = append(j.finished, j) // from here on its blobs can serve other images
+	if stands, err := j.stands(ctx); err != nil {
+		return Result{}, err
+	} else if stands {
+		return j.upToDate()
+	}
+	if err := j.open(ctx, placements); err != nil {
+		return Result{}, err
+	}
 	j.announce()
 	if err := j.transfer(ctx); err != nil {
 		if failed := j.forgetLies(); failed != nil {
@@ -73,18 +86,14 @@ func (j *job) run(ctx context.Context) (Result, error) {
 		return Result{}, fmt.Errorf("write %s: %w", j.out.path, err)
 	}
 	if err := j.store.Remove(); err != nil {
-		j.notify(Warning{Message: fmt.Sprintf("%v: the image is complete, remove the folder by hand", err)})
+		j.tellFolder(err)
 	}
 	return j.result(), nil
 }
 
 // open opens the part folder, takes over what images before this one have,
 // and says what is missing.
-func (j *job) open(ctx context.Context) error {
-	placements, err := j.placements()
-	if err != nil {
-		return err
-	}
+func (j *job) open(ctx context.Context, placements []state.Placement) (err error) {
 	var names []string
 	for _, src := range j.set.Sources() {
 		j.peers = append(j.peers, newPeer(src, j.image.Reference.Repository, j.blobs, j.opts.Connections, j.limits))
@@ -94,8 +103,6 @@ func (j *job) open(ctx context.Context) error {
 	if j.store, err = state.Open(j.out.work, placements, names); err != nil {
 		return fmt.Errorf("open the part folder: %w", err)
 	}
-	j.frontiers = make([]verify.Frontier, len(j.blobs))
-	j.right = make([]atomic.Bool, len(j.blobs))
 	j.fetch = segment.NewFetch(j.fetchOptions())
 	j.store.Damaged = j.fetch.Want
 	for k, p := range j.peers {
@@ -150,10 +157,10 @@ func (j *job) adopt(ctx context.Context, i int) error {
 	if b.Done() == b.Size() {
 		return nil
 	}
-	for _, other := range j.finished {
+	for _, other := range j.jobs {
 		k := slices.IndexFunc(other.blobs, func(d ocispec.Descriptor) bool { return d.Digest == j.blobs[i].Digest })
 		if k >= 0 {
-			return fill(ctx, b, other.store.Blob(k).Section(), len(j.peers))
+			return fill(ctx, b, other.section(k), len(j.peers))
 		}
 	}
 	return nil
@@ -238,9 +245,7 @@ func (j *job) transfer(parent context.Context) error {
 	})
 	group.Go(func() error { return every(fetching, syncInterval, j.store.Sync) })
 	group.Go(func() error { j.tellDissents(fetching); return nil })
-	group.Go(func() error {
-		return every(fetching, progressInterval, func() error { j.notify(j.progress()); return nil })
-	})
+	group.Go(func() error { j.sample(fetching); return nil })
 	err := group.Wait()
 	j.remember()
 	if parent.Err() != nil {

@@ -59,6 +59,7 @@ type Result struct {
 	Size      int64         // bytes of all blobs, each digest once
 	Fetched   int64         // bytes of blobs that sources served in this run
 	Resumed   int64         // bytes that were there before this run
+	UpToDate  bool          // the archive stood there already, whole and right; it was not touched
 	Duration  time.Duration // of this image's pull
 	Sources   []SourceShare // who served how much
 	Liars     []string      // sources that served wrong bytes, of this or an earlier image of the call

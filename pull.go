@@ -35,6 +35,7 @@ func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 	var results []Result
 	for _, j := range jobs {
 		r, err := j.run(ctx)
+		p.jobs = append(p.jobs, j)
 		if err != nil {
 			return results, classify(fmt.Errorf("%s: %w", j.name(), advise(err)))
 		}
@@ -51,7 +52,7 @@ type puller struct {
 	platform image.Platform
 	limits   *Limits
 	sets     map[string]*sources.Set // by registry
-	finished []*job
+	jobs     []*job                  // that have run; the blobs of each serve those after it
 	liars    liars
 
 	mu sync.Mutex // one event at a time
@@ -156,8 +157,8 @@ func (p *puller) notify(e Event) {
 }
 
 func (p *puller) close() {
-	for _, j := range p.finished {
-		j.store.Close()
+	for _, j := range p.jobs {
+		j.close()
 	}
 	for _, set := range p.sets {
 		set.Close()

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -82,6 +83,25 @@ func (l *Layout) Finish(w io.WriterAt) error {
 		}
 	}
 	return nil
+}
+
+// Finished tells whether all of the archive but its blobs stands in r, as Finish writes it.
+func (l *Layout) Finished(r io.ReaderAt) (bool, error) {
+	var at int64
+	for i, gap := range l.gaps {
+		have := make([]byte, len(gap))
+		if n, err := r.ReadAt(have, at); n < len(gap) && err != io.EOF {
+			return false, err
+		}
+		if !bytes.Equal(have, gap) {
+			return false, nil
+		}
+		at += int64(len(gap))
+		if i < len(l.blobs) {
+			at += l.blobs[i].Size
+		}
+	}
+	return true, nil
 }
 
 // stream writes the whole archive in order.

@@ -54,7 +54,7 @@ func (s *Store) load(path string) (old past, err error) {
 	}
 	if old.bytes == nil {
 		// That run may have ended just after its part file became the output.
-		old.bytes, err = openOutput(path)
+		old.bytes, err = OpenOutput(path)
 		return old, err
 	}
 	// A file that has other names too is not ours alone to write to.
@@ -63,14 +63,22 @@ func (s *Store) load(path string) (old past, err error) {
 	return old, nil
 }
 
-// openOutput opens what is at path for reading, if it is a plain file.
-func openOutput(path string) (*os.File, error) {
+// OpenOutput opens what is at path for reading. It is nil where there is
+// nothing, or no plain file of the user's: another's could still be changed.
+func OpenOutput(path string) (*os.File, error) {
 	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	return openPlain(root, filepath.Base(path), os.O_RDONLY)
+	f, err := openPlain(root, filepath.Base(path), os.O_RDONLY)
+	if f == nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !owned(info) {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // adopt takes over the part file of an earlier run, and its records.

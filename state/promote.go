@@ -79,3 +79,16 @@ func (s *Store) Remove() error {
 	}
 	return err
 }
+
+// Tidy removes the folder that a run left which ended between the renaming of
+// its output at path and its own Remove. Without one it does nothing.
+func Tidy(path string) error {
+	if _, err := os.Lstat(Dir(path)); err != nil {
+		return nil
+	}
+	s, err := Open(path, nil, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.Remove(), s.Close())
+}

@@ -80,6 +80,8 @@
 //	image_id          digest of the config, which docker lists as the image's id
 //	fetched           bytes of blobs that were served in this run
 //	resumed           bytes that were there before this run
+//	up_to_date        the archive stood there already, whole and right, and was
+//	                  not touched
 //	duration_seconds  of this image's pull
 //	sources           list of {name, bytes}: who served how much
 //	liars             list of the names of sources that served wrong bytes

@@ -40,7 +40,7 @@ func (v jsonView) show(at time.Time, e segpull.Event) {
 		r := e.Result
 		v.enc.Encode(finishedJSON{
 			head("finished", at), r.Reference, r.Digest, r.ImageID, r.Path, r.Platform,
-			r.Size, r.Fetched, r.Resumed, r.Duration.Seconds(), sharesJSON(r.Sources), append([]string{}, r.Liars...),
+			r.Size, r.Fetched, r.Resumed, r.UpToDate, r.Duration.Seconds(), sharesJSON(r.Sources), append([]string{}, r.Liars...),
 		})
 	}
 }
@@ -128,6 +128,7 @@ type finishedJSON struct {
 	Size            int64       `json:"size"`
 	Fetched         int64       `json:"fetched"`
 	Resumed         int64       `json:"resumed"`
+	UpToDate        bool        `json:"up_to_date"`
 	DurationSeconds float64     `json:"duration_seconds"`
 	Sources         []shareJSON `json:"sources"`
 	Liars           []string    `json:"liars"`

@@ -95,7 +95,7 @@ func TestJSONEvents(t *testing.T) {
 {"event":"liar",TIME,"source":"daocloud","proof":"p"}
 {"event":"finished",TIME,"reference":"ubuntu:22.04","digest":"D0","image_id":"D1",
     "path":"ubuntu_22.04_linux_amd64.tar","platform":"linux/amd64",
-    "size":41943040,"fetched":40894464,"resumed":1048576,"duration_seconds":4.3,
+    "size":41943040,"fetched":40894464,"resumed":1048576,"up_to_date":false,"duration_seconds":4.3,
     "sources":[{"name":"aliyun","bytes":27262976},{"name":"docker.io","bytes":13631488},{"name":"daocloud","bytes":0}],
     "liars":["daocloud"]}
 {"event":"error",TIME,"message":"no such image","exit_code":3}

@@ -37,6 +37,9 @@ func progressLine(e segpull.Progress) string {
 }
 
 func summary(r segpull.Result) string {
+	if r.UpToDate {
+		return oneLine(fmt.Sprintf("%s: %s is up to date", r.Reference, r.Path))
+	}
 	if r.Fetched == 0 {
 		return oneLine(fmt.Sprintf("%s: done, all %s were there already", r.Reference, bytesText(r.Resumed)))
 	}

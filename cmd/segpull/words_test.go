@@ -55,6 +55,7 @@ func TestSummary(t *testing.T) {
 			segpull.Result{Reference: "a", Fetched: mib, Duration: time.Minute, Sources: []segpull.SourceShare{{Name: "s", Bytes: mib}}},
 			"a: 1.0 MiB in 1m00s (17.1 KiB/s) from s 100%",
 		},
+		{segpull.Result{Reference: "a", Path: "a.tar", Resumed: mib, UpToDate: true}, "a: a.tar is up to date"},
 		{segpull.Result{Reference: "a", Resumed: mib}, "a: done, all 1.0 MiB were there already"},
 	} {
 		if got := summary(c.result); got != c.want {

@@ -1,0 +1,111 @@
+package segpull
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/segpull/segpull/state"
+)
+
+// stands tells whether the archive stands at its place already, whole and
+// right. What is between the blobs is compared first: it has the manifest, so
+// that another image costs no hashing. One that is not right, or can't be
+// read, is left to be replaced. The error is the cause of ctx.
+func (j *job) stands(ctx context.Context) (bool, error) {
+	if j.layout == nil {
+		return false, nil
+	}
+	if j.standing, _ = state.OpenOutput(j.out.path); j.standing == nil {
+		return false, nil
+	}
+	if j.framed() && j.hashStanding(ctx) == nil {
+		return true, nil
+	}
+	j.standing.Close()
+	j.standing = nil
+	return false, context.Cause(ctx)
+}
+
+// framed tells whether what stands has the size of the archive, and all of it
+// but the blobs.
+func (j *job) framed() bool {
+	info, err := j.standing.Stat()
+	if err != nil || info.Size() != j.layout.Size() {
+		return false
+	}
+	same, err := j.layout.Finished(j.standing)
+	return same && err == nil
+}
+
+// hashStanding compares the digest of each blob in the archive that stands.
+func (j *job) hashStanding(ctx context.Context) error {
+	j.announce()
+	ctx, cancel := context.WithCancel(ctx)
+	var sampling sync.WaitGroup
+	defer sampling.Wait()
+	defer cancel()
+	sampling.Go(func() { j.sample(ctx) })
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, b := range j.blobs {
+		group.Go(func() error {
+			return j.frontiers[i].Blob(ctx, whole{j.section(i)}, string(b.Digest), b.Size)
+		})
+	}
+	return group.Wait()
+}
+
+// whole is the verify.Source of a blob that is all there.
+type whole struct{ *io.SectionReader }
+
+func (whole) Wait(context.Context, int64) error { return nil }
+
+func (w whole) Read(off int64, buf []byte) (int, error) {
+	n, err := w.ReadAt(buf, off)
+	if n > 0 {
+		return n, nil
+	}
+	return 0, err // the file was cut short meanwhile
+}
+
+// section reads blob i, which is verified.
+func (j *job) section(i int) *io.SectionReader {
+	if j.standing != nil {
+		return io.NewSectionReader(j.standing, j.layout.Offset(j.blobs[i].Digest), j.blobs[i].Size)
+	}
+	return j.store.Blob(i).Section()
+}
+
+// upToDate ends the pull of an image whose archive stands.
+func (j *job) upToDate() (Result, error) {
+	j.notify(j.progress())
+	if err := j.checkPlatform(); err != nil {
+		return Result{}, err
+	}
+	if err := state.Tidy(j.out.work); err != nil {
+		j.tellFolder(err)
+	}
+	r := j.result()
+	r.UpToDate, r.Resumed = true, r.Size
+	return r, nil
+}
+
+func (j *job) tellFolder(err error) {
+	j.notify(Warning{Message: fmt.Sprintf("%v: the image is complete, remove the folder by hand", err)})
+}
+
+// close lets go of the files: the archive that stood, or the part folder.
+func (j *job) close() {
+	if j.standing != nil {
+		j.standing.Close()
+	}
+	if j.store != nil {
+		j.store.Close()
+	}
+}

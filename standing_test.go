@@ -1,0 +1,116 @@
+package segpull_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/segpull/segpull"
+)
+
+// An archive that stands and is right is left as it is. Nothing is fetched,
+// and the folder of a run that died just before its end is removed.
+func TestAnArchiveThatStandsIsUpToDate(t *testing.T) {
+	t.Parallel()
+	img := imageOf(1, 700*kib, 300*kib)
+	m := serve(t, 1, img)
+	for _, format := range []string{"docker-archive", "oci-archive"} {
+		out := filepath.Join(t.TempDir(), "app.tar")
+		first := m.mustPull(t, segpull.Options{Output: out, Format: format})
+		if first.UpToDate {
+			t.Errorf("%s: up to date before it was there", format)
+		}
+		must(t, os.Mkdir(out+".segpull", 0o700))
+		before := stat(t, out)
+		m.servers[0].ResetStats()
+		rec := &recorder{}
+		r := m.mustPull(t, segpull.Options{Output: out, Format: format, Observer: rec})
+		if !r.UpToDate || r.Fetched != 0 || r.Resumed != blobsOf(img) || m.served() != 0 {
+			t.Errorf("%s: %+v, and %d bytes were served", format, r, m.served())
+		}
+		if after := stat(t, out); !os.SameFile(before, after) || before.ModTime() != after.ModTime() {
+			t.Errorf("%s: the archive was touched", format)
+		}
+		samples := eventsOf[segpull.Progress](rec)
+		if last := samples[len(samples)-1]; last.Done != last.Total || last.Resumed != last.Total || last.Blobs[0].Verified != last.Blobs[0].Size {
+			t.Errorf("%s: ended with %+v", format, last)
+		}
+		if n := len(eventsOf[segpull.Resolved](rec)); n != 1 {
+			t.Errorf("%s: resolved %d times", format, n)
+		}
+		wantFiles(t, filepath.Dir(out), "app.tar")
+	}
+}
+
+// Whatever else stands there is replaced.
+func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
+	t.Parallel()
+	img := imageOf(1, 700*kib)
+	m := serve(t, 1, img)
+	m.servers[0].Push(repo, "2", imageOf(2, 700*kib))
+	pristine := filepath.Join(t.TempDir(), "app.tar")
+	m.mustPull(t, segpull.Options{Output: pristine})
+	right := readFile(t, pristine)
+	flipped := func(at int) []byte {
+		b := bytes.Clone(right)
+		b[at] ^= 1
+		return b
+	}
+	other := filepath.Join(t.TempDir(), "other.tar")
+	if _, err := m.pull(t, segpull.Options{Output: other}, strings.TrimSuffix(ref, "1")+"2"); err != nil {
+		t.Fatal(err)
+	}
+	for what, stands := range map[string][]byte{
+		"a byte of a layer":  flipped(len(right) / 2),
+		"a byte of a header": flipped(10),
+		"the last byte":      flipped(len(right) - 1),
+		"cut short":          right[:len(right)-512],
+		"longer":             append(bytes.Clone(right), 0),
+		"another image":      readFile(t, other),
+		"empty":              {},
+	} {
+		out := filepath.Join(t.TempDir(), "app.tar")
+		must(t, os.WriteFile(out, stands, 0o644))
+		if r := m.mustPull(t, segpull.Options{Output: out}); r.UpToDate {
+			t.Errorf("%s: said to be up to date", what)
+		}
+		if !bytes.Equal(readFile(t, out), right) {
+			t.Errorf("%s: the archive is wrong", what)
+		}
+	}
+}
+
+// What stands serves the images after it.
+func TestAnArchiveThatStandsSharesItsLayers(t *testing.T) {
+	t.Parallel()
+	img := imageOf(1, 2*mib)
+	m := serve(t, 1, img)
+	m.servers[0].Push("team/other", "2", img)
+	out := filepath.Join(t.TempDir(), "out") + string(filepath.Separator)
+	m.mustPull(t, segpull.Options{Output: out})
+	m.servers[0].ResetStats()
+	results, err := m.pull(t, segpull.Options{Output: out}, ref, "registry.example/team/other:2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !results[0].UpToDate || results[1].UpToDate || m.served() != 0 {
+		t.Errorf("%d bytes were served for %+v", m.served(), results)
+	}
+	checkOCI(t, contents(t, results[1].Path), img)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func stat(t *testing.T, name string) os.FileInfo {
+	t.Helper()
+	info, err := os.Stat(name)
+	must(t, err)
+	return info
+}
