@@ -8,8 +8,14 @@ type Observer interface {
 	Observe(Event)
 }
 
-// Event is one of Resolved, Progress, Warning, Trouble, Liar and Finished.
+// Event is one of Waiting, Resolved, Progress, Warning, Trouble, Liar and Finished.
 type Event interface{ event() }
+
+// Waiting says that no source has told for 2 s which image a reference is.
+type Waiting struct {
+	Reference string   // as in Resolved
+	Sources   []string // that were asked and are silent
+}
 
 // Resolved says which image a reference turned out to be. It is sent once per
 // image, before the first byte of a blob.
@@ -79,6 +85,7 @@ type Liar struct {
 // Finished says that an image's archive stands at its place.
 type Finished struct{ Result Result }
 
+func (Waiting) event()  {}
 func (Resolved) event() {}
 func (Progress) event() {}
 func (Warning) event()  {}

@@ -52,6 +52,11 @@ func TestExitCodes(t *testing.T) {
 			opts:   segpull.Options{GiveUpAfter: time.Second},
 			code:   segpull.ExitNetwork, words: []string{"500", "1s", "run the same command again"},
 		},
+		"it says nothing of the tag": {
+			faults: []registrytest.Fault{registrytest.Hang().On()},
+			opts:   segpull.Options{GiveUpAfter: time.Second},
+			code:   segpull.ExitNetwork, words: []string{"no answer within 1s", "--mirror"}, noParts: true,
+		},
 		"it says nothing": {
 			faults: []registrytest.Fault{registrytest.Hang()},
 			opts:   segpull.Options{GiveUpAfter: time.Second},

@@ -47,11 +47,14 @@ type job struct {
 	began     time.Time
 }
 
-func (j *job) name() string {
-	if name := j.image.Reference.Familiar(); name != "" {
+func (j *job) name() string { return familiar(j.image.Reference) }
+
+// familiar is a reference as the user would write it.
+func familiar(ref image.Reference) string {
+	if name := ref.Familiar(); name != "" {
 		return name
 	}
-	return j.image.Reference.String()
+	return ref.String()
 }
 
 func (j *job) run(ctx context.Context) (Result, error) {

@@ -114,6 +114,7 @@ func (p *puller) resolve(ctx context.Context, ref image.Reference, out output) (
 	if err != nil {
 		return nil, err
 	}
+	set.Waiting = func(sources []string) { p.notify(Waiting{Reference: familiar(ref), Sources: sources}) }
 	img, err := image.Resolve(ctx, limited{set, p.limits.all}, ref, p.platform)
 	if exitCode(err) == ExitNetwork {
 		return nil, fmt.Errorf("%w; check the network, or name other mirrors by --mirror", err)
@@ -137,6 +138,7 @@ func (p *puller) set(registry string) (*sources.Set, error) {
 		p.notify(Warning{Message: problem.Error()})
 	}
 	set.Trouble = p.trouble
+	set.GiveUpAfter = p.opts.GiveUpAfter
 	set.SetWindow(p.limits.window())
 	p.sets[registry] = set
 	return set, nil

@@ -19,6 +19,8 @@ const (
 	// precedence is how long the answer of a later source waits for those
 	// named before it.
 	precedence = 5 * time.Second
+	// tellAfter is how long nobody answers until that is told.
+	tellAfter = 2 * time.Second
 )
 
 // Fetch returns a manifest or index with its computed descriptor.
@@ -33,21 +35,27 @@ const (
 // Otherwise any source will do, starting with the one that resolved the tag,
 // and the bytes match want.Digest, and want.Size where that is above 0.
 //
+// A source that is silent may take 30 s, or GiveUpAfter since the last one was
+// asked, if that ends before.
+//
 // If no source answers, the error is a [*FetchError]; if none is trusted, a
 // [*UsageError].
 func (s *Set) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descriptor) (ocispec.Descriptor, []byte, error) {
 	if want.Digest == "" {
 		return s.byTag(ctx, ref)
 	}
-	r := race{sources: s.resolverFirst(), trouble: s.Trouble, ask: func(ctx context.Context, source *Source) answer {
+	a, err := s.race(s.resolverFirst(), 0, func(ctx context.Context, source *Source) answer {
 		a := source.manifest(ctx, ref.Repository, want.Digest.String())
 		if a.err == nil && (a.descriptor.Digest != want.Digest || want.Size > 0 && a.descriptor.Size != want.Size) {
 			a.err = &mismatchError{source.Name(), want, a.descriptor}
 		}
 		return a
-	}}
-	a, err := r.run(ctx)
+	}).run(ctx)
 	return a.descriptor, a.body, err
+}
+
+func (s *Set) race(sources []*Source, precedence time.Duration, ask func(context.Context, *Source) answer) race {
+	return race{sources, precedence, s.GiveUpAfter, ask, s.Trouble, s.Waiting}
 }
 
 func (s *Set) byTag(ctx context.Context, ref image.Reference) (ocispec.Descriptor, []byte, error) {
@@ -58,10 +66,9 @@ func (s *Set) byTag(ctx context.Context, ref image.Reference) (ocispec.Descripto
 			"name the image by digest, or add --mirror " + ref.Registry,
 		}}}
 	}
-	r := race{sources: trusted, precedence: precedence, trouble: s.Trouble, ask: func(ctx context.Context, source *Source) answer {
+	a, err := s.race(trusted, precedence, func(ctx context.Context, source *Source) answer {
 		return source.manifest(ctx, ref.Repository, ref.Tag)
-	}}
-	a, err := r.run(ctx)
+	}).run(ctx)
 	if err == nil {
 		s.resolver.Store(a.source)
 	}
@@ -99,10 +106,12 @@ func (s *Source) manifest(ctx context.Context, repository, reference string) ans
 // first-named answer. Answers wait for sources named earlier until precedence
 // has passed since the start.
 type race struct {
-	sources    []*Source
-	precedence time.Duration
-	ask        func(context.Context, *Source) answer
-	trouble    func(source string, err error)
+	sources     []*Source
+	precedence  time.Duration
+	giveUpAfter time.Duration // since the last source was asked; 0: never
+	ask         func(context.Context, *Source) answer
+	trouble     func(source string, err error)
+	waiting     func(sources []string)
 }
 
 var errSilent = fmt.Errorf("no answer within %v: the next one is asked too", headStart)
@@ -119,36 +128,38 @@ func (r race) run(ctx context.Context) (answer, error) {
 	}
 	answers := make(chan numbered, len(r.sources))
 	got := make([]*answer, len(r.sources))
-	started := 0
-	next := time.NewTimer(0)
-	defer next.Stop()
-	over := time.NewTimer(r.precedence)
-	defer over.Stop()
-	patient := true
+	started, patient := 0, true
+	next, over, long := time.After(0), time.After(r.precedence), time.After(tellAfter)
+	var tooLong <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return answer{}, context.Cause(ctx)
-		case <-over.C:
+		case <-over:
 			patient = false
-		case <-next.C:
-			if started == len(r.sources) {
-				break
-			}
+		case <-long:
+			r.waiting(r.silent(got[:started]))
+		case <-tooLong:
+			patient = false
+			r.giveUp(got)
+		case <-next:
 			i := started
 			if i > 0 && got[i-1] == nil {
 				r.trouble(r.sources[i-1].Name(), errSilent)
 			}
-			started++
 			asking.Go(func() { answers <- numbered{i, r.ask(asked, r.sources[i])} })
-			next.Reset(headStart)
+			if started++; started < len(r.sources) {
+				next = time.After(headStart)
+			} else if r.giveUpAfter > 0 {
+				tooLong = time.After(r.giveUpAfter)
+			}
 		case a := <-answers:
 			got[a.i] = &a.answer
 			if a.err != nil {
 				r.trouble(r.sources[a.i].Name(), a.err)
 			}
-			if a.err != nil && a.i == started-1 {
-				next.Reset(0)
+			if a.err != nil && a.i == started-1 && started < len(r.sources) {
+				next = time.After(0)
 			}
 		}
 		if a, ok := first(got, patient); ok {
@@ -156,6 +167,26 @@ func (r race) run(ctx context.Context) (answer, error) {
 		}
 		if !slices.Contains(got, nil) && ctx.Err() == nil {
 			return answer{}, newFetchError(got)
+		}
+	}
+}
+
+// silent names the sources that have not answered.
+func (r race) silent(got []*answer) (names []string) {
+	for i, a := range got {
+		if a == nil {
+			names = append(names, r.sources[i].Name())
+		}
+	}
+	return names
+}
+
+// giveUp counts each source that has not answered as failed.
+func (r race) giveUp(got []*answer) {
+	for i, a := range got {
+		if a == nil {
+			source := r.sources[i]
+			got[i] = &answer{source: source, err: fmt.Errorf("%s: no answer within %v", source.Name(), r.giveUpAfter)}
 		}
 	}
 }

@@ -50,7 +50,7 @@ func TestTheFirstNamedThatAnswersHasTheWord(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begin, asked := time.Now(), atomic.Int32{}
 				all := []*Source{{}, {}, {}, {}}[:len(test.sources)]
-				r := race{sources: all, precedence: test.precedence, trouble: untold, ask: func(ctx context.Context, source *Source) answer {
+				r := race{sources: all, precedence: test.precedence, trouble: untold, waiting: func([]string) {}, ask: func(ctx context.Context, source *Source) answer {
 					asked.Add(1)
 					i := slices.Index(all, source)
 					if test.sources[i].after == 0 {
@@ -78,11 +78,62 @@ func TestTheFirstNamedThatAnswersHasTheWord(t *testing.T) {
 	}
 }
 
+func TestSilentSourcesAreToldAndGivenUp(t *testing.T) {
+	one, two := &Source{at: endpoint{name: "one"}}, &Source{at: endpoint{name: "two"}}
+	hang := func(ctx context.Context, source *Source) answer {
+		<-ctx.Done()
+		return answer{source: source, err: ctx.Err()}
+	}
+	fails := func(ctx context.Context, source *Source) answer {
+		if source == one {
+			return answer{source: source, err: errors.New("one: down")}
+		}
+		return hang(ctx, source)
+	}
+	late := func(ctx context.Context, source *Source) answer {
+		if source == two {
+			time.Sleep(500 * time.Millisecond)
+			return answer{source: source}
+		}
+		return hang(ctx, source)
+	}
+	for _, test := range []struct {
+		about   string
+		giveUp  time.Duration
+		ask     func(context.Context, *Source) answer
+		waiting string
+		took    time.Duration // the second is asked after a second of silence
+		err     string        // "": the second wins
+	}{
+		{"all are silent", 10 * time.Second, hang, "[one two]", 11 * time.Second, "one: no answer within 10s; two: no answer within 10s"},
+		{"some are silent", 10 * time.Second, fails, "[two]", 10 * time.Second, "one: down; two: no answer within 10s"},
+		{"who gives up soon has nothing to be told", time.Second / 2, hang, "", 1500 * time.Millisecond, "one: no answer within 500ms; two: no answer within 500ms"},
+		{"an answer is taken rather than given up", 800 * time.Millisecond, late, "", 1800 * time.Millisecond, ""},
+	} {
+		t.Run(test.about, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin, told := time.Now(), ""
+				r := race{
+					sources: []*Source{one, two}, precedence: precedence, giveUpAfter: test.giveUp, ask: test.ask, trouble: untold,
+					waiting: func(sources []string) { told += fmt.Sprint(sources) },
+				}
+				a, err := r.run(t.Context())
+				if took := time.Since(begin); took != test.took || told != test.waiting {
+					t.Errorf("took %v, and told of %s; want %v and %s", took, told, test.took, test.waiting)
+				}
+				if test.err == "" && (err != nil || a.source != two) || test.err != "" && fmt.Sprint(err) != test.err {
+					t.Errorf("ended with %v, want %s", err, test.err)
+				}
+			})
+		})
+	}
+}
+
 func TestARaceEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		r := race{sources: []*Source{{}, {}}, precedence: precedence, trouble: untold, ask: func(ctx context.Context, source *Source) answer {
+		r := race{sources: []*Source{{}, {}}, precedence: precedence, trouble: untold, waiting: func([]string) {}, ask: func(ctx context.Context, source *Source) answer {
 			<-ctx.Done()
 			return answer{source: source, err: ctx.Err()}
 		}}

@@ -2,6 +2,7 @@ package sources
 
 import (
 	"sync/atomic"
+	"time"
 )
 
 // Set is the sources of one registry's images. It implements image.Fetcher and
@@ -10,6 +11,12 @@ type Set struct {
 	// Trouble is told of each source that fails or is silent while Fetch asks
 	// for a manifest. Set it before; it may be called by several goroutines.
 	Trouble func(source string, err error)
+	// Waiting is told of the sources that were asked and are silent when Fetch
+	// has waited for 2 s. As Trouble.
+	Waiting func(sources []string)
+	// GiveUpAfter is how long Fetch waits for sources that are silent. 0: as
+	// long as each may take.
+	GiveUpAfter time.Duration
 
 	sources  []*Source
 	resolver atomic.Pointer[Source] // whose word counted for the tag
@@ -24,7 +31,7 @@ func New(cfg Config, names []string, registry string) (*Set, []error, error) {
 	registry = canonical(registry)
 	endpoints, unusable := naming{cfg, registry}.choose(names)
 	creds := newCredentials()
-	s := &Set{Trouble: func(string, error) {}}
+	s := &Set{Trouble: func(string, error) {}, Waiting: func([]string) {}}
 	for _, e := range endpoints {
 		source, err := e.open(registry, creds)
 		if err != nil {

@@ -27,6 +27,9 @@ func newBars(s *screen, colour bool, refs []string) *bars {
 
 func (b *bars) show(_ time.Time, e segpull.Event) {
 	switch e := e.(type) {
+	case segpull.Waiting:
+		b.waiting = waitingLine(e)
+		b.screen.draw(b.lines())
 	case segpull.Resolved:
 		b.sample(segpull.Progress{Reference: e.Reference, Total: e.Size, Remaining: -1})
 		b.screen.print(resolvedLine(e), b.lines())

@@ -74,6 +74,10 @@ func TestBarsAt80Columns(t *testing.T) {
 	wantScreen(t, term, `
 resolving ubuntu:22.04
 `)
+	b.show(time.Time{}, segpull.Waiting{Reference: "ubuntu:22.04", Sources: []string{"daocloud"}})
+	wantScreen(t, term, `
+resolving ubuntu:22.04: waiting for daocloud ...
+`)
 	b.show(time.Time{}, testResolved())
 	wantScreen(t, term, `
 ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 40.0 MiB

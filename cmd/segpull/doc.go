@@ -35,6 +35,11 @@
 // Sizes are in bytes, rates in bytes a second, durations in seconds. Lists are
 // never null. Fields may be added.
 //
+// waiting: no source has told for 2 s which image a reference is.
+//
+//	reference  as in resolved
+//	sources    list of the names of those that were asked and are silent
+//
 // resolved: a reference was resolved; once per image, before its blobs.
 //
 //	reference  as given, e.g. "ubuntu:22.04"

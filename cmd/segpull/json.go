@@ -21,6 +21,8 @@ func (v jsonView) close() {}
 
 func (v jsonView) show(at time.Time, e segpull.Event) {
 	switch e := e.(type) {
+	case segpull.Waiting:
+		v.enc.Encode(waitingJSON{head("waiting", at), e.Reference, e.Sources})
 	case segpull.Resolved:
 		v.enc.Encode(resolvedJSON{
 			head("resolved", at), e.Reference, e.Digest, e.Platform, e.Source, e.Path, e.Size, blobsJSON(e.Blobs),
@@ -57,6 +59,12 @@ type headJSON struct {
 
 func head(event string, at time.Time) headJSON {
 	return headJSON{event, at.UTC().Format("2006-01-02T15:04:05.000Z")}
+}
+
+type waitingJSON struct {
+	headJSON
+	Reference string   `json:"reference"`
+	Sources   []string `json:"sources"`
 }
 
 type resolvedJSON struct {

@@ -19,6 +19,8 @@ type plain struct {
 
 func (p *plain) show(at time.Time, e segpull.Event) {
 	switch e := e.(type) {
+	case segpull.Waiting:
+		fmt.Fprintln(p.out, waitingLine(e))
 	case segpull.Resolved:
 		p.last[e.Reference] = at
 		fmt.Fprintln(p.out, resolvedLine(e))

@@ -15,7 +15,10 @@ var testStart = time.Date(2026, 11, 22, 1, 2, 3, 4_000_000, time.UTC)
 
 // sampleEvents is a short pull: an event of every kind, two samples a second.
 func sampleEvents() []stamped {
-	events := []stamped{{testStart, testResolved()}}
+	events := []stamped{
+		{testStart, segpull.Waiting{Reference: "ubuntu:22.04", Sources: []string{"aliyun", "docker.io"}}},
+		{testStart, testResolved()},
+	}
 	for i := 1; i <= 12; i++ {
 		p := testProgress()
 		p.Done = int64(i) * 3 * mib
@@ -34,7 +37,8 @@ func TestPlainLines(t *testing.T) {
 	for _, e := range sampleEvents() {
 		v.show(e.at, e.event)
 	}
-	want := `ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 40.0 MiB
+	want := `resolving ubuntu:22.04: waiting for aliyun, docker.io ...
+ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 40.0 MiB
 ubuntu:22.04: 75% of 40.0 MiB, 9.1 MiB/s, 2s left
 segpull: warning: mirror daocloud gave up; remove it
 segpull: aliyun: connection reset; trying again
@@ -68,6 +72,7 @@ func TestJSONEvents(t *testing.T) {
 	r := testResolved()
 	r.Blobs = r.Blobs[:1]
 	for _, e := range []segpull.Event{
+		segpull.Waiting{Reference: "ubuntu:22.04", Sources: []string{"aliyun"}},
 		r, p,
 		segpull.Progress{Remaining: -1},
 		segpull.Warning{Message: "<w>\x1b"},
@@ -81,6 +86,7 @@ func TestJSONEvents(t *testing.T) {
 
 	want := strings.NewReplacer("\n    ", "", "TIME", `"time":"2026-11-22T01:02:03.004Z"`,
 		"D0", testDigest("0"), "D1", testDigest("1"), "D2", testDigest("2")).Replace(`
+{"event":"waiting",TIME,"reference":"ubuntu:22.04","sources":["aliyun"]}
 {"event":"resolved",TIME,"reference":"ubuntu:22.04","digest":"D0","platform":"linux/amd64",
     "source":"docker.io","path":"ubuntu_22.04_linux_amd64.tar","size":41943040,
     "blobs":[{"digest":"D1","size":1048576}]}

@@ -11,6 +11,10 @@ import (
 
 // The sentences that bars and plain lines share.
 
+func waitingLine(e segpull.Waiting) string {
+	return oneLine(fmt.Sprintf("resolving %s: waiting for %s ...", e.Reference, strings.Join(e.Sources, ", ")))
+}
+
 func resolvedLine(e segpull.Resolved) string {
 	return oneLine(fmt.Sprintf("%s is %s by %s: %s, %s", e.Reference, shortDigest(e.Digest), e.Source,
 		e.Platform, bytesText(e.Size)))
