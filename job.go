@@ -104,10 +104,13 @@ func (j *job) open(ctx context.Context, placements []state.Placement) (err error
 	}
 	names = append(names, sharedSource)
 	if j.store, err = state.Open(j.out.work, placements, names); err != nil {
-		return fmt.Errorf("open the part folder: %w", err)
+		return j.out.explain(err)
 	}
 	j.fetch = segment.NewFetch(j.fetchOptions())
 	j.store.Damaged = j.fetch.Want
+	if err := j.checkRoom(); err != nil {
+		return err
+	}
 	for k, p := range j.peers {
 		if j.liars.has(p.Name()) { // caught with an earlier image
 			j.fetch.Ban(k)

@@ -3,9 +3,11 @@ package segpull
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/image"
@@ -83,6 +85,21 @@ func (o Options) place(folder string, format archive.Format, name string) output
 		out.path, out.work = o.Output, o.Output
 	}
 	return out
+}
+
+// explain says of an error of the part folder where that is, and what to do.
+func (o output) explain(err error) error {
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		folder := filepath.Dir(o.work)
+		if abs, absErr := filepath.Abs(folder); absErr == nil {
+			folder = abs
+		}
+		if o.path == stdout {
+			return fmt.Errorf("nothing can be written to folder %s, which is to hold the image until it is complete: %w; run segpull in another folder", folder, err)
+		}
+		return fmt.Errorf("nothing can be written to folder %s: %w; name another by --output", folder, err)
+	}
+	return fmt.Errorf("open the part folder: %w", err)
 }
 
 // check finds out before anything is fetched what would be in the way at the

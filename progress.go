@@ -81,12 +81,10 @@ func (j *job) result() Result {
 		ImageID:   string(j.image.Config.Digest),
 		Path:      j.out.path,
 		Platform:  j.image.Platform.String(),
+		Size:      j.size(),
 		Resumed:   j.resumed,
 		Duration:  time.Since(j.began),
 		Liars:     j.liars.all(),
-	}
-	for _, b := range j.blobs {
-		r.Size += b.Size
 	}
 	for _, p := range j.peers {
 		r.Fetched += p.served.Load()

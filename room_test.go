@@ -1,0 +1,46 @@
+package segpull_test
+
+import (
+	"errors"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// An image that does not fit is known from its manifest, and none of it is
+// fetched. internal/realtest has disks that fill up on the way.
+func TestAnImageThatDoesNotFitIsNotBegun(t *testing.T) {
+	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
+		t.Skip("the room is not known here")
+	}
+	m := serve(t, 1, registrytest.NewImage(registrytest.ImageOptions{
+		Layers: []int64{100 * kib, 101 * kib, 102 * kib, 103 * kib}, Platform: "linux/amd64",
+		EditManifest: func(manifest *ocispec.Manifest) {
+			for i := range manifest.Layers {
+				manifest.Layers[i].Size = 1 << 40 // at most
+			}
+		},
+	}))
+	for _, format := range []string{"docker-archive", "oci-archive", "legacy", "oci", "-"} {
+		opts := segpull.Options{Output: filepath.Join(t.TempDir(), "app"), Format: format}
+		if format == "-" {
+			t.Chdir(t.TempDir())
+			opts = segpull.Options{Output: "-", Stdout: discard{}}
+		}
+		_, err := m.pull(t, opts)
+		need := "4096.0 GiB more are needed"
+		if format == "legacy" { // which is written beside the part file
+			need = "8192.0 GiB more are needed"
+		}
+		wantCode(t, err, 1, need, "free", "make room")
+		if !errors.Is(err, syscall.ENOSPC) || m.served() > 0 {
+			t.Errorf("%s: %v, after %d bytes", format, err, m.served())
+		}
+	}
+}
