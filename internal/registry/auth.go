@@ -55,14 +55,15 @@ func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return resp, err
 	}
 	challenge := chooseChallenge(resp.Header.Values("WWW-Authenticate"))
-	if m := realmParam.FindStringSubmatchIndex(challenge); m != nil && isBearer(challenge) {
-		realm, err := t.tokenServer(challenge[m[2]:m[3]])
+	if m := realmParam.FindStringSubmatch(challenge); m != nil && isBearer(challenge) {
+		realm, err := t.tokenServer(m[1])
 		if err != nil {
 			resp.Body.Close()
 			return nil, err
 		}
 		attemptOf(req.Context()).realm = realm
-		challenge = challenge[:m[2]] + t.base.Scheme + "://" + t.base.Host + challenge[m[3]:]
+		// In every place: of two realms, oras takes the last.
+		challenge = realmParam.ReplaceAllLiteralString(challenge, `realm="`+origin(t.base)+`"`)
 	} else if isBearer(challenge) {
 		challenge = "" // names no token server: the 401 stands
 	}

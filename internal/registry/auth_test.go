@@ -57,11 +57,14 @@ func login(_ context.Context, hostport string) (auth.Credential, error) {
 
 func TestBearer(t *testing.T) {
 	for name, challenge := range map[string]func(string) []string{
-		"plain":               plainBearer,
-		"after another line":  func(realm string) []string { return append([]string{"Negotiate"}, plainBearer(realm)...) },
-		"after Basic":         func(realm string) []string { return append([]string{`Basic realm="a, b"`}, plainBearer(realm)...) },
-		"second in one line":  func(realm string) []string { return []string{`Basic realm="a, Bearer b", ` + plainBearer(realm)[0]} },
-		"before Basic":        func(realm string) []string { return []string{plainBearer(realm)[0] + `, Basic realm="x"`} },
+		"plain":              plainBearer,
+		"after another line": func(realm string) []string { return append([]string{"Negotiate"}, plainBearer(realm)...) },
+		"after Basic":        func(realm string) []string { return append([]string{`Basic realm="a, b"`}, plainBearer(realm)...) },
+		"second in one line": func(realm string) []string { return []string{`Basic realm="a, Bearer b", ` + plainBearer(realm)[0]} },
+		"before Basic":       func(realm string) []string { return []string{plainBearer(realm)[0] + `, Basic realm="x"`} },
+		"two realms": func(realm string) []string {
+			return []string{`Bearer realm="` + realm + `",realm="http://10.0.0.1/"`}
+		},
 		"lower case, no more": func(realm string) []string { return []string{`bearer realm="` + realm + `"`} },
 		"other scope": func(realm string) []string {
 			return []string{`Bearer realm="` + realm + `",scope="repository:library/ubuntu:pull,push repository:x:pull"`}

@@ -24,8 +24,9 @@ type Config struct {
 	Namespace string
 	// Header is sent to this host only, where a request has no such field yet.
 	Header http.Header
-	// TLS is used for this host. Hosts that it redirects to see its roots, but
-	// neither its certificates nor its server name. nil: the system's roots.
+	// TLS is used for this host. For hosts that it redirects to, and its token
+	// server elsewhere, its roots count, but neither its certificates, nor its
+	// server name, nor InsecureSkipVerify. nil: the system's roots.
 	TLS *tls.Config
 	// Proxy chooses the proxy of a request. nil: from the environment.
 	Proxy func(*http.Request) (*url.URL, error)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"sync"
 	"syscall"
 )
@@ -53,19 +54,38 @@ func refuseInternal(_ context.Context, _, address string, _ syscall.RawConn) err
 }
 
 var (
-	carrierNAT = netip.MustParsePrefix("100.64.0.0/10") // RFC 6598; metadata services of clouds too
-	nat64      = netip.MustParsePrefix("64:ff9b::/96")  // RFC 6052
+	nat64     = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052: an IPv4 address in the last 32 bits
+	sixToFour = netip.MustParsePrefix("2002::/16")    // RFC 3056: one in the 32 bits behind the prefix
+	allocated = netip.MustParsePrefix("2000::/3")     // all that IANA gives out as global unicast of IPv6
+
+	// localIPv4 is what netip takes for global of IANA's special-purpose
+	// registry, and is reached inside of somebody's network.
+	localIPv4 = []netip.Prefix{
+		netip.MustParsePrefix("0.0.0.0/8"),     // RFC 791: this network
+		netip.MustParsePrefix("100.64.0.0/10"), // RFC 6598: carriers' NAT; metadata services of clouds too
+		netip.MustParsePrefix("192.0.0.0/24"),  // RFC 6890; metadata services too
+		netip.MustParsePrefix("240.0.0.0/4"),   // RFC 1112: reserved
+	}
 )
 
-// public reports whether addr is neither loopback, private, link-local,
-// multicast, unspecified, nor of a carrier's NAT.
+// public reports whether addr, or the IPv4 address that it stands for, is
+// neither loopback, private, link-local, multicast, unspecified, nor of a
+// range that is not routed on the internet.
 func public(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
-	if nat64.Contains(addr) {
-		b := addr.As16()
+	switch b := addr.As16(); {
+	case nat64.Contains(addr):
 		addr = netip.AddrFrom4([4]byte(b[12:]))
+	case sixToFour.Contains(addr):
+		addr = netip.AddrFrom4([4]byte(b[2:6]))
 	}
-	return addr.IsGlobalUnicast() && !addr.IsPrivate() && !carrierNAT.Contains(addr)
+	if !addr.IsGlobalUnicast() || addr.IsPrivate() {
+		return false
+	}
+	if addr.Is6() {
+		return allocated.Contains(addr)
+	}
+	return !slices.ContainsFunc(localIPv4, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
 func publicAddr(addr net.Addr) bool {

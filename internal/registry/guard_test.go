@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -39,6 +40,16 @@ func TestPublic(t *testing.T) {
 		"64:ff9b::a00:1":       false, // 10.0.0.1
 		"64:ff9b::a9fe:a9fe":   false, // 169.254.169.254
 		"::ffff:100.100.100.2": false,
+		"0.1.2.3":              false,
+		"192.0.0.192":          false,
+		"240.0.0.1":            false,
+		"fd00:ec2::254":        false,
+		"fec0::1":              false, // site-local, before RFC 3879
+		"::127.0.0.1":          false, // IPv4-compatible, before RFC 4291
+		"64:ff9b:1::a00:1":     false, // NAT64 of a network's own, RFC 8215
+		"2002:a00:1::":         false, // 6to4 of 10.0.0.1
+		"2002:101:101::":       true,
+		"100::1":               false, // RFC 6666: discarded
 	} {
 		if got := public(netip.MustParseAddr(addr)); got != want {
 			t.Errorf("%s: %v", addr, got)
@@ -73,6 +84,26 @@ func TestForeignStaysOutOfTheNetwork(t *testing.T) {
 	}
 	if n := len(rec.requests()); n != 0 {
 		t.Errorf("%d requests", n)
+	}
+}
+
+func TestForeignAsksFewHosts(t *testing.T) {
+	inside, _ := serve(t, false, blobServer)
+	c := client(t, inside.URL)
+	dialed := 0
+	c.stranger.others.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		dialed++
+		return nil, errNotPublic
+	}
+	var urls []string
+	for i := range 10_000 {
+		urls = append(urls, fmt.Sprintf("https://victim-%d.test/x", i))
+	}
+	if _, err := foreign(t, c, urls...); !errors.Is(err, errNotPublic) {
+		t.Errorf("got %v", err)
+	}
+	if dialed != maxForeign {
+		t.Errorf("%d hosts were asked", dialed)
 	}
 }
 

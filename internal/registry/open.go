@@ -70,6 +70,7 @@ func (o *opener) follow(ctx context.Context, method string, u *url.URL, header h
 		case u.Scheme == "https" && next.Scheme == "http":
 			return nil, u, errDowngrade
 		}
+		next.User = nil // net/http would log in by it, wherever a host sends us
 		u = next
 	}
 	return nil, u, errTooManyRedirects

@@ -3,8 +3,10 @@ package registry
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,6 +64,21 @@ func TestPatience(t *testing.T) {
 			}
 		}
 	}
+	// After a 101, neither the context nor a time-out of net/http counts.
+	switching := func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = conn.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"))
+		_, _ = io.Copy(io.Discard, conn)
+	}
+	created := func(w http.ResponseWriter, req *http.Request) {
+		w.WriteHeader(http.StatusCreated)
+		w.(http.Flusher).Flush()
+		<-req.Context().Done()
+	}
 	manifest := func(ctx context.Context, c *Client) error {
 		_, _, err := c.Manifest(ctx, "a", "1")
 		return err
@@ -77,12 +94,15 @@ func TestPatience(t *testing.T) {
 		want    time.Duration
 		timeout bool
 	}{
-		"manifest":               {silent, manifest, time.Hour, 30 * time.Second, true},
-		"manifest's body":        {cut, manifest, time.Hour, 30 * time.Second, true},
-		"blob":                   {silent, blob, time.Hour, 120 * time.Second, true},
-		"blob, impatient caller": {silent, blob, 3 * time.Second, 3 * time.Second, false},
-		"dribbling error":        {dribble, blob, time.Hour, 2 * time.Second, false},
-		"waiting to try again":   {status(503, "Retry-After", "3"), manifest, time.Second, time.Second, false},
+		"manifest":                {silent, manifest, time.Hour, 30 * time.Second, true},
+		"manifest's body":         {cut, manifest, time.Hour, 30 * time.Second, true},
+		"blob":                    {silent, blob, time.Hour, 120 * time.Second, true},
+		"blob, impatient caller":  {silent, blob, 3 * time.Second, 3 * time.Second, false},
+		"dribbling error":         {dribble, blob, time.Hour, 2 * time.Second, false},
+		"another protocol":        {switching, blob, time.Hour, 2 * time.Second, false},
+		"manifest, likewise":      {switching, manifest, time.Hour, 2 * time.Second, false},
+		"success of another kind": {created, blob, time.Hour, 2 * time.Second, false},
+		"waiting to try again":    {status(503, "Retry-After", "3"), manifest, time.Second, time.Second, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -103,6 +123,22 @@ func TestPatience(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAHandshakeWithoutEndEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := client(t, "https://registry.test")
+		c.transport.own.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, theirs) }()
+			return ours, nil
+		}
+		began := time.Now()
+		e := get(t, c)
+		if took := time.Since(began); took != 20*time.Second || !strings.Contains(e.Error(), "handshake timeout") {
+			t.Errorf("took %v: %v", took, e)
+		}
+	})
 }
 
 func TestRetriesOfManifestTakeTime(t *testing.T) {

@@ -2,6 +2,8 @@ package registry
 
 import (
 	"bytes"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -222,6 +224,72 @@ func TestRedirectThereAndBack(t *testing.T) {
 	requests := rec.requests()
 	if last := requests[len(requests)-1]; last.Header.Get("Authorization") != "" {
 		t.Errorf("came back with %v", last.Header)
+	}
+}
+
+// That a host's certificate is not checked is said of this host alone.
+func TestUncheckedCertificateIsThatOfTheHostAlone(t *testing.T) {
+	other, otherSeen := serve(t, true, text("application/json", `{"token":"x"}`))
+	var elsewhere func(w http.ResponseWriter)
+	server, _ := serve(t, true, func(w http.ResponseWriter, req *http.Request) {
+		if elsewhere != nil {
+			elsewhere(w)
+			return
+		}
+		blobServer(w, req)
+	})
+	c := client(t, server.URL, func(cfg *Config) {
+		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}
+		cfg.Credential = login
+	})
+	if _, err := fetchBlob(t, c, 0, 16); err != nil {
+		t.Errorf("the host itself: %v", err)
+	}
+	for what, answer := range map[string]func(http.ResponseWriter){
+		"a redirect": func(w http.ResponseWriter) {
+			w.Header().Set("Location", other.URL)
+			w.WriteHeader(http.StatusTemporaryRedirect)
+		},
+		"a token server": func(w http.ResponseWriter) {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+other.URL+`"`)
+			w.WriteHeader(http.StatusUnauthorized)
+		},
+	} {
+		elsewhere = answer
+		_, err := fetchBlob(t, c, 0, 16)
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if n := len(otherSeen.requests()); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// A host cannot have us log in elsewhere, or at itself, with what it says.
+func TestRedirectWithCredentialsOfItsOwn(t *testing.T) {
+	other, otherSeen := serve(t, false, blobServer)
+	location := strings.Replace(other.URL, "http://", "http://admin:admin@", 1)
+	server, seen := serve(t, false, func(w http.ResponseWriter, req *http.Request) {
+		if strings.HasSuffix(req.URL.Path, "/here") {
+			blobServer(w, req)
+			return
+		}
+		w.Header().Set("Location", location)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	})
+	for _, location = range []string{location, strings.Replace(server.URL, "http://", "http://admin:admin@", 1) + "/here"} {
+		c := client(t, server.URL)
+		for range 2 { // the second goes there straight
+			if _, err := fetchBlob(t, c, 0, 16); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, req := range append(seen.requests(), otherSeen.requests()...) {
+		if h := req.Header.Get("Authorization"); h != "" {
+			t.Errorf("%s was sent %q", req.URL, h)
+		}
 	}
 }
 

@@ -94,6 +94,7 @@ func newDialer() *net.Dialer {
 func withoutIdentity(config *tls.Config) *tls.Config {
 	config = config.Clone()
 	config.Certificates, config.GetClientCertificate, config.ServerName = nil, nil, ""
+	config.InsecureSkipVerify = false
 	return config
 }
 
@@ -118,7 +119,7 @@ func (t *hostTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	} else {
 		resp, err = t.roundTripOther(req)
 	}
-	if err != nil || resp.StatusCode < 300 {
+	if err != nil || resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusPartialContent {
 		return resp, err
 	}
 	return settle(resp)
@@ -151,9 +152,11 @@ func (t *hostTransport) roundTripOther(req *http.Request) (*http.Response, error
 	return t.others.RoundTrip(req)
 }
 
-// settle reads the body of a response that is no success into memory, bounded
-// in size and time. Nobody above waits for it then, as retryablehttp's drain
-// would, and the connection can be used again.
+// settle reads the body of a response that nobody asked for into memory,
+// bounded in size and time. Nobody above waits for it then, as retryablehttp's
+// drain would, and the connection can be used again. After a 101 that bound is
+// the only one: the body is then the connection itself, and outlives its
+// request's context.
 func settle(resp *http.Response) (*http.Response, error) {
 	timer := time.AfterFunc(errorPatience, func() { resp.Body.Close() })
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // what came says enough
