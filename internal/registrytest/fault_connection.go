@@ -3,7 +3,7 @@ package registrytest
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -133,7 +133,13 @@ func Endless() Fault {
 // EndlessHeaders sends header lines of 1 KiB for as long as the client reads,
 // one after each pause.
 func EndlessHeaders(between time.Duration) Fault {
-	line := "X-Endless: " + strings.Repeat("x", 1<<10) + "\r\n"
+	return Raw("HTTP/1.1 200 OK\r\n", "X-Endless: "+strings.Repeat("x", 1<<10)+"\r\n", between)
+}
+
+// Raw writes head to the connection as it is, be it HTTP or not, and then
+// again after each pause for as long as the client reads. Without again it
+// closes the connection.
+func Raw(head, again string, between time.Duration) Fault {
 	return instead(func(w http.ResponseWriter, r *http.Request) {
 		conn, ok := hijack(w)
 		if !ok {
@@ -142,10 +148,10 @@ func EndlessHeaders(between time.Duration) Fault {
 		defer conn.Close()
 		stop := context.AfterFunc(r.Context(), func() { _ = conn.Close() })
 		defer stop()
-		_, err := fmt.Fprint(conn, "HTTP/1.1 200 OK\r\n")
-		for err == nil {
+		_, err := io.WriteString(conn, head)
+		for err == nil && again != "" {
 			pause(r.Context(), between)
-			_, err = fmt.Fprint(conn, line)
+			_, err = io.WriteString(conn, again)
 		}
 	})
 }
