@@ -45,11 +45,11 @@ func (j *job) framed() bool {
 // hashStanding compares the digest of each blob in the archive that stands.
 func (j *job) hashStanding(ctx context.Context) error {
 	j.announce()
-	ctx, cancel := context.WithCancel(ctx)
+	hashing, cancel := context.WithCancel(ctx)
 	var sampling sync.WaitGroup
 	defer sampling.Wait()
 	defer cancel()
-	sampling.Go(func() { j.sample(ctx) })
+	sampling.Go(func() { j.sample(hashing) })
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
