@@ -28,8 +28,8 @@ type Stream struct {
 // set. It returns as soon as the headers are there. Every error is an *Error;
 // of the bytes nothing is checked but their number.
 //
-// Where the host redirects to is remembered for each digest, until it is
-// refused there; then the host is asked anew, once.
+// Where the host redirects to is remembered for each digest. Where that is
+// refused, the host is asked anew, once.
 func (c *Client) Blob(ctx context.Context, repository string, b ocispec.Descriptor, start, end int64) (*Stream, error) {
 	f := fetch{
 		op:     "blob",
@@ -118,7 +118,8 @@ func (b *exactBody) Read(p []byte) (int, error) {
 
 // openRemembered goes straight to where the blob was last redirected to.
 func (c *Client) openRemembered(ctx context.Context, f fetch, d digest.Digest) (*http.Response, error) {
-	if at := c.redirects.get(d); at != nil {
+	at := c.redirects.get(d)
+	if at != nil {
 		direct := f
 		direct.url = at
 		resp, err := c.open(ctx, direct)
@@ -131,10 +132,21 @@ func (c *Client) openRemembered(ctx context.Context, f fetch, d digest.Digest) (
 		}
 	}
 	resp, err := c.open(ctx, f)
+	if at == nil && c.expired(f, err) {
+		resp, err = c.open(ctx, f)
+	}
 	if err == nil && resp.Request.URL.String() != f.url.String() {
 		c.redirects.set(d, resp.Request.URL)
 	}
 	return resp, err
+}
+
+// expired reports whether the host that f was redirected to refuses what it
+// was sent: the signature has expired on its way to a machine that was asleep,
+// or slow.
+func (c *Client) expired(f fetch, err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Refused() && e.Where != c.where(f.url)
 }
 
 // stale reports whether err may come from a redirect that is over: its

@@ -94,6 +94,28 @@ func TestRedirectExpires(t *testing.T) {
 	}
 }
 
+// The first address may have expired by the time that a machine that was
+// asleep asks for it.
+func TestRedirectExpiresOnTheWay(t *testing.T) {
+	s := newSigned(t)
+	good := s.cdnSeen.Handler
+	var asked atomic.Int32
+	s.cdnSeen.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if asked.Add(1) == 1 {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		good.ServeHTTP(w, req)
+	})
+	got, err := fetchBlob(t, s.client(t), 0, 16)
+	if err != nil || !bytes.Equal(got, content[:16]) {
+		t.Errorf("%q, %v", got, err)
+	}
+	if n := len(s.registrySeen.requests()); n != 3 { // one to be refused
+		t.Errorf("the registry was asked %d times", n)
+	}
+}
+
 // A CDN that is gone is left for the one that the registry names now.
 func TestRedirectTargetDies(t *testing.T) {
 	s := newSigned(t)
