@@ -42,7 +42,7 @@ func parseDocument(body []byte, hints ...string) (document, error) {
 	}
 	var doc document
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return document{}, fmt.Errorf("no manifest but %.40q: %w; does a proxy or login page answer for the registry?", body, err)
+		return document{}, fmt.Errorf("no manifest but %.40q: %.200w; does a proxy or login page answer for the registry?", body, err)
 	}
 	if doc.MediaType == "" {
 		doc.MediaType = guess(doc, hints)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	_ "crypto/sha256" // go-digest finds its algorithm by registration.
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -96,9 +97,13 @@ func (r Reference) String() string {
 	return s
 }
 
+// device matches what is a device to Windows, in every folder and with any extension
+// (learn.microsoft.com/windows/win32/fileio/naming-a-file).
+var device = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])\.`)
+
 // FileName returns a file name for the image on a platform, without an extension: ubuntu_22.04_linux_amd64.
-// It is at most 200 bytes of letters, digits, '.', '_' and '-', so it cannot leave its folder. Names that
-// differ only in their separators (a/b, a_b) share a file name.
+// It is at most 200 bytes of letters, digits, '.', '_' and '-', and names no device, so it cannot leave its
+// folder. Names that differ only in their separators (a/b, a_b) share a file name.
 func (r Reference) FileName(p Platform) string {
 	version := r.Tag
 	if version == "" {
@@ -111,6 +116,9 @@ func (r Reference) FileName(p Platform) string {
 	}
 	name := strings.Map(fileRune, strings.Join(parts, "_"))
 	name = cmp.Or(strings.TrimLeft(name, ".-_"), "image")
+	if device.MatchString(name) { // the host con.example
+		name = "image_" + name
+	}
 	if len(name) <= maxFileName {
 		return name
 	}
@@ -128,10 +136,10 @@ func fileRune(r rune) rune {
 // checkDigest lets only SHA-256 in: every registry serves it, and all else here hashes with it.
 func checkDigest(d digest.Digest) error {
 	if err := d.Validate(); err != nil {
-		return fmt.Errorf("digest %q: %w", d, err)
+		return fmt.Errorf("digest %.100q: %w", d, err)
 	}
 	if d.Algorithm() != digest.SHA256 {
-		return fmt.Errorf("digest %q: only sha256 is supported", d)
+		return fmt.Errorf("digest %.100q: only sha256 is supported", d)
 	}
 	return nil
 }

@@ -93,6 +93,9 @@ func TestFileName(t *testing.T) {
 		{"b:1", Platform{"linux", "arm", "v6"}, "b_1_linux_arm_v6"},
 		{"b:1", Platform{"linux", "arm64", ""}, "b_1_linux_arm64"},
 		{"b:_.._.._", amd64, "b__.._..__linux_amd64"},
+		{"con.example/b:1", amd64, "image_con.example_b_1_linux_amd64"},
+		{"LPT9.example/b:1", amd64, "image_LPT9.example_b_1_linux_amd64"},
+		{"con:1.2", amd64, "con_1.2_linux_amd64"},
 	}
 	for _, tt := range tests {
 		if got := mustReference(t, tt.ref).FileName(tt.platform); got != tt.want {
@@ -142,7 +145,7 @@ func FuzzParseReference(f *testing.F) {
 		if again, err := ParseReference(ref.Familiar()); ref.Tag != "" && (err != nil || again.Name() != ref.Name()) {
 			t.Errorf("%q: the familiar name %q means %+v, %v", s, ref.Familiar(), again, err)
 		}
-		if name := ref.FileName(DefaultPlatform()); !filepath.IsLocal(name) || strings.Contains(name, "/") || len(name) > 200 {
+		if name := ref.FileName(DefaultPlatform()); !filepath.IsLocal(name) || strings.Contains(name, "/") || len(name) > 200 || device.MatchString(name) {
 			t.Errorf("%q: file name %q", s, name)
 		}
 	})

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -257,6 +259,11 @@ func TestResolveTellsTheKindOfDocument(t *testing.T) {
 		{"both kinds at once", ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"manifests":[],` + layerless + `}`, "", "ambiguous"},
 		{"both kinds the other way", ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[],` + layerless + `}`, "", "ambiguous"},
 		{"no config", ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"layers":[]}`, "", "without a config"},
+		{"a number without end", "", `{"schemaVersion":` + strings.Repeat("9", 1<<20) + `}`, "", "schemaVersion"},
+		{"a media type without end", "", `{"mediaType":"\u001b[2J` + strings.Repeat("x", 1<<20) + `"}`, "", "neither"},
+		{"a digest without end", ocispec.MediaTypeImageManifest, `{"config":{"digest":"sha256:\u001b[2J` + strings.Repeat("0", 1<<20) + `"}}`, "", "digest"},
+		{"a size that is none", ocispec.MediaTypeImageManifest, `{"config":{"digest":"` + someDigest.String() + `","size":1.5}}`, "", "1.5"},
+		{"a list for a config", ocispec.MediaTypeImageManifest, `{"config":[]}`, "", "array"},
 		{"too big", ocispec.MediaTypeImageManifest, `{` + strings.Repeat(" ", MaxManifestSize) + `}`, "", "at most"},
 		{"too deep", ocispec.MediaTypeImageManifest, `{"annotations":` + strings.Repeat("[", 20000), "", "depth"},
 	}
@@ -271,10 +278,23 @@ func TestResolveTellsTheKindOfDocument(t *testing.T) {
 				}
 				return
 			}
-			if err == nil || !strings.Contains(err.Error(), tt.says) || strings.ContainsAny(err.Error(), "\n\x1b") {
-				t.Errorf("got %v, want one clean line that says %q", err, tt.says)
+			if err == nil || !strings.Contains(err.Error(), tt.says) || strings.ContainsAny(err.Error(), "\n\x1b") || len(err.Error()) > 500 {
+				t.Errorf("got %.1000v, want one clean, short line that says %q", err, tt.says)
 			}
 		})
+	}
+}
+
+// Docker, containerd and podman read JSON by the same package, so what is odd about it means the same to
+// them; and the bytes are kept, whatever they are.
+func TestResolveReadsOddJSONAsDockerDoes(t *testing.T) {
+	body := []byte(`{"schemaVersion":2,"config":{"digest":"` + someDigest.String() + `","size":2},"layers":[],` +
+		`"annotations":{"a":"` + "\xff\xfe" + `","a":"\ud800"},"LAYERS":[{"digest":"` + someDigest.String() + `","size":2}],"layers":[]}`)
+	s := newStore()
+	s.tags["latest"] = s.add(ocispec.MediaTypeImageManifest, body).Digest
+	img, err := Resolve(t.Context(), s, mustReference(t, "a/b"), Platform{})
+	if err != nil || len(img.Layers) != 0 || !bytes.Equal(img.ManifestBytes, body) {
+		t.Errorf("got %d layers, %v", len(img.Layers), err)
 	}
 }
 
@@ -349,13 +369,16 @@ func FuzzResolve(f *testing.F) {
 		s.tags["latest"] = s.add(contentType, []byte(body)).Digest
 		img, err := Resolve(t.Context(), s, mustReference(t, "a/b"), Platform{})
 		if err != nil {
-			if strings.ContainsAny(err.Error(), "\x1b\n") {
-				t.Errorf("the error %q holds what a terminal would obey", err)
+			if strings.ContainsFunc(err.Error(), unicode.IsControl) || len(err.Error()) > 10_000 {
+				t.Errorf("the error %q is long, or holds what a terminal would obey", err)
 			}
 			return
 		}
 		if err := img.Validate(); err != nil {
 			t.Errorf("resolved, but: %v", err)
+		}
+		if len(s.wants) > maxFetches {
+			t.Errorf("%d manifests were asked for", len(s.wants))
 		}
 	})
 }
