@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -73,11 +74,15 @@ func (j *job) checkPlatform() error {
 		return err
 	}
 	var says ocispec.Platform
-	if json.Unmarshal(config, &says) != nil || says.OS == "" || says.Architecture == "" {
+	if json.Unmarshal(config, &says) != nil {
 		return nil // not an image's config
 	}
-	if asked := j.image.Platform; says.OS != asked.OS || says.Architecture != asked.Architecture {
-		j.image.Platform = image.Platform{OS: says.OS, Architecture: says.Architecture, Variant: says.Variant}
+	p, err := image.ParsePlatform(strings.TrimRight(says.OS+"/"+says.Architecture+"/"+says.Variant, "/"))
+	if err != nil {
+		return nil // nor is this
+	}
+	if asked := j.image.Platform; p.OS != asked.OS || p.Architecture != asked.Architecture {
+		j.image.Platform = p
 		j.notify(Warning{Message: fmt.Sprintf("%s is for %s, not %s: there is no other image under this reference", j.name(), j.image.Platform, asked)})
 	}
 	return nil
