@@ -1,69 +1,185 @@
 package segpull_test
 
 import (
-	"bytes"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"unicode"
 
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/internal/registrytest"
 )
+
+// misbehaviour is what a mirror does in place of serving an image.
+type misbehaviour struct {
+	alone  int // exit code of a pull from it alone; 0: it ends right
+	faults []registrytest.Fault
+}
+
+// slow is a mirror from which a pull ends right, but not soon.
+const slow = -1
+
+func misbehaves(alone int, faults ...registrytest.Fault) misbehaviour {
+	return misbehaviour{alone, faults}
+}
+
+// says is a mirror that answers requests for blobs with these bytes, and ends
+// the connection.
+func says(alone int, text string) misbehaviour {
+	return misbehaves(alone, registrytest.Raw(text, "", 0))
+}
+
+// goesOn is a mirror that answers with head, and then again, without end.
+func goesOn(head, again string) misbehaviour {
+	return misbehaves(segpull.ExitNetwork, registrytest.Raw(head, again, 0))
+}
+
+// tokens is a mirror that asks for tokens, and answers requests for one so.
+func tokens(alone int, answer registrytest.Fault) misbehaviour {
+	return misbehaves(alone, answer.On(registrytest.KindToken), registrytest.Bearer(registrytest.Auth{}))
+}
+
+// body answers 200 with a body.
+func body(text string) registrytest.Fault {
+	return registrytest.Wrap(func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) })
+	})
+}
+
+// misbehaviours are of blobs where they do not say otherwise: what a mirror
+// does with manifests is over before it counts.
+func misbehaviours() map[string]misbehaviour {
+	const (
+		network   = segpull.ExitNetwork
+		refused   = segpull.ExitCredentials
+		mismatch  = segpull.ExitMismatch
+		chunked   = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+		partial   = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/5\r\n"
+		interim   = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+		switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+		orders    = "\x1b[2J\x1b]0;owned\x07\u202e\xff\r\x00"
+	)
+	kilo := strings.Repeat("x", kib)
+	contentRange := func(format func(start, end, size int64) string) misbehaviour {
+		return misbehaves(network, registrytest.ContentRange(format))
+	}
+	return map[string]misbehaviour{
+		"a captive portal":               misbehaves(network, registrytest.CaptivePortal().On()),
+		"a captive portal for blobs":     misbehaves(network, registrytest.CaptivePortal()),
+		"a captive portal for manifests": misbehaves(network, registrytest.CaptivePortal().On(registrytest.KindManifest)),
+		"a captive portal for tokens":    tokens(network, registrytest.CaptivePortal()),
+
+		"a wrong Content-Range":       contentRange(func(start, end, size int64) string { return fmt.Sprintf("bytes %d-%d/%d", start+1, end, size) }),
+		"no Content-Range":            contentRange(func(int64, int64, int64) string { return "" }),
+		"a Content-Range of nonsense": contentRange(func(int64, int64, int64) string { return "bytes -9223372036854775808-9223372036854775807/*" }),
+		"a wrong total":               contentRange(func(start, end, _ int64) string { return fmt.Sprintf("bytes %d-%d/%d", start, end-1, int64(1)<<62) }),
+		"another range":               misbehaves(network, registrytest.ShiftRange(1000)),
+		"less than was asked for":     misbehaves(network, registrytest.ClipRange(1000)),
+		"several ranges": says(network, "HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=x\r\n\r\n"+
+			"--x\r\nContent-Range: bytes 0-1/2\r\n\r\nab\r\n--x--\r\n"),
+
+		"a Content-Length that is too large": misbehaves(network, registrytest.ContentLength(1000)),
+		"a Content-Length that is too small": misbehaves(network, registrytest.ContentLength(-1000)),
+		"no Content-Length":                  misbehaves(0, registrytest.NoContentLength()),
+		"two Content-Lengths":                says(network, partial+"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
+		"a negative Content-Length":          says(network, partial+"Content-Length: -5\r\n\r\nhello"),
+		"an absurd Content-Length":           says(network, partial+"Content-Length: 9223372036854775807\r\n\r\nhello"),
+		"a Content-Length beyond int64":      says(network, partial+"Content-Length: 99999999999999999999\r\n\r\nhello"),
+
+		"bodies without end":             misbehaves(0, registrytest.NoContentLength(), registrytest.Endless()),
+		"a chunk's size without end":     goesOn(chunked, "0"),
+		"trailers without end":           goesOn(chunked+"0\r\n", "X-Trailer: "+kilo+"\r\n"),
+		"headers without end":            misbehaves(network, registrytest.EndlessHeaders(0).On()),
+		"slow headers without end":       misbehaves(network, registrytest.EndlessHeaders(50*time.Millisecond)),
+		"a header, byte by byte":         misbehaves(network, registrytest.Raw("HTTP/1.1 200 OK\r\nX-Slow: ", "x", time.Second)),
+		"one header line without end":    goesOn("HTTP/1.1 200 OK\r\nX-Large: ", kilo),
+		"a header of a megabyte":         misbehaves(network, registrytest.Header("X-Large", strings.Repeat("x", mib))),
+		"interim answers without end":    goesOn("", interim),
+		"an interim answer now and then": misbehaves(network, registrytest.Raw("", interim, 100*time.Millisecond)),
+
+		"gzip":                  misbehaves(network, registrytest.GzipEncoding()),
+		"gzip for manifests":    misbehaves(mismatch, registrytest.GzipEncoding().On(registrytest.KindManifest)),
+		"gzip for the transfer": says(network, "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+
+		"redirects in circles":       misbehaves(network, registrytest.RedirectLoop().On()),
+		"a redirect to a file":       misbehaves(network, registrytest.RedirectTo("file:///etc/passwd")),
+		"a redirect to ftp":          misbehaves(network, registrytest.RedirectTo("ftp://127.0.0.1/blob")),
+		"a redirect to gopher":       misbehaves(network, registrytest.RedirectTo("gopher://127.0.0.1/blob")),
+		"a redirect to a socket":     misbehaves(network, registrytest.RedirectTo("unix:///var/run/docker.sock")),
+		"a redirect to nowhere":      misbehaves(network, registrytest.RedirectTo("")),
+		"a redirect to rubbish":      misbehaves(network, registrytest.RedirectTo("http://[::1")),
+		"a redirect with a password": misbehaves(network, registrytest.RedirectTo("http://admin:admin@127.0.0.1:1/blob")),
+		"a redirect of a megabyte":   misbehaves(network, registrytest.RedirectTo("http://127.0.0.1:1/"+strings.Repeat("x", mib))),
+
+		"401 in circles":                misbehaves(refused, registrytest.Bearer(registrytest.Auth{Lifetime: -1})),
+		"tokens that expire at once":    misbehaves(refused, registrytest.Bearer(registrytest.Auth{Lifetime: 1})),
+		"a realm that is no URL":        misbehaves(network, registrytest.Bearer(registrytest.Auth{Realm: "::"})),
+		"a realm that is a file":        misbehaves(network, registrytest.Bearer(registrytest.Auth{Realm: "file:///etc/passwd"})),
+		"a challenge of nonsense":       misbehaves(refused, registrytest.All(registrytest.Status(401), registrytest.Header("WWW-Authenticate", `Bearer realm="`)).On()),
+		"a token of a megabyte":         tokens(network, body(`{"token":"`+strings.Repeat("x", mib)+`"}`)),
+		"a token that holds a header":   tokens(network, body(`{"token":"x\r\nX-Injected: y"}`)),
+		"a token, nested deep":          tokens(network, body(strings.Repeat(`{"token":`, 10_000))),
+		"a token without end":           tokens(network, registrytest.Raw("HTTP/1.1 200 OK\r\n\r\n", kilo, 0)),
+		"no token at all":               tokens(network, registrytest.Hang()),
+		"a token server that is busy":   tokens(network, registrytest.RetryAfter(429, "3600")),
+		"a token server that redirects": tokens(network, registrytest.RedirectTo("http://127.0.0.1:1/")),
+
+		"no answer at all":               misbehaves(network, registrytest.Hang().On()),
+		"nothing":                        says(network, ""),
+		"no HTTP":                        says(network, "SSH-2.0-OpenSSH_9.6\r\n"),
+		"HTTP/0.9":                       says(network, "hello"),
+		"HTTP/2":                         says(network, "\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64\x00\x04\x00\xa0\x00\x00"),
+		"another protocol":               says(network, switching),
+		"another protocol, in silence":   misbehaves(network, registrytest.Raw(switching, "x", time.Hour)),
+		"another protocol, byte by byte": misbehaves(network, registrytest.Raw(switching, "x", 10*time.Millisecond)),
+		"orders to the terminal":         says(network, "HTTP/1.1 "+orders+" OK\r\n\r\n"),
+		"an error of orders":             says(network, "HTTP/1.1 500 "+orders+"\r\nContent-Type: text/plain\r\n\r\n"+orders),
+		"an error, nested deep":          says(network, "HTTP/1.1 500 Oh\r\n\r\n"+strings.Repeat(`{"errors":[`, 100_000)),
+		"an error without end":           goesOn("HTTP/1.1 500 Oh\r\n\r\n", kilo),
+		"an error, byte by byte":         misbehaves(network, registrytest.Raw("HTTP/1.1 403 Oh\r\n\r\n", "x", 100*time.Millisecond)),
+		"a success, byte by byte":        misbehaves(network, registrytest.Raw("HTTP/1.1 201 Created\r\n\r\n", "x", 100*time.Millisecond)),
+
+		"no blob at all":            misbehaves(segpull.ExitNotFound, registrytest.Status(404)),
+		"every status there is not": misbehaves(network, registrytest.Status(999)),
+		"an empty 204":              misbehaves(network, registrytest.Status(204)),
+		"a 204 with a body":         says(network, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"),
+		"a 206 for manifests":       misbehaves(mismatch, registrytest.Status(206).On(registrytest.KindManifest)),
+		"a 304":                     says(network, "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n"),
+		"a 416":                     misbehaves(network, registrytest.Status(416)),
+		"patience for ever":         misbehaves(network, registrytest.RetryAfter(429, "99999999999")),
+		"a Retry-After of nonsense": misbehaves(network, registrytest.RetryAfter(503, "-1e309")),
+
+		"a trickle":                     misbehaves(slow, registrytest.Trickle(2000)),
+		"a stall":                       misbehaves(network, registrytest.StallAfter(10*kib)),
+		"a cut every 40 KiB":            misbehaves(0, registrytest.CutAfter(40*kib)),
+		"a connection for each request": misbehaves(0, registrytest.Header("Connection", "close")),
+		"another ETag each time":        misbehaves(0, registrytest.Wrap(anotherETag)),
+	}
+}
+
+func anotherETag(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", fmt.Sprintf("%q", time.Now()))
+		next.ServeHTTP(w, r)
+	})
+}
 
 // TestAHostileMirrorBesideAnHonestOne pulls from a mirror that misbehaves, which
 // is named first, and an honest one, which is slow enough for the other to be
 // asked. The pull ends right, and soon.
 func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
 	img := imageOf(1, 300*kib, 50*kib)
-	for what, faults := range map[string][]registrytest.Fault{
-		"a captive portal":                   {registrytest.CaptivePortal().On()},
-		"a captive portal for blobs":         {registrytest.CaptivePortal()},
-		"a wrong Content-Range":              {registrytest.ContentRange(func(start, end, size int64) string { return fmt.Sprintf("bytes %d-%d/%d", start+1, end, size) })},
-		"no Content-Range":                   {registrytest.ContentRange(func(int64, int64, int64) string { return "" })},
-		"a Content-Range of nonsense":        {registrytest.ContentRange(func(int64, int64, int64) string { return "bytes -9223372036854775808-9223372036854775807/*" })},
-		"a wrong total in Content-Range":     {registrytest.ContentRange(func(start, end, _ int64) string { return fmt.Sprintf("bytes %d-%d/%d", start, end-1, int64(1)<<62) })},
-		"another range than was asked for":   {registrytest.ShiftRange(1000)},
-		"less than was asked for":            {registrytest.ClipRange(1000)},
-		"a Content-Length that is too large": {registrytest.ContentLength(1000)},
-		"a Content-Length that is too small": {registrytest.ContentLength(-1000)},
-		"no Content-Length":                  {registrytest.NoContentLength()},
-		"bodies without end":                 {registrytest.NoContentLength(), registrytest.Endless()},
-		"headers without end":                {registrytest.EndlessHeaders(0).On()},
-		"slow headers without end":           {registrytest.EndlessHeaders(50 * time.Millisecond)},
-		"a header of a megabyte":             {registrytest.Header("X-Large", strings.Repeat("x", mib))},
-		"gzip":                               {registrytest.GzipEncoding()},
-		"redirects in circles":               {registrytest.RedirectLoop().On()},
-		"a redirect to a file":               {registrytest.RedirectTo("file:///etc/passwd")},
-		"a redirect to ftp":                  {registrytest.RedirectTo("ftp://127.0.0.1/blob")},
-		"a redirect to a socket":             {registrytest.RedirectTo("unix:///var/run/docker.sock")},
-		"a redirect to nowhere":              {registrytest.RedirectTo("")},
-		"a redirect to rubbish":              {registrytest.RedirectTo("http://[::1")},
-		"401 in circles":                     {registrytest.Bearer(registrytest.Auth{Lifetime: -1})},
-		"a realm that is no URL":             {registrytest.Bearer(registrytest.Auth{Realm: "::"})},
-		"a challenge of nonsense":            {registrytest.All(registrytest.Status(401), registrytest.Header("WWW-Authenticate", `Bearer realm="`)).On()},
-		"no answer at all":                   {registrytest.Hang().On()},
-		"no blob at all":                     {registrytest.Status(404)},
-		"every status there is not":          {registrytest.Status(999)},
-		"an empty 204":                       {registrytest.Status(204)},
-		"a 206 for manifests":                {registrytest.Status(206).On(registrytest.KindManifest)},
-		"a trickle":                          {registrytest.Trickle(2000)},
-		"a stall":                            {registrytest.StallAfter(10 * kib)},
-		"a cut every 40 KiB":                 {registrytest.CutAfter(40 * kib)},
-		"patience for ever":                  {registrytest.RetryAfter(429, "99999999999")},
-		"a Retry-After of nonsense":          {registrytest.RetryAfter(503, "-1e309")},
-	} {
+	for what, mirror := range misbehaviours() {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			m := serve(t, 2, img)
-			m.servers[0].Misbehave(faults...)
+			m.servers[0].Misbehave(mirror.faults...)
 			m.servers[1].Throttle(600 * kib)
 			began := time.Now()
 			r := m.mustPull(t, segpull.Options{})
@@ -81,150 +197,69 @@ func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
 	}
 }
 
-func TestAWrongManifestIsPassedOver(t *testing.T) {
-	t.Parallel()
-	img := registrytest.NewIndex(imageOf(1, 4*kib), registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"}))
-	m := serve(t, 2, img)
-	// It tells the truth about the tag, and lies about the manifest.
-	m.servers[0].Misbehave(registrytest.Wrap(func(next http.Handler) http.Handler {
-		lie := imageOf(9, 4*kib).Manifest.Bytes()
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.HasSuffix(r.URL.Path, img.Images[0].Manifest.Digest.String()) {
-				_, _ = w.Write(lie)
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	}).On(registrytest.KindManifest))
-	r := m.mustPull(t, segpull.Options{})
-	checkOCI(t, contents(t, r.Path), img.Images[0])
-
-	_, err := m.pull(t, segpull.Options{Mirrors: m.urls[:1]})
-	wantCode(t, err, segpull.ExitMismatch, img.Images[0].Manifest.Digest.String())
-}
-
-// TestHostileManifests pulls manifests that a registry may make up: each is
-// refused with a reason, at once, and leaves nothing behind.
-func TestHostileManifests(t *testing.T) {
-	good := imageOf(1, 4*kib)
-	edit := func(edit func(*ocispec.Manifest)) []byte {
-		return registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/amd64", EditManifest: edit}).Manifest.Bytes()
-	}
-	index := func(d ocispec.Descriptor) []byte {
-		return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%q,"size":%d,"platform":{"os":"linux","architecture":"amd64"}}]}`,
-			ocispec.MediaTypeImageIndex, d.MediaType, d.Digest, d.Size)
-	}
-	for what, tc := range map[string]struct {
-		manifest []byte
-		word     string
-	}{
-		"of 5 MiB":             {bytes.Repeat([]byte(" "), 5*mib), "4 MiB"},
-		"empty":                {nil, "manifest"},
-		"no JSON":              {[]byte("hello"), "hello"},
-		"nested 100,000 deep":  {[]byte(strings.Repeat(`{"a":`, 100_000)), "manifest"},
-		"an array, deep":       {[]byte(strings.Repeat(`[`, 1_000_000)), "manifest"},
-		"of schema 1":          {[]byte(`{"schemaVersion":1,"name":"x"}`), "schema 1"},
-		"of another kind":      {[]byte(`{"schemaVersion":2,"mediaType":"application/x-nothing"}`), "application/x-nothing"},
-		"both things":          {[]byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"config":{},"layers":[]}`), "ambiguous"},
-		"without config":       {[]byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[]}`), "config"},
-		"10,000 layers":        {edit(func(m *ocispec.Manifest) { m.Layers = repeat(m.Layers[0], 10_000) }), "10000 layers"},
-		"a negative size":      {edit(func(m *ocispec.Manifest) { m.Layers[0].Size = -1 }), "-1"},
-		"an absurd size":       {edit(func(m *ocispec.Manifest) { m.Layers[0].Size = 1 << 62 }), "size"},
-		"a size beyond int64":  {bytes.Replace(good.Manifest.Bytes(), []byte(`"size":`), []byte(`"size":99999999999999999999`), 1), "manifest"},
-		"a config of 1 GiB":    {edit(func(m *ocispec.Manifest) { m.Config.Size = 1 << 30 }), "size"},
-		"two sizes of a layer": {edit(func(m *ocispec.Manifest) { m.Layers = append(m.Layers, m.Layers[0]); m.Layers[1].Size++ }), "two sizes"},
-		"SHA-512":              {edit(func(m *ocispec.Manifest) { m.Layers[0].Digest = digest.SHA512.FromString("x") }), "sha512"},
-		"MD5":                  {edit(func(m *ocispec.Manifest) { m.Layers[0].Digest = "md5:d41d8cd98f00b204e9800998ecf8427e" }), "md5"},
-		"a short digest":       {edit(func(m *ocispec.Manifest) { m.Layers[0].Digest = "sha256:abcd" }), "sha256:abcd"},
-		"a path for a digest":  {edit(func(m *ocispec.Manifest) { m.Layers[0].Digest = "sha256:../../../../etc/passwd" }), "etc/passwd"},
-		"no digest":            {edit(func(m *ocispec.Manifest) { m.Config.Digest = "" }), "digest"},
-		"an index of what is not there": {
-			index(ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("x"), Size: 1}), "not found",
-		},
-		"an index of a layer": {index(good.Layers[0].Descriptor), "no image for"},
-		"an index of 1 TiB": {
-			index(ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: good.Manifest.Digest, Size: 1 << 40}), "size",
-		},
-	} {
+// TestAHostileMirrorAlone has nobody else to ask: the pull ends soon, says why
+// in words that are fit for a terminal, and leaves nothing that is in the way
+// once the mirror behaves.
+func TestAHostileMirrorAlone(t *testing.T) {
+	img := imageOf(1, 300*kib, 50*kib)
+	for what, mirror := range misbehaviours() {
+		if mirror.alone == slow {
+			continue
+		}
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, 1, good)
-			m.servers[0].AddManifest(repo, "bad", registrytest.NewBlob("", tc.manifest))
+			m := serve(t, 1, img)
+			m.servers[0].Misbehave(mirror.faults...)
 			out := filepath.Join(t.TempDir(), "app.tar")
+			opts := segpull.Options{Output: out}
+			if mirror.alone != 0 {
+				opts.GiveUpAfter = 400 * time.Millisecond
+			}
 			began := time.Now()
-			_, err := m.pull(t, segpull.Options{Output: out}, "registry.example/team/app:bad")
-			if err == nil {
-				t.Fatal("it was taken")
-			}
-			if !strings.Contains(err.Error(), tc.word) || strings.Contains(err.Error(), "\n") || len(err.Error()) > 1000 {
-				t.Errorf("said %q", err)
-			}
-			if took := time.Since(began); took > 5*time.Second {
+			_, err := m.pull(t, opts)
+			if took := time.Since(began); took > 8*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			wantFiles(t, filepath.Dir(out))
+			if mirror.alone != 0 {
+				wantCode(t, err, mirror.alone)
+				wantPlainWords(t, err.Error())
+				if _, err := os.Stat(out); err == nil {
+					t.Error("there is an output")
+				}
+				m.servers[0].Misbehave()
+				opts.GiveUpAfter = 0
+				_, err = m.pull(t, opts)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkDocker(t, contents(t, out), img)
 		})
 	}
 }
 
-func repeat(d ocispec.Descriptor, n int) []ocispec.Descriptor {
-	all := make([]ocispec.Descriptor, n)
-	for i := range all {
-		all[i] = d
+// wantPlainWords checks what is made of the words of strangers.
+func wantPlainWords(t *testing.T, said string) {
+	t.Helper()
+	if strings.ContainsFunc(said, func(r rune) bool { return !unicode.IsPrint(r) }) || len(said) > 1500 {
+		t.Errorf("said %.2000q", said)
 	}
-	return all
 }
 
-func TestAnIndexInItselfEnds(t *testing.T) {
+// TestAHandshakeThatNeverEnds names first a host that takes the connection and
+// then says nothing.
+func TestAHandshakeThatNeverEnds(t *testing.T) {
 	t.Parallel()
-	m := serve(t, 1, imageOf(1, 4*kib))
-	// No index can hold its own digest, so a chain of indexes stands for it.
-	inner := registrytest.NewIndex(imageOf(1, 4*kib)).Manifest
-	for range 20 {
-		m.servers[0].AddManifest(repo, "", inner)
-		inner = registrytest.NewBlob(ocispec.MediaTypeImageIndex, fmt.Appendf(nil,
-			`{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`,
-			ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageIndex, inner.Digest, inner.Size))
-	}
-	m.servers[0].AddManifest(repo, "deep", inner)
-	_, err := m.pull(t, segpull.Options{}, "registry.example/team/app:deep")
-	wantCode(t, err, 1, "deep")
-	if n := m.servers[0].Stats().Requests[registrytest.KindManifest]; n > 5 {
-		t.Errorf("%d manifests were asked for", n)
-	}
-}
-
-func TestAManifestWithoutEndIsBounded(t *testing.T) {
-	m := serve(t, 1, imageOf(1, 4*kib))
-	m.servers[0].Misbehave(registrytest.NoContentLength().On(registrytest.KindManifest), registrytest.Endless().On(registrytest.KindManifest))
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	_, err := m.pull(t, segpull.Options{})
-	runtime.ReadMemStats(&after)
-	if err == nil {
-		t.Fatal("it was taken")
-	}
-	if grown := after.TotalAlloc - before.TotalAlloc; grown > 100*mib {
-		t.Errorf("%d MiB were allocated for it", grown/mib)
-	}
-}
-
-func TestNamesWriteNowhereElse(t *testing.T) {
-	m := serve(t, 1, imageOf(1, 4*kib))
-	dir := t.TempDir()
-	t.Chdir(filepath.Join(dir))
-	if err := os.Mkdir("in", 0o755); err != nil {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{
-		"registry.example/..%2f..%2fapp:1", "registry.example/../app:1", `registry.example\..\app:1`, "/etc/passwd", "registry.example/team/app:../1",
-		"registry.example/team/app@sha256:../../etc", "registry.example/team/app:1\x00", "registry.example/team/app:1\n", "-o", "registry.example:0x1f/app",
-	} {
-		results, err := m.pull(t, segpull.Options{Output: "in/"}, name)
-		if err == nil {
-			t.Errorf("%q was pulled to %s", name, results[0].Path)
-		}
-	}
-	wantFiles(t, "in")
-	wantFiles(t, ".", "in")
+	defer silent.Close() // its connections wait in the queue until then
+	img := imageOf(1, 300*kib)
+	m := serve(t, 1, img)
+	at := "https://" + silent.Addr().String()
+	r := m.mustPull(t, segpull.Options{Mirrors: []string{at, m.urls[0]}})
+	checkDocker(t, contents(t, r.Path), img)
+	_, err = m.pull(t, segpull.Options{Mirrors: []string{at}, GiveUpAfter: 400 * time.Millisecond})
+	wantCode(t, err, segpull.ExitNetwork)
 }
