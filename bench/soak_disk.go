@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// smallDisk is a file system of its own, in memory, whose size can be changed.
+// It takes root and Linux. nil is none: then RLIMIT_FSIZE stands for a full
+// disk, which lets no file become longer.
+type smallDisk struct{ dir string }
+
+// largeDisk is more than a round needs.
+const largeDisk = 8 * mostBytes
+
+// mountSmallDisk returns nil where that can't be done.
+func mountSmallDisk(ctx context.Context, dir string) *smallDisk {
+	if os.Geteuid() != 0 || runQuiet(ctx, "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", largeDisk), "tmpfs", dir) != nil {
+		return nil
+	}
+	return &smallDisk{dir}
+}
+
+// shrink leaves room for so many bytes.
+func (d *smallDisk) shrink(ctx context.Context, room int64) error {
+	if d == nil {
+		return nil
+	}
+	var stat syscall.Statfs_t
+	if err := syscall.Statfs(d.dir, &stat); err != nil {
+		return err
+	}
+	used := int64(stat.Blocks-stat.Bfree) * int64(stat.Bsize)
+	return d.resize(ctx, used+room)
+}
+
+func (d *smallDisk) grow() error { return d.resize(context.Background(), largeDisk) }
+
+func (d *smallDisk) resize(ctx context.Context, size int64) error {
+	if d == nil {
+		return nil
+	}
+	return runQuiet(ctx, "mount", "-o", fmt.Sprintf("remount,size=%d", size), d.dir)
+}
+
+func (d *smallDisk) unmount() {
+	if d != nil {
+		_ = exec.Command("umount", "--lazy", d.dir).Run()
+	}
+}

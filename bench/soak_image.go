@@ -1,0 +1,115 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// soakImage is an image as a round pulls it.
+type soakImage struct {
+	pushed   registrytest.Image // what the tag names: the image, or an index of several
+	image    registrytest.Image // the one for the platform
+	platform string
+	diffIDs  []digest.Digest
+	layers   []ocispec.Descriptor // as in the manifest, repeated ones too
+}
+
+// mostBytes is the most that an image's layers have together, so that a round
+// takes seconds.
+const mostBytes = 32 * mib
+
+// drawImage makes an image of 1 to 8 layers, of several compressions, some of
+// them repeated; sometimes in an index with others.
+func drawImage(d dice) soakImage {
+	i := soakImage{platform: pick(d, "linux/amd64", "linux/arm64", "linux/arm/v7")}
+	docker := d.chance(0.3)
+	layers := drawLayers(d, docker)
+	for range d.IntN(3) {
+		layers = append(layers, pick(d, layers...))
+	}
+	d.Shuffle(len(layers), func(a, b int) { layers[a], layers[b] = layers[b], layers[a] })
+	var blobs []registrytest.Blob
+	for _, l := range layers {
+		blobs = append(blobs, l.Blob)
+		i.layers = append(i.layers, l.Descriptor)
+		i.diffIDs = append(i.diffIDs, l.diffID)
+	}
+	i.image = registrytest.NewImage(registrytest.ImageOptions{
+		Layers: []int64{}, Docker: docker, Platform: i.platform,
+		EditConfig:   func(c *ocispec.Image) { c.RootFS.DiffIDs = i.diffIDs },
+		EditManifest: func(m *ocispec.Manifest) { m.Layers = i.layers },
+	})
+	i.image.Layers = blobs
+	i.pushed = i.image
+	if d.chance(0.4) {
+		i.pushed = registrytest.NewIndex(
+			registrytest.NewImage(registrytest.ImageOptions{Seed: d.Uint64(), Docker: docker, Platform: "linux/s390x"}),
+			i.image,
+			registrytest.NewImage(registrytest.ImageOptions{Seed: d.Uint64(), Docker: docker, Platform: "unknown/unknown"}),
+		)
+	}
+	return i
+}
+
+type soakLayer struct {
+	registrytest.Blob
+	diffID digest.Digest
+}
+
+// drawLayers makes layers of all compressions. registrytest makes images of
+// one, so each kind is made as an image and taken out of it.
+func drawLayers(d dice, docker bool) (layers []soakLayer) {
+	left := int64(mostBytes)
+	sizes := map[registrytest.Compression][]int64{}
+	kinds := []registrytest.Compression{registrytest.Gzip, registrytest.Zstd, registrytest.Uncompressed}
+	for range d.among(1, 6) {
+		size := min(d.size(2*kib, 20*mib), left/2)
+		left -= size
+		kind := pick(d, kinds...)
+		sizes[kind] = append(sizes[kind], size)
+	}
+	for _, kind := range kinds {
+		if len(sizes[kind]) == 0 {
+			continue
+		}
+		img := registrytest.NewImage(registrytest.ImageOptions{Seed: d.Uint64(), Layers: sizes[kind], Compression: kind, Docker: docker})
+		var config ocispec.Image
+		if err := json.Unmarshal(img.Config.Bytes(), &config); err != nil {
+			panic(fmt.Sprintf("bench: the config of an image made here: %v", err))
+		}
+		for n, blob := range img.Layers {
+			layers = append(layers, soakLayer{blob, config.RootFS.DiffIDs[n]})
+		}
+	}
+	return layers
+}
+
+// blobs are what has to be fetched, each digest once.
+func (i soakImage) blobs() []registrytest.Blob {
+	var all []registrytest.Blob
+	seen := map[digest.Digest]bool{}
+	for _, b := range append([]registrytest.Blob{i.image.Config}, i.image.Layers...) {
+		if !seen[b.Digest] {
+			seen[b.Digest] = true
+			all = append(all, b)
+		}
+	}
+	return all
+}
+
+// size is the bytes of the blobs.
+func (i soakImage) size() (n int64) {
+	for _, b := range i.blobs() {
+		n += b.Size
+	}
+	return n
+}
+
+func (i soakImage) String() string {
+	return fmt.Sprintf("%d layers, %d blobs, %s, %s, %s", len(i.layers), len(i.blobs()), inMiB(i.size()), i.platform, i.pushed.Manifest.MediaType)
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// unfinished is how files begin that a kill may leave in an image layout.
+const unfinished = ".segpull-"
+
+// checkOutput reads an output to its end, whatever format it turns out to
+// have, and fails unless it is the image, whole and right in every byte.
+func (i soakImage) checkOutput(path, tag string) (format string, err error) {
+	files, err := readArchive(path)
+	if err != nil {
+		return "", err
+	}
+	_, layout := files["oci-layout"]
+	_, docker := files["manifest.json"]
+	switch {
+	case layout && docker:
+		return "docker-archive", errors.Join(i.checkLayout(files), i.checkDocker(files, tag))
+	case layout:
+		return "oci", i.checkLayout(files)
+	case docker:
+		return "legacy", i.checkDocker(files, tag)
+	}
+	return "", fmt.Errorf("no format is like this: %d files", len(files))
+}
+
+// checkLayout checks an OCI layout: the blobs of the image, no others, and an
+// index that names it.
+func (i soakImage) checkLayout(files map[string]packed) error {
+	var index ocispec.Index
+	if err := json.Unmarshal(files["index.json"].body, &index); err != nil {
+		return fmt.Errorf("index.json: %w", err)
+	}
+	manifest := i.image.Manifest
+	if len(index.Manifests) != 1 || index.Manifests[0].Digest != manifest.Digest || index.Manifests[0].Size != manifest.Size {
+		return fmt.Errorf("index.json lists %v instead of %s", index.Manifests, manifest.Digest)
+	}
+	wanted := []string{manifest.Digest.String()}
+	for _, b := range i.blobs() {
+		wanted = append(wanted, b.Digest.String())
+	}
+	found := 0
+	for name := range files {
+		if blob, ok := strings.CutPrefix(name, blobFolder); ok && !strings.HasPrefix(blob, unfinished) {
+			found++
+		}
+	}
+	if found != len(wanted) {
+		return fmt.Errorf("%d blobs instead of %d", found, len(wanted))
+	}
+	return checkBlobs(files, wanted...)
+}
+
+// checkDocker checks what docker load reads: the config, and as many layers as
+// it has diff IDs, each the layer or what it decompresses to.
+func (i soakImage) checkDocker(files map[string]packed, tag string) error {
+	var manifests []struct {
+		Config   string
+		RepoTags []string
+		Layers   []string
+	}
+	if err := json.Unmarshal(files["manifest.json"].body, &manifests); err != nil {
+		return fmt.Errorf("manifest.json: %w", err)
+	}
+	if len(manifests) != 1 || strings.Join(manifests[0].RepoTags, " ") != tag || len(manifests[0].Layers) != len(i.layers) {
+		return fmt.Errorf("manifest.json lists %+v", manifests)
+	}
+	if got := files[manifests[0].Config].digest; got != i.image.Config.Digest.String() {
+		return fmt.Errorf("the config is %q", got)
+	}
+	for n, name := range manifests[0].Layers {
+		f := files[name]
+		if f.link != "" { // docker save's way to repeat a layer
+			f = files[path.Join(path.Dir(name), f.link)]
+		}
+		if got := digest.Digest(f.digest); got != i.layers[n].Digest && got != i.diffIDs[n] {
+			return fmt.Errorf("layer %d, %s, is %q", n, name, got)
+		}
+	}
+	return nil
+}

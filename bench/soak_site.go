@@ -1,0 +1,199 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// soakSite is a round's mirrors while they serve.
+type soakSite struct {
+	running []soakServer
+	stops   []func()
+}
+
+type soakServer struct {
+	*soakMirror
+	url string
+	reg *registrytest.Server
+	cdn *registrytest.Server // nil: none
+}
+
+const soakRepository = "library/soak"
+
+// serveSoak serves the round's mirrors until close.
+func serveSoak(r soakRound) (*soakSite, error) {
+	s := &soakSite{}
+	origin := registrytest.New()
+	origin.Push(soakRepository, "1", r.image.pushed)
+	for _, m := range r.mirrors {
+		server := soakServer{soakMirror: m}
+		faults := slices.Clip(m.faults)
+		if len(m.lacks) > 0 {
+			faults = append(faults, registrytest.Status(404).Of(m.lacks...))
+		}
+		if m.redirects > 0 {
+			var err error
+			var url string
+			if server.cdn, url, err = s.serve(origin, m, faults); err != nil {
+				return s, err
+			}
+			faults = append(faults, registrytest.SignedRedirect(url, m.redirects))
+		}
+		var err error
+		if server.reg, server.url, err = s.serve(origin, m, faults); err != nil {
+			return s, err
+		}
+		if m.outage > 0 {
+			s.stops = append(s.stops, flicker(server.reg, m.outage))
+		}
+		s.running = append(s.running, server)
+	}
+	return s, nil
+}
+
+func (s *soakSite) serve(origin *registrytest.Server, m *soakMirror, faults []registrytest.Fault) (reg *registrytest.Server, url string, err error) {
+	listener, err := loopback{}.Listen(0)
+	if err != nil {
+		return nil, "", err
+	}
+	reg = origin.Mirror()
+	reg.Throttle(m.rate)
+	reg.ThrottleConnections(m.connection)
+	reg.Misbehave(faults...)
+	url, stop := serveMirror(reg, shortBuffers{listener})
+	s.stops = append(s.stops, stop)
+	return reg, url, nil
+}
+
+// shortBuffers keeps little in the kernel of what a client has not read, so
+// that what was served and what was received are nearly the same.
+type shortBuffers struct{ net.Listener }
+
+func (l shortBuffers) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(32 << 10)
+	}
+	return conn, err
+}
+
+// flicker has a server be dead for a while again and again.
+func flicker(reg *registrytest.Server, outage time.Duration) (stop func()) {
+	over, done := make(chan struct{}), make(chan struct{})
+	wait := func(d time.Duration) bool {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return true
+		case <-over:
+			return false
+		}
+	}
+	go func() {
+		defer close(done)
+		for wait(2*outage + time.Second) {
+			reg.Kill()
+			alive := wait(outage)
+			reg.Revive()
+			if !alive {
+				return
+			}
+		}
+	}()
+	return func() { close(over); <-done }
+}
+
+func (s *soakSite) close() {
+	for i := len(s.stops) - 1; i >= 0; i-- {
+		s.stops[i]()
+	}
+}
+
+// configure writes what the user of a folder has: a configuration that names
+// the mirrors, and credentials for those that ask.
+func (s *soakSite) configure(home string) error {
+	var config strings.Builder
+	logins := map[string]any{}
+	for _, m := range s.running {
+		fmt.Fprintf(&config, "[mirror.%s]\nurl = %q\n", m.name, m.url)
+		if m.secret != "" {
+			fmt.Fprintf(&config, "headers = { X-Soak = %q }\n", m.secret)
+		}
+		if m.user != "" {
+			logins[strings.TrimPrefix(m.url, "http://")] = map[string]string{"auth": m.login()}
+		}
+	}
+	docker, err := json.Marshal(map[string]any{"auths": logins})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(home, "config.json"), docker, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(home, "soak.toml"), []byte(config.String()), 0o600)
+}
+
+// login is the user's name and password as Docker's file and HTTP have them.
+func (m *soakMirror) login() string {
+	return base64.StdEncoding.EncodeToString([]byte(m.user + ":" + m.password))
+}
+
+// secrets are what only this mirror may ever see.
+func (m *soakMirror) secrets() (all []string) {
+	if m.user != "" {
+		all = append(all, m.password, m.login())
+	}
+	if m.secret != "" {
+		all = append(all, m.secret)
+	}
+	return all
+}
+
+// logs are all requests, of each server, with whose it is.
+func (s *soakSite) logs(each func(m *soakMirror, cdn bool, log []registrytest.Request)) {
+	for _, m := range s.running {
+		each(m.soakMirror, false, m.reg.Stats().Log)
+		if m.cdn != nil {
+			each(m.soakMirror, true, m.cdn.Stats().Log)
+		}
+	}
+}
+
+// traffic is what the mirrors sent of blobs, and how many responses were
+// broken off.
+func (s *soakSite) traffic() (served int64, broken int) {
+	s.logs(func(_ *soakMirror, _ bool, log []registrytest.Request) {
+		for _, r := range log {
+			if r.Kind != registrytest.KindBlob && r.Kind != registrytest.KindCDN || r.Status != 200 && r.Status != 206 {
+				continue
+			}
+			served += r.Bytes
+			if asked := r.End - r.Start; r.Bytes < asked {
+				broken++
+			}
+		}
+	})
+	return served, broken
+}
+
+// open is how many responses with blobs are being sent.
+func (s *soakSite) open() (n int) {
+	s.logs(func(_ *soakMirror, _ bool, log []registrytest.Request) {
+		for _, r := range log {
+			if r.Done.IsZero() && (r.Kind == registrytest.KindBlob || r.Kind == registrytest.KindCDN) {
+				n++
+			}
+		}
+	})
+	return n
+}

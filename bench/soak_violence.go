@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// soakPatience is how long a pull of seconds may take, on a busy machine and
+// from the worst of mirrors. Then it says where it hangs, and is ended.
+const soakPatience = 150 * time.Second
+
+var signals = map[blow]syscall.Signal{kill: syscall.SIGKILL, interrupt: syscall.SIGINT, terminate: syscall.SIGTERM}
+
+// ending is what came of one process.
+type ending struct {
+	usage
+	run            soakRun
+	struck         time.Time     // when the run's blow fell; zero: it did not
+	lived          time.Duration // after that
+	open           int           // responses, at that moment
+	stdout, stderr []byte
+	events         []soakEvent
+	path           string // of the output
+	alone          bool   // no other process worked on it
+}
+
+// soakEvent is a line of --progress json, as far as it is looked at.
+type soakEvent struct {
+	Event    string `json:"event"`
+	Done     int64  `json:"done"`
+	Resumed  int64  `json:"resumed"`
+	Source   string `json:"source"`
+	Digest   string `json:"digest"`
+	ExitCode int    `json:"exit_code"`
+}
+
+// suffer runs a process to its end while the run's violence falls on it. open
+// counts responses that are being sent.
+func suffer(ctx context.Context, run soakRun, cmd *exec.Cmd, open func() int) (ending, error) {
+	var stdout, stderr bytes.Buffer
+	if cmd.Stdout == nil {
+		cmd.Stdout = &stdout
+	}
+	cmd.Stderr = &stderr
+	v := &violence{run: run, responses: open, over: make(chan struct{}), done: make(chan struct{})}
+	u, err := measure(ctx, v, cmd, 0, soakPatience+grace)
+	if err != nil {
+		return ending{}, err
+	}
+	close(v.over)
+	<-v.done
+	e := ending{usage: u, run: run, struck: v.struck, open: v.open, stdout: stdout.Bytes(), stderr: stderr.Bytes()}
+	if !v.struck.IsZero() {
+		e.lived = v.started.Add(u.Wall).Sub(v.struck)
+	}
+	if run.progress == "json" {
+		e.events = readEvents(e.stderr)
+	}
+	return e, nil
+}
+
+// violence is a place where what starts is soon struck.
+type violence struct {
+	loopback
+	run       soakRun
+	responses func() int
+	started   time.Time
+	struck    time.Time
+	open      int
+	over      chan struct{} // the process has ended
+	done      chan struct{}
+}
+
+func (v *violence) Start(cmd *exec.Cmd) error {
+	v.started = time.Now()
+	if err := v.loopback.Start(cmd); err != nil {
+		return err
+	}
+	go v.strike(cmd.Process)
+	return nil
+}
+
+// hit is a signal at a time after the start.
+type hit struct {
+	at     time.Duration
+	signal syscall.Signal
+}
+
+// hits are in the order in which they fall.
+func (run soakRun) hits() []hit {
+	all := []hit{{soakPatience, syscall.SIGQUIT}} // tells what each goroutine does
+	if run.paused > 0 {
+		all = append(all, hit{run.pausedAt, syscall.SIGSTOP}, hit{run.pausedAt + run.paused, syscall.SIGCONT})
+	}
+	if signal, ok := signals[run.blow]; ok {
+		all = append(all, hit{run.after, signal})
+	}
+	slices.SortStableFunc(all, func(a, b hit) int { return cmp.Compare(a.at, b.at) })
+	return all
+}
+
+func (v *violence) strike(p *os.Process) {
+	defer close(v.done)
+	for _, h := range v.run.hits() {
+		wait := time.NewTimer(time.Until(v.started.Add(h.at)))
+		select {
+		case <-wait.C:
+		case <-v.over:
+			wait.Stop()
+			return
+		}
+		open, now := v.responses(), time.Now()
+		if p.Signal(h.signal) == nil && h.signal == signals[v.run.blow] {
+			v.struck, v.open = now, open
+		}
+	}
+}
+
+// readEvents reads the lines that are events; what else there is, the judge
+// looks at.
+func readEvents(stderr []byte) (events []soakEvent) {
+	for line := range bytes.Lines(stderr) {
+		var e soakEvent
+		if json.Unmarshal(line, &e) == nil {
+			events = append(events, e)
+		}
+	}
+	return events
+}
