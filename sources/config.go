@@ -74,9 +74,13 @@ type Mirror struct {
 	// NS sends ?ns=<registry>, for mirrors that serve several registries on
 	// one host as containerd's do. Default false.
 	NS *bool `toml:"ns"`
-	// Tags says whether its word counts for what a tag means. Default true;
-	// false: it is asked by digest only.
+	// Tags says whether its word counts for what a tag means. Default true,
+	// or as TLSVerify; false: it is asked by digest only.
 	Tags *bool `toml:"tags"`
+	// TLSVerify false leaves the certificate of the mirror's host unchecked,
+	// though not those of hosts that it leads to. It then gets no credentials.
+	// Default true.
+	TLSVerify *bool `toml:"tls-verify"`
 }
 
 // Paths is a list of files; TOML may give one as a string.

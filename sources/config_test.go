@@ -35,6 +35,7 @@ headers = { X-Team = "a" }
 proxy = "direct"
 ns = true
 tags = false
+tls-verify = false
 
 [mirror.aliyun]
 id = "abc123"
@@ -67,7 +68,7 @@ func TestConfigHasADefaultForEveryFlag(t *testing.T) {
 			"corp": {
 				URL: "https://harbor.corp/dockerhub", Registries: []string{"docker.io"},
 				LimitRate: 500000, Connections: 4, CA: Paths{filepath.Join(dir, "corp.pem")},
-				Headers: map[string]string{"X-Team": "a"}, Proxy: "direct", NS: &yes, Tags: &no,
+				Headers: map[string]string{"X-Team": "a"}, Proxy: "direct", NS: &yes, Tags: &no, TLSVerify: &no,
 			},
 			"aliyun": {ID: "abc123", CA: Paths{"/etc/a.pem", filepath.Join(home, "b.pem")}},
 		},

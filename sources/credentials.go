@@ -17,14 +17,16 @@ import (
 // dockerHubKey is what docker login files Docker Hub's credentials under.
 const dockerHubKey = "https://index.docker.io/v1/"
 
-// CredentialError says that the credentials stored for a host cannot be read.
+// CredentialError says that the credentials stored for a host cannot be read,
+// or not be sent.
 type CredentialError struct {
-	Host, File string
-	Err        error
+	Host string
+	Err  error
+	Mend string // what the user can do
 }
 
 func (e *CredentialError) Error() string {
-	return fmt.Sprintf("credentials for %s in %s: %v; mend the file or run docker login %s", e.Host, e.File, e.Err, e.Host)
+	return fmt.Sprintf("credentials for %s: %v; %s", e.Host, e.Err, e.Mend)
 }
 
 func (e *CredentialError) Unwrap() error { return e.Err }
@@ -90,10 +92,20 @@ func (c *credentials) get(ctx context.Context, host string) (auth.Credential, er
 	return auth.EmptyCredential, nil
 }
 
+// withhold returns the empty credential for a host that has none stored, and
+// else an error: whoever answers in its place would get them.
+func (c *credentials) withhold(ctx context.Context, host string) (auth.Credential, error) {
+	cred, err := c.get(ctx, host)
+	if err == nil && cred != auth.EmptyCredential {
+		err = &CredentialError{Host: host, Err: errors.New("they are not sent with tls-verify = false"), Mend: "name its certificate by ca instead"}
+	}
+	return auth.EmptyCredential, err
+}
+
 func (f credentialFile) get(ctx context.Context, host string) (auth.Credential, error) {
 	store, err := f.load()
 	if err != nil {
-		return auth.EmptyCredential, &CredentialError{host, f.path, withoutSecret(err, "not a valid file of credentials")}
+		return auth.EmptyCredential, f.fault(host, withoutSecret(err, "not a valid file of credentials"))
 	}
 	keys := []string{host}
 	if canonical(host) == dockerHub {
@@ -105,13 +117,17 @@ func (f credentialFile) get(ctx context.Context, host string) (auth.Credential, 
 			return auth.EmptyCredential, context.Cause(ctx)
 		}
 		if err != nil {
-			return auth.EmptyCredential, &CredentialError{host, f.path, withoutSecret(err, "the entry is damaged or its credential helper failed")}
+			return auth.EmptyCredential, f.fault(host, withoutSecret(err, "the entry is damaged or its credential helper failed"))
 		}
 		if cred != auth.EmptyCredential {
 			return cred, nil
 		}
 	}
 	return auth.EmptyCredential, nil
+}
+
+func (f credentialFile) fault(host string, err error) error {
+	return &CredentialError{host, fmt.Errorf("%s: %w", f.path, err), "mend the file or run docker login " + host}
 }
 
 // withoutSecret keeps errors that are known to hold no secret: oras-go quotes

@@ -23,6 +23,9 @@
 //     for Docker Hub's images alone: repositories of the same name are other
 //     images elsewhere. Naming it for a pull overrules that.
 //   - What is fetched by digest matches the digest.
+//   - Certificates are checked, but for the host of a table with tls-verify =
+//     false: of that the user is warned, it is not trusted for tags unless tags
+//     = true, and it gets no credentials.
 //   - Credentials, as docker login and podman login stored them, go to the host
 //     that they are for: those of a registry never to its mirrors. They appear
 //     in no error. Their files are read when a host first asks, and once.

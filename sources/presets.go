@@ -75,6 +75,7 @@ func (p preset) with(m Mirror) preset {
 	p.Proxy = cmp.Or(m.Proxy, p.Proxy)
 	p.NS = cmp.Or(m.NS, p.NS)
 	p.Tags = cmp.Or(m.Tags, p.Tags)
+	p.TLSVerify = cmp.Or(m.TLSVerify, p.TLSVerify)
 	return p
 }
 
@@ -95,4 +96,12 @@ func (p preset) serves(registry string, named bool) bool {
 }
 
 // trusted reports whether the mirror's word counts for what a tag means.
-func (p preset) trusted() bool { return p.Tags == nil || *p.Tags }
+func (p preset) trusted() bool {
+	if p.Tags == nil {
+		return p.verified()
+	}
+	return *p.Tags
+}
+
+// verified reports whether the certificate of the mirror's host is checked.
+func (p preset) verified() bool { return p.TLSVerify == nil || *p.TLSVerify }

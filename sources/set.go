@@ -25,25 +25,29 @@ type Set struct {
 // New returns the sources that names stand for, in that order: presets, names
 // of [mirror.NAME] tables, registries, or URLs. Without names they are the
 // mirrors that the configuration has for the registry, then the registry
-// itself. The errors in the slice tell of sources that were asked for and
-// cannot be used; if none is left, the error is a [*UsageError] with them.
+// itself. The errors in the slice are for the user to be told: of sources that
+// were asked for and cannot be used, and of those whose certificates are not
+// checked. If no source is left, the error is a [*UsageError] with them.
 func New(cfg Config, names []string, registry string) (*Set, []error, error) {
 	registry = canonical(registry)
-	endpoints, unusable := naming{cfg, registry}.choose(names)
+	endpoints, told := naming{cfg, registry}.choose(names)
 	creds := newCredentials()
 	s := &Set{Trouble: func(string, error) {}, Waiting: func([]string) {}}
 	for _, e := range endpoints {
 		source, err := e.open(registry, creds)
 		if err != nil {
-			unusable = append(unusable, err)
+			told = append(told, err)
 			continue
+		}
+		if !e.verified() {
+			told = append(told, e.warning())
 		}
 		s.sources = append(s.sources, source)
 	}
 	if len(s.sources) == 0 {
-		return nil, nil, &UsageError{registry, unusable}
+		return nil, nil, &UsageError{registry, told}
 	}
-	return s, unusable, nil
+	return s, told, nil
 }
 
 // Sources returns the sources in the order in which they were named.

@@ -57,11 +57,15 @@ func (s *Source) Open(ctx context.Context, repository string, b ocispec.Descript
 	return stream.Body, stream.Start, stream.End, nil
 }
 
-// explain adds to a refusal what the user can do about it.
+// explain adds to an error what the user can do about it.
 func (s *Source) explain(err error) error {
 	// Alone, since the request around it does not count as refused.
 	if own, ok := errors.AsType[*CredentialError](err); ok {
 		return own
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return fmt.Errorf("%w (if that authority is to be trusted, name its certificate by ca in the mirror's table, or put it into ~/.config/containers/certs.d/%s/ca.crt)",
+			err, canonical(s.at.url.Host))
 	}
 	if !refused(err) {
 		return err
@@ -92,6 +96,9 @@ func (e endpoint) open(registryName string, creds *credentials) (*Source, error)
 			if host != e.url.Host { // of a registry, never to its mirrors
 				return auth.EmptyCredential, nil
 			}
+			if !e.verified() {
+				return creds.withhold(ctx, host)
+			}
 			return creds.get(ctx, host)
 		},
 	}
@@ -114,11 +121,28 @@ func (e endpoint) header() (http.Header, error) {
 	return h, nil
 }
 
-// proxy is nil where the environment decides.
-func (e endpoint) proxy() (func(*http.Request) (*url.URL, error), error) {
+// chooseProxy chooses the proxy of a request, nil for none.
+type chooseProxy = func(*http.Request) (*url.URL, error)
+
+func (e endpoint) proxy() (chooseProxy, error) {
+	choose, err := e.anyProxy()
+	if err != nil || e.verified() {
+		return choose, err
+	}
+	// net/http treats the certificate of an https proxy as it does the mirror's.
+	return func(req *http.Request) (*url.URL, error) {
+		u, err := choose(req)
+		if u != nil && u.Scheme == "https" {
+			return nil, errors.New("tls-verify = false would leave the certificate of its https proxy unchecked too: use another proxy, or ca")
+		}
+		return u, err
+	}, nil
+}
+
+func (e endpoint) anyProxy() (chooseProxy, error) {
 	switch e.Proxy {
 	case "":
-		return nil, nil
+		return http.ProxyFromEnvironment, nil
 	case "direct":
 		return func(*http.Request) (*url.URL, error) { return nil, nil }, nil
 	}
@@ -133,11 +157,19 @@ func (e endpoint) proxy() (func(*http.Request) (*url.URL, error), error) {
 }
 
 // tls trusts the certificates of ca, and those that Docker and podman trust for
-// the host, beside the system's. It is nil where there are none.
+// the host, beside the system's.
 func (e endpoint) tls() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: !e.verified()}
+	switch {
+	case e.verified():
+	case e.url.Scheme == "http":
+		return nil, &MirrorError{e.name, "tls-verify means nothing to a mirror on http", "take it out of its table"}
+	case len(e.CA) > 0:
+		return nil, &MirrorError{e.name, "with tls-verify = false its ca means nothing", "take one of them out of its table"}
+	}
 	files := append([]string(e.CA), hostCertificates(canonical(e.url.Host))...)
 	if len(files) == 0 {
-		return nil, nil
+		return config, nil
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
@@ -152,7 +184,19 @@ func (e endpoint) tls() (*tls.Config, error) {
 			return nil, &MirrorError{e.name, "no PEM certificate in " + file, "mend its ca"}
 		}
 	}
-	return &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, nil
+	config.RootCAs = roots
+	return config, nil
+}
+
+// warning tells what it means that the mirror's certificate is not checked.
+func (e endpoint) warning() error {
+	reason := "its certificate is not checked, so whoever is on the way can answer for it: "
+	if e.trusted() {
+		reason += "what a tag means, too"
+	} else {
+		reason += "it is asked by digest only"
+	}
+	return &MirrorError{e.name, reason, "name its certificate by ca in place of tls-verify = false"}
 }
 
 // hostCertificates lists the *.crt files in the host's folder of certs.d

@@ -2,6 +2,7 @@ package sources
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/pem"
 	"io"
 	"net/http"
@@ -119,9 +120,11 @@ func TestATableThatCannotBeMeantIsTold(t *testing.T) {
 		{Mirror{CA: Paths{noPEM}}, "no PEM certificate in " + noPEM},
 		{Mirror{Proxy: "u:secret@proxy"}, `its proxy is no URL; write proxy = "http://host:port"`},
 		{Mirror{Proxy: "ftp://proxy"}, "its proxy is no URL"},
+		{Mirror{TLSVerify: new(bool), CA: Paths{noPEM}}, "with tls-verify = false its ca means nothing; take one of them out"},
+		{Mirror{TLSVerify: new(bool), URL: "http://a.example"}, "tls-verify means nothing to a mirror on http; take it out"},
 		{Mirror{Headers: map[string]string{"range": "bytes=0-1"}}, "the header range is segpull's own"},
 	} {
-		test.mirror.URL = "https://a.example"
+		test.mirror.URL = cmp.Or(test.mirror.URL, "https://a.example")
 		cfg := Config{Mirror: map[string]Mirror{"m": test.mirror}}
 		set, told, err := New(cfg, []string{"m", "https://b.example"}, dockerHub)
 		if err != nil || len(told) != 1 || !strings.Contains(told[0].Error(), test.want) || strings.Contains(told[0].Error(), "secret") {
@@ -140,7 +143,7 @@ func TestCertificatesOfAPrivateCAAreTrusted(t *testing.T) {
 		_, _, err := newSet(t, cfg, "m").Fetch(t.Context(), app, ocispec.Descriptor{})
 		return err
 	}
-	if err := fetch(Config{Mirror: map[string]Mirror{"m": {URL: s.URL}}}); err == nil || !strings.Contains(err.Error(), "certificate") {
+	if err := fetch(Config{Mirror: map[string]Mirror{"m": {URL: s.URL}}}); err == nil || !strings.Contains(err.Error(), "name its certificate by ca") {
 		t.Errorf("without the ca: %v", err)
 	}
 	if err := fetch(Config{Mirror: map[string]Mirror{"m": {URL: s.URL, CA: Paths{file}}}}); !missing(err) {

@@ -1,0 +1,141 @@
+package sources
+
+import (
+	"encoding/base64"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// selfSigned serves imageA as [mirror.m], with a certificate that nobody
+// trusts.
+func selfSigned(t *testing.T, faults ...registrytest.Fault) (*registrytest.Server, Mirror) {
+	t.Helper()
+	registry := registrytest.New()
+	registry.Push("library/app", "v", imageA)
+	registry.Misbehave(faults...)
+	s := httptest.NewUnstartedServer(registry)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return registry, Mirror{URL: s.URL, TLSVerify: new(bool)}
+}
+
+// unverified returns the sources of [mirror.m], and what the user is told.
+func unverified(t *testing.T, m Mirror) (*Set, string) {
+	t.Helper()
+	set, told, err := New(Config{Mirror: map[string]Mirror{"m": m}}, []string{"m"}, dockerHub)
+	if err != nil || len(told) != 1 {
+		t.Fatalf("told %q, %v", told, err)
+	}
+	t.Cleanup(set.Close)
+	return set, told[0].Error()
+}
+
+func TestACertificateIsNotCheckedByNameAndWithAWarning(t *testing.T) {
+	registry, m := selfSigned(t)
+	for _, test := range []struct {
+		about string
+		tags  *bool
+		warns string
+	}{
+		{"by default it is not trusted for tags", nil, "mirror m: its certificate is not checked, so whoever is on the way can answer for it: it is asked by digest only; name its certificate by ca"},
+		{"nor by choice", new(bool), "it is asked by digest only"},
+		{"but by choice it is", newTrue(), "what a tag means, too"},
+	} {
+		t.Run(test.about, func(t *testing.T) {
+			m := m
+			m.Tags = test.tags
+			set, warning := unverified(t, m)
+			if !strings.Contains(warning, test.warns) {
+				t.Errorf("warned: %s", warning)
+			}
+			_, _, err := set.Fetch(t.Context(), app, ocispec.Descriptor{})
+			if trusted := test.tags != nil && *test.tags; trusted != (err == nil) {
+				t.Errorf("by tag: %v", err)
+			}
+			if _, _, err := set.Fetch(t.Context(), app, imageA.Manifest.Descriptor); err != nil {
+				t.Errorf("by digest: %v", err)
+			}
+			body, _, _, err := set.Sources()[0].Open(t.Context(), "library/app", imageA.Layers[0].Descriptor, 0, 100)
+			if err != nil {
+				t.Fatalf("a blob: %v", err)
+			}
+			body.Close()
+		})
+	}
+
+	served := len(registry.Stats().Log)
+	m.TLSVerify = nil
+	set := newSet(t, Config{Mirror: map[string]Mirror{"m": m}}, "m")
+	_, _, err := set.Fetch(t.Context(), app, imageA.Manifest.Descriptor)
+	if err == nil || !strings.Contains(err.Error(), "unknown authority") || !strings.Contains(err.Error(), "name its certificate by ca") {
+		t.Errorf("without tls-verify = false: %v", err)
+	}
+	if n := len(registry.Stats().Log) - served; n > 0 {
+		t.Errorf("without tls-verify = false it was asked %d times", n)
+	}
+}
+
+func newTrue() *bool {
+	yes := true
+	return &yes
+}
+
+func TestHostsBehindAnUncheckedOneAreChecked(t *testing.T) {
+	cdn, elsewhere := selfSigned(t)
+	_, m := selfSigned(t, registrytest.RedirectTo(elsewhere.URL+"/blob"))
+	set, _ := unverified(t, m)
+	_, _, _, err := set.Sources()[0].Open(t.Context(), "library/app", imageA.Layers[0].Descriptor, 0, 100)
+	if err == nil || !strings.Contains(err.Error(), "unknown authority") {
+		t.Errorf("got %v", err)
+	}
+	if n := len(cdn.Stats().Log); n > 0 {
+		t.Errorf("the other host was asked %d times", n)
+	}
+}
+
+func TestAnUncheckedHostGetsNoCredentials(t *testing.T) {
+	registry, m := selfSigned(t, registrytest.Basic("jo", "correct-horse"))
+	host := strings.TrimPrefix(m.URL, "https://")
+	fetch := func() error {
+		set, _ := unverified(t, m)
+		_, _, err := set.Fetch(t.Context(), app, imageA.Manifest.Descriptor)
+		return err
+	}
+	if err := fetch(); !refused(err) || !strings.Contains(err.Error(), "none are known") {
+		t.Errorf("without credentials: %v", err)
+	}
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	secret := base64.StdEncoding.EncodeToString([]byte("jo:correct-horse"))
+	write(t, filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), `{"auths":{"`+host+`":{"auth":"`+secret+`"}}}`)
+	if err := fetch(); !refused(err) || !strings.Contains(err.Error(), "not sent with tls-verify = false; name its certificate by ca") {
+		t.Errorf("with credentials: %v", err)
+	}
+	for _, r := range registry.Stats().Log {
+		if r.Header.Get("Authorization") != "" {
+			t.Errorf("it was sent %q", r.Header.Get("Authorization"))
+		}
+	}
+}
+
+func TestAnUncheckedHostIsNotAskedThroughAnUncheckedProxy(t *testing.T) {
+	proxy := httptest.NewTLSServer(http.NotFoundHandler())
+	defer proxy.Close()
+	_, m := selfSigned(t)
+	m.Proxy = proxy.URL
+	set, _ := unverified(t, m)
+	_, _, err := set.Fetch(t.Context(), app, imageA.Manifest.Descriptor)
+	if err == nil || !strings.Contains(err.Error(), "https proxy unchecked") {
+		t.Errorf("got %v", err)
+	}
+}
