@@ -95,3 +95,19 @@ func FuzzRate(f *testing.F) {
 		}
 	})
 }
+
+func FuzzDuration(f *testing.F) {
+	for _, seed := range []string{"90s", "1h30m", "-1s", "0", "9223372036854775807ns", "1e9h", "1.5µs"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var d, again Duration
+		if d.UnmarshalText([]byte(text)) != nil {
+			return
+		}
+		written, _ := d.MarshalText()
+		if err := again.UnmarshalText(written); d < 0 || err != nil || again != d {
+			t.Fatalf("%q = %d, written %q, read %d, %v", text, d, written, again, err)
+		}
+	})
+}

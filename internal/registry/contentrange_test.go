@@ -1,6 +1,9 @@
 package registry
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 func TestParseContentRange(t *testing.T) {
 	for _, test := range []struct {
@@ -39,8 +42,19 @@ func FuzzParseContentRange(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		start, end, total, ok := parseContentRange(s)
-		if ok && (start < 0 || end <= start || (total >= 0 && end > total)) {
+		if !ok {
+			return
+		}
+		if start < 0 || end <= start || (total >= 0 && end > total) {
 			t.Errorf("%q: %d-%d/%d", s, start, end, total)
+		}
+		size := "*"
+		if total >= 0 {
+			size = fmt.Sprint(total)
+		}
+		written := fmt.Sprintf("bytes %d-%d/%s", start, end-1, size)
+		if a, b, n, ok := parseContentRange(written); a != start || b != end || n != total || !ok {
+			t.Errorf("%q, written %q: %d-%d/%d", s, written, a, b, n)
 		}
 	})
 }
