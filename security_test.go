@@ -3,7 +3,10 @@ package segpull_test
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
 	"io/fs"
+	"log"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -61,6 +64,43 @@ func TestCredentialsGoToTheirHostAlone(t *testing.T) {
 	}
 	if !authorized {
 		t.Error("the host itself was not sent them")
+	}
+}
+
+// TestAnUncheckedCertificateIsToldOnEveryRun pulls from a mirror whose
+// certificate nobody trusts: not at all by default, and with a warning each
+// time where its table says so.
+func TestAnUncheckedCertificateIsToldOnEveryRun(t *testing.T) {
+	t.Parallel()
+	img := imageOf(1, 300*kib)
+	m := serve(t, 1, img)
+	private := m.servers[0].Mirror()
+	s := httptest.NewUnstartedServer(private)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes
+	s.StartTLS()
+	defer s.Close()
+	out := filepath.Join(t.TempDir(), "app.tar")
+	name := "registry.example/" + repo + "@" + img.Manifest.Digest.String()
+	table := sources.Mirror{URL: s.URL}
+	opts := segpull.Options{Output: out, Mirrors: []string{"private"}, Config: sources.Config{Mirror: map[string]sources.Mirror{"private": table}}}
+	_, err := m.pull(t, opts, name)
+	wantCode(t, err, segpull.ExitNetwork, "unknown authority", "name its certificate by ca")
+	if n := len(private.Stats().Log); n > 0 {
+		t.Errorf("it was asked %d times", n)
+	}
+
+	table.TLSVerify = new(bool)
+	opts.Config.Mirror["private"] = table
+	for range 2 {
+		rec := &recorder{}
+		opts.Observer = rec
+		if _, err := m.pull(t, opts, name); err != nil {
+			t.Fatal(err)
+		}
+		checkOCI(t, contents(t, out), img)
+		if said := rec.warnings(); strings.Count(said, "mirror private: its certificate is not checked") != 1 {
+			t.Errorf("warned of %q", said)
+		}
 	}
 }
 
