@@ -149,6 +149,8 @@ func misbehaviours() map[string]misbehaviour {
 		"every status there is not": misbehaves(network, registrytest.Status(999)),
 		"an empty 204":              misbehaves(network, registrytest.Status(204)),
 		"a 204 with a body":         says(network, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"),
+		"no manifest":               misbehaves(network, registrytest.ContentLength(-mib).On(registrytest.KindManifest)),
+		"half a manifest":           misbehaves(network, registrytest.ContentLength(-100).On(registrytest.KindManifest)),
 		"a 206 for manifests":       misbehaves(mismatch, registrytest.Status(206).On(registrytest.KindManifest)),
 		"a 304":                     says(network, "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n"),
 		"a 416":                     misbehaves(network, registrytest.Status(416)),

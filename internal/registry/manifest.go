@@ -3,7 +3,9 @@ package registry
 import (
 	"context"
 	_ "crypto/sha256" // go-digest needs it linked in
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -110,6 +112,9 @@ func (c *Client) describe(f fetch, resp *http.Response, reference string, body [
 	computed := digest.FromBytes(body)
 	if strings.Contains(reference, ":") && reference != computed.String() {
 		return ocispec.Descriptor{}, nil, c.fault(f.op, at, mismatch("its digest is %s", computed))
+	}
+	if !json.Valid(body) { // a tag's; another source may do better
+		return ocispec.Descriptor{}, nil, c.fault(f.op, at, fmt.Errorf("no manifest but %.40q (does a proxy or login page answer?)", body))
 	}
 	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")) // only a hint
 	return ocispec.Descriptor{MediaType: mediaType, Digest: computed, Size: int64(len(body))}, body, nil

@@ -50,6 +50,8 @@ func TestManifestRefused(t *testing.T) {
 		"other bytes":  {other, text("", "{}"), "its digest is sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", true},
 		"too large":    {"1", text("", strings.Repeat(" ", maxManifestBytes+1)), "larger than 4 MiB", false},
 		"web page":     {other, text("text/html", "<html>log in"), "captive portal", false},
+		"nothing":      {"1", text("", ""), `no manifest but ""`, false},
+		"half of it":   {"1", text("", `{"schemaVersion":2,"mediaType":"appl`), `no manifest but "{\"schemaVersion\":2`, false},
 		"compressed":   {"1", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "gzip") }, "Content-Encoding", true},
 		"a part of it": {"1", status(206), "a part of it", true},
 	} {
