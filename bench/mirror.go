@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"log"
 	"net"
 	"net/http"
 
@@ -10,7 +12,8 @@ import (
 // serveMirror serves a registry on a listener until stop is called, which also
 // cuts what is still being answered.
 func serveMirror(reg *registrytest.Server, listener net.Listener) (url string, stop func()) {
-	server := &http.Server{Handler: reg}
+	// Faults that fall on one request together are of no concern to anybody.
+	server := &http.Server{Handler: reg, ErrorLog: log.New(io.Discard, "", 0)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -29,7 +30,10 @@ func drawImage(d dice) soakImage {
 	i := soakImage{platform: pick(d, "linux/amd64", "linux/arm64", "linux/arm/v7")}
 	docker := d.chance(0.3)
 	layers := drawLayers(d, docker)
-	for range d.IntN(3) {
+	if d.chance(0.1) {
+		layers = append(layers, emptyLayer(docker))
+	}
+	for range d.IntN(2) {
 		layers = append(layers, pick(d, layers...))
 	}
 	d.Shuffle(len(layers), func(a, b int) { layers[a], layers[b] = layers[b], layers[a] })
@@ -89,6 +93,15 @@ func drawLayers(d dice, docker bool) (layers []soakLayer) {
 	return layers
 }
 
+// emptyLayer has no bytes, so that no range of it can be asked for.
+func emptyLayer(docker bool) soakLayer {
+	mediaType := ocispec.MediaTypeImageLayer
+	if docker {
+		mediaType = "application/vnd.docker.image.rootfs.diff.tar"
+	}
+	return soakLayer{registrytest.NewBlob(mediaType, nil), digest.FromBytes(nil)}
+}
+
 // blobs are what has to be fetched, each digest once.
 func (i soakImage) blobs() []registrytest.Blob {
 	var all []registrytest.Blob
@@ -100,6 +113,11 @@ func (i soakImage) blobs() []registrytest.Blob {
 		}
 	}
 	return all
+}
+
+// victim is one of the blobs that has bytes to lie about.
+func (i soakImage) victim(d dice) registrytest.Blob {
+	return pick(d, slices.DeleteFunc(i.blobs(), func(b registrytest.Blob) bool { return b.Size == 0 })...)
 }
 
 // size is the bytes of the blobs.

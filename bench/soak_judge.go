@@ -184,7 +184,7 @@ func (j *judge) checkResume(e ending) {
 		}
 	}
 	_, err := os.Stat(e.path)
-	if !e.alone || err == nil && j.shape != toStdout { // what stands is looked at again, by another format not
+	if e.Exit == 0 || !e.alone || err == nil && j.shape != toStdout { // what stands is looked at again, by another format not
 		j.kept = 0
 	}
 }

@@ -106,7 +106,7 @@ func (m *soakMirror) drawAuth(d dice) {
 	if d.chance(0.6) {
 		return
 	}
-	auth := rt.Auth{Lifetime: d.span(200*time.Millisecond, 5*time.Minute)}
+	auth := rt.Auth{Lifetime: d.span(2*time.Second, 5*time.Minute)}
 	if d.chance(0.3) {
 		m.suffers("tokens for everyone", fmt.Sprintf("for %s", auth.Lifetime), rt.Bearer(auth))
 		return
@@ -154,9 +154,8 @@ func (m *soakMirror) drawFatal(d dice) {
 	}
 }
 
-// drawLie has it lie about one of the blobs, or about all of them.
-func (m *soakMirror) drawLie(d dice, blobs []rt.Blob) {
-	victim := pick(d, blobs...)
+// drawLie has it lie about one blob, or about all of them.
+func (m *soakMirror) drawLie(d dice, victim rt.Blob) {
 	start := d.Int64N(victim.Size)
 	end := min(victim.Size, start+d.size(1, victim.Size))
 	what := fmt.Sprintf("bytes %d to %d of %.19s", start, end, victim.Digest)

@@ -61,8 +61,7 @@ func newSoakRound(seed, number uint64) soakRound {
 
 // drawMirrors makes 1 to 4 mirrors that lead to the fate.
 func (r *soakRound) drawMirrors(d dice) {
-	blobs := r.image.blobs()
-	victim := pick(d, blobs...)
+	victim := r.image.victim(d)
 	at := d.Int64N(victim.Size)
 	n := d.among(1, 4)
 	needed := d.IntN(n) // one that is honest in any case
@@ -83,7 +82,7 @@ func (r *soakRound) drawMirrors(d dice) {
 		case r.fate == endsIn5:
 			m.lieAt(d, victim, at)
 		case role == liar:
-			m.drawLie(d, blobs)
+			m.drawLie(d, r.image.victim(d))
 		}
 		r.mirrors = append(r.mirrors, m)
 	}
