@@ -69,15 +69,13 @@ func (j *judge) wouldDo(run soakRun) bool {
 // checkExit holds the exit code against the README's table.
 func (j *judge) checkExit(e ending) {
 	fate := j.fateOf(e.run.mirrors)
-	mayEnd := map[int]bool{segpull.ExitNetwork: true}
+	mayEnd := map[int]bool{segpull.ExitNetwork: true, exitInterrupted: !e.struck.IsZero()}
 	switch {
 	case bytes.Contains(e.stderr, []byte("SIGQUIT")):
 		j.blame("it hung for %s", e.Wall.Round(time.Second))
 		return
 	case e.Exit == -1 && !e.struck.IsZero() && e.Err != "":
 		return // by the signal; one that comes at once is not caught yet
-	case e.run.blow == interrupt || e.run.blow == terminate:
-		mayEnd[exitInterrupted] = !e.struck.IsZero()
 	case e.run.blow == noRoom:
 		mayEnd[exitOther] = true
 	}
@@ -97,7 +95,7 @@ func (j *judge) checkExit(e ending) {
 		j.blame("exit code %d (%s): %s", e.Exit, fate, e.Err)
 	}
 	if e.Exit == exitInterrupted && e.lived > interruptPatience+e.run.paused {
-		j.blame("it went on for %s after %s", e.lived.Round(time.Millisecond), e.run.blow)
+		j.blame("it went on for %s after it was told to end", e.lived.Round(time.Millisecond))
 	}
 }
 
@@ -107,6 +105,9 @@ const interruptPatience = 4 * time.Second
 // checkWords looks for crashes, and for errors that are not told as they
 // should be.
 func (j *judge) checkWords(e ending) {
+	if bytes.Contains(e.stderr, []byte("SIGQUIT")) {
+		return // it was asked to, since it hung
+	}
 	for _, crash := range []string{"panic:", "fatal error:", "DATA RACE", "goroutine "} {
 		if bytes.Contains(e.stderr, []byte(crash)) {
 			j.blame("it crashed: %s", crash)

@@ -95,7 +95,7 @@ func drawMirror(d dice, name string, r role) *soakMirror {
 		m.drawIlls(d, d.IntN(3))
 	}
 	d.Shuffle(len(m.faults), func(a, b int) { m.faults[a], m.faults[b] = m.faults[b], m.faults[a] })
-	if d.chance(0.1) {
+	if !m.whole && d.chance(0.1) { // one that starts anew after each might never send a blob
 		m.outage = d.span(50*time.Millisecond, 2*time.Second)
 	}
 	return m

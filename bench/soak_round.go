@@ -164,6 +164,7 @@ func (r soakRound) String() string {
 // soakRun is one start of segpull and what befalls it.
 type soakRun struct {
 	mirrors  []*soakMirror
+	useless  bool // the mirrors have not all that it takes
 	flags    []string
 	format   string
 	progress string
@@ -193,6 +194,7 @@ func (r *soakRound) drawRun(d dice) soakRun {
 	if d.chance(0.3) { // other mirrors
 		d.Shuffle(len(run.mirrors), func(a, b int) { run.mirrors[a], run.mirrors[b] = run.mirrors[b], run.mirrors[a] })
 		run.mirrors = run.mirrors[:d.among(1, len(run.mirrors))]
+		run.useless = r.fateOf(run.mirrors) == mayFail
 	}
 	run.blow = pick(d, kill, kill, kill, kill, kill, interrupt, terminate, noRoom, peace)
 	run.after = d.span(5*time.Millisecond, 2*time.Second)
@@ -212,7 +214,7 @@ func (r *soakRound) drawRun(d dice) soakRun {
 
 // drawPeace makes a run that is left in peace, but for a pause.
 func (r *soakRound) drawPeace(d dice) soakRun {
-	run := soakRun{mirrors: slices.Clone(r.mirrors), blow: peace, format: "oci", progress: pick(d, "json", "json", "json", "plain", "none")}
+	run := soakRun{mirrors: slices.Clone(r.mirrors), useless: r.fate == mayFail, blow: peace, format: "oci", progress: pick(d, "json", "json", "json", "plain", "none")}
 	if r.shape != toFolder {
 		run.format = pick(d, "docker-archive", "docker-archive", "legacy", "oci-archive")
 	}

@@ -47,7 +47,7 @@ func (t *tally) ended(r soakRound, e ending) {
 	if e.Exit == 0 {
 		t.pulls++
 	}
-	if !e.struck.IsZero() || e.run.blow == noRoom {
+	if !e.struck.IsZero() && e.run.blow != peace || e.run.blow == noRoom {
 		t.blows[string(e.run.blow)]++
 	}
 	if e.run.paused > 0 {

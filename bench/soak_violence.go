@@ -16,13 +16,17 @@ import (
 // from the worst of mirrors. Then it says where it hangs, and is ended.
 const soakPatience = 150 * time.Second
 
+// uselessPatience is how long a pull may try without honest mirrors before it is
+// interrupted: where they trickle, it goes on.
+const uselessPatience = 20 * time.Second
+
 var signals = map[blow]syscall.Signal{kill: syscall.SIGKILL, interrupt: syscall.SIGINT, terminate: syscall.SIGTERM}
 
 // ending is what came of one process.
 type ending struct {
 	usage
 	run            soakRun
-	struck         time.Time     // when the run's blow fell; zero: it did not
+	struck         time.Time     // when it was told to end; zero: it was not
 	lived          time.Duration // after that
 	open           int           // responses, at that moment
 	stdout, stderr []byte
@@ -91,16 +95,19 @@ func (v *violence) Start(cmd *exec.Cmd) error {
 type hit struct {
 	at     time.Duration
 	signal syscall.Signal
+	ends   bool // the process is to end by it
 }
 
 // hits are in the order in which they fall.
 func (run soakRun) hits() []hit {
-	all := []hit{{soakPatience, syscall.SIGQUIT}} // tells what each goroutine does
+	all := []hit{{at: soakPatience, signal: syscall.SIGQUIT}} // tells what each goroutine does
 	if run.paused > 0 {
-		all = append(all, hit{run.pausedAt, syscall.SIGSTOP}, hit{run.pausedAt + run.paused, syscall.SIGCONT})
+		all = append(all, hit{at: run.pausedAt, signal: syscall.SIGSTOP}, hit{at: run.pausedAt + run.paused, signal: syscall.SIGCONT})
 	}
 	if signal, ok := signals[run.blow]; ok {
-		all = append(all, hit{run.after, signal})
+		all = append(all, hit{run.after, signal, true})
+	} else if run.useless {
+		all = append(all, hit{uselessPatience, syscall.SIGINT, true})
 	}
 	slices.SortStableFunc(all, func(a, b hit) int { return cmp.Compare(a.at, b.at) })
 	return all
@@ -117,7 +124,7 @@ func (v *violence) strike(p *os.Process) {
 			return
 		}
 		open, now := v.responses(), time.Now()
-		if p.Signal(h.signal) == nil && h.signal == signals[v.run.blow] {
+		if p.Signal(h.signal) == nil && h.ends {
 			v.struck, v.open = now, open
 		}
 	}
