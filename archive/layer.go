@@ -87,7 +87,10 @@ func openLayer(blobs Blobs, layer ocispec.Descriptor) (io.ReadCloser, error) {
 		return nil, err
 	}
 	r := bufio.NewReaderSize(section, copyBuffer)
-	magic, _ := r.Peek(4) // a shorter layer is not compressed
+	magic, err := r.Peek(4)
+	if err != nil && err != io.EOF { // a shorter layer is not compressed
+		return nil, fmt.Errorf("layer %s: %w", layer.Digest, err)
+	}
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b, 0x08}): // RFC 1952, 2.3.1
 		z, err := gzip.NewReader(r)

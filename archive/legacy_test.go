@@ -3,7 +3,9 @@ package archive
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -158,6 +160,45 @@ func TestLegacyRefusesDamagedLayers(t *testing.T) {
 			t.Errorf("%s: %d bytes were written before it was noticed", tt.name, out.Len())
 		}
 	}
+}
+
+// A disk that fails for a moment, as the first bytes of a layer are read, must
+// not have it taken for one that is not compressed.
+func TestLegacyTellsOfADiskThatFails(t *testing.T) {
+	img, blobs := newImage("a/b:1", gzipped("content"))
+	err := Write(t.Context(), io.Discard, img, Legacy, failingOnce{blobs, img.Layers[0].Digest})
+	if !errors.Is(err, errDisk) {
+		t.Errorf("Write() = %v, want that the disk failed", err)
+	}
+}
+
+var errDisk = errors.New("input/output error")
+
+// failingOnce are blobs of which the first read of one fails.
+type failingOnce struct {
+	Blobs
+	of digest.Digest
+}
+
+func (f failingOnce) Blob(d digest.Digest) (*io.SectionReader, error) {
+	r, err := f.Blobs.Blob(d)
+	if err != nil || d != f.of {
+		return r, err
+	}
+	return io.NewSectionReader(&failOnce{ReaderAt: r}, 0, r.Size()), nil
+}
+
+type failOnce struct {
+	io.ReaderAt
+	failed bool
+}
+
+func (f *failOnce) ReadAt(p []byte, off int64) (int, error) {
+	if !f.failed {
+		f.failed = true
+		return 0, errDisk
+	}
+	return f.ReaderAt.ReadAt(p, off)
 }
 
 func FuzzV1Layers(f *testing.F) {
