@@ -44,11 +44,11 @@ const (
 	// growthShare is the part of all that comes that a source has to bring for
 	// its growth to matter.
 	growthShare = 0.08
-	// slowConnection is, in bytes a second, what a connection brings over a
-	// long and lossy link.
-	slowConnection = 200 << 10
-	firstRest      = 2 * time.Second
-	mostRest       = 4 * time.Minute
+	// fullGain is by how much twice the connections raise the rate where each
+	// brings as much as before, nearly; the next step goes further then.
+	fullGain  = 1.6
+	firstRest = 2 * time.Second
+	mostRest  = 4 * time.Minute
 )
 
 // step judges the present number of connections once a period is over, and
@@ -103,18 +103,13 @@ func (g *growth) judge(src *source, all int64, now time.Time) int {
 		g.hold(now)
 		return src.want
 	}
+	factor := 2
+	if g.before > 0 && own > fullGain*g.ownRate {
+		factor = 4
+	}
 	g.scales = g.before > 0
 	g.before, g.ownRate, g.allRate = g.used, own, total
-	return min(g.factor()*src.want, src.most)
-}
-
-// factor is how far the next step goes: far where a connection brings so
-// little that a few more would hardly be noticed.
-func (g *growth) factor() int {
-	if g.rests == 0 && !g.scales && g.ownRate < slowConnection*float64(g.before) {
-		return 4
-	}
-	return 2
+	return min(factor*src.want, src.most)
 }
 
 // longest is how many seconds a request should take at most: few while a step

@@ -82,8 +82,17 @@ func (s *Scheduler) expect(t *Task, now time.Time) {
 	if t.index < 0 {
 		return
 	}
-	t.finish = now.Add(seconds(s.timeLeft(t, now)))
+	t.finish = s.finish(t, now)
 	s.tasks.moved(t)
+}
+
+// finish is when the bytes that t has yet to fetch are likely to be there.
+func (s *Scheduler) finish(t *Task, now time.Time) time.Time {
+	left := s.timeLeft(t, now)
+	if t.twin != nil {
+		left = min(left, s.timeLeft(t.twin, now))
+	}
+	return now.Add(seconds(left))
 }
 
 // End says that t is over, and why. What it did not fetch is free again.
@@ -138,7 +147,8 @@ func (s *Scheduler) settle(t *Task) {
 func (s *Scheduler) part(t *Task) {
 	twin := t.twin
 	t.twin, twin.twin = nil, nil
-	s.doubled += max(0, min(t.rest.Start, twin.rest.Start)-max(t.Asked.Start, twin.Asked.Start))
+	s.doubled += max(0, min(t.rest.Start, twin.rest.Start)-max(t.Asked.Start, twin.Asked.Start)) - t.extra - twin.extra
+	t.extra, twin.extra = 0, 0
 	if !t.hedge {
 		s.inFlight += twin.rest.Len() - t.rest.Len()
 		twin.hedge = false

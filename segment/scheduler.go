@@ -19,6 +19,8 @@ const (
 	// grain is what ends of ranges are rounded to, and the least that is worth
 	// a request anywhere.
 	grain = 32 << 10
+	// wakeAtOnce is how many idle sources one event can give work to.
+	wakeAtOnce = 8
 )
 
 // Scheduler decides which source fetches what next. It does no I/O, starts no
@@ -38,6 +40,7 @@ type Scheduler struct {
 	width   int   // of these, the first few are fetched side by side
 	turn    int   // which of them is next
 	ready   []int // queue of the sources that may have a connection to use
+	idle    []int // queue of those that had one, and found nothing to do
 
 	tasks    running
 	free     int64 // bytes nobody fetches
@@ -99,7 +102,7 @@ func (s *Scheduler) Begin(source, connections int) {
 func (s *Scheduler) Want(blob int, r Range) {
 	s.total += r.Len()
 	s.release(blob, r)
-	s.wake()
+	s.offerAll()
 }
 
 // Left is the number of bytes that are still to be fetched.
@@ -131,15 +134,9 @@ func (s *Scheduler) Next(now time.Time) *Task {
 			s.offer(i)
 			return t
 		}
+		s.rest(i)
 	}
 	return nil
-}
-
-// wake offers every source.
-func (s *Scheduler) wake() {
-	for i := range s.sources {
-		s.offer(i)
-	}
 }
 
 // offer puts a source at the end of the queue of those that may take work.
@@ -148,6 +145,31 @@ func (s *Scheduler) offer(i int) {
 		src.queued = true
 		s.ready = append(s.ready, i)
 	}
+}
+
+func (s *Scheduler) offerAll() {
+	for i := range s.sources {
+		s.offer(i)
+	}
+}
+
+// rest puts a source at the end of the queue of those that found nothing.
+func (s *Scheduler) rest(i int) {
+	if src := s.sources[i]; !src.idle {
+		src.idle = true
+		s.idle = append(s.idle, i)
+	}
+}
+
+// wake offers the sources that found nothing, the next few of them: each event
+// would else cost as much as there are sources. Tick offers all.
+func (s *Scheduler) wake() {
+	n := min(wakeAtOnce, len(s.idle))
+	for _, i := range s.idle[:n] {
+		s.sources[i].idle = false
+		s.offer(i)
+	}
+	s.idle = s.idle[n:]
 }
 
 // start accounts for a task that Next hands out.
@@ -161,8 +183,11 @@ func (s *Scheduler) start(t *Task, now time.Time) {
 	}
 	src.meter.begin(now)
 	t.began, t.moved = now, now
-	t.finish = now.Add(seconds(s.timeLeft(t, now)))
+	t.finish = s.finish(t, now)
 	heap.Push(&s.tasks, t)
+	if t.twin != nil {
+		s.expect(t.twin, now) // so that it is no longer the one to help
+	}
 }
 
 // takeFree cuts a range off the free bytes for source i.

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -53,6 +54,7 @@ type simResult struct {
 	took     time.Duration
 	served   int64 // bytes that mirrors sent
 	requests int
+	deciding time.Duration // real time that Next took
 	perBlob  []Set
 	hints    []Hint
 }
@@ -83,7 +85,7 @@ func (sim *simulation) run(t testing.TB) simResult {
 			s.Tick(at)
 			sinceTick = 0
 		}
-		for task := s.Next(at); task != nil; task = s.Next(at) {
+		for task := sim.next(s, at, &res); task != nil; task = sim.next(s, at, &res) {
 			res.requests++
 			running[task.Source] = append(running[task.Source], &simTask{Task: task, openAt: now + sim.sources[task.Source].delay(task.Asked)})
 		}
@@ -100,6 +102,12 @@ func (sim *simulation) run(t testing.TB) simResult {
 	}
 }
 
+func (sim *simulation) next(s *Scheduler, at time.Time, res *simResult) *Task {
+	began := time.Now()
+	defer func() { res.deciding += time.Since(began) }()
+	return s.Next(at)
+}
+
 // step moves the tasks of source i by dt.
 func (sim *simulation) step(s *Scheduler, i int, tasks []*simTask, now time.Duration, at time.Time, res *simResult) []*simTask {
 	src := sim.sources[i]
@@ -109,25 +117,32 @@ func (sim *simulation) step(s *Scheduler, i int, tasks []*simTask, now time.Dura
 			active++
 		}
 	}
-	each := src.rate / float64(max(active, 1))
-	if src.connCap > 0 {
-		each = min(each, src.connCap)
-	}
+	left, sharers := src.rate*sim.dt.Seconds(), active
 	kept := tasks[:0]
 	for _, t := range tasks {
-		opened := t.opened
-		if !sim.move(s, src, t, active, each, now, at, res) {
+		opened, served, share := t.opened, res.served, 0.0
+		if opened {
+			share = left / float64(sharers) // what one leaves, the next ones have
+			if src.connCap > 0 {
+				share = min(share, src.connCap*sim.dt.Seconds())
+			}
+		}
+		if !sim.move(s, src, t, active, share, now, at, res) {
 			kept = append(kept, t)
 		}
-		if t.opened && !opened {
+		switch {
+		case !opened && t.opened:
 			active++
+		case opened:
+			left -= float64(res.served - served)
+			sharers--
 		}
 	}
 	return kept
 }
 
 // move moves one task, and says whether it is over.
-func (sim *simulation) move(s *Scheduler, src simSource, t *simTask, active int, each float64, now time.Duration, at time.Time, res *simResult) bool {
+func (sim *simulation) move(s *Scheduler, src simSource, t *simTask, active int, share float64, now time.Duration, at time.Time, res *simResult) bool {
 	s.Revoked()
 	if t.revoked {
 		s.End(t.Task, Outcome{Kind: Done}, at)
@@ -160,7 +175,7 @@ func (sim *simulation) move(s *Scheduler, src simSource, t *simTask, active int,
 		}
 		return false
 	}
-	t.credit += each * sim.dt.Seconds()
+	t.credit += share
 	n := min(int64(t.credit), t.Asked.Len()-t.got)
 	t.credit -= float64(n)
 	if n == 0 {
@@ -217,39 +232,85 @@ func (r simResult) complete(t testing.TB, blobs []int64) {
 	}
 }
 
+// randomNetwork is so many mirrors of 64 KiB/s to 8 MiB/s with 10 to 200 ms to
+// answer, and what they can give together, in bytes a second.
+func randomNetwork(rng *rand.Rand, mirrors int) (sources []simSource, sum float64) {
+	for range mirrors {
+		rate := float64(int64(64<<10) << rng.IntN(8))
+		sum += rate
+		sources = append(sources, simSource{rate: rate, latency: time.Duration(10+rng.IntN(190)) * time.Millisecond})
+	}
+	return sources, sum
+}
+
+// randomBlobs are of all sizes, of so many bytes together.
+func randomBlobs(rng *rand.Rand, total int64) (blobs []int64) {
+	for left := total; left > 0; left -= blobs[len(blobs)-1] {
+		blobs = append(blobs, min(left, 64<<10+rng.Int64N(total)))
+	}
+	return blobs
+}
+
 // TestMakespanOfRandomNetworks holds random sets of mirrors against the lower
 // bound bytes / Σ rates.
 func TestMakespanOfRandomNetworks(t *testing.T) {
-	rng := rand.New(rand.NewPCG(7, 7))
-	var ratios, waste []float64
-	for range 50 {
-		sim := simulation{dt: 25 * time.Millisecond, limit: time.Hour}
-		sum := 0.0
-		for range 2 + rng.IntN(7) {
-			rate := float64(int64(64<<10) << rng.IntN(8)) // 64 KiB/s to 8 MiB/s
-			sum += rate
-			sim.sources = append(sim.sources, simSource{rate: rate, latency: time.Duration(10+rng.IntN(190)) * time.Millisecond})
-		}
-		var total int64
-		for want := int64(sum * (10 + 20*rng.Float64())); total < want; {
-			size := min(want-total, 64<<10+rng.Int64N(want))
-			sim.blobs = append(sim.blobs, size)
-			total += size
-		}
-		res := sim.run(t)
-		res.complete(t, sim.blobs)
-		ratios = append(ratios, res.took.Seconds()/(float64(total)/sum))
-		waste = append(waste, float64(res.served)/float64(total)-1)
+	for _, tc := range []struct {
+		networks, least, most int
+		dt                    time.Duration
+	}{
+		{50, 2, 8, 25 * time.Millisecond},
+		{20, 9, 100, 25 * time.Millisecond},
+		{3, 101, 1000, 50 * time.Millisecond},
+	} {
+		t.Run(fmt.Sprintf("%d to %d mirrors", tc.least, tc.most), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(7, uint64(tc.most)))
+			var ratios, waste []float64
+			for range tc.networks {
+				sim := simulation{dt: tc.dt, limit: time.Hour}
+				var sum float64
+				sim.sources, sum = randomNetwork(rng, tc.least+rng.IntN(tc.most-tc.least+1))
+				total := int64(sum * (10 + 20*rng.Float64()))
+				sim.blobs = randomBlobs(rng, total)
+				res := sim.run(t)
+				res.complete(t, sim.blobs)
+				ratios = append(ratios, res.took.Seconds()/(float64(total)/sum))
+				waste = append(waste, float64(res.served)/float64(total)-1)
+			}
+			slices.Sort(ratios)
+			slices.Sort(waste)
+			t.Logf("makespan over the lower bound: median %.3f, 99%% %.3f, worst %.3f; bytes in excess: median %.4f, worst %.4f",
+				quantile(ratios, 0.5), quantile(ratios, 0.99), ratios[len(ratios)-1], quantile(waste, 0.5), waste[len(waste)-1])
+			if m := quantile(ratios, 0.5); m > 1.03 {
+				t.Errorf("median makespan is %.3f of the lower bound", m)
+			}
+			if m := quantile(ratios, 0.99); m > 1.10 {
+				t.Errorf("99th percentile of the makespan is %.3f of the lower bound", m)
+			}
+		})
 	}
-	slices.Sort(ratios)
-	slices.Sort(waste)
-	quantile := func(x []float64, q float64) float64 { return x[int(q*float64(len(x)-1))] }
-	t.Logf("makespan over the lower bound: median %.3f, 99%% %.3f, worst %.3f; bytes in excess: median %.4f, worst %.4f",
-		quantile(ratios, 0.5), quantile(ratios, 0.99), ratios[len(ratios)-1], quantile(waste, 0.5), waste[len(waste)-1])
-	if m := quantile(ratios, 0.5); m > 1.03 {
-		t.Errorf("median makespan is %.3f of the lower bound", m)
-	}
-	if m := quantile(ratios, 0.99); m > 1.10 {
-		t.Errorf("99th percentile of the makespan is %.3f of the lower bound", m)
+}
+
+func quantile(sorted []float64, q float64) float64 { return sorted[int(q*float64(len(sorted)-1))] }
+
+// BenchmarkMillionSegments fetches a million segments, and says what a request
+// costs the scheduler. It should not grow with the mirrors.
+func BenchmarkMillionSegments(b *testing.B) {
+	const total = 1_000_000 * DefaultSegmentSize
+	for _, mirrors := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprintf("mirrors=%d", mirrors), func(b *testing.B) {
+			for b.Loop() {
+				sim := simulation{dt: time.Second / 10, limit: 1000 * time.Hour, blobs: []int64{total}}
+				var sum float64
+				sim.sources, sum = randomNetwork(rand.New(rand.NewPCG(11, 0)), mirrors)
+				for i := range sim.sources {
+					sim.sources[i].rate *= 8 // a data center's, to be done sooner
+				}
+				res := sim.run(b)
+				b.ReportMetric(float64(res.requests), "requests")
+				b.ReportMetric(float64(res.deciding.Nanoseconds())/float64(res.requests), "ns/decision")
+				b.ReportMetric(res.took.Seconds()/(total/sum/8), "makespan/bound")
+				b.ReportMetric(float64(res.served)/total, "served/needed")
+			}
+		})
 	}
 }

@@ -72,6 +72,7 @@ type source struct {
 	paused  int // of these, waiting for a rate limit
 
 	queued bool // waits in Scheduler.ready
+	idle   bool // waits in Scheduler.idle
 	off    bool // not to be used any more
 	until  time.Time
 	lacks  map[int]bool // blobs that it does not have

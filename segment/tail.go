@@ -70,7 +70,7 @@ func (s *Scheduler) tooSlow(src *source, now time.Time) bool {
 	if src.served == 0 || rate == 0 || s.rate == 0 || rate > s.best/2 {
 		return false
 	}
-	return src.latency.value+float64(s.least(src, now))/rate > 1.5*float64(s.Left())/s.rate
+	return src.latency.value+float64(s.least(src, now))/rate > 2*float64(s.Left())/s.rate
 }
 
 // steal finds work for source i where every byte is already being fetched: the
@@ -149,8 +149,9 @@ func (s *Scheduler) double(i int, victim *Task, now time.Time) *Task {
 	if theirs < 2*mine || theirs-mine < latency {
 		return nil
 	}
-	t := &Task{Source: i, Blob: victim.Blob, Asked: victim.rest, rest: victim.rest, twin: victim, hedge: true}
+	t := &Task{Source: i, Blob: victim.Blob, Asked: victim.rest, rest: victim.rest, twin: victim, hedge: true, extra: rest}
 	victim.twin = t
+	s.doubled += t.extra // until it is known better
 	return t
 }
 
@@ -185,7 +186,7 @@ func (s *Scheduler) Tick(now time.Time) {
 			continue
 		}
 		if t.silent(now) > time.Second/2 {
-			t.finish = now.Add(seconds(s.timeLeft(t, now)))
+			t.finish = s.finish(t, now)
 		}
 		s.trim(t, now)
 	}
@@ -197,7 +198,7 @@ func (s *Scheduler) Tick(now time.Time) {
 		}
 		src.want = src.growth.step(src, s.served, now, !full && s.worthGrowing(src, now))
 	}
-	s.wake()
+	s.offerAll()
 }
 
 // Sunk says that the sink took so long for what a task brought.

@@ -16,6 +16,7 @@ type Task struct {
 	whole bool  // the source answers with the whole blob from its first byte
 	twin  *Task // another task that fetches the same bytes, first to finish wins
 	hedge bool  // it is the second of the twins
+	extra int64 // bytes that it was expected to fetch twice at the most
 
 	paused  bool          // it waits for a rate limit, not for its source
 	revoked bool          // it was taken away and is about to end
@@ -33,7 +34,7 @@ type Task struct {
 // rate is the task's bytes a second at now, or fallback while it is too young
 // to tell.
 func (t *Task) rate(now time.Time, fallback float64) float64 {
-	if t.opened.IsZero() || now.Sub(t.opened) < 200*time.Millisecond && now.Sub(t.moved) < time.Second {
+	if t.got == 0 || now.Sub(t.opened) < 200*time.Millisecond && now.Sub(t.moved) < time.Second {
 		return fallback
 	}
 	return t.meter.rate(now)
