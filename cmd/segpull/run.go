@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -20,6 +22,7 @@ type app struct {
 
 // run is the whole command; it returns the exit code.
 func run(args []string, stdout, stderr *os.File) int {
+	log.SetOutput(io.Discard) // net/http logs there what hosts say out of turn
 	ctx, stop := interruptible()
 	defer stop()
 	a := &app{stdout: stdout, stderr: stderr}

@@ -70,6 +70,7 @@ var faults = map[string]registrytest.Fault{
 	"password": registrytest.Basic("user", "password"),
 	"corrupt":  registrytest.Flip(100, 101),
 	"flaky":    registrytest.Status(http.StatusServiceUnavailable).Times(1),
+	"talks":    registrytest.Raw("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\nout of turn", "", 0).On(registrytest.KindManifest).Times(2),
 }
 
 // registry NAME [FAULT] starts a registry; $NAME becomes its host and port.
