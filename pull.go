@@ -125,16 +125,17 @@ func (p *puller) resolve(ctx context.Context, ref image.Reference, out output) (
 	return &job{puller: p, image: img, set: set, out: out, resolver: set.Resolver()}, nil
 }
 
-// set returns the sources for a registry, and says which can't be used.
+// set returns the sources for a registry, and tells what the user should know
+// of them.
 func (p *puller) set(registry string) (*sources.Set, error) {
 	if set := p.sets[registry]; set != nil {
 		return set, nil
 	}
-	set, unusable, err := sources.New(p.opts.Config, p.opts.Mirrors, registry)
+	set, told, err := sources.New(p.opts.Config, p.opts.Mirrors, registry)
 	if err != nil {
 		return nil, err
 	}
-	for _, problem := range unusable {
+	for _, problem := range told {
 		p.notify(Warning{Message: problem.Error()})
 	}
 	set.Trouble = p.trouble
