@@ -117,7 +117,7 @@ func (s *Scheduler) mayHelp(i int, victim *Task, now time.Time) bool {
 // the same time, if that saves clearly more than a request costs.
 func (s *Scheduler) split(i int, victim *Task, now time.Time) *Task {
 	src := s.sources[i]
-	latency := src.latencyOr(100 * time.Millisecond).Seconds()
+	latency := src.latencyOr(s.usual).Seconds()
 	mine := s.rateOf(src, now)
 	theirs := max(1, s.pace(victim, now))
 	rest := float64(victim.rest.Len())
@@ -143,7 +143,7 @@ func (s *Scheduler) double(i int, victim *Task, now time.Time) *Task {
 	if rest > mostHedge || spent && victim.silent(now) < bodyPatience/2 {
 		return nil
 	}
-	latency := src.latencyOr(100 * time.Millisecond).Seconds()
+	latency := src.latencyOr(s.usual).Seconds()
 	mine := latency + float64(rest)/s.rateOf(src, now)
 	theirs := s.timeLeft(victim, now)
 	if theirs < 2*mine || theirs-mine < latency {
