@@ -27,6 +27,12 @@ func TestEfficiency(t *testing.T) {
 		}
 		return simFine
 	}
+	pauses := func(tk *simTask, now time.Duration) simFault {
+		if tk.opened && now < tk.openAt+2240*time.Millisecond {
+			return simStall
+		}
+		return simFine
+	}
 	for name, tc := range map[string]struct {
 		sources    []simSource
 		rate       float64 // what they can give together, bytes a second
@@ -58,6 +64,9 @@ func TestEfficiency(t *testing.T) {
 		"twenty requests a minute": {[]simSource{
 			{rate: 4 * mib, latency: 30 * time.Millisecond, budget: 20},
 		}, 4 * mib, 600 * mib, 0.60, 0.02},
+		"a pause in each body": {[]simSource{
+			{rate: 19 * mib, latency: 30 * time.Millisecond, fault: pauses},
+		}, 19 * mib, 93 * mib, 0.25, 0.02},
 		"small image": {[]simSource{
 			{rate: 2 * mib, latency: 40 * time.Millisecond}, {rate: 2 * mib, latency: 40 * time.Millisecond},
 		}, 4 * mib, 8 * mib, 0.85, 0.02},

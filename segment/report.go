@@ -43,10 +43,11 @@ func (s *Scheduler) Advance(t *Task, n int64, now time.Time) int64 {
 	src.served += n
 	s.served += n
 	t.meter.add(n, now)
+	flow(src, t, n, now)
 	t.got += n
 	t.moved, s.moved = now, now
 	if t.got >= minProgress {
-		src.failures = 0
+		src.failures, src.refusals = 0, 0
 	}
 	// The tail may have been taken over while these bytes came.
 	n = min(n, t.rest.Len())
@@ -63,6 +64,23 @@ func (s *Scheduler) Advance(t *Task, n int64, now time.Time) int64 {
 	}
 	s.expect(t, now)
 	return t.rest.Len()
+}
+
+// flow learns for how long bodies keep us waiting after their first bytes.
+func flow(src *source, t *Task, n int64, now time.Time) {
+	if t.got >= minProgress {
+		return
+	}
+	if silent := t.silent(now).Seconds(); silent > usualGap {
+		t.pause += silent
+	}
+	if t.got+n >= minProgress {
+		src.pause.add(t.pause)
+		if t.pause > 0 {
+			t.meter = meter{}
+			t.meter.begin(now)
+		}
+	}
 }
 
 // wantedAbove says whether anything that the stream t has yet to read is not

@@ -27,6 +27,9 @@ const (
 	mostSpan = 32 << 20
 	// busyRests is how many fruitless steps a refusal counts for.
 	busyRests = 4
+	// mostRefusals in a row mean that a source that has served us will not any
+	// more.
+	mostRefusals = 3
 	// probation is how many failures in a row bring a source down to one
 	// connection.
 	probation = 3
@@ -79,6 +82,7 @@ type source struct {
 	span   int64        // bytes that one request asks for
 	peak   int          // most requests that it answered at the same time
 
+	refusals    int       // in a row
 	failures    int       // in a row
 	failed      time.Time // when the last of them was noticed
 	requests    int
@@ -90,6 +94,7 @@ type source struct {
 	perConn average // bytes a second of one connection, from tasks that are over
 	hinted  float64 // the same, as an earlier fetch saw it; 0: unknown
 	latency average // seconds from request to headers
+	pause   average // seconds that a body keeps us waiting before it flows
 	served  int64
 
 	growth growth
@@ -164,7 +169,7 @@ func (src *source) mayRange(now time.Time) bool {
 
 // connRate is the bytes a second of one of its connections; 0 when unknown.
 func (src *source) connRate(now time.Time) float64 {
-	if src.open > 0 {
+	if src.open > 0 && src.served >= minProgress {
 		if r := src.meter.rate(now) / float64(src.open); r > 0 && now.Sub(src.meter.start) > time.Second/2 {
 			return r
 		}
@@ -174,6 +179,10 @@ func (src *source) connRate(now time.Time) float64 {
 	}
 	return src.hinted
 }
+
+// delay is how many seconds pass from a request until its bytes flow, 0 when
+// unknown.
+func (src *source) delay() float64 { return src.latency.value + src.pause.value }
 
 func (src *source) latencyOr(fallback time.Duration) time.Duration {
 	if !src.latency.known {
@@ -189,8 +198,11 @@ func (src *source) fail(blob int, why Outcome, began, now time.Time, rng *rand.R
 		src.lacks[blob] = true
 		return
 	case Refused:
-		src.off = true
-		return
+		// A token may just have expired.
+		if src.refusals++; src.refusals >= mostRefusals || src.served == 0 {
+			src.off = true
+			return
+		}
 	case Busy:
 		src.askLess(now)
 	}

@@ -44,7 +44,7 @@ const (
 // least is how many bytes are worth a request to src: those of a second, or of
 // a few round trips.
 func (s *Scheduler) least(src *source, now time.Time) int64 {
-	bytes := s.rateOf(src, now) * max(1, 4*src.latency.value)
+	bytes := s.rateOf(src, now) * max(1, 4*src.delay())
 	return int64(min(max(bytes, grain), minSplit))
 }
 
@@ -57,7 +57,7 @@ func (s *Scheduler) share(src *source, now time.Time) int64 {
 	}
 	seconds := shareFactor * (left/s.rate - src.latency.value)
 	if src.span == s.segment {
-		seconds = min(seconds, src.growth.longest())
+		seconds = min(seconds, max(src.growth.longest(), 4*src.pause.value))
 	}
 	return max(s.least(src, now), int64(s.rateOf(src, now)*seconds))
 }
@@ -160,9 +160,12 @@ func (s *Scheduler) double(i int, victim *Task, now time.Time) *Task {
 func (s *Scheduler) timeLeft(t *Task, now time.Time) float64 {
 	src := s.sources[t.Source]
 	wait, silent := 0.0, t.silent(now).Seconds()
-	if t.opened.IsZero() {
+	switch {
+	case t.opened.IsZero():
 		wait = math.Abs(src.latencyOr(s.usual).Seconds() - silent)
-	} else {
+	case t.got < minProgress && src.pause.value > usualGap:
+		wait = math.Abs(src.pause.value - silent)
+	default:
 		wait = max(0, silent-usualGap)
 	}
 	return wait + float64(t.rest.Len())/max(1, t.rate(now, s.rateOf(src, now)))
@@ -217,7 +220,7 @@ func (s *Scheduler) sinkIsFull(now time.Time) bool {
 // those it may, there is work for more, no limit holds it back, and it brings
 // enough for a gain to be felt.
 func (s *Scheduler) worthGrowing(src *source, now time.Time) bool {
-	return s.free > 0 && src.load() == src.allowed() && src.paused == 0 &&
+	return s.free > 0 && src.served > 0 && src.load() == src.allowed() && src.paused == 0 &&
 		now.Sub(s.limited) >= limitMemory && src.meter.rate(now) >= growthShare*s.rate
 }
 

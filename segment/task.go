@@ -26,6 +26,7 @@ type Task struct {
 	opened time.Time // of the answer's headers; zero before them
 	moved  time.Time // of the last bytes
 	got    int64     // bytes that came
+	pause  float64   // seconds that the body kept us waiting before it came to flow
 	meter  meter
 	finish time.Time // when it is expected to be done
 	index  int       // in the heap of running tasks; -1 once it is over
@@ -34,7 +35,7 @@ type Task struct {
 // rate is the task's bytes a second at now, or fallback while it is too young
 // to tell.
 func (t *Task) rate(now time.Time, fallback float64) float64 {
-	if t.got == 0 || now.Sub(t.opened) < 200*time.Millisecond && now.Sub(t.moved) < time.Second {
+	if t.got < minProgress || now.Sub(t.opened) < 200*time.Millisecond && now.Sub(t.moved) < time.Second {
 		return fallback
 	}
 	return t.meter.rate(now)

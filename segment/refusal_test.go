@@ -1,0 +1,43 @@
+package segment
+
+import (
+	"testing"
+	"time"
+)
+
+// TestRefusalsOfASource tells a token that has expired from a source that will
+// not serve us.
+func TestRefusalsOfASource(t *testing.T) {
+	const size = 64 * mib
+	for name, tc := range map[string]struct {
+		served bool // before the first refusal
+		off    int  // after so many refusals
+	}{
+		"at once":             {served: false, off: 1},
+		"after it has served": {served: true, off: mostRefusals},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := NewScheduler(0, []int64{size}, []int{1}, 1)
+			s.Want(0, Range{0, size})
+			now := time.Unix(0, 0)
+			if tc.served {
+				task := s.Next(now)
+				s.Opened(task, task.Asked, now)
+				s.Advance(task, task.Asked.Len(), now)
+				s.End(task, Outcome{Kind: Done}, now)
+			}
+			for n := 1; n <= tc.off; n++ {
+				task := s.Next(now)
+				if task == nil {
+					t.Fatalf("no request after %d refusals", n-1)
+				}
+				s.End(task, Outcome{Kind: Refused}, now)
+				now = now.Add(time.Minute)
+				s.Tick(now)
+			}
+			if _, hopeless := s.Hopeless(); !hopeless {
+				t.Errorf("still hopes for a source after %d refusals", tc.off)
+			}
+		})
+	}
+}
