@@ -79,29 +79,33 @@ func decompressed(ctx context.Context, blobs Blobs, layer ocispec.Descriptor) (t
 	return tarLayer{sum.Digest(), size}, nil
 }
 
-// openLayer returns a layer decompressed. Its first bytes tell how it is compressed, as Docker goes by
-// them: media types have been wrong.
+// openLayer returns a layer decompressed.
 func openLayer(blobs Blobs, layer ocispec.Descriptor) (io.ReadCloser, error) {
 	section, err := open(blobs, layer)
 	if err != nil {
 		return nil, err
 	}
-	r := bufio.NewReaderSize(section, copyBuffer)
+	r, err := Decompress(bufio.NewReaderSize(section, copyBuffer))
+	if err != nil {
+		return nil, fmt.Errorf("layer %s: %w", layer.Digest, err)
+	}
+	return r, nil
+}
+
+// Decompress reads what r has, decompressed. Its first bytes tell how a layer is compressed, as Docker goes
+// by them: media types have been wrong. It reads no further in r than it has to.
+func Decompress(r *bufio.Reader) (io.ReadCloser, error) {
 	magic, err := r.Peek(4)
 	if err != nil && err != io.EOF { // a shorter layer is not compressed
-		return nil, fmt.Errorf("layer %s: %w", layer.Digest, err)
+		return nil, err
 	}
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b, 0x08}): // RFC 1952, 2.3.1
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, fmt.Errorf("layer %s: %w", layer.Digest, err)
-		}
-		return z, nil
+		return gzip.NewReader(r)
 	case isZstd(magic):
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
-			return nil, fmt.Errorf("layer %s: %w", layer.Digest, err)
+			return nil, err
 		}
 		return z.IOReadCloser(), nil
 	}
