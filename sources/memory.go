@@ -15,7 +15,8 @@ type Habits struct {
 	Connections int       `json:"connections,omitempty"` // that were worth having
 	Request     int64     `json:"request,omitempty"`     // bytes to ask for at once
 	Rate        int64     `json:"rate,omitempty"`        // bytes a second of one connection
-	Seen        time.Time `json:"seen"`
+	Seen        time.Time `json:"seen,omitzero"`
+	Lied        time.Time `json:"lied,omitzero"` // when it was last caught with wrong bytes
 }
 
 // Memory is what is known of sources from earlier pulls, by name. It is not
@@ -26,7 +27,9 @@ const (
 	// remembered is for how long habits are of use: networks and mirrors
 	// change.
 	remembered = 30 * 24 * time.Hour
-	maxMemory  = 1 << 20
+	// resented is for how long a lie is: whoever runs the mirror may mend it.
+	resented  = 7 * 24 * time.Hour
+	maxMemory = 1 << 20
 )
 
 // MemoryPath is where the memory is kept: segpull/mirrors.json in
@@ -54,11 +57,41 @@ func Recall(path string) Memory {
 		return m
 	}
 	for name, h := range stored {
-		if age := time.Since(h.Seen); age >= 0 && age < remembered {
+		if h = h.recent(); h != (Habits{}) {
 			m[name] = h
 		}
 	}
 	return m
+}
+
+// recent is h without what is too old, or of the future.
+func (h Habits) recent() Habits {
+	var r Habits
+	if within(h.Seen, remembered) {
+		r = h
+	}
+	r.Lied = time.Time{}
+	if within(h.Lied, resented) {
+		r.Lied = h.Lied
+	}
+	return r
+}
+
+func within(t time.Time, most time.Duration) bool {
+	age := time.Since(t)
+	return age >= 0 && age < most
+}
+
+// after is what is known once h was found out, and before it the other.
+func (h Habits) after(before Habits) Habits {
+	if h.Lied.IsZero() {
+		h.Lied = before.Lied
+	}
+	if h.Seen.IsZero() {
+		before.Lied = h.Lied
+		return before
+	}
+	return h
 }
 
 // Keep writes what was learned into the memory at path, beside what other
@@ -69,7 +102,7 @@ func (m Memory) Keep(path string) error {
 	}
 	all := Recall(path)
 	for name, h := range m {
-		all[name] = h
+		all[name] = h.after(all[name])
 	}
 	text, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
