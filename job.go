@@ -41,7 +41,7 @@ type job struct {
 	fetch     *segment.Fetch
 	frontiers []verify.Frontier // of each blob
 	right     []atomic.Bool     // whether each blob is verified
-	court     queue             // of blobs that turned out wrong
+	court     *court
 	announced bool
 	resumed   int64
 	began     time.Time
@@ -111,11 +111,8 @@ func (j *job) open(ctx context.Context, placements []state.Placement) (err error
 	if err := j.checkRoom(); err != nil {
 		return err
 	}
-	for k, p := range j.peers {
-		if j.liars.has(p.Name()) { // caught with an earlier image
-			j.fetch.Ban(k)
-		}
-	}
+	j.court = newCourt(j.doubts())
+	j.ban() // who was caught with an earlier image
 	for i := range j.blobs {
 		if err := j.adopt(ctx, i); err != nil {
 			return err
@@ -240,6 +237,7 @@ func (j *job) tellDissents(ctx context.Context) {
 
 // transfer fetches and verifies all blobs.
 func (j *job) transfer(parent context.Context) error {
+	defer j.court.close()
 	group, ctx := errgroup.WithContext(parent)
 	for i := range j.blobs {
 		group.Go(func() error { return j.verify(ctx, i) })
@@ -251,6 +249,7 @@ func (j *job) transfer(parent context.Context) error {
 	})
 	group.Go(func() error { return every(fetching, syncInterval, j.store.Sync) })
 	group.Go(func() error { j.tellDissents(fetching); return nil })
+	group.Go(func() error { j.testSources(fetching); return nil })
 	group.Go(func() error { j.sample(fetching); return nil })
 	err := group.Wait()
 	j.remember()
@@ -286,16 +285,18 @@ func every(ctx context.Context, interval time.Duration, fn func() error) error {
 func (j *job) verify(ctx context.Context, i int) error {
 	d := j.blobs[i]
 	b := j.store.Blob(i)
+	h := j.hearing(i)
 	for {
 		err := j.frontiers[i].Blob(ctx, b, string(d.Digest), d.Size)
 		if mismatched(err) {
-			err = j.heal(ctx, i, err)
+			err = h.heal(ctx, err)
 			if err == nil {
 				continue
 			}
 		}
 		if err == nil {
 			j.right[i].Store(true)
+			j.offerTouchstone(i)
 			j.fetch.Settle()
 		}
 		return err

@@ -1,12 +1,9 @@
 package segpull
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -24,11 +21,11 @@ import (
 //   - a blob is right once its bytes are replaced by another source's;
 //   - a blob is wrong as it alone has it.
 //
-// The last two come out of trials (trial.go), each of which convicts somebody.
-// So where each blob has a source that tells the truth, the pull ends right.
-
-// maxTouchstone is the most bytes of a blob that sources are tested with.
-const maxTouchstone = 64 << 10
+// Where to look first, hints tell: where the layer breaks off (mend.go), and
+// what sources have done before. Where they tell nothing, one source after the
+// other is believed (trial.go). If all have lied, everything that anybody says
+// is combined (combine.go). So where each byte has a source that tells the
+// truth, the pull ends right.
 
 // liars are the names of the sources that were convicted in a call of Pull. It
 // is safe for concurrent use.
@@ -60,20 +57,36 @@ func (l *liars) all() []string {
 	return slices.Clone(l.names)
 }
 
-// convict has a source used no more. Its bytes of blobs that are not verified
-// stay until they turn out wrong.
+// convict has a source used no more, if there is another that was not
+// convicted. Its bytes of blobs that are not verified stay until they turn out
+// wrong.
 func (j *job) convict(name string, proof string, args ...any) {
 	if !j.liars.add(name) {
 		return
 	}
-	for k, p := range j.peers {
-		if p.Name() == name {
-			j.fetch.Ban(k)
-		}
+	j.ban()
+	use := "is used no more"
+	if !j.outcast(name) {
+		use = "is used on only because all others do so too"
 	}
 	e := Liar{Source: name, Proof: fmt.Sprintf(proof, args...)}
 	j.notify(e)
-	j.notify(Warning{Message: fmt.Sprintf("%s serves wrong bytes and is used no more: %s; leave it out, or tell whoever runs it", name, e.Proof)})
+	j.notify(Warning{Message: fmt.Sprintf("%s serves wrong bytes and %s: %s; leave it out, or tell whoever runs it", name, use, e.Proof)})
+}
+
+// outcast says whether a source is used no more: it was convicted, and not
+// everybody was.
+func (j *job) outcast(name string) bool {
+	return j.liars.has(name) && slices.ContainsFunc(j.peers, func(p *peer) bool { return !j.liars.has(p.Name()) })
+}
+
+// ban has outcasts asked for nothing more.
+func (j *job) ban() {
+	for k, p := range j.peers {
+		if j.outcast(p.Name()) {
+			j.fetch.Ban(k)
+		}
+	}
 }
 
 // peerNamed is -1 for a source of an earlier run that is not used in this one.
@@ -81,34 +94,37 @@ func (j *job) peerNamed(name string) int {
 	return slices.IndexFunc(j.peers, func(p *peer) bool { return p.Name() == name })
 }
 
-// heal is called when blob i is complete and its digest is wrong. It returns
+// heal is called when the blob is complete and its digest is wrong. It returns
 // nil when something was found out, and bytes were replaced or are wanted anew.
-func (j *job) heal(ctx context.Context, i int, mismatch error) error {
-	if err := j.court.enter(ctx, j.blobs[i].Size); err != nil {
+func (h *hearing) heal(ctx context.Context, mismatch error) error {
+	if err := h.court.enter(ctx, h.blob.Size()); err != nil {
 		return err
 	}
-	defer j.court.leave()
-	if dropped, err := j.dropLies(i); dropped || err != nil {
+	defer h.court.leave()
+	h.begin()
+	if right, err := h.mend(ctx, h.witnesses()); right || err != nil {
 		return err
 	}
-	if err := j.testWithTouchstone(ctx, i); err != nil {
+	if dropped, err := h.dropLies(ctx); dropped || err != nil {
 		return err
 	}
-	if dropped, err := j.dropLies(i); dropped || err != nil {
-		return err
-	}
-	for _, p := range j.witnesses(i) {
-		err := j.try(ctx, i, p)
+	for _, w := range h.witnesses() {
+		right, err := h.try(ctx, w)
 		switch gaveUp, ok := errors.AsType[*segment.GiveUpError](err); {
 		case ok:
-			mismatch = fmt.Errorf("the digest of %s is wrong, and who lied can't be found out: %w", j.blobs[i].Digest, gaveUp)
+			mismatch = fmt.Errorf("the digest of %s is wrong, and who lied can't be found out: %w", h.digest(), gaveUp)
 			continue
 		case hopeless(err):
 			continue // it does not have the blob, or not for us
-		case err != nil:
+		case right || err != nil:
 			return err
 		}
-		_, err = j.dropLies(i)
+		if len(h.witnesses()) > 0 {
+			_, err = h.dropLies(ctx)
+			return err
+		}
+	}
+	if right, err := h.combine(ctx); right || err != nil {
 		return err
 	}
 	return mismatch
@@ -129,21 +145,30 @@ func hopeless(err error) bool {
 func (j *job) forgetLies() error {
 	var errs []error
 	for i := range j.blobs {
-		if !j.right[i].Load() {
-			_, err := j.dropLies(i)
-			errs = append(errs, err)
+		if j.right[i].Load() {
+			continue
+		}
+		b := j.store.Blob(i)
+		for _, run := range b.Runs() {
+			if j.liars.has(run.Source) {
+				errs = append(errs, b.Forget(run.Range))
+			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// dropLies gives up what convicted sources sent of blob i.
-func (j *job) dropLies(i int) (dropped bool, err error) {
-	for _, run := range j.store.Blob(i).Runs() {
-		if !j.liars.has(run.Source) {
+// dropLies has what outcasts sent fetched from others. It is kept aside: some
+// of it may be right.
+func (h *hearing) dropLies(ctx context.Context) (dropped bool, err error) {
+	for _, run := range h.blob.Runs() {
+		if !h.outcast(run.Source) {
 			continue
 		}
-		if err := j.refetch(i, run.Range); err != nil {
+		if err := h.keep(ctx, run); err != nil {
+			return dropped, err
+		}
+		if err := h.refetch(h.index, run.Range); err != nil {
 			return dropped, err
 		}
 		dropped = true
@@ -159,75 +184,9 @@ func (j *job) refetch(i int, r segment.Range) error {
 	return nil
 }
 
-// testWithTouchstone asks those who served blob i for a small blob that is
-// known to be right: who always lies is found at the price of a few KiB.
-func (j *job) testWithTouchstone(ctx context.Context, i int) error {
-	stone := j.touchstone()
-	if stone < 0 || len(j.peers) == 1 {
-		return nil
-	}
-	truth, err := io.ReadAll(j.store.Blob(stone).Section())
-	if err != nil {
-		return err
-	}
-	for _, p := range j.witnesses(i) {
-		if p.tested || j.bytesBy(i, p) == 0 {
-			continue
-		}
-		p.tested = true
-		said, err := j.recall(ctx, p, stone, segment.Range{End: int64(len(truth))})
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err == nil && !bytes.Equal(said, truth):
-			j.convict(p.Name(), "it sent other bytes for %s, which is known", j.blobs[stone].Digest)
-		}
-	}
-	return nil
-}
-
-// touchstone is the smallest blob that is known to be right, or -1.
-func (j *job) touchstone() int {
-	best := -1
-	for i, d := range j.blobs {
-		if j.right[i].Load() && d.Size > 0 && d.Size <= maxTouchstone && (best < 0 || d.Size < j.blobs[best].Size) {
-			best = i
-		}
-	}
-	return best
-}
-
-// recall asks p for bytes of a blob; r should be short.
-func (j *job) recall(ctx context.Context, p *peer, blob int, r segment.Range) ([]byte, error) {
-	said := make([]byte, r.Len())
-	err := j.ask(ctx, p, blob, []segment.Range{r}, func(off int64, b []byte) error {
-		copy(said[off-r.Start:], b)
-		return nil
-	})
-	return said, err
-}
-
-// witnesses are the sources whose word may be taken for blob i. Those that
-// served most of it come first: to hear the rest of it from them costs least.
-func (j *job) witnesses(i int) []*peer {
-	all := slices.DeleteFunc(slices.Clone(j.peers), func(p *peer) bool { return j.liars.has(p.Name()) })
-	slices.SortStableFunc(all, func(a, b *peer) int { return cmp.Compare(j.bytesBy(i, b), j.bytesBy(i, a)) })
-	return all
-}
-
-// bytesBy is how much of blob i came from p.
-func (j *job) bytesBy(i int, p *peer) (n int64) {
-	for _, run := range j.store.Blob(i).Runs() {
-		if run.Source == p.Name() {
-			n += run.Len()
-		}
-	}
-	return n
-}
-
 // Write takes bytes for the store, unless they are those of a liar.
 func (j *job) Write(blob int, off int64, p []byte, source int) error {
-	if j.liars.has(j.peers[source].Name()) {
+	if j.outcast(j.peers[source].Name()) {
 		j.fetch.Want(blob, segment.Range{Start: off, End: off + int64(len(p))})
 		return nil
 	}

@@ -1,6 +1,7 @@
 package segpull
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/segpull/segpull/segment"
@@ -18,15 +19,37 @@ func (j *job) hints() []segment.Hint {
 	return hints
 }
 
+// doubts are the sources that were convicted in an earlier pull, of late. It
+// is no proof in this one: they are used, but the last to be believed.
+func (j *job) doubts() map[string]bool {
+	doubted := make(map[string]bool)
+	memory := sources.Recall(j.opts.Memory)
+	for _, p := range j.peers {
+		if lied := memory[p.Name()].Lied; !lied.IsZero() {
+			doubted[p.Name()] = true
+			j.notify(Warning{Message: fmt.Sprintf("%s served wrong bytes on %s; it is used until it does so again: better leave it out", p.Name(), lied.Format(time.DateOnly))})
+		}
+	}
+	return doubted
+}
+
 // remember keeps what this pull found out about peers that served enough to
-// tell. It is a help for the next one: that it can't be kept is no error.
+// tell, and about liars. It is a help for the next one: that it can't be kept
+// is no error.
 func (j *job) remember() {
 	const enough = 4 << 20
 	memory := make(sources.Memory)
 	for i, s := range j.fetch.Status() {
+		name := j.peers[i].Name()
+		var h sources.Habits
 		if s.Served >= enough {
-			h := s.Hint
-			memory[j.peers[i].Name()] = sources.Habits{Connections: h.Connections, Request: h.Request, Rate: h.Rate, Seen: time.Now()}
+			h = sources.Habits{Connections: s.Hint.Connections, Request: s.Hint.Request, Rate: s.Hint.Rate, Seen: time.Now()}
+		}
+		if j.liars.has(name) {
+			h.Lied = time.Now()
+		}
+		if h != (sources.Habits{}) {
+			memory[name] = h
 		}
 	}
 	_ = memory.Keep(j.opts.Memory)

@@ -25,7 +25,6 @@ type peer struct {
 	served     atomic.Int64     // bytes of bodies
 	failure    atomic.Pointer[Trouble]
 
-	tested bool // with a touchstone
 	spared bool // as the only source, after its first lie
 }
 
@@ -80,21 +79,29 @@ func (c *counted) Close() error {
 	return c.ReadCloser.Close()
 }
 
+// perConnection is how many bytes ask wants before it opens one more
+// connection: with many, the ends of ranges are fetched twice for speed.
+const perConnection = 1 << 20
+
 // ask fetches ranges of a blob from p alone, and hands their bytes to write,
 // one call at a time, in any order. The error is a *segment.GiveUpError or a
 // *segment.HopelessError if p is what fails.
 func (j *job) ask(ctx context.Context, p *peer, blob int, ranges []segment.Range, write func(off int64, b []byte) error) error {
 	a := &answer{write: write}
+	for _, r := range ranges {
+		a.left.Add(r)
+	}
+	terms := p.terms(oneBlob{p, blob})
+	terms.Connections = min(terms.Connections, 1+int(a.left.Len()/perConnection))
 	a.fetch = segment.NewFetch(segment.Options{
 		Blobs:       []int64{j.blobs[blob].Size},
-		Peers:       []segment.Peer{p.terms(oneBlob{p, blob})},
+		Peers:       []segment.Peer{terms},
 		Sink:        a,
 		SegmentSize: j.opts.SegmentSize,
 		Limiter:     j.limits.all,
 		Trouble:     func(_ int, err error) { j.trouble(p, err) },
 	})
 	for _, r := range ranges {
-		a.left.Add(r)
 		a.fetch.Want(0, r)
 	}
 	wait := j.patience(p, a.left.Len())

@@ -1,0 +1,98 @@
+package segpull_test
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// TestWhatALiarCosts pulls from an honest mirror and one that lies: layers that
+// compress, and some that are stored as they are. Where few bytes are wrong, or
+// those of another layer, the stream may go on, and it takes more to find them.
+func TestWhatALiarCosts(t *testing.T) {
+	sizes := []int64{2 * mib, mib / 2, 200 * kib}
+	text, otherText := textImage(t, 1, sizes...), textImage(t, 11, sizes...)
+	noise, otherNoise := imageOf(1, sizes...), imageOf(11, sizes...)
+	flips := registrytest.Flip(0, 2*mib)
+	aBit := registrytest.Rewrite(func(p []byte, _ int64) { p[len(p)/2] ^= 0x10 })
+	sameBits := registrytest.Rewrite(func(p []byte, offset int64) {
+		for k := -offset & (128*kib - 1); k < int64(len(p)); k += 128 * kib {
+			p[k] ^= 0x10
+		}
+	})
+	const shown, hidden = 1.6, 2 // how many times the bytes
+	slow, fast := []int64{5, 3}, []int64{3, 5}
+	for what, tc := range map[string]struct {
+		img   registrytest.Image
+		lie   registrytest.Fault
+		rates []int64 // MiB a second of the honest one and of the liar
+		most  float64
+	}{
+		"all bits of some answers":         {text, flips.Sometimes(0.3), slow, shown},
+		"all bits of some answers, fast":   {text, flips.Sometimes(0.3), fast, shown},
+		"all bits of some answers, stored": {noise, flips.Sometimes(0.3), fast, shown},
+		"a bit of some answers":            {text, aBit.Sometimes(0.3), slow, hidden},
+		"a bit of some answers, stored":    {noise, aBit.Sometimes(0.3), slow, hidden},
+		"a bit of all answers, fast":       {text, aBit, fast, shown},
+		"the same bits always":             {text, sameBits, slow, hidden},
+		"the same bits always, stored":     {noise, sameBits, slow, hidden},
+		"another layer":                    {text, registrytest.Impostor(otherText.Layers[0]).Of(text.Layers[0].Digest), slow, shown},
+		"another layer, stored":            {noise, registrytest.Impostor(otherNoise.Layers[0]).Of(noise.Layers[0].Digest), slow, hidden},
+		"garbage for a part":               {text, registrytest.Garbage(mib/2, mib), slow, shown},
+		"garbage for a part, fast":         {text, registrytest.Garbage(mib/2, mib), fast, shown},
+		"garbage for a part, stored, fast": {noise, registrytest.Garbage(mib/2, mib), fast, shown},
+		"garbage for a layer":              {text, registrytest.Garbage(0, 2*mib).Of(text.Layers[0].Digest), slow, shown},
+		"garbage always, fast":             {text, registrytest.Garbage(0, 2*mib), fast, shown},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			m := serve(t, 2, tc.img)
+			for i, s := range m.servers {
+				s.Throttle(tc.rates[i] * mib)
+			}
+			m.servers[1].Misbehave(tc.lie)
+			rec := &recorder{}
+			r := m.mustPull(t, segpull.Options{Observer: rec, SegmentSize: 128 * kib})
+			checkDocker(t, contents(t, r.Path), tc.img)
+			// Not what the servers wrote: how much of an answer that is broken
+			// off stands in socket buffers depends on how busy the machine is.
+			ratio := float64(r.Fetched) / float64(blobsOf(tc.img))
+			t.Logf("%.2f of the bytes: %s", ratio, rec.warnings())
+			if ratio > tc.most {
+				t.Errorf("%.2f of the bytes were fetched", ratio)
+			}
+			if slices.Contains(r.Liars, m.name(0)) || len(r.Liars) == 0 && ratio > 1.2 {
+				t.Errorf("liars %q, not %q", r.Liars, m.name(1))
+			}
+		})
+	}
+}
+
+func TestALiarIsRemembered(t *testing.T) {
+	t.Parallel()
+	img := imageOf(1, mib)
+	m := serve(t, 2, img)
+	for _, s := range m.servers {
+		s.Throttle(8 * mib)
+	}
+	m.servers[1].Misbehave(registrytest.Flip(0, mib))
+	memory := filepath.Join(t.TempDir(), "mirrors.json")
+	if r := m.mustPull(t, segpull.Options{Memory: memory}); !slices.Equal(r.Liars, []string{m.name(1)}) {
+		t.Fatalf("liars %q", r.Liars)
+	}
+	m.servers[1].Misbehave()
+	rec := &recorder{}
+	before := m.servers[1].Stats().Bytes
+	r := m.mustPull(t, segpull.Options{Memory: memory, Observer: rec})
+	if w := rec.warnings(); !strings.HasPrefix(w, m.name(1)) || !strings.Contains(w, time.Now().Format("2006-01")) {
+		t.Errorf("warnings %q", w)
+	}
+	if len(r.Liars) > 0 || m.servers[1].Stats().Bytes == before {
+		t.Errorf("one that lies no more is not used: liars %q", r.Liars)
+	}
+}
