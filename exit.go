@@ -53,6 +53,8 @@ func advise(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w; make room and run the same command again: what has arrived is kept", err)
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return fmt.Errorf("%w; allow more open files (ulimit -n) and run the same command again: what has arrived is kept", err)
 	case exitCode(err) == ExitNetwork:
 		return fmt.Errorf("%w; run the same command again to go on: what has arrived is kept", err)
 	case exitCode(err) == ExitMismatch:

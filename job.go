@@ -98,8 +98,9 @@ func (j *job) run(ctx context.Context) (Result, error) {
 // and says what is missing.
 func (j *job) open(ctx context.Context, placements []state.Placement) (err error) {
 	var names []string
+	atMost := affordable(len(j.set.Sources()))
 	for _, src := range j.set.Sources() {
-		j.peers = append(j.peers, newPeer(src, j.image.Reference.Repository, j.blobs, j.opts.Connections, j.limits))
+		j.peers = append(j.peers, newPeer(src, j.image.Reference.Repository, j.blobs, j.opts.Connections, atMost, j.limits))
 		names = append(names, src.Name())
 	}
 	names = append(names, sharedSource)

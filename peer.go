@@ -28,7 +28,17 @@ type peer struct {
 	spared bool // as the only source, after its first lie
 }
 
-func newPeer(src *sources.Source, repository string, blobs []ocispec.Descriptor, connections int, limits *Limits) *peer {
+// forFiles is how many descriptors connections leave to all else: the part
+// folder, the output, what the runtime has.
+const forFiles = 24
+
+// affordable is the most connections to each of so many sources. A request that
+// is sent on to another host has two.
+func affordable(sources int) int {
+	return max(1, (mostDescriptors()-forFiles)/2/sources)
+}
+
+func newPeer(src *sources.Source, repository string, blobs []ocispec.Descriptor, connections, atMost int, limits *Limits) *peer {
 	most := cmp.Or(connections, segment.DefaultConnections)
 	if own := src.Connections(); own > 0 && (own < most || connections == 0) {
 		most = own
@@ -38,7 +48,7 @@ func newPeer(src *sources.Source, repository string, blobs []ocispec.Descriptor,
 		repository: repository,
 		blobs:      blobs,
 		limiter:    limits.mirror(src.Name(), src.LimitRate()),
-		slots:      make(chan struct{}, most),
+		slots:      make(chan struct{}, min(most, atMost)),
 	}
 }
 
