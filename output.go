@@ -90,16 +90,21 @@ func (o Options) place(folder string, format archive.Format, name string) output
 // explain says of an error of the part folder where that is, and what to do.
 func (o output) explain(err error) error {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-		folder := filepath.Dir(o.work)
-		if abs, absErr := filepath.Abs(folder); absErr == nil {
-			folder = abs
-		}
 		if o.path == stdout {
-			return fmt.Errorf("nothing can be written to folder %s, which is to hold the image until it is complete: %w; run segpull in another folder", folder, err)
+			return fmt.Errorf("nothing can be written to folder %s, which is to hold the image until it is complete: %w; run segpull in another folder", o.folder(), err)
 		}
-		return fmt.Errorf("nothing can be written to folder %s: %w; name another by --output", folder, err)
+		return fmt.Errorf("nothing can be written to folder %s: %w; name another by --output", o.folder(), err)
 	}
 	return fmt.Errorf("open the part folder: %w", err)
+}
+
+// folder is what the part folder stands in, by its full name.
+func (o output) folder() string {
+	folder := filepath.Dir(o.work)
+	if abs, err := filepath.Abs(folder); err == nil {
+		return abs
+	}
+	return folder
 }
 
 // check finds out before anything is fetched what would be in the way at the

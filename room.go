@@ -2,7 +2,6 @@ package segpull
 
 import (
 	"fmt"
-	"path/filepath"
 	"syscall"
 
 	"github.com/segpull/segpull/archive"
@@ -15,7 +14,7 @@ func (j *job) checkRoom() error {
 	if !known {
 		return nil
 	}
-	folder, likely := filepath.Dir(j.out.work), need
+	folder, likely := j.out.folder(), need
 	switch {
 	case j.layout != nil || j.out.path == stdout:
 	case j.out.format == archive.Legacy: // decompressed, it is no smaller

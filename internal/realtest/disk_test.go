@@ -1,0 +1,116 @@
+package realtest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// mountMemory mounts a file system in memory on a folder. (There is no test of
+// a real quota: few kernels have those of tmpfs. In the root package's
+// TestAnyCallOfTheSystemMayFail calls fail as over a quota.)
+func mountMemory(t *testing.T, dir, options string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		lack(t, "mounting needs root")
+	}
+	need(t, "mount", "umount")
+	run(t, "mount", "-t", "tmpfs", "-o", options, "tmpfs", dir)
+	t.Cleanup(func() { exec.Command("umount", dir).Run() })
+}
+
+func TestADiskFillsUp(t *testing.T) {
+	img := newImage(t, registrytest.ImageOptions{Layers: []int64{12 * mib, 3 * mib}})
+	first, _, _ := startMirrors(t, img)
+	source := newGauge(t, first)
+	h := newHome(t)
+	mountMemory(t, h.dir, "size=20m")
+	ballast := h.path("ballast")
+	fill := func(size int64) {
+		t.Helper()
+		if err := os.WriteFile(ballast, make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	args := []string{"-m", source.url, "-o", "ubuntu.tar", name}
+
+	// It is full from the start: nothing is fetched.
+	fill(10 * mib)
+	got := h.run(t, args...)
+	if got.code != 1 || !strings.Contains(got.stderr, "more are needed") || !strings.Contains(got.stderr, "make room") || source.served.Load() > 0 {
+		t.Errorf("it ended with code %d after %d bytes, and said %q", got.code, source.served.Load(), got.stderr)
+	}
+
+	// Somebody else fills it on the way.
+	fill(0)
+	source.limit.SetLimit(10 * mib)
+	go func() {
+		for source.served.Load() < 4*mib && t.Context().Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		os.WriteFile(ballast, make([]byte, 20*mib), 0o600) // as much as there is room for
+	}()
+	got = h.run(t, args...)
+	if got.code != 1 || !strings.Contains(got.stderr, "no space left on device; make room") {
+		t.Fatalf("it ended with code %d and said %q", got.code, got.stderr)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	h.pull(t, args...)
+	if served := source.served.Load(); served > totalSize(img)+4*mib {
+		t.Errorf("%d bytes were served for %d", served, totalSize(img))
+	}
+	h.checkClean(t, "ubuntu.tar")
+	h.checkArchive(t, "ubuntu.tar", img)
+
+	// The part folder fits, but not what is written from it.
+	if err := os.Remove(h.path("ubuntu.tar")); err != nil {
+		t.Fatal(err)
+	}
+	for format, says := range map[string]string{"legacy": "more are needed", "oci": "make room meanwhile"} {
+		got = h.run(t, "-f", format, "-m", source.url, "-o", format, name)
+		if got.code != 1 || !strings.Contains(got.stderr, says) || !strings.Contains(got.stderr, "no space left on device; make room") {
+			t.Errorf("%s: it ended with code %d and said %q", format, got.code, got.stderr)
+		}
+		os.RemoveAll(h.path(format))
+		os.RemoveAll(h.path(format + ".segpull"))
+	}
+}
+
+func TestAFolderThatIsReadOnly(t *testing.T) {
+	first, _, _ := startMirrors(t, newImage(t, registrytest.ImageOptions{}))
+	h := newHome(t)
+	h.pull(t, "-m", first.url(), "-o", "right.tar", name)
+	right, err := os.ReadFile(h.path("right.tar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mountMemory(t, h.dir, "size=20m")
+	if err := os.WriteFile(h.path("ubuntu.tar"), right, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "mount", "-o", "remount,ro", h.dir)
+	dir, err := filepath.EvalSymlinks(h.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for output, advice := range map[string]string{
+		"new.tar": "name another by --output",
+		"-":       "run segpull in another folder",
+	} {
+		got := h.run(t, "-m", first.url(), "-o", output, name)
+		if got.code != 1 || !strings.Contains(got.stderr, "read-only file system") || !strings.Contains(got.stderr, dir) || !strings.Contains(got.stderr, advice) {
+			t.Errorf("-o %s: it ended with code %d and said %q", output, got.code, got.stderr)
+		}
+	}
+	// What stands there needs no writing.
+	if got := h.pull(t, "-m", first.url(), "-o", "ubuntu.tar", name); !strings.Contains(got.stderr, "up to date") {
+		t.Errorf("it said %q", got.stderr)
+	}
+}
