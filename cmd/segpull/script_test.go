@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) {
 	// Each process would sleep for a second at its end under the race detector.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	testscript.Main(leakFree{m}, map[string]func(){"segpull": main, "stubborn": stubborn})
+	testscript.Main(leakFree{m}, map[string]func(){"segpull": leakFreeMain, "stubborn": stubborn})
 }
 
 type leakFree struct{ *testing.M }
@@ -34,6 +34,16 @@ func (m leakFree) Run() int {
 		return 1
 	}
 	return code
+}
+
+// leakFreeMain is main, and fails if a goroutine is left.
+func leakFreeMain() {
+	code := run(os.Args[1:], os.Stdout, os.Stderr)
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 99
+	}
+	os.Exit(code)
 }
 
 func TestScripts(t *testing.T) {
