@@ -28,8 +28,9 @@ import (
 //
 // A layer under the file system that drops writes (dm-flakey, LazyFS) would
 // need root, and would show the one order that the kernel chose; a simulation
-// shows any. What it takes on trust is fsync itself. It sees the writes by comparing the files after each operation,
-// so the code under test needs no seam for it.
+// shows any. What it takes on trust is fsync itself. It sees the writes by
+// comparing the files after each operation, so the code under test needs no
+// seam for it.
 const sector = 512
 
 // disk is what a file may be after the power fails.
