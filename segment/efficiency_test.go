@@ -66,7 +66,7 @@ func TestEfficiency(t *testing.T) {
 		}, 4 * mib, 600 * mib, 0.60, 0.02},
 		"a pause in each body": {[]simSource{
 			{rate: 19 * mib, latency: 30 * time.Millisecond, fault: pauses},
-		}, 19 * mib, 93 * mib, 0.25, 0.02},
+		}, 19 * mib, 93 * mib, 0.20, 0.02},
 		"small image": {[]simSource{
 			{rate: 2 * mib, latency: 40 * time.Millisecond}, {rate: 2 * mib, latency: 40 * time.Millisecond},
 		}, 4 * mib, 8 * mib, 0.85, 0.02},

@@ -34,16 +34,21 @@ const (
 	growthBytes = 1 << 20
 	// mostWait bounds what is waited for a slow start, and the period.
 	mostWait = 1500 * time.Millisecond
-	// enoughGain is by how much twice the connections have to raise the rate.
-	// It is low, since a connection's first second is often its best: on a
+	// enoughGain is by how much twice the connections have to raise the rate
+	// for twice as many to be tried next, and someGain for these to be kept.
+	// Both are low, since a connection's first second is often its best: on a
 	// lossy link the first losses are still to come.
-	enoughGain = 1.15
+	enoughGain = 1.10
+	someGain   = 1.03
 	// enoughLoss is how far the rate has to fall for a rest to end early: what
 	// was enough for the first seconds may not be for a lossy link.
 	enoughLoss = 0.85
 	// growthShare is the part of all that comes that a source has to bring for
 	// its growth to matter.
 	growthShare = 0.08
+	// burst is how far the rate falls in spite of the first step where it was
+	// measured before the first losses: that step says nothing.
+	burst = 0.9
 	// fullGain is by how much twice the connections raise the rate where each
 	// brings as much as before, nearly; the next step goes further then.
 	fullGain  = 1.6
@@ -77,36 +82,49 @@ func (g *growth) tells(src *source, now time.Time) bool {
 	return src.served-g.own >= growthBytes || now.Sub(g.since) >= mostWait
 }
 
-// judge compares the period that is over with the one before it. A gain that
-// comes out of the pocket of other sources, since all of them share one link,
-// is none.
+// judge compares the period that is over with the one before the last step.
 func (g *growth) judge(src *source, all int64, now time.Time) int {
 	elapsed := now.Sub(g.since).Seconds()
 	own, total := float64(src.served-g.own)/elapsed, float64(all-g.all)/elapsed
 	g.best = max(g.best, own)
-	if g.before > 0 {
-		gain := math.Pow(enoughGain, math.Log2(float64(g.used)/float64(g.before)))
-		if own < g.ownRate*gain || total-g.allRate < (own-g.ownRate)/2 {
-			if !g.doubted {
-				g.doubted = true // one period is soon unlucky on a lossy link
-				return src.want
-			}
-			back := min(g.before, src.want)
-			g.best = own
-			g.hold(now)
-			return back
-		}
-	}
-	g.doubted = false
-	if src.want == src.most {
+	switch gain := g.gain(own, total); {
+	case own < burst*g.ownRate && !g.scales && g.rests == 0:
+		return g.grow(src, own, total)
+	case gain < someGain && !g.doubted:
+		g.doubted = true // one period is soon unlucky on a lossy link
+		return src.want
+	case gain < someGain:
+		back := min(g.before, src.want)
+		g.best = own
+		g.hold(now)
+		return back
+	case gain < enoughGain || src.want == src.most:
 		g.scales = g.scales || g.before > 0
 		g.hold(now)
 		return src.want
 	}
+	return g.grow(src, own, total)
+}
+
+// gain is by how much twice the connections have raised the rate, in the last
+// step; what came out of the pocket of other sources is none.
+func (g *growth) gain(own, total float64) float64 {
+	switch {
+	case g.before == 0:
+		return math.Inf(1)
+	case total-g.allRate < (own-g.ownRate)/2:
+		return 0
+	}
+	return math.Pow(own/g.ownRate, 1/math.Log2(float64(g.used)/float64(g.before)))
+}
+
+// grow takes the next step.
+func (g *growth) grow(src *source, own, total float64) int {
 	factor := 2
 	if g.before > 0 && own > fullGain*g.ownRate {
 		factor = 4
 	}
+	g.doubted = false
 	g.scales = g.before > 0
 	g.before, g.ownRate, g.allRate = g.used, own, total
 	return min(factor*src.want, src.most)

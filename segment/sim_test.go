@@ -2,6 +2,7 @@ package segment
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -17,6 +18,7 @@ type simSource struct {
 	atOnce  int           // requests that are answered at the same time, 429 beyond; 0: any
 	budget  int           // requests in a minute, 429 with Retry-After beyond; 0: any
 	perMiB  time.Duration // wait before the first byte for each MiB asked for
+	loss    float64       // of packets; each connection then has a window as TCP has
 	// fault, if set, is asked at each step what becomes of a task.
 	fault func(t *simTask, now time.Duration) simFault
 }
@@ -36,12 +38,52 @@ type simTask struct {
 	opened bool
 	credit float64
 	got    int64
+	window window
+}
+
+// window is TCP's, in packets, as far as a simulation needs it (RFC 5681): it
+// doubles each round trip until the first loss, from then on grows by one, and
+// falls by 0.3 with each loss, as CUBIC's does. Some losses are noticed by a
+// time-out only.
+type window struct {
+	packets float64
+	lossy   bool // there was a loss
+	silent  time.Duration
+}
+
+// most is the bytes that the window lets through in dt.
+func (w *window) most(src simSource, dt time.Duration, rng *rand.Rand) float64 {
+	const packet, initial, timeout, byTimeout = 1448, 10, 400 * time.Millisecond, 0.15
+	w.packets = max(w.packets, 2)
+	if w.packets == 2 && !w.lossy {
+		w.packets = initial
+	}
+	if w.silent > 0 {
+		w.silent -= dt
+		return 0
+	}
+	trips := dt.Seconds() / src.latency.Seconds()
+	sent := w.packets * trips
+	switch {
+	case rng.Float64() < 1-math.Pow(1-src.loss, sent):
+		w.lossy = true
+		w.packets *= 0.7
+		if rng.Float64() < byTimeout {
+			w.packets, w.silent = 2, timeout
+		}
+	case w.lossy:
+		w.packets += trips
+	default:
+		w.packets *= 1 + trips
+	}
+	return sent * packet
 }
 
 // simulation runs a Scheduler against mirrors in virtual time, in steps of dt.
 type simulation struct {
 	spent    map[int][]time.Duration // requests that count against a budget
 	rejected int                     // 429s
+	rng      *rand.Rand
 	dt       time.Duration
 	limit    time.Duration // of virtual time
 	segment  int64
@@ -125,6 +167,9 @@ func (sim *simulation) step(s *Scheduler, i int, tasks []*simTask, now time.Dura
 			share = left / float64(sharers) // what one leaves, the next ones have
 			if src.connCap > 0 {
 				share = min(share, src.connCap*sim.dt.Seconds())
+			}
+			if src.loss > 0 {
+				share = min(share, t.window.most(src, sim.dt, sim.rng))
 			}
 		}
 		if !sim.move(s, src, t, active, share, now, at, res) {

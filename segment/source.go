@@ -171,7 +171,7 @@ func (src *source) mayRange(now time.Time) bool {
 func (src *source) connRate(now time.Time) float64 {
 	if src.open > 0 && src.served >= minProgress {
 		if r := src.meter.rate(now) / float64(src.open); r > 0 && now.Sub(src.meter.start) > time.Second/2 {
-			return r
+			return src.plausible(r)
 		}
 	}
 	if src.perConn.known {
@@ -183,6 +183,15 @@ func (src *source) connRate(now time.Time) float64 {
 // delay is how many seconds pass from a request until its bytes flow, 0 when
 // unknown.
 func (src *source) delay() float64 { return src.latency.value + src.pause.value }
+
+// plausible bounds what the remaining connections seem to bring each once most
+// are over: the source's rate falls later than their number.
+func (src *source) plausible(rate float64) float64 {
+	if src.open < src.allowed() && src.perConn.known {
+		return min(rate, 2*src.perConn.value)
+	}
+	return rate
+}
 
 func (src *source) latencyOr(fallback time.Duration) time.Duration {
 	if !src.latency.known {

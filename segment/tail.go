@@ -21,7 +21,7 @@ const (
 	mostHedge   = 512 << 10
 
 	// leastSaving is how many seconds earlier a task has to end for a split.
-	leastSaving = 0.2
+	leastSaving = 0.1
 	// limitMemory is how long the common limit counts as reached after it was.
 	limitMemory = time.Second
 	// usualGap is, in seconds, a silence in a body that means nothing.
@@ -124,7 +124,7 @@ func (s *Scheduler) split(i int, victim *Task, now time.Time) *Task {
 
 	moved := int64((rest/theirs - latency) * mine * theirs / (mine + theirs))
 	moved = min(moved, victim.rest.Len()-grain) / grain * grain
-	if saved := float64(moved) / theirs; moved < grain || saved < max(2*latency, leastSaving) {
+	if saved := float64(moved) / theirs; moved < grain || saved < max(latency, leastSaving) {
 		return nil
 	}
 	r := Range{victim.rest.End - moved, victim.rest.End}
@@ -253,7 +253,7 @@ func (s *Scheduler) measure(now time.Time) {
 		}
 		rate := src.meter.rate(now)
 		s.rate += rate
-		s.best = max(s.best, rate/float64(max(1, src.open)))
+		s.best = max(s.best, src.connRate(now))
 		s.conns += src.allowed()
 		if src.latency.known {
 			s.usual = min(s.usual, 4*src.latencyOr(0)+100*time.Millisecond)
