@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"time"
 
 	"github.com/segpull/segpull/bench/weaknet"
@@ -22,8 +23,8 @@ type Case struct {
 	TCP bool
 	// Link is the user's own, with TCP.
 	Link weaknet.Link
-	// RoundTrips that the protocol needs at the least are part of the bound,
-	// where they and not the rates decide.
+	// RoundTrips that the protocol needs at the least are part of the bound:
+	// those to the nearest mirror.
 	RoundTrips int
 	Goal       Goal
 }
@@ -65,17 +66,17 @@ type Mirror struct {
 // alone limits.
 func (c Case) bound(size int64) time.Duration {
 	var supplies []supply
-	var rtt time.Duration
+	nearest := time.Duration(math.MaxInt64)
 	for _, m := range c.Mirrors {
 		if !m.Useless {
 			supplies = append(supplies, supply{m.Rate, m.HangsAfter})
-			rtt = max(rtt, m.RTT)
+			nearest = min(nearest, m.RTT)
 		}
 	}
 	if len(supplies) == 0 || supplies[0].rate == 0 {
 		return 0 // nothing limits but the machine
 	}
-	return time.Duration(c.RoundTrips)*rtt + lowerBound(size, c.Link.Down, supplies)
+	return time.Duration(c.RoundTrips)*nearest + lowerBound(size, c.Link.Down, supplies)
 }
 
 // link is the mirror's link in a weaknet.
