@@ -14,7 +14,7 @@ func (j *job) hints() []segment.Hint {
 	hints := make([]segment.Hint, len(j.peers))
 	for i, p := range j.peers {
 		h := memory[p.Name()]
-		hints[i] = segment.Hint{Connections: h.Connections, Request: h.Request, Rate: h.Rate}
+		hints[i] = segment.Hint{Connections: h.Connections, Request: h.Request, Rate: h.Rate, Ranges: h.Ranges}
 	}
 	return hints
 }
@@ -43,7 +43,7 @@ func (j *job) remember() {
 		name := j.peers[i].Name()
 		var h sources.Habits
 		if s.Served >= enough {
-			h = sources.Habits{Connections: s.Hint.Connections, Request: s.Hint.Request, Rate: s.Hint.Rate, Seen: time.Now()}
+			h = sources.Habits{Connections: s.Hint.Connections, Request: s.Hint.Request, Rate: s.Hint.Rate, Ranges: s.Hint.Ranges, Seen: time.Now()}
 		}
 		if j.liars.has(name) {
 			h.Lied = time.Now()

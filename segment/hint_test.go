@@ -34,3 +34,30 @@ func TestHintIsNoTruth(t *testing.T) {
 		t.Errorf("efficiency %.3f", efficiency)
 	}
 }
+
+// TestHintOfRangesSavesARoundTrip has a source asked for one range until that
+// is answered as one, and for many where it did so before.
+func TestHintOfRangesSavesARoundTrip(t *testing.T) {
+	for _, tc := range []struct {
+		hint Hint
+		want int
+	}{{Hint{}, 1}, {Hint{Ranges: true}, firstConnections}} {
+		s := NewScheduler(0, []int64{64 * mib}, []int{0}, 1)
+		s.Expect(0, tc.hint)
+		s.Want(0, Range{0, 64 * mib})
+		now := time.Unix(0, 0)
+		var tasks []*Task
+		for task := s.Next(now); task != nil; task = s.Next(now) {
+			tasks = append(tasks, task)
+		}
+		if len(tasks) != tc.want {
+			t.Errorf("%+v: %d requests at once, want %d", tc.hint, len(tasks), tc.want)
+		}
+		// It answers with the whole blob now: that is read once.
+		for i, task := range tasks {
+			if useful := s.Opened(task, Range{0, 64 * mib}, now); useful != (i == 0) {
+				t.Errorf("%+v: whole answer %d is of use: %v", tc.hint, i, useful)
+			}
+		}
+	}
+}

@@ -89,6 +89,8 @@ type source struct {
 	ranges      rangeSupport
 	probe       *Task // the one that finds out whether ranges are served
 	rangesAgain time.Time
+	// rangesHinted saves the wait for the probe's answer.
+	rangesHinted bool
 
 	meter   meter
 	perConn average // bytes a second of one connection, from tasks that are over
@@ -112,6 +114,7 @@ type Hint struct {
 	Connections int   // that were worth having
 	Request     int64 // bytes to ask for at once
 	Rate        int64 // bytes a second of one connection
+	Ranges      bool  // it served a part of a blob as such
 }
 
 // expect starts from a hint: with half of the connections, so that the next
@@ -120,6 +123,7 @@ func (src *source) expect(h Hint) {
 	src.want = min(max(src.want, h.Connections/2), src.most)
 	src.span = max(src.span, min(h.Request, mostSpan))
 	src.hinted = float64(min(max(0, h.Rate), mostHinted))
+	src.rangesHinted = h.Ranges
 }
 
 // hint is what is worth remembering: connections only if more of them brought
@@ -129,7 +133,7 @@ func (src *source) hint() Hint {
 	if src.growth.scales {
 		connections = src.want
 	}
-	return Hint{Connections: connections, Request: src.span, Rate: int64(src.perConn.value)}
+	return Hint{Connections: connections, Request: src.span, Rate: int64(src.perConn.value), Ranges: src.ranges == rangesServed}
 }
 
 // available says whether the source may be given one more request.
@@ -159,12 +163,13 @@ func (src *source) allowed() int {
 }
 
 // mayRange says whether the source may be asked for a part of a blob: freely
-// when it is known to serve ranges, one at a time while that is unknown.
+// when it is known to serve ranges, or did so in an earlier fetch; one at a
+// time while that is unknown.
 func (src *source) mayRange(now time.Time) bool {
 	if src.ranges == rangesIgnored && !now.Before(src.rangesAgain) {
-		src.ranges = rangesUntried
+		src.ranges, src.rangesHinted = rangesUntried, false
 	}
-	return src.ranges == rangesServed || src.ranges == rangesUntried && src.probe == nil
+	return src.ranges == rangesServed || src.ranges == rangesUntried && (src.probe == nil || src.rangesHinted)
 }
 
 // connRate is the bytes a second of one of its connections; 0 when unknown.

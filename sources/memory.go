@@ -15,6 +15,7 @@ type Habits struct {
 	Connections int       `json:"connections,omitempty"` // that were worth having
 	Request     int64     `json:"request,omitempty"`     // bytes to ask for at once
 	Rate        int64     `json:"rate,omitempty"`        // bytes a second of one connection
+	Ranges      bool      `json:"ranges,omitempty"`      // it serves parts of blobs
 	Seen        time.Time `json:"seen,omitzero"`
 	Lied        time.Time `json:"lied,omitzero"` // when it was last caught with wrong bytes
 }
