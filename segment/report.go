@@ -22,6 +22,9 @@ func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 			src.ranges, src.probe = rangesServed, nil
 			s.offer(t.Source)
 		}
+		if t.whole {
+			s.makeWay(t)
+		}
 		return true
 	}
 	src.ranges, src.rangesAgain = rangesIgnored, now.Add(rangesRetry)
@@ -32,7 +35,18 @@ func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 	s.inFlight -= t.rest.Len()
 	s.release(t.Blob, t.rest)
 	t.rest, t.whole, bl.stream = got, true, t
+	s.makeWay(t)
 	return true
+}
+
+// makeWay has other sources leave to the stream t what they have only begun to
+// fetch: it will send that anyway, and they can come towards it from the end.
+func (s *Scheduler) makeWay(t *Task) {
+	for _, o := range append(running(nil), s.tasks...) {
+		if o.Blob == t.Blob && o != t && o.twin == nil && !o.revoked && o.rest.Len() >= minSplit {
+			s.abandon(o)
+		}
+	}
 }
 
 // Advance says that n bytes of t came, and returns how many more of its bytes

@@ -198,6 +198,11 @@ func (src *source) plausible(rate float64) float64 {
 	return rate
 }
 
+// grace is how long a body may take to come to flow before that tells its rate.
+func (src *source) grace() time.Duration {
+	return time.Second/2 + seconds(2*src.pause.value)
+}
+
 func (src *source) latencyOr(fallback time.Duration) time.Duration {
 	if !src.latency.known {
 		return fallback

@@ -102,7 +102,9 @@ func (s *Scheduler) steal(i int, now time.Time) *Task {
 func (s *Scheduler) mayHelp(i int, victim *Task, now time.Time) bool {
 	src := s.sources[i]
 	switch {
-	case victim.rest.Empty(), victim.whole, victim.twin != nil, src.lacks[victim.Blob]:
+	case victim.rest.Empty(), victim.whole, src.lacks[victim.Blob]:
+		return false
+	case victim.twin != nil && (victim.Source == i || victim.twin.Source == i):
 		return false
 	case now.Sub(s.limited) < limitMemory && victim.silent(now) < limitMemory:
 		return false // the limit is what is slow
@@ -110,12 +112,15 @@ func (s *Scheduler) mayHelp(i int, victim *Task, now time.Time) bool {
 		return true
 	}
 	rate := s.rateOf(src, now)
-	return victim.rate(now, rate) < rate/4 && victim.silent(now) > time.Second
+	return victim.rate(now, rate, src.grace()) < rate/4 && victim.silent(now) > time.Second
 }
 
 // split moves the end of victim's range to source i, so that both finish at
 // the same time, if that saves clearly more than a request costs.
 func (s *Scheduler) split(i int, victim *Task, now time.Time) *Task {
+	if victim.twin != nil {
+		return nil
+	}
 	src := s.sources[i]
 	latency := src.latencyOr(s.usual).Seconds()
 	mine := s.rateOf(src, now)
@@ -145,14 +150,29 @@ func (s *Scheduler) double(i int, victim *Task, now time.Time) *Task {
 	}
 	latency := src.latencyOr(s.usual).Seconds()
 	mine := latency + float64(rest)/s.rateOf(src, now)
-	theirs := s.timeLeft(victim, now)
+	theirs := s.finish(victim, now).Sub(now).Seconds()
 	if theirs < 2*mine || theirs-mine < latency {
 		return nil
 	}
+	victim = s.unpair(victim)
 	t := &Task{Source: i, Blob: victim.Blob, Asked: victim.rest, rest: victim.rest, twin: victim, hedge: true, extra: rest}
 	victim.twin = t
 	s.doubled += t.extra // until it is known better
 	return t
+}
+
+// unpair gives up the second of two twins, which are both late, and returns the
+// first.
+func (s *Scheduler) unpair(t *Task) *Task {
+	if t.twin == nil {
+		return t
+	}
+	hedge, first := t, t.twin
+	if first.hedge {
+		hedge, first = first, hedge
+	}
+	s.abandon(hedge)
+	return first
 }
 
 // timeLeft is how many seconds t is likely to need from now on. What has been
@@ -168,7 +188,7 @@ func (s *Scheduler) timeLeft(t *Task, now time.Time) float64 {
 	default:
 		wait = max(0, silent-usualGap)
 	}
-	return wait + float64(t.rest.Len())/max(1, t.rate(now, s.rateOf(src, now)))
+	return wait + float64(t.rest.Len())/max(1, t.rate(now, s.rateOf(src, now), src.grace()))
 }
 
 // pace is the bytes a second with which t would be done in its timeLeft.

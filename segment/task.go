@@ -33,9 +33,10 @@ type Task struct {
 }
 
 // rate is the task's bytes a second at now, or fallback while it is too young
-// to tell.
-func (t *Task) rate(now time.Time, fallback float64) float64 {
-	if t.got < minProgress || now.Sub(t.opened) < 200*time.Millisecond && now.Sub(t.moved) < time.Second {
+// to tell: for a moment, or for the grace that its source needs to come to flow.
+func (t *Task) rate(now time.Time, fallback float64, grace time.Duration) float64 {
+	age := now.Sub(t.opened)
+	if t.opened.IsZero() || t.got < minProgress && age < grace || age < 200*time.Millisecond && now.Sub(t.moved) < time.Second {
 		return fallback
 	}
 	return t.meter.rate(now)

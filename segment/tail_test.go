@@ -1,0 +1,40 @@
+package segment
+
+import (
+	"testing"
+	"time"
+)
+
+// TestASecondHedgeTakesThePlaceOfTheFirst has two silent sources hold the same
+// bytes: a third one gets them.
+func TestASecondHedgeTakesThePlaceOfTheFirst(t *testing.T) {
+	const size = 100 << 10
+	s := NewScheduler(0, []int64{size}, []int{1, 1, 1}, 1)
+	s.Want(0, Range{0, size})
+	start := time.Unix(0, 0)
+	var asked []*Task
+	for now := start; now.Before(start.Add(14 * time.Second)); now = now.Add(tickInterval) {
+		s.Tick(now)
+		for task := s.Next(now); task != nil; task = s.Next(now) {
+			asked = append(asked, task)
+		}
+	}
+	if len(asked) != 3 {
+		t.Fatalf("%d requests, want one to each source", len(asked))
+	}
+	for i, revoked := range []bool{false, true, false} {
+		if asked[i].Asked.Len() != size || asked[i].revoked != revoked {
+			t.Errorf("request %d, for %v: revoked %v, want %v", i, asked[i].Asked, asked[i].revoked, revoked)
+		}
+	}
+	now := start.Add(14 * time.Second)
+	for _, task := range s.Revoked() {
+		s.End(task, Outcome{Kind: Done}, now)
+	}
+	s.Opened(asked[2], asked[2].Asked, now)
+	s.Advance(asked[2], size, now)
+	s.End(asked[2], Outcome{Kind: Done}, now)
+	if left := s.Left(); left != 0 {
+		t.Errorf("%d bytes left", left)
+	}
+}
