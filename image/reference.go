@@ -68,13 +68,18 @@ func ParseReference(s string) (Reference, error) {
 // Name returns the registry and the repository: docker.io/library/ubuntu.
 func (r Reference) Name() string { return r.Registry + "/" + r.Repository }
 
-// FamiliarName returns the name as Docker shows it: ubuntu, ghcr.io/a/b.
+// FamiliarName returns the name as Docker shows it: ubuntu, ghcr.io/a/b. It is
+// the whole name where the short one would mean another: docker.io/0.0/b.
 func (r Reference) FamiliarName() string {
 	named, err := reference.WithName(r.Name())
 	if err != nil {
 		return r.Name() // not made by ParseReference; there is nothing to shorten
 	}
-	return reference.FamiliarName(named)
+	short := reference.FamiliarName(named)
+	if back, err := reference.ParseNormalizedNamed(short); err != nil || back.Name() != r.Name() {
+		return r.Name()
+	}
+	return short
 }
 
 // Familiar returns name and tag as docker load lists them: ubuntu:22.04. It is "" when there is no tag.
