@@ -38,8 +38,8 @@ const (
 	// for twice as many to be tried next, and someGain for these to be kept.
 	// Both are low, since a connection's first second is often its best: on a
 	// lossy link the first losses are still to come.
-	enoughGain = 1.10
-	someGain   = 1.03
+	enoughGain = 1.15
+	someGain   = 1.05
 	// enoughLoss is how far the rate has to fall for a rest to end early: what
 	// was enough for the first seconds may not be for a lossy link.
 	enoughLoss = 0.85
