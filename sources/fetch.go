@@ -15,7 +15,7 @@ import (
 const (
 	// headStart is how long a source is asked alone before the next is asked
 	// too.
-	headStart = time.Second
+	headStart = 800 * time.Millisecond
 	// precedence is how long the answer of a later source waits for those
 	// named before it.
 	precedence = 5 * time.Second
@@ -27,7 +27,7 @@ const (
 //
 // With want.Digest "" it asks by ref's tag the sources that are trusted for
 // tags, and the first-named that answers has the word. Each starts when the
-// one before it failed or was silent for 1 s, so that a dead one costs little.
+// one before it failed or was silent for 0.8 s, so that a dead one costs little.
 // An answer waits for sources named earlier until they fail, or until 5 s
 // after the first request; from then on the first-named of those that have
 // answered counts, and what comes first if none has.

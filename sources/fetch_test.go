@@ -35,15 +35,15 @@ func TestTheFirstNamedThatAnswersHasTheWord(t *testing.T) {
 		took       time.Duration
 		asked      int
 	}{
-		{"one that answers is asked alone", precedence, []said{{after: 900 * time.Millisecond}, {after: 1}}, 0, 900 * time.Millisecond, 1},
+		{"one that answers is asked alone", precedence, []said{{after: headStart - 1}, {after: 1}}, 0, headStart - 1, 1},
 		{"a failure starts the next at once", precedence, []said{{1, down}, {after: 5}}, 1, 6, 2},
-		{"silence starts the next after a second", precedence, []said{{2 * time.Second, down}, {after: time.Millisecond}}, 1, 2 * time.Second, 2},
+		{"silence starts the next after a while", precedence, []said{{2 * time.Second, down}, {after: time.Millisecond}}, 1, 2 * time.Second, 2},
 		{"a slow one keeps its word", precedence, []said{{after: 4 * time.Second}, {after: 1}}, 0, 4 * time.Second, 2},
 		{"but not for ever", precedence, []said{{}, {after: 1}}, 1, precedence, 2},
 		{"many dead ones cost no more than one", precedence, []said{{}, {}, {}, {after: 1}}, 3, precedence, 4},
 		{"the first-named of the late ones", precedence, []said{{}, {after: 3 * time.Second}, {after: 1}}, 1, precedence, 3},
-		{"late is better than never", precedence, []said{{}, {after: 20 * time.Second}, {after: 30 * time.Second}}, 1, 21 * time.Second, 3},
-		{"by digest the quickest will do", 0, []said{{}, {after: 1}}, 1, time.Second + 1, 2},
+		{"late is better than never", precedence, []said{{}, {after: 20 * time.Second}, {after: 30 * time.Second}}, 1, headStart + 20*time.Second, 3},
+		{"by digest the quickest will do", 0, []said{{}, {after: 1}}, 1, headStart + 1, 2},
 		{"all fail", precedence, []said{{1, down}, {2, down}, {3, down}}, -1, 6, 3},
 	} {
 		t.Run(test.about, func(t *testing.T) {
@@ -102,13 +102,13 @@ func TestSilentSourcesAreToldAndGivenUp(t *testing.T) {
 		giveUp  time.Duration
 		ask     func(context.Context, *Source) answer
 		waiting string
-		took    time.Duration // the second is asked after a second of silence
+		took    time.Duration // the second is asked after headStart of silence
 		err     string        // "": the second wins
 	}{
-		{"all are silent", 10 * time.Second, hang, "[one two]", 11 * time.Second, "one: no answer within 10s; two: no answer within 10s"},
+		{"all are silent", 10 * time.Second, hang, "[one two]", headStart + 10*time.Second, "one: no answer within 10s; two: no answer within 10s"},
 		{"some are silent", 10 * time.Second, fails, "[two]", 10 * time.Second, "one: down; two: no answer within 10s"},
-		{"who gives up soon has nothing to be told", time.Second / 2, hang, "", 1500 * time.Millisecond, "one: no answer within 500ms; two: no answer within 500ms"},
-		{"an answer is taken rather than given up", 800 * time.Millisecond, late, "", 1800 * time.Millisecond, ""},
+		{"who gives up soon has nothing to be told", time.Second / 2, hang, "", headStart + time.Second/2, "one: no answer within 500ms; two: no answer within 500ms"},
+		{"an answer is taken rather than given up", 800 * time.Millisecond, late, "", headStart + 800*time.Millisecond, ""},
 	} {
 		t.Run(test.about, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
