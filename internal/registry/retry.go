@@ -53,6 +53,9 @@ func (r retries) check(ctx context.Context, resp *http.Response, err error) (boo
 		if ok && timeout.Timeout() || errors.Is(err, errNotPublic) || errors.Is(err, errBadLocation) {
 			return false, nil
 		}
+		if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
+			return false, nil // there is no such host, now or in a second
+		}
 		return retryablehttp.DefaultRetryPolicy(ctx, nil, err) // knows the errors of certificates
 	}
 	after, _ := retryAfter(resp)

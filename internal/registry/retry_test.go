@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -119,5 +121,21 @@ func status(code int, headers ...string) http.HandlerFunc {
 		}
 		w.Header().Set("Content-Length", strconv.Itoa(0))
 		w.WriteHeader(code)
+	}
+}
+
+func TestAHostThatIsNoneIsNotAskedAgain(t *testing.T) {
+	for _, test := range []struct {
+		about string
+		err   error
+		again bool
+	}{
+		{"no such host", &net.DNSError{Err: "no such host", IsNotFound: true}, false},
+		{"the name server fails", &net.DNSError{Err: "server misbehaving", IsTemporary: true}, true},
+	} {
+		err := &url.Error{Op: "Get", URL: "http://none.example", Err: &net.OpError{Op: "dial", Err: test.err}}
+		if again, _ := (retries{}).check(t.Context(), nil, err); again != test.again {
+			t.Errorf("%s: asked again: %v", test.about, again)
+		}
 	}
 }
