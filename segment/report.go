@@ -42,11 +42,9 @@ func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 // makeWay has other sources leave to the stream t what they have only begun to
 // fetch: it will send that anyway, and they can come towards it from the end.
 func (s *Scheduler) makeWay(t *Task) {
-	for _, o := range append(running(nil), s.tasks...) {
-		if o.Blob == t.Blob && o != t && o.twin == nil && !o.revoked && o.rest.Len() >= minSplit {
-			s.abandon(o)
-		}
-	}
+	s.abandonAll(func(o *Task) bool {
+		return o.Blob == t.Blob && o != t && o.twin == nil && o.rest.Len() >= minSplit
+	})
 }
 
 // Advance says that n bytes of t came, and returns how many more of its bytes
@@ -152,8 +150,13 @@ func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 // Ban has a source asked for nothing more, and takes away what it is at.
 func (s *Scheduler) Ban(source int) {
 	s.sources[source].off = true
-	for _, t := range append(running(nil), s.tasks...) {
-		if t.Source == source && !t.revoked {
+	s.abandonAll(func(t *Task) bool { return t.Source == source })
+}
+
+// abandonAll gives up on the tasks that which picks.
+func (s *Scheduler) abandonAll(which func(*Task) bool) {
+	for _, t := range s.tasks { // which stay in it until they end
+		if !t.revoked && which(t) {
 			s.abandon(t)
 		}
 	}

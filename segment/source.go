@@ -185,10 +185,6 @@ func (src *source) connRate(now time.Time) float64 {
 	return src.hinted
 }
 
-// delay is how many seconds pass from a request until its bytes flow, 0 when
-// unknown.
-func (src *source) delay() float64 { return src.latency.value + src.pause.value }
-
 // plausible bounds what the remaining connections seem to bring each once most
 // are over: the source's rate falls later than their number.
 func (src *source) plausible(rate float64) float64 {

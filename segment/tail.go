@@ -44,7 +44,7 @@ const (
 // least is how many bytes are worth a request to src: those of a second, or of
 // a few round trips.
 func (s *Scheduler) least(src *source, now time.Time) int64 {
-	bytes := s.rateOf(src, now) * max(1, 4*src.delay())
+	bytes := s.rateOf(src, now) * max(1, 4*(src.latency.value+src.pause.value))
 	return int64(min(max(bytes, grain), minSplit))
 }
 
