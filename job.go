@@ -107,12 +107,13 @@ func (j *job) open(ctx context.Context, placements []state.Placement) (err error
 	if j.store, err = state.Open(j.out.work, placements, names); err != nil {
 		return j.out.explain(err)
 	}
-	j.fetch = segment.NewFetch(j.fetchOptions())
+	memory := sources.Recall(j.opts.Memory)
+	j.fetch = segment.NewFetch(j.fetchOptions(memory))
 	j.store.Damaged = j.fetch.Want
 	if err := j.checkRoom(); err != nil {
 		return err
 	}
-	j.court = newCourt(j.doubts())
+	j.court = newCourt(j.doubts(memory))
 	j.ban() // who was caught with an earlier image
 	for i := range j.blobs {
 		if err := j.adopt(ctx, i); err != nil {
@@ -189,7 +190,7 @@ func fill(ctx context.Context, b *state.Blob, from *io.SectionReader, source int
 	return nil
 }
 
-func (j *job) fetchOptions() segment.Options {
+func (j *job) fetchOptions(memory sources.Memory) segment.Options {
 	opts := segment.Options{
 		Sink:        j,
 		SegmentSize: j.opts.SegmentSize,
@@ -200,10 +201,9 @@ func (j *job) fetchOptions() segment.Options {
 	for _, b := range j.blobs {
 		opts.Blobs = append(opts.Blobs, b.Size)
 	}
-	hints := j.hints()
-	for i, p := range j.peers {
+	for _, p := range j.peers {
 		terms := p.terms(p)
-		terms.Hint = hints[i]
+		terms.Hint = hint(memory[p.Name()])
 		opts.Peers = append(opts.Peers, terms)
 	}
 	return opts

@@ -8,22 +8,15 @@ import (
 	"github.com/segpull/segpull/sources"
 )
 
-// hints are what an earlier pull found out about each peer.
-func (j *job) hints() []segment.Hint {
-	memory := sources.Recall(j.opts.Memory)
-	hints := make([]segment.Hint, len(j.peers))
-	for i, p := range j.peers {
-		h := memory[p.Name()]
-		hints[i] = segment.Hint{Connections: h.Connections, Request: h.Request, Rate: h.Rate, Ranges: h.Ranges}
-	}
-	return hints
+// hint is what an earlier pull found out about a peer, for the scheduler.
+func hint(h sources.Habits) segment.Hint {
+	return segment.Hint{Connections: h.Connections, Request: h.Request, Rate: h.Rate, Ranges: h.Ranges}
 }
 
 // doubts are the sources that were convicted in an earlier pull, of late. It
 // is no proof in this one: they are used, but the last to be believed.
-func (j *job) doubts() map[string]bool {
+func (j *job) doubts(memory sources.Memory) map[string]bool {
 	doubted := make(map[string]bool)
-	memory := sources.Recall(j.opts.Memory)
 	for _, p := range j.peers {
 		if lied := memory[p.Name()].Lied; !lied.IsZero() {
 			doubted[p.Name()] = true
