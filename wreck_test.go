@@ -76,7 +76,7 @@ func TestWhateverBecameOfThePartFolder(t *testing.T) {
 // bytes it has.
 func interrupted(t *testing.T, m *mirrors, tag string) (folder string, done int64) {
 	t.Helper()
-	m.servers[0].Throttle(20 * mib)
+	m.servers[0].Throttle(4 * mib)
 	defer m.servers[0].Throttle(0)
 	out := filepath.Join(t.TempDir(), "app.tar")
 	ctx, rec, _ := cancelAt(3 * mib)
