@@ -125,6 +125,19 @@ func (f *Fetch) Ban(source int) {
 	f.poke()
 }
 
+// SetAside has a source asked for nothing more as long as others bring
+// enough, until TakeBack was called as often.
+func (f *Fetch) SetAside(source int) {
+	f.locked(func() { f.sched.SetAside(source, time.Now()) })
+	f.poke()
+}
+
+// TakeBack undoes a SetAside.
+func (f *Fetch) TakeBack(source int) {
+	f.locked(func() { f.sched.TakeBack(source) })
+	f.poke()
+}
+
 // Status says how each source is doing.
 func (f *Fetch) Status() []Status {
 	f.mu.Lock()

@@ -122,7 +122,7 @@ func (s *Scheduler) Next(now time.Time) *Task {
 		s.ready = s.ready[1:]
 		src := s.sources[i]
 		src.queued = false
-		if !src.available(now) {
+		if !src.available(now) || s.dispensable(src, now) {
 			continue
 		}
 		t := s.takeFree(i, now)

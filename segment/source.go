@@ -77,6 +77,7 @@ type source struct {
 	queued bool // waits in Scheduler.ready
 	idle   bool // waits in Scheduler.idle
 	off    bool // not to be used any more
+	aside  aside
 	until  time.Time
 	lacks  map[int]bool // blobs that it does not have
 	span   int64        // bytes that one request asks for

@@ -1,0 +1,69 @@
+package segment
+
+import (
+	"testing"
+	"time"
+)
+
+// TestASourceIsSetAside shows when a source that was set aside is asked all the
+// same: once it was taken back, or the other does not do.
+func TestASourceIsSetAside(t *testing.T) {
+	for name, tc := range map[string]struct {
+		other    int64         // bytes that the other brings in each step
+		takeBack bool          // after a second
+		asked    time.Duration // 0: never
+	}{
+		"the other does":      {other: mib, asked: 0},
+		"the other is silent": {other: 0, asked: asidePatience},
+		"the other trickles":  {other: 100, asked: 8500 * time.Millisecond}, // the rates are means of some seconds
+		"it was taken back":   {other: mib, takeBack: true, asked: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := NewScheduler(0, []int64{1 << 40}, []int{1, 1}, 1)
+			s.Want(0, Range{0, 1 << 40})
+			now := time.Unix(0, 0)
+			var tasks [2]*Task
+			step := func(bytes ...int64) {
+				for task := s.Next(now); task != nil; task = s.Next(now) {
+					tasks[task.Source] = task
+					s.Opened(task, task.Asked, now)
+				}
+				now = now.Add(tickInterval)
+				for i, n := range bytes {
+					if tasks[i] == nil || n == 0 {
+						continue
+					}
+					if s.Advance(tasks[i], n, now) == 0 {
+						s.End(tasks[i], Outcome{Kind: Done}, now)
+						tasks[i] = nil
+					}
+				}
+				s.Tick(now)
+			}
+			for range 20 {
+				step(mib, mib)
+			}
+			s.SetAside(1, now)
+			if len(s.Revoked()) != 1 {
+				t.Fatal("what it was at stays with it")
+			}
+			s.End(tasks[1], Outcome{Kind: Done}, now)
+			tasks[1] = nil
+			aside := now
+			var asked time.Duration
+			for range 100 {
+				step(tc.other)
+				if tasks[1] != nil {
+					asked = now.Sub(aside)
+					break
+				}
+				if tc.takeBack && now.Sub(aside) == time.Second {
+					s.TakeBack(1)
+				}
+			}
+			if asked < tc.asked || asked > tc.asked+5*tickInterval {
+				t.Errorf("asked after %v, want %v", asked, tc.asked)
+			}
+		})
+	}
+}
