@@ -152,11 +152,11 @@ func (j *job) inPlace() bool {
 	return j.out.path != stdout && (j.out.format == archive.DockerArchive || j.out.format == archive.OCIArchive)
 }
 
-// sharedSource is who served the bytes that an earlier image of the same
-// call had.
+// sharedSource is who served the bytes that an earlier image had.
 const sharedSource = "(another image)"
 
-// adopt copies blob i from an image that this call has pulled before.
+// adopt copies blob i from an image that this call has pulled before, or from
+// the layout that the image is to be added to.
 func (j *job) adopt(ctx context.Context, i int) error {
 	b := j.store.Blob(i)
 	if b.Done() == b.Size() {
@@ -168,7 +168,15 @@ func (j *job) adopt(ctx context.Context, i int) error {
 			return fill(ctx, b, other.section(k), len(j.peers))
 		}
 	}
-	return nil
+	if j.out.format != archive.OCI {
+		return nil
+	}
+	f, err := archive.OpenBlob(ctx, j.out.path, j.blobs[i])
+	if err != nil {
+		return nil // it is to be fetched
+	}
+	defer f.Close()
+	return fill(ctx, b, io.NewSectionReader(f, 0, b.Size()), len(j.peers))
 }
 
 // fill writes all of a blob.

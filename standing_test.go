@@ -101,6 +101,33 @@ func TestAnArchiveThatStandsSharesItsLayers(t *testing.T) {
 	checkOCI(t, contents(t, results[1].Path), img)
 }
 
+// A layout keeps what it has: a blob that is there and right is not fetched,
+// whichever image it came with.
+func TestALayoutServesTheImageThatIsAddedToIt(t *testing.T) {
+	t.Parallel()
+	img := imageOf(1, 700*kib, 300*kib)
+	m := serve(t, 1, img)
+	layout := filepath.Join(t.TempDir(), "layout")
+	pull := func() segpull.Result {
+		t.Helper()
+		m.servers[0].ResetStats()
+		r := m.mustPull(t, segpull.Options{Output: layout, Format: "oci"})
+		checkOCI(t, contents(t, layout), img)
+		return r
+	}
+	pull()
+	if r := pull(); r.Fetched != 0 || m.served() != 0 {
+		t.Errorf("fetched %d bytes for what is there", r.Fetched)
+	}
+	blob := filepath.Join(layout, "blobs", "sha256", img.Layers[1].Digest.Encoded())
+	content := readFile(t, blob)
+	content[7] ^= 1
+	must(t, os.WriteFile(blob, content, 0o644))
+	if r := pull(); r.Fetched != img.Layers[1].Size {
+		t.Errorf("fetched %d bytes for a blob of %d that is damaged", r.Fetched, img.Layers[1].Size)
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

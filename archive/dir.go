@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,6 +46,26 @@ func WriteDir(ctx context.Context, dir string, img image.Image, blobs Blobs) err
 // folder is an OCI layout. All access is by os.Root, so that no link in it leads out of it.
 type folder struct {
 	root *os.Root
+}
+
+// OpenBlob opens a blob of the OCI layout in a folder, if it is there, whole and
+// right; else the error says why not.
+func OpenBlob(ctx context.Context, dir string, b ocispec.Descriptor) (*os.File, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	file, err := folder{root}.open(b)
+	if err != nil {
+		return nil, err
+	}
+	right, err := isBlob(ctx, file, b)
+	if right && err == nil {
+		return file, nil
+	}
+	file.Close()
+	return nil, cmp.Or(err, fmt.Errorf("%s is not blob %s", file.Name(), b.Digest))
 }
 
 func openFolder(dir string) (folder, error) {
@@ -135,7 +156,7 @@ func (f folder) putBlob(ctx context.Context, b ocispec.Descriptor, blobs Blobs) 
 }
 
 func (f folder) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
-	file, err := f.root.Open(blobPath(b.Digest))
+	file, err := f.open(b)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -143,11 +164,18 @@ func (f folder) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
 		return false, err
 	}
 	defer file.Close()
+	return isBlob(ctx, file, b)
+}
+
+func (f folder) open(b ocispec.Descriptor) (*os.File, error) { return f.root.Open(blobPath(b.Digest)) }
+
+// isBlob says whether a file is the blob, whole and right.
+func isBlob(ctx context.Context, file *os.File, b ocispec.Descriptor) (bool, error) {
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() != b.Size {
 		return false, err
 	}
 	sum := digest.SHA256.Digester()
-	_, err = copyStream(ctx, sum.Hash(), file)
+	_, err := copyStream(ctx, sum.Hash(), file)
 	return sum.Digest() == b.Digest, err
 }
 
