@@ -94,6 +94,14 @@ var cases = []Case{
 		Goal: Goal{Efficiency: 0.85, Waste: 1},
 	},
 	{
+		Name: "fast-liar", About: "an honest mirror, and one twice as fast whose bytes are wrong from the first MiB of each blob on", Layers: bulk,
+		Mirrors: []Mirror{
+			{Name: "liar", Rate: 6 * mib, RTT: ms(20), Useless: true, Faults: fault(rt.Flip(mib, 64*mib))},
+			{Name: "honest", Rate: 3 * mib, RTT: ms(40)},
+		},
+		Goal: Goal{Efficiency: 0.85, Waste: 0.6},
+	},
+	{
 		Name: "small-layers", About: "ten layers of 8 KiB at 200 ms", Layers: smallLayers, RoundTrips: 2, // manifest; blobs
 		Mirrors: []Mirror{{Name: "far", Rate: 4 * mib, RTT: ms(200)}},
 		Goal:    Goal{Efficiency: 1 / 1.2, Waste: 0.02},
