@@ -69,7 +69,8 @@ type SourceProgress struct {
 // mend it.
 type Warning struct{ Message string }
 
-// Trouble is a request that failed and is being tried again or elsewhere.
+// Trouble is a request that failed and is being tried again or elsewhere, or a
+// source that is left alone until it is clear whether it lies.
 type Trouble struct {
 	Source  string
 	Message string

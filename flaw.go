@@ -21,18 +21,18 @@ const (
 )
 
 // flaw returns where a layer turns out not to be one: the offset in src, of
-// size bytes, at which decompressing it, or reading the tar in it, fails. The
-// first wrong byte is there or, most often by less than a block of the
+// size bytes of which it looks at those before end, at which decompressing it,
+// or reading the tar in it, fails. The first wrong byte is there or, most often by less than a block of the
 // compression, before. Not every wrong byte shows, and a blob may be no layer:
 // a flaw is a hint, and its absence no proof.
-func flaw(ctx context.Context, src verify.Source, size int64) (int64, error) {
-	s := &stream{ctx: ctx, src: src, size: size, buf: make([]byte, verify.MaxRun)}
+func flaw(ctx context.Context, src verify.Source, size, end int64) (int64, error) {
+	s := &stream{ctx: ctx, src: src, size: size, end: end, buf: make([]byte, verify.MaxRun)}
 	r := bufio.NewReaderSize(s, window)
 	sound := readLayer(r, maxExpansion*size)
 	switch {
 	case s.err != nil:
 		return 0, s.err
-	case sound:
+	case sound, s.cut:
 		return flawless, nil
 	}
 	return s.off - int64(len(s.rest)) - int64(r.Buffered()), nil
@@ -61,6 +61,8 @@ type stream struct {
 	ctx  context.Context
 	src  verify.Source
 	size int64
+	end  int64 // of what is read
+	cut  bool  // more was asked for than that
 	off  int64
 	buf  []byte
 	rest []byte // of buf, not read yet
@@ -69,7 +71,8 @@ type stream struct {
 
 func (s *stream) Read(p []byte) (int, error) {
 	for len(s.rest) == 0 {
-		if s.off == s.size {
+		if s.off == s.end {
+			s.cut = s.end < s.size
 			return 0, io.EOF
 		}
 		if err := s.fill(); err != nil {
@@ -90,7 +93,7 @@ func (s *stream) fill() error {
 		return err
 	}
 	n, err := s.src.Read(s.off, s.buf)
-	s.rest = s.buf[:n]
-	s.off += int64(n)
+	s.rest = s.buf[:min(int64(n), s.end-s.off)]
+	s.off += int64(len(s.rest))
 	return err
 }

@@ -40,7 +40,7 @@ func TestFlaw(t *testing.T) {
 		"nothing":                           {nil, flawless, flawless},
 		"zeros in abundance, and a bad end": {append(bomb.Bytes()[:bomb.Len()-8], make([]byte, 8)...), flawless, flawless},
 	} {
-		at, err := flaw(t.Context(), whole{io.NewSectionReader(bytes.NewReader(tc.blob), 0, int64(len(tc.blob)))}, int64(len(tc.blob)))
+		at, err := flaw(t.Context(), whole{io.NewSectionReader(bytes.NewReader(tc.blob), 0, int64(len(tc.blob)))}, int64(len(tc.blob)), int64(len(tc.blob)))
 		if err != nil || at < tc.from || at > tc.until {
 			t.Errorf("%s: a flaw at %d, %v; want one in [%d,%d]", what, at, err, tc.from, tc.until)
 		}
@@ -51,7 +51,7 @@ func TestFlawEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stop := errors.New("stop")
 	cancel(stop)
-	if _, err := flaw(ctx, whole{io.NewSectionReader(zeros{}, 0, 1<<40)}, 1<<40); !errors.Is(err, stop) {
+	if _, err := flaw(ctx, whole{io.NewSectionReader(zeros{}, 0, 1<<40)}, 1<<40, 1<<40); !errors.Is(err, stop) {
 		t.Error(err)
 	}
 }

@@ -22,6 +22,7 @@ type hearing struct {
 	buf   []byte  // for version.bytes
 
 	suspects map[string]bool // whose bytes seem to be wrong
+	aside    []int           // peers that the watch has set aside
 }
 
 // word is what one peer says of bytes that others served.

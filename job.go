@@ -292,13 +292,13 @@ func every(ctx context.Context, interval time.Duration, fn func() error) error {
 
 // verify hashes blob i as it arrives, until it is right.
 func (j *job) verify(ctx context.Context, i int) error {
-	d := j.blobs[i]
-	b := j.store.Blob(i)
 	h := j.hearing(i)
+	defer h.takeBack()
 	for {
-		err := j.frontiers[i].Blob(ctx, b, string(d.Digest), d.Size)
+		err := h.hash(ctx)
 		if mismatched(err) {
 			err = h.heal(ctx, err)
+			h.takeBack()
 			if err == nil {
 				continue
 			}

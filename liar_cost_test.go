@@ -18,7 +18,8 @@ func TestWhatALiarCosts(t *testing.T) {
 	sizes := []int64{2 * mib, mib / 2, 200 * kib}
 	text, otherText := textImage(t, 1, sizes...), textImage(t, 11, sizes...)
 	noise, otherNoise := imageOf(1, sizes...), imageOf(11, sizes...)
-	flips := registrytest.Flip(0, 2*mib)
+	one, otherOne := textImage(t, 2, 12*mib), textImage(t, 12, 12*mib)
+	flips := registrytest.Flip(0, 12*mib)
 	aBit := registrytest.Rewrite(func(p []byte, _ int64) { p[len(p)/2] ^= 0x10 })
 	sameBits := registrytest.Rewrite(func(p []byte, offset int64) {
 		for k := -offset & (128*kib - 1); k < int64(len(p)); k += 128 * kib {
@@ -26,7 +27,7 @@ func TestWhatALiarCosts(t *testing.T) {
 		}
 	})
 	const shown, hidden = 1.6, 2 // how many times the bytes
-	slow, fast := []int64{5, 3}, []int64{3, 5}
+	slow, fast, faster := []int64{5, 3}, []int64{3, 5}, []int64{2, 6}
 	for what, tc := range map[string]struct {
 		img   registrytest.Image
 		lie   registrytest.Fault
@@ -48,6 +49,9 @@ func TestWhatALiarCosts(t *testing.T) {
 		"garbage for a part, stored, fast": {noise, registrytest.Garbage(mib/2, mib), fast, shown},
 		"garbage for a layer":              {text, registrytest.Garbage(0, 2*mib).Of(text.Layers[0].Digest), slow, shown},
 		"garbage always, fast":             {text, registrytest.Garbage(0, 2*mib), fast, shown},
+		"all bits of one layer, faster":    {one, flips.Of(one.Layers[0].Digest), faster, shown},
+		"garbage for its half, faster":     {one, registrytest.Garbage(6*mib, 12*mib), faster, shown},
+		"another for one layer, faster":    {one, registrytest.Impostor(otherOne.Layers[0]).Of(one.Layers[0].Digest), faster, shown},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -62,7 +66,7 @@ func TestWhatALiarCosts(t *testing.T) {
 			// Not what the servers wrote: how much of an answer that is broken
 			// off stands in socket buffers depends on how busy the machine is.
 			ratio := float64(r.Fetched) / float64(blobsOf(tc.img))
-			t.Logf("%.2f of the bytes: %s", ratio, rec.warnings())
+			t.Logf("%s: %.2f of the bytes: %s", what, ratio, rec.warnings())
 			if ratio > tc.most {
 				t.Errorf("%.2f of the bytes were fetched", ratio)
 			}

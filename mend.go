@@ -141,5 +141,5 @@ func (m *mender) hear(ctx context.Context, v version, w *word, r segment.Range) 
 func (m *mender) look(ctx context.Context, v version) (int64, error) {
 	began := time.Now()
 	defer func() { m.looked += time.Since(began) }()
-	return flaw(ctx, v, v.blob.Size())
+	return flaw(ctx, v, v.blob.Size(), v.blob.Size())
 }

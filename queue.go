@@ -40,6 +40,15 @@ func (q *queue) enter(ctx context.Context, size int64) error {
 	}
 }
 
+// tryEnter says whether it is nobody else's turn; then leave is to be called.
+func (q *queue) tryEnter() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	entered := !q.busy
+	q.busy = true
+	return entered
+}
+
 func (q *queue) leave() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

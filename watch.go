@@ -1,0 +1,216 @@
+package segpull
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/segpull/segpull/segment"
+)
+
+const (
+	// leastWatched is the smallest blob that is watched: of a smaller one, all
+	// is on its way before anything shows.
+	leastWatched = 1 << 20
+
+	// mostBehind is how many bytes a watch may lag behind the sources. Where
+	// they are faster than decompression, bytes are cheap, and time is not.
+	mostBehind = 16 << 20
+
+	// mostCompared is the part of a blob, as a divisor, that two sources are
+	// asked for to see which of them makes sense.
+	mostCompared = 4
+)
+
+// hash returns when the blob is complete, and whether it is right. Meanwhile it
+// is watched.
+func (h *hearing) hash(ctx context.Context) error {
+	watching, stop := context.WithCancel(ctx)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		h.watch(watching)
+	}()
+	err := h.frontiers[h.index].Blob(ctx, h.blob, h.digest(), h.blob.Size())
+	stop()
+	<-over
+	return err
+}
+
+// watch looks at a layer while it arrives. Where it breaks off, the sources are
+// compared: one whose bytes broke it is set aside until the blob is judged, so
+// that a fast liar can't serve most of it. This proves nothing, and convicts
+// nobody.
+func (h *hearing) watch(ctx context.Context) {
+	left := len(h.blob.Missing()) > 0
+	if len(h.peers) == 1 || h.blob.Size() < leastWatched || !left || h.blob.Wait(ctx, 0) != nil {
+		return
+	}
+	at, err := flaw(ctx, timely{h.onDisk()}, h.blob.Size(), h.blob.Size())
+	if err != nil || at == flawless || !h.court.tryEnter() {
+		return
+	}
+	defer h.court.leave()
+	h.begin()
+	if w, breaker, err := h.compare(ctx, at); breaker != nil && err == nil {
+		h.judge(ctx, w, breaker, at)
+	}
+}
+
+// compare looks for a source w with whose word the layer goes on beyond a flaw,
+// and whose bytes that contradicts.
+func (h *hearing) compare(ctx context.Context, at int64) (w, breaker *word, err error) {
+	r := segment.Range{Start: max(0, at-firstBack), End: min(at+window, h.blob.Size())}
+	for _, w := range h.others(max(0, at-1)) {
+		v, err := h.as(ctx, w, r)
+		if unavailable(err) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if differs, err := v.differs(ctx, h.onDisk(), r); !differs || err != nil {
+			return nil, nil, err // two say the same: the blob is no layer
+		}
+		next, err := flaw(ctx, v, h.blob.Size(), r.End)
+		if err != nil {
+			return nil, nil, err
+		}
+		if next > at {
+			breaker, err = h.contradicted(ctx, v, r)
+			return w, breaker, err
+		}
+	}
+	return nil, nil, nil
+}
+
+// judge sets aside one of two sources of which w has other bytes where those of
+// breaker broke the layer: breaker, unless the two differ from the start on, and
+// it turns out otherwise. Until that is known, the one by whose word the tag was
+// resolved is trusted.
+func (h *hearing) judge(ctx context.Context, w, breaker *word, flaw int64) {
+	first, last := breaker, breaker
+	if breaker.Name() == h.resolver {
+		first = w
+	}
+	h.setAside(first)
+	rivals, err := h.contradict(ctx, w, breaker, segment.Range{End: min(window, flaw)})
+	if rivals && err == nil {
+		last, err = h.duel(ctx, w, breaker, segment.Range{End: min(flaw+window, h.blob.Size())})
+	}
+	if err != nil || last == first {
+		return
+	}
+	h.takeBack()
+	if last != nil {
+		h.setAside(last)
+	}
+}
+
+// others are the witnesses, last the one who served the byte at off.
+func (h *hearing) others(off int64) []*word {
+	server := h.onDisk().source(off)
+	all := h.witnesses()
+	slices.SortStableFunc(all, func(a, b *word) int {
+		switch {
+		case a.Name() == server:
+			return 1
+		case b.Name() == server:
+			return -1
+		}
+		return 0
+	})
+	return all
+}
+
+// contradicted is whose bytes in r are other ones on disk than in v; nil if they
+// are of an earlier run.
+func (h *hearing) contradicted(ctx context.Context, v version, r segment.Range) (w *word, err error) {
+	err = v.dissents(ctx, r, func(d dissent) error {
+		if k := h.peerNamed(d.source); k >= 0 {
+			w = h.words[k]
+		}
+		return nil
+	})
+	return w, err
+}
+
+// as is the blob as on disk, but for r as w has it.
+func (h *hearing) as(ctx context.Context, w *word, r segment.Range) (version, error) {
+	v := h.onDisk()
+	err := w.hear(ctx, w.unheard(r, r.Len()))
+	v.take(w, r)
+	return v, err
+}
+
+// contradict says whether two sources have different bytes in r.
+func (h *hearing) contradict(ctx context.Context, a, b *word, r segment.Range) (bool, error) {
+	as, err := h.as(ctx, a, r)
+	if err != nil {
+		return false, err
+	}
+	bs, err := h.as(ctx, b, r)
+	if err != nil {
+		return false, err
+	}
+	return as.differs(ctx, bs, r)
+}
+
+// duel decides between two sources that have different bytes from the blob's
+// start on: what either served breaks off where the other's begins. It returns
+// the one who has no sound start of a layer. If both have one, the blob's digest
+// alone can tell, and the one by whose word the tag was resolved is trusted.
+func (h *hearing) duel(ctx context.Context, a, b *word, start segment.Range) (loser *word, err error) {
+	if start.End > h.blob.Size()/mostCompared {
+		return nil, nil
+	}
+	var sound [2]bool
+	for i, w := range []*word{a, b} {
+		v, err := h.as(ctx, w, start)
+		if err != nil {
+			return nil, err
+		}
+		at, err := flaw(ctx, v, h.blob.Size(), start.End)
+		if err != nil {
+			return nil, err
+		}
+		sound[i] = at == flawless
+	}
+	switch {
+	case !sound[0] && !sound[1]:
+		return nil, nil
+	case !sound[0], sound[1] && b.Name() == h.resolver:
+		return a, nil
+	}
+	return b, nil
+}
+
+func (h *hearing) setAside(suspect *word) {
+	k := h.peerNamed(suspect.Name())
+	h.suspects[suspect.Name()] = true
+	h.aside = append(h.aside, k)
+	h.fetch.SetAside(k)
+	h.notify(Trouble{Source: suspect.Name(), Message: fmt.Sprintf("its bytes of %s seem to be wrong, so others are asked until that is clear", h.digest())})
+}
+
+// takeBack undoes setAside once it is clear who lied.
+func (h *hearing) takeBack() {
+	for _, k := range h.aside {
+		h.fetch.TakeBack(k)
+	}
+	h.aside = nil
+}
+
+// timely is a version that is read while it arrives, and not long after.
+type timely struct{ version }
+
+var errBehind = errors.New("the sources are faster")
+
+// Read implements verify.Source.
+func (t timely) Read(off int64, buf []byte) (int, error) {
+	if t.blob.Prefix()-off > mostBehind {
+		return 0, errBehind
+	}
+	return t.version.Read(off, buf)
+}
