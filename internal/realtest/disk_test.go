@@ -11,9 +11,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// mountMemory mounts a file system in memory on a folder. (There is no test of
-// a real quota: few kernels have those of tmpfs. In the root package's
-// TestAnyCallOfTheSystemMayFail calls fail as over a quota.)
+// mountMemory mounts a file system in memory on a folder.
 func mountMemory(t *testing.T, dir, options string) {
 	t.Helper()
 	if os.Geteuid() != 0 {

@@ -1,0 +1,52 @@
+package realtest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// mountQuota mounts a file system on a folder that has room, of which no more
+// than so many MiB may be used. Few kernels have the quotas of tmpfs; those of
+// Btrfs come with it.
+func mountQuota(t *testing.T, dir, mebibytes string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		lack(t, "mounting needs root")
+	}
+	need(t, "mkfs.btrfs", "btrfs", "mount", "umount")
+	disk := filepath.Join(t.TempDir(), "disk")
+	run(t, "truncate", "-s", "200M", disk)
+	run(t, "mkfs.btrfs", "-q", disk)
+	if out, err := exec.Command("mount", "-o", "loop", disk, dir).CombinedOutput(); err != nil {
+		t.Skipf("this kernel mounts no Btrfs from a file: %s", out)
+	}
+	t.Cleanup(func() { exec.Command("umount", dir).Run() })
+	run(t, "btrfs", "quota", "enable", dir)
+	run(t, "btrfs", "qgroup", "limit", mebibytes+"M", dir)
+}
+
+func TestAQuotaIsReached(t *testing.T) {
+	img := newImage(t, registrytest.ImageOptions{Layers: []int64{12 * mib, 3 * mib}})
+	first, _, _ := startMirrors(t, img)
+	source := newGauge(t, first)
+	h := newHome(t)
+	mountQuota(t, h.dir, "8")
+	args := []string{"-m", source.url, "-o", "ubuntu.tar", name}
+
+	got := h.run(t, args...)
+	if got.code != 1 || !strings.Contains(got.stderr, "disk quota exceeded; make room") {
+		t.Fatalf("it ended with code %d and said %q", got.code, got.stderr)
+	}
+	run(t, "btrfs", "qgroup", "limit", "100M", h.dir)
+	h.pull(t, args...)
+	if served := source.served.Load(); served > totalSize(img)+4*mib {
+		t.Errorf("%d bytes were served for %d", served, totalSize(img))
+	}
+	h.checkClean(t, "ubuntu.tar")
+	h.checkArchive(t, "ubuntu.tar", img)
+}
