@@ -129,7 +129,7 @@ func (s *Scheduler) finish(t *Task, now time.Time) time.Time {
 func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 	src := s.sources[t.Source]
 	src.open--
-	src.small -= t.small()
+	src.small -= s.small(t)
 	s.tasks.drop(t)
 	if !t.opened.IsZero() {
 		src.answers--

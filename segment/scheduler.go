@@ -176,7 +176,7 @@ func (s *Scheduler) wake() {
 func (s *Scheduler) start(t *Task, now time.Time) {
 	src := s.sources[t.Source]
 	src.open++
-	src.small += t.small()
+	src.small += s.small(t)
 	src.requests++
 	if src.ranges == rangesUntried && t.Asked != s.blobs[t.Blob].all() {
 		src.probe = t

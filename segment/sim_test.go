@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -130,6 +131,9 @@ func (sim *simulation) run(t testing.TB) simResult {
 		for task := sim.next(s, at, &res); task != nil; task = sim.next(s, at, &res) {
 			res.requests++
 			running[task.Source] = append(running[task.Source], &simTask{Task: task, openAt: now + sim.sources[task.Source].delay(task.Asked)})
+			if most := cmp.Or(sim.sources[task.Source].most, DefaultConnections); len(running[task.Source]) > most {
+				t.Fatalf("%d requests at once to a source that has %d connections", len(running[task.Source]), most)
+			}
 		}
 		for i := range running {
 			running[i] = sim.step(s, i, running[i], now, at, &res)

@@ -139,7 +139,7 @@ func (src *source) hint() Hint {
 
 // available says whether the source may be given one more request.
 func (src *source) available(now time.Time) bool {
-	return !src.off && !now.Before(src.until) && src.load() < src.allowed()
+	return !src.off && !now.Before(src.until) && src.open < src.most && src.load() < src.allowed()
 }
 
 // load is how many connections the tasks in flight count for. Four small ones
