@@ -177,8 +177,12 @@ func (s *soakSite) traffic() (served int64, broken int) {
 			if r.Kind != registrytest.KindBlob && r.Kind != registrytest.KindCDN || r.Status != 200 && r.Status != 206 {
 				continue
 			}
+			asked := r.End - r.Start
+			if r.Status == 206 {
+				r.Bytes = min(r.Bytes, asked) // a body without end fills the buffers before it is closed
+			}
 			served += r.Bytes
-			if asked := r.End - r.Start; r.Bytes < asked {
+			if r.Bytes < asked {
 				broken++
 			}
 		}
