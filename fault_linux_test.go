@@ -14,7 +14,7 @@ import (
 // pull then ends right all the same, or says so and leaves no output; and the
 // next one ends right, having fetched nothing twice that could be kept.
 func TestAnyCallOfTheSystemMayFail(t *testing.T) {
-	img := imageOf(1, 3*mib, mib)
+	img := imageOf(1, 6*mib, 2*mib)
 	errors := []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.EMFILE}
 	for _, format := range []string{"docker-archive", "legacy", "oci"} {
 		t.Run(format, func(t *testing.T) {
@@ -44,7 +44,8 @@ func TestAnyCallOfTheSystemMayFail(t *testing.T) {
 					t.Errorf("after call %d had failed with %q: %s", call, with, r.err)
 				}
 				s.check(true)
-				if sent := s.sent() - before; sent > blobsOf(img)+2*mib {
+				// What stands in socket buffers at the failure is lost.
+				if sent := s.sent() - before; sent > blobsOf(img)+4*mib {
 					t.Errorf("after call %d had failed with %q: %d bytes were sent for %d", call, with, sent, blobsOf(img))
 				}
 			}

@@ -51,7 +51,8 @@ func textLayer(t *testing.T, seed uint64, size int64) (registrytest.Blob, digest
 	}
 	var packed bytes.Buffer
 	sum := sha256.New()
-	z := gzip.NewWriter(&packed)
+	z, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
+	must(t, err)
 	files := tar.NewWriter(io.MultiWriter(z, sum))
 	for n := 0; int64(packed.Len()) < size-32*kib; n++ {
 		var text strings.Builder
