@@ -7,10 +7,12 @@ import (
 	"strings"
 )
 
-// markdown is a table for each case, the tools in the order in which they ran.
+// markdown is a table of the times, then one of all figures for each case, the
+// tools in the order in which they ran.
 func (r Results) markdown(about func(string) string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Commit %s, %s; %s. Medians, with the least and the most in parentheses.\n", r.Commit, r.Date, r.Machine)
+	fmt.Fprintf(&b, "Commit %s, %s; %s. Medians, with the least and the most in parentheses.\n\n", r.Commit, r.Date, r.Machine)
+	b.WriteString(r.overview(about))
 	name := ""
 	for _, s := range r.Summaries {
 		if s.Case != name {
@@ -25,6 +27,49 @@ func (r Results) markdown(about func(string) string) string {
 	}
 	b.WriteString("\n" + r.tools())
 	return b.String()
+}
+
+// overview is a row for each case, and a column for each tool.
+func (r Results) overview(about func(string) string) string {
+	var names, with []string
+	at := map[[2]string]Summary{}
+	for _, s := range r.Summaries {
+		if !slices.Contains(names, s.Case) {
+			names = append(names, s.Case)
+		}
+		if !slices.Contains(with, s.Tool) {
+			with = append(with, s.Tool)
+		}
+		at[[2]string{s.Case, s.Tool}] = s
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "| seconds | bound | %s |\n|---|%s\n", strings.Join(with, " | "), strings.Repeat("---|", len(with)+1))
+	for _, name := range names {
+		bound := "–"
+		cells := make([]string, len(with))
+		for i, tool := range with {
+			s := at[[2]string{name, tool}]
+			cells[i] = s.time()
+			if s.Bound > 0 {
+				bound = fmt.Sprintf("%.1f", s.Bound)
+			}
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", about(name), bound, strings.Join(cells, " | "))
+	}
+	return b.String()
+}
+
+// time is the median of the runs that did not fail.
+func (s Summary) time() string {
+	switch {
+	case s.Runs == 0:
+		return "–"
+	case s.Failures == s.Runs:
+		return "fails"
+	case s.Failures > 0:
+		return fmt.Sprintf("%.1f, fails %d of %d", s.Wall.Median, s.Failures, s.Runs)
+	}
+	return fmt.Sprintf("%.1f", s.Wall.Median)
 }
 
 func (s Summary) row() string {
