@@ -8,9 +8,13 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// maxHashed is how many bytes are hashed in the search for a combination, at
-// the most: a matter of seconds.
-const maxHashed = 16 << 30
+const (
+	// maxHashed is how many bytes are hashed in the search for a combination, at
+	// the most: less than a minute's work.
+	maxHashed = 16 << 30
+	// maxHashedForSeams is the same for those where lies touch.
+	maxHashedForSeams = 4 << 30
+)
 
 // combine is called when everybody has lied, or is not to be heard. The blob
 // may yet be right with some bytes of one and others of another: everybody is
@@ -36,15 +40,39 @@ func (h *hearing) combine(ctx context.Context) (right bool, err error) {
 	return h.tryAll(ctx)
 }
 
-// tryAll tries all combinations.
+// tryAll tries all combinations: first of whole disputes, then such that in one
+// of them the truth passes from one side to another, as where lies touch.
 func (h *hearing) tryAll(ctx context.Context) (right bool, err error) {
 	disputes, err := h.disputes(ctx)
 	if err != nil {
 		return false, err
 	}
+	s := &search{h, maxHashed}
+	if right, err := s.try(ctx, disputes, h.onDisk()); right || err != nil {
+		return right, err
+	}
+	s.left = maxHashedForSeams
+	for _, grid := range []int64{1 << 20, window, 4 << 10} {
+		for k := range disputes {
+			if right, err := s.trySeams(ctx, disputes, k, grid); right || err != nil {
+				return right, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// search is what may still be hashed for a combination.
+type search struct {
+	*hearing
+	left int64
+}
+
+// try tries all combinations of disputes in v.
+func (s *search) try(ctx context.Context, disputes []dispute, v version) (right bool, err error) {
 	choice := make([]int, len(disputes)) // of each dispute: one of its sides
-	for hashed := int64(0); hashed < maxHashed; hashed += h.blob.Size() {
-		v := h.onDisk()
+	for ; s.left > 0; s.left -= s.blob.Size() {
+		v := v.clone()
 		for i, d := range disputes {
 			v.take(d.sides[choice[i]], d.Range)
 		}
@@ -53,6 +81,29 @@ func (h *hearing) tryAll(ctx context.Context) (right bool, err error) {
 		}
 		if !next(choice, disputes) {
 			break
+		}
+	}
+	return false, nil
+}
+
+// trySeams has the truth about the k-th dispute pass from one side to another
+// at each multiple of grid. Servers and disks lie by blocks.
+func (s *search) trySeams(ctx context.Context, disputes []dispute, k int, grid int64) (right bool, err error) {
+	d := disputes[k]
+	others := slices.Delete(slices.Clone(disputes), k, k+1)
+	for seam := (d.Start/grid + 1) * grid; seam < d.End; seam += grid {
+		for _, before := range d.sides {
+			for _, after := range d.sides {
+				if before == after {
+					continue
+				}
+				v := s.onDisk()
+				v.take(before, segment.Range{Start: d.Start, End: seam})
+				v.take(after, segment.Range{Start: seam, End: d.End})
+				if right, err := s.try(ctx, others, v); right || err != nil {
+					return right, err
+				}
+			}
 		}
 	}
 	return false, nil

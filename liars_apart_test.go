@@ -15,13 +15,14 @@ func TestLiarsAboutDifferentBytes(t *testing.T) {
 		img  registrytest.Image
 		lies []registrytest.Fault // of each mirror
 	}{
-		"garbage":                     {text, lies(registrytest.Garbage(0, mib/2), registrytest.Garbage(mib, 2*mib))},
-		"garbage that hides":          {noise, lies(registrytest.Garbage(0, mib/2), registrytest.Garbage(mib, 2*mib))},
-		"a few bytes, which hide":     {noise, lies(registrytest.Flip(mib/2, mib/2+8), registrytest.Flip(mib, mib+8))},
-		"each a layer":                {text, lies(registrytest.Flip(0, mib).Of(text.Layers[0].Digest), registrytest.Flip(0, mib).Of(text.Layers[1].Digest))},
-		"each a byte of a layer":      {noise, lies(registrytest.Flip(mib/2, mib/2+1).Of(noise.Layers[0].Digest), registrytest.Flip(mib/2, mib/2+1).Of(noise.Layers[1].Digest))},
-		"three, of which two agree":   {noise, lies(registrytest.Flip(mib/2, mib), registrytest.Flip(mib/2, mib), registrytest.Flip(5*mib/4, 3*mib/2))},
-		"two of three, none agreeing": {text, lies(registrytest.Garbage(0, mib), registrytest.Flip(mib, 2*mib), registrytest.Flip(mib/2, mib))},
+		"garbage":                      {text, lies(registrytest.Garbage(0, mib/2), registrytest.Garbage(mib, 2*mib))},
+		"garbage that hides":           {noise, lies(registrytest.Garbage(0, mib/2), registrytest.Garbage(mib, 2*mib))},
+		"a few bytes, which hide":      {noise, lies(registrytest.Flip(mib/2, mib/2+8), registrytest.Flip(mib, mib+8))},
+		"garbage that touches, hidden": {noise, lies(registrytest.Garbage(0, 5*mib/4), registrytest.Garbage(5*mib/4, 2*mib))},
+		"each a layer":                 {text, lies(registrytest.Flip(0, mib).Of(text.Layers[0].Digest), registrytest.Flip(0, mib).Of(text.Layers[1].Digest))},
+		"each a byte of a layer":       {noise, lies(registrytest.Flip(mib/2, mib/2+1).Of(noise.Layers[0].Digest), registrytest.Flip(mib/2, mib/2+1).Of(noise.Layers[1].Digest))},
+		"three, of which two agree":    {noise, lies(registrytest.Flip(mib/2, mib), registrytest.Flip(mib/2, mib), registrytest.Flip(5*mib/4, 3*mib/2))},
+		"two of three, none agreeing":  {text, lies(registrytest.Garbage(0, mib), registrytest.Flip(mib, 2*mib), registrytest.Flip(mib/2, mib))},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
