@@ -63,7 +63,7 @@ func TestACancelledPullGoesOnWithOthers(t *testing.T) {
 func TestNothingIsFetchedTwiceWhenAllIsThere(t *testing.T) {
 	t.Parallel()
 	img := imageOf(1, 2*mib)
-	m := serve(t, 1, img)
+	m := serve(t, 2, img)
 	out := filepath.Join(t.TempDir(), "app.tar")
 	// Standing where the archive shall be, a folder that can't be replaced.
 	blocked := filepath.Join(out, "in", "the", "way")
