@@ -142,7 +142,7 @@ func (src *source) available(now time.Time) bool {
 	return !src.off && !now.Before(src.until) && src.open < src.most && src.load() < src.allowed()
 }
 
-// load is how many connections the tasks in flight count for. Four small ones
+// load is how many connections the tasks in flight count for. Four for small blobs
 // are one, so that an image of many small layers does not take a round trip
 // for each few of them. Those that wait long for an answer, as some mirrors
 // have it, use no bandwidth: they count for half.
