@@ -102,6 +102,9 @@ func (h *hearing) heal(ctx context.Context, mismatch error) error {
 	}
 	defer h.court.leave()
 	h.begin()
+	if right, err := h.replaceAside(ctx); right || err != nil {
+		return err
+	}
 	if right, err := h.mend(ctx, h.witnesses()); right || err != nil {
 		return err
 	}

@@ -33,36 +33,41 @@ func TestWhatALiarCosts(t *testing.T) {
 		lie   registrytest.Fault
 		rates []int64 // bytes a second of the honest one and of the liar
 		most  float64
+		first bool // the liar is the first-named
 	}{
-		"all bits of some answers":         {text, flips.Sometimes(0.3), slow, shown},
-		"all bits of some answers, fast":   {text, flips.Sometimes(0.3), fast, shown},
-		"all bits of some answers, stored": {noise, flips.Sometimes(0.3), fast, shown},
-		"a bit of some answers":            {text, aBit.Sometimes(0.3), slow, hidden},
-		"a bit of some answers, stored":    {noise, aBit.Sometimes(0.3), slow, hidden},
-		"a bit of all answers, fast":       {text, aBit, fast, shown},
-		"the same bits always":             {text, sameBits, slow, hidden},
-		"the same bits always, stored":     {noise, sameBits, slow, hidden},
-		"another layer":                    {text, registrytest.Impostor(otherText.Layers[0]).Of(text.Layers[0].Digest), slow, shown},
-		"another layer, stored":            {noise, registrytest.Impostor(otherNoise.Layers[0]).Of(noise.Layers[0].Digest), slow, hidden},
-		"garbage for a part":               {text, registrytest.Garbage(mib/2, mib), slow, shown},
-		"garbage for a part, fast":         {text, registrytest.Garbage(mib/2, mib), fast, shown},
-		"garbage for a part, stored, fast": {noise, registrytest.Garbage(mib/2, mib), fast, shown},
-		"garbage for a layer":              {text, registrytest.Garbage(0, 2*mib).Of(text.Layers[0].Digest), slow, shown},
-		"garbage always, fast":             {text, registrytest.Garbage(0, 2*mib), fast, shown},
-		"all bits of one layer, faster":    {one, flips.Of(one.Layers[0].Digest), faster, shown},
-		"another for one layer, faster":    {one, registrytest.Impostor(otherOne.Layers[0]).Of(one.Layers[0].Digest), faster, shown},
+		"all bits of some answers":         {text, flips.Sometimes(0.3), slow, shown, false},
+		"all bits of some answers, fast":   {text, flips.Sometimes(0.3), fast, shown, false},
+		"all bits of some answers, stored": {noise, flips.Sometimes(0.3), fast, shown, false},
+		"a bit of some answers":            {text, aBit.Sometimes(0.3), slow, hidden, false},
+		"a bit of some answers, stored":    {noise, aBit.Sometimes(0.3), slow, hidden, false},
+		"a bit of all answers, fast":       {text, aBit, fast, shown, false},
+		"the same bits always":             {text, sameBits, slow, hidden, false},
+		"the same bits always, stored":     {noise, sameBits, slow, hidden, false},
+		"another layer":                    {text, registrytest.Impostor(otherText.Layers[0]).Of(text.Layers[0].Digest), slow, shown, false},
+		"another layer, stored":            {noise, registrytest.Impostor(otherNoise.Layers[0]).Of(noise.Layers[0].Digest), slow, hidden, false},
+		"garbage for a part":               {text, registrytest.Garbage(mib/2, mib), slow, shown, false},
+		"garbage for a part, fast":         {text, registrytest.Garbage(mib/2, mib), fast, shown, false},
+		"garbage for a part, stored, fast": {noise, registrytest.Garbage(mib/2, mib), fast, shown, false},
+		"garbage for a layer":              {text, registrytest.Garbage(0, 2*mib).Of(text.Layers[0].Digest), slow, shown, false},
+		"garbage always, fast":             {text, registrytest.Garbage(0, 2*mib), fast, shown, false},
+		"all bits of one layer, faster":    {one, flips.Of(one.Layers[0].Digest), faster, shown, false},
+		"all bits of one layer, first":     {one, flips.Of(one.Layers[0].Digest), []int64{mib, 5 * mib / 3}, shown, true},
+		"another for one layer, faster":    {one, registrytest.Impostor(otherOne.Layers[0]).Of(one.Layers[0].Digest), faster, shown, false},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			m := serve(t, 2, tc.img)
-			for i, s := range m.servers {
-				s.Throttle(tc.rates[i])
+			honest, liar := 0, 1
+			if tc.first {
+				honest, liar = 1, 0
 			}
-			m.servers[1].Misbehave(tc.lie)
+			m.servers[honest].Throttle(tc.rates[0])
+			m.servers[liar].Throttle(tc.rates[1])
+			m.servers[liar].Misbehave(tc.lie)
 			// The honest one alone would take long for what the liar was to send.
 			rec := &recorder{hook: func(e segpull.Event) {
-				if aside, ok := e.(segpull.Trouble); ok && aside.Source == m.name(1) {
-					m.servers[0].Throttle(0)
+				if aside, ok := e.(segpull.Trouble); ok && aside.Source == m.name(liar) {
+					m.servers[honest].Throttle(0)
 				}
 			}}
 			r := m.mustPull(t, segpull.Options{Observer: rec, SegmentSize: 128 * kib})
@@ -74,8 +79,8 @@ func TestWhatALiarCosts(t *testing.T) {
 			if ratio > tc.most {
 				t.Errorf("%.2f of the bytes were fetched", ratio)
 			}
-			if slices.Contains(r.Liars, m.name(0)) || len(r.Liars) == 0 && ratio > 1.2 {
-				t.Errorf("liars %q, not %q", r.Liars, m.name(1))
+			if slices.Contains(r.Liars, m.name(honest)) || len(r.Liars) == 0 && ratio > 1.2 {
+				t.Errorf("liars %q, not %q", r.Liars, m.name(liar))
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/segpull/segpull/segment"
 )
@@ -27,15 +28,17 @@ const (
 // is watched.
 func (h *hearing) hash(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		h.watch(watching)
-	}()
-	err := h.frontiers[h.index].Blob(ctx, h.blob, h.digest(), h.blob.Size())
-	stop()
-	<-over
-	return err
+	var watches sync.WaitGroup
+	defer watches.Wait()
+	defer stop()
+	watches.Go(func() { h.watch(watching) })
+	watches.Go(func() { h.compareStarts(watching) })
+	return h.frontiers[h.index].Blob(ctx, h.blob, h.digest(), h.blob.Size())
+}
+
+// watched says whether there are others to compare with, and time for it.
+func (h *hearing) watched() bool {
+	return len(h.peers) > 1 && h.blob.Size() >= leastWatched && len(h.blob.Missing()) > 0
 }
 
 // watch looks at a layer while it arrives. Where it breaks off, the sources are
@@ -43,8 +46,7 @@ func (h *hearing) hash(ctx context.Context) error {
 // that a fast liar can't serve most of it. This proves nothing, and convicts
 // nobody.
 func (h *hearing) watch(ctx context.Context) {
-	left := len(h.blob.Missing()) > 0
-	if len(h.peers) == 1 || h.blob.Size() < leastWatched || !left || h.blob.Wait(ctx, 0) != nil {
+	if !h.watched() || h.blob.Wait(ctx, 0) != nil {
 		return
 	}
 	at, err := flaw(ctx, timely{h.onDisk()}, h.blob.Size(), h.blob.Size())
@@ -52,9 +54,12 @@ func (h *hearing) watch(ctx context.Context) {
 		return
 	}
 	defer h.court.leave()
+	if len(h.aside) > 0 {
+		return // somebody was found out already
+	}
 	h.begin()
 	if w, breaker, err := h.compare(ctx, at); breaker != nil && err == nil {
-		h.judge(ctx, w, breaker, at)
+		h.between(w, breaker, func() *word { return h.settleRivals(ctx, w, breaker, at) })
 	}
 }
 
@@ -85,26 +90,33 @@ func (h *hearing) compare(ctx context.Context, at int64) (w, breaker *word, err 
 	return nil, nil, nil
 }
 
-// judge sets aside one of two sources of which w has other bytes where those of
-// breaker broke the layer: breaker, unless the two differ from the start on, and
-// it turns out otherwise. Until that is known, the one by whose word the tag was
-// resolved is trusted.
-func (h *hearing) judge(ctx context.Context, w, breaker *word, flaw int64) {
-	first, last := breaker, breaker
-	if breaker.Name() == h.resolver {
-		first = w
-	}
-	h.setAside(first)
+// settleRivals decides between w, whose bytes make the layer go on beyond a flaw,
+// and breaker, whose bytes these contradict: breaker seems to lie, unless the
+// two differ from the blob's start on, and its own makes more sense.
+func (h *hearing) settleRivals(ctx context.Context, w, breaker *word, flaw int64) (loser *word) {
 	rivals, err := h.contradict(ctx, w, breaker, segment.Range{End: min(window, flaw)})
-	if rivals && err == nil {
-		last, err = h.duel(ctx, w, breaker, segment.Range{End: min(flaw+window, h.blob.Size())})
+	if !rivals || err != nil {
+		return breaker
 	}
-	if err != nil || last == first {
-		return
+	loser, err = h.duel(ctx, w, breaker, segment.Range{End: min(flaw+window, h.blob.Size())})
+	if err != nil {
+		return breaker
 	}
-	h.takeBack()
-	if last != nil {
-		h.setAside(last)
+	return loser
+}
+
+// between sets aside who of two sources loses, and meanwhile b; but not the one
+// by whose word the tag was resolved.
+func (h *hearing) between(a, b *word, loser func() *word) {
+	if b.Name() == h.resolver {
+		b = a
+	}
+	h.setAside(b)
+	if last := loser(); last != b {
+		h.takeBack()
+		if last != nil {
+			h.setAside(last)
+		}
 	}
 }
 
@@ -192,6 +204,48 @@ func (h *hearing) setAside(suspect *word) {
 	h.aside = append(h.aside, k)
 	h.fetch.SetAside(k)
 	h.notify(Trouble{Source: suspect.Name(), Message: fmt.Sprintf("its bytes of %s seem to be wrong, so others are asked until that is clear", h.digest())})
+}
+
+// replaceAside returns true if the blob is right once others' bytes stand in the
+// place of those of who was set aside. If these are many, it leaves it to mend
+// to find which of them are wrong.
+func (h *hearing) replaceAside(ctx context.Context) (right bool, err error) {
+	for _, k := range h.aside {
+		suspect := h.words[k].Name()
+		if h.served(h.index, suspect) > h.blob.Size()/mostCompared {
+			continue
+		}
+		for _, w := range h.witnesses() {
+			if w.Name() == suspect {
+				continue
+			}
+			v, err := h.without(ctx, suspect, w)
+			if unavailable(err) {
+				continue
+			}
+			if err != nil {
+				return false, err
+			}
+			return v.prove(ctx)
+		}
+	}
+	return false, nil
+}
+
+// without is the blob as on disk, but for what suspect served: that is as w
+// has it.
+func (h *hearing) without(ctx context.Context, suspect string, w *word) (version, error) {
+	v := h.onDisk()
+	for _, run := range h.blob.Runs() {
+		if run.Source != suspect {
+			continue
+		}
+		if err := w.hear(ctx, w.unheard(run.Range, run.Len())); err != nil {
+			return v, err
+		}
+		v.take(w, run.Range)
+	}
+	return v, nil
 }
 
 // takeBack undoes setAside once it is clear who lied.

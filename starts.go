@@ -1,0 +1,63 @@
+package segpull
+
+import (
+	"bytes"
+	"context"
+	"sync"
+
+	"github.com/segpull/segpull/segment"
+)
+
+const (
+	// leastGreeted is the smallest blob of which sources are asked for the
+	// start: the answers cost nothing beside it.
+	leastGreeted = 4 << 20
+	// startSize is how much of it they are asked for.
+	startSize = 16 << 10
+)
+
+// compareStarts asks all sources for the start of a large blob. Where one
+// differs from what is on disk, the watch need not wait until the lies of
+// either are reached in order.
+func (h *hearing) compareStarts(ctx context.Context) {
+	if h.blob.Size() < leastGreeted || !h.watched() || h.blob.Wait(ctx, startSize-1) != nil {
+		return
+	}
+	start := make([]byte, startSize)
+	if _, err := h.blob.Section().ReadAt(start, 0); err != nil {
+		return
+	}
+	server := h.peerNamed(h.onDisk().source(0))
+	if server < 0 {
+		return // of an earlier run
+	}
+	var questions sync.WaitGroup
+	for k, w := range h.words {
+		if k != server && !h.outcast(w.Name()) {
+			questions.Go(func() { h.compareStart(ctx, w, h.words[server], start) })
+		}
+	}
+	questions.Wait()
+}
+
+func (h *hearing) compareStart(ctx context.Context, w, server *word, start []byte) {
+	said, err := h.recall(ctx, w.peer, h.index, segment.Range{End: startSize})
+	if err != nil || bytes.Equal(said, start) || !h.court.tryEnter() {
+		return
+	}
+	defer h.court.leave()
+	if len(h.aside) > 0 {
+		return
+	}
+	h.begin()
+	h.between(w, server, func() *word {
+		if rivals, err := h.contradict(ctx, w, server, segment.Range{End: startSize}); !rivals || err != nil {
+			return nil
+		}
+		loser, err := h.duel(ctx, w, server, segment.Range{End: startSize + window})
+		if err != nil {
+			return nil
+		}
+		return loser
+	})
+}
