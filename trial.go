@@ -37,6 +37,10 @@ type trial struct {
 // is a *segment.GiveUpError or a *segment.HopelessError.
 func (h *hearing) try(ctx context.Context, witness *word) (right bool, err error) {
 	t := &trial{version: h.onDisk(), witness: witness, met: make(map[string]int)}
+	// Steps that each come just in time would add up to hours.
+	wait := h.patience(witness.peer, h.blob.Size())
+	listening, cancel := context.WithTimeoutCause(ctx, wait, &segment.GiveUpError{After: wait})
+	defer cancel()
 	part := []segment.Range{h.whole()} // some of it was heard before
 	for step := int64(firstStep); ; step = min(2*step, lastStep) {
 		t.take(witness, h.whole())
@@ -53,7 +57,7 @@ func (h *hearing) try(ctx context.Context, witness *word) (right bool, err error
 		if part = witness.unheard(h.whole(), step); len(part) == 0 {
 			return t.judge(ctx)
 		}
-		if err := witness.hear(ctx, part); err != nil {
+		if err := witness.hear(listening, part); err != nil {
 			return false, err
 		}
 	}

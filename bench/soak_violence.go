@@ -14,7 +14,7 @@ import (
 
 // soakPatience is how long a pull of seconds may take, on a busy machine and
 // from the worst of mirrors. Then it says where it hangs, and is ended.
-const soakPatience = 150 * time.Second
+const soakPatience = 300 * time.Second
 
 // uselessPatience is how long a pull may try without honest mirrors before it is
 // interrupted: where they trickle, it goes on.
