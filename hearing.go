@@ -106,12 +106,20 @@ func (j *job) proved(name string) bool {
 	return false
 }
 
-// served is how much of blob i came from a source.
-func (j *job) served(i int, name string) (n int64) {
+// servedBy is which bytes of blob i came from a source.
+func (j *job) servedBy(i int, name string) (ranges []segment.Range) {
 	for _, run := range j.store.Blob(i).Runs() {
 		if run.Source == name {
-			n += run.Len()
+			ranges = append(ranges, run.Range)
 		}
+	}
+	return ranges
+}
+
+// served is how much of blob i came from a source.
+func (j *job) served(i int, name string) (n int64) {
+	for _, r := range j.servedBy(i, name) {
+		n += r.Len()
 	}
 	return n
 }

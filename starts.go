@@ -42,22 +42,8 @@ func (h *hearing) compareStarts(ctx context.Context) {
 
 func (h *hearing) compareStart(ctx context.Context, w, server *word, start []byte) {
 	said, err := h.recall(ctx, w.peer, h.index, segment.Range{End: startSize})
-	if err != nil || bytes.Equal(said, start) || !h.court.tryEnter() {
+	if err != nil || bytes.Equal(said, start) {
 		return
 	}
-	defer h.court.leave()
-	if len(h.aside) > 0 {
-		return
-	}
-	h.begin()
-	h.between(w, server, func() *word {
-		if rivals, err := h.contradict(ctx, w, server, segment.Range{End: startSize}); !rivals || err != nil {
-			return nil
-		}
-		loser, err := h.duel(ctx, w, server, segment.Range{End: startSize + window})
-		if err != nil {
-			return nil
-		}
-		return loser
-	})
+	h.unlessKnown(func() { h.between(ctx, w, server, startSize, nil) })
 }

@@ -50,16 +50,25 @@ func (h *hearing) watch(ctx context.Context) {
 		return
 	}
 	at, err := flaw(ctx, timely{h.onDisk()}, h.blob.Size(), h.blob.Size())
-	if err != nil || at == flawless || !h.court.tryEnter() {
+	if err != nil || at == flawless {
+		return
+	}
+	h.unlessKnown(func() {
+		if w, breaker, err := h.compare(ctx, at); breaker != nil && err == nil {
+			h.between(ctx, w, breaker, at, breaker)
+		}
+	})
+}
+
+// unlessKnown calls fn if nobody was set aside yet, and no blob is being judged.
+func (h *hearing) unlessKnown(fn func()) {
+	if !h.court.tryEnter() {
 		return
 	}
 	defer h.court.leave()
-	if len(h.aside) > 0 {
-		return // somebody was found out already
-	}
-	h.begin()
-	if w, breaker, err := h.compare(ctx, at); breaker != nil && err == nil {
-		h.between(w, breaker, func() *word { return h.settleRivals(ctx, w, breaker, at) })
+	if len(h.aside) == 0 {
+		h.begin()
+		fn()
 	}
 }
 
@@ -90,29 +99,16 @@ func (h *hearing) compare(ctx context.Context, at int64) (w, breaker *word, err 
 	return nil, nil, nil
 }
 
-// settleRivals decides between w, whose bytes make the layer go on beyond a flaw,
-// and breaker, whose bytes these contradict: breaker seems to lie, unless the
-// two differ from the blob's start on, and its own makes more sense.
-func (h *hearing) settleRivals(ctx context.Context, w, breaker *word, flaw int64) (loser *word) {
-	rivals, err := h.contradict(ctx, w, breaker, segment.Range{End: min(window, flaw)})
-	if !rivals || err != nil {
-		return breaker
-	}
-	loser, err = h.duel(ctx, w, breaker, segment.Range{End: min(flaw+window, h.blob.Size())})
-	if err != nil {
-		return breaker
-	}
-	return loser
-}
-
-// between sets aside who of two sources loses, and meanwhile b; but not the one
-// by whose word the tag was resolved.
-func (h *hearing) between(a, b *word, loser func() *word) {
+// between sets aside who of two sources loses, by what they say of the bytes up
+// to at and a little beyond. Until that is known, it is b, but not the one by
+// whose word the tag was resolved.
+func (h *hearing) between(ctx context.Context, a, b *word, at int64, otherwise *word) {
+	first := b
 	if b.Name() == h.resolver {
-		b = a
+		first = a
 	}
-	h.setAside(b)
-	if last := loser(); last != b {
+	h.setAside(first)
+	if last := h.loser(ctx, a, b, at, otherwise); last != first {
 		h.takeBack()
 		if last != nil {
 			h.setAside(last)
@@ -120,19 +116,28 @@ func (h *hearing) between(a, b *word, loser func() *word) {
 	}
 }
 
+// loser is the one who makes less sense, if two sources differ from the blob's
+// start on; else it is otherwise, which may be nil.
+func (h *hearing) loser(ctx context.Context, a, b *word, at int64, otherwise *word) *word {
+	differ, err := h.differ(ctx, a, b, segment.Range{End: min(window, at)})
+	if !differ || err != nil {
+		return otherwise
+	}
+	loser, err := h.duel(ctx, a, b, segment.Range{End: min(at+window, h.blob.Size())})
+	if err != nil {
+		return otherwise
+	}
+	return loser
+}
+
 // others are the witnesses, last the one who served the byte at off.
 func (h *hearing) others(off int64) []*word {
 	server := h.onDisk().source(off)
 	all := h.witnesses()
-	slices.SortStableFunc(all, func(a, b *word) int {
-		switch {
-		case a.Name() == server:
-			return 1
-		case b.Name() == server:
-			return -1
-		}
-		return 0
-	})
+	if k := slices.IndexFunc(all, func(w *word) bool { return w.Name() == server }); k >= 0 {
+		w := all[k]
+		all = append(slices.Delete(all, k, k+1), w)
+	}
 	return all
 }
 
@@ -148,16 +153,20 @@ func (h *hearing) contradicted(ctx context.Context, v version, r segment.Range) 
 	return w, err
 }
 
-// as is the blob as on disk, but for r as w has it.
-func (h *hearing) as(ctx context.Context, w *word, r segment.Range) (version, error) {
+// as is the blob as on disk, but for ranges as w has them.
+func (h *hearing) as(ctx context.Context, w *word, ranges ...segment.Range) (version, error) {
 	v := h.onDisk()
-	err := w.hear(ctx, w.unheard(r, r.Len()))
-	v.take(w, r)
-	return v, err
+	for _, r := range ranges {
+		if err := w.hear(ctx, w.unheard(r, r.Len())); err != nil {
+			return v, err
+		}
+		v.take(w, r)
+	}
+	return v, nil
 }
 
-// contradict says whether two sources have different bytes in r.
-func (h *hearing) contradict(ctx context.Context, a, b *word, r segment.Range) (bool, error) {
+// differ says whether two sources have different bytes in r.
+func (h *hearing) differ(ctx context.Context, a, b *word, r segment.Range) (bool, error) {
 	as, err := h.as(ctx, a, r)
 	if err != nil {
 		return false, err
@@ -219,7 +228,7 @@ func (h *hearing) replaceAside(ctx context.Context) (right bool, err error) {
 			if w.Name() == suspect {
 				continue
 			}
-			v, err := h.without(ctx, suspect, w)
+			v, err := h.as(ctx, w, h.servedBy(h.index, suspect)...)
 			if unavailable(err) {
 				continue
 			}
@@ -230,22 +239,6 @@ func (h *hearing) replaceAside(ctx context.Context) (right bool, err error) {
 		}
 	}
 	return false, nil
-}
-
-// without is the blob as on disk, but for what suspect served: that is as w
-// has it.
-func (h *hearing) without(ctx context.Context, suspect string, w *word) (version, error) {
-	v := h.onDisk()
-	for _, run := range h.blob.Runs() {
-		if run.Source != suspect {
-			continue
-		}
-		if err := w.hear(ctx, w.unheard(run.Range, run.Len())); err != nil {
-			return v, err
-		}
-		v.take(w, run.Range)
-	}
-	return v, nil
 }
 
 // takeBack undoes setAside once it is clear who lied.

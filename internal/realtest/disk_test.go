@@ -11,15 +11,21 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// mountMemory mounts a file system in memory on a folder.
-func mountMemory(t *testing.T, dir, options string) {
+// mount mounts a file system on a folder until the test ends.
+func mount(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		lack(t, "mounting needs root")
 	}
 	need(t, "mount", "umount")
-	run(t, "mount", "-t", "tmpfs", "-o", options, "tmpfs", dir)
+	run(t, "mount", append(args, dir)...)
 	t.Cleanup(func() { exec.Command("umount", dir).Run() })
+}
+
+// mountMemory mounts a file system in memory on a folder.
+func mountMemory(t *testing.T, dir, options string) {
+	t.Helper()
+	mount(t, dir, "-t", "tmpfs", "-o", options, "tmpfs")
 }
 
 func TestADiskFillsUp(t *testing.T) {
