@@ -76,7 +76,7 @@ func (h *hearing) witnesses() []*word {
 // distrust is the greater, the less a source has done for being believed.
 func (h *hearing) distrust(name string) int {
 	switch {
-	case h.suspects[name]:
+	case h.suspects[name], slices.Contains(h.aside, h.peerNamed(name)):
 		return 3
 	case h.court.doubted[name]:
 		return 2

@@ -209,7 +209,6 @@ func (h *hearing) duel(ctx context.Context, a, b *word, start segment.Range) (lo
 
 func (h *hearing) setAside(suspect *word) {
 	k := h.peerNamed(suspect.Name())
-	h.suspects[suspect.Name()] = true
 	h.aside = append(h.aside, k)
 	h.fetch.SetAside(k)
 	h.notify(Trouble{Source: suspect.Name(), Message: fmt.Sprintf("its bytes of %s seem to be wrong, so others are asked until that is clear", h.digest())})
