@@ -87,7 +87,6 @@ func NewFetch(opts Options) *Fetch {
 		last:      make([]error, len(opts.Peers)),
 		kick:      make(chan struct{}, 1),
 	}
-	f.sched.Spread(runtime.GOMAXPROCS(0))
 	for i, p := range opts.Peers {
 		f.sched.Expect(i, p.Hint)
 		f.sched.Begin(i, min(p.Limiter.connections(), max(1, opts.Limiter.connections()/len(opts.Peers))))
@@ -110,6 +109,12 @@ func connectionsOf(p Peer, opts Options) int {
 func (f *Fetch) Want(blob int, r Range) {
 	f.locked(func() { f.sched.Want(blob, r) })
 	f.poke()
+}
+
+// Spread has as many blobs fetched side by side as there are processors to
+// hash them. Without it, they are fetched one after the other.
+func (f *Fetch) Spread() {
+	f.locked(func() { f.sched.Spread(runtime.GOMAXPROCS(0)) })
 }
 
 // Settle says that a blob is complete and proved right: nothing of it will be
@@ -135,6 +140,18 @@ func (f *Fetch) SetAside(source int) {
 // TakeBack undoes a SetAside.
 func (f *Fetch) TakeBack(source int) {
 	f.locked(func() { f.sched.TakeBack(source) })
+	f.poke()
+}
+
+// Focus has no blob after this one fetched until Unfocus is called, or it takes
+// much longer than it should: it is to tell whom to believe.
+func (f *Fetch) Focus(blob int) {
+	f.locked(func() { f.sched.Focus(blob, time.Now()) })
+}
+
+// Unfocus undoes a Focus.
+func (f *Fetch) Unfocus(blob int) {
+	f.locked(func() { f.sched.Unfocus(blob) })
 	f.poke()
 }
 
@@ -215,7 +232,7 @@ func (f *Fetch) outlook(moved *time.Time) (done bool, err error) {
 	if f.unsettled == 0 {
 		return true, nil
 	}
-	if f.sched.Idle() {
+	if f.sched.Idle(now) {
 		*moved = now // it is the hash we wait for
 	}
 	*moved = later(*moved, f.sched.Moved())

@@ -37,8 +37,9 @@ type Scheduler struct {
 	blobs   []blob
 	open    []int // blobs with free bytes, ascending
 	sources []*source
-	width   int   // of these, the first few are fetched side by side
-	turn    int   // which of them is next
+	width   int // of these, the first few are fetched side by side
+	turn    int // which of them is next
+	focuses []focus
 	ready   []int // queue of the sources that may have a connection to use
 	idle    []int // queue of those that had one, and found nothing to do
 
@@ -108,8 +109,11 @@ func (s *Scheduler) Want(blob int, r Range) {
 // Left is the number of bytes that are still to be fetched.
 func (s *Scheduler) Left() int64 { return s.free + s.inFlight }
 
-// Idle says whether there is nothing to fetch and nothing being fetched.
-func (s *Scheduler) Idle() bool { return s.free == 0 && len(s.tasks) == 0 }
+// Idle says whether there is nothing to fetch just now and nothing being
+// fetched.
+func (s *Scheduler) Idle(now time.Time) bool {
+	return len(s.tasks) == 0 && !slices.ContainsFunc(s.open, func(b int) bool { return s.mayFetch(b, now) })
+}
 
 // Moved is when the last byte arrived from any source.
 func (s *Scheduler) Moved() time.Time { return s.moved }
@@ -199,7 +203,7 @@ func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 	for k := range s.open {
 		b := s.open[s.place(k)]
 		bl := &s.blobs[b]
-		if src.lacks[b] {
+		if src.lacks[b] || !s.mayFetch(b, now) {
 			continue
 		}
 		if !src.mayRange(now) {

@@ -138,7 +138,7 @@ func (sim *simulation) run(t testing.TB) simResult {
 		for i := range running {
 			running[i] = sim.step(s, i, running[i], now, at, &res)
 		}
-		if s.Idle() {
+		if s.Idle(at) {
 			res.took = now
 			for _, status := range s.Status(at) {
 				res.hints = append(res.hints, status.Hint)
