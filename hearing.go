@@ -23,6 +23,7 @@ type hearing struct {
 
 	suspects map[string]bool // whose bytes seem to be wrong
 	aside    []int           // peers that the watch has set aside
+	focused  bool            // no blob after it is fetched
 }
 
 // word is what one peer says of bytes that others served.

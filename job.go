@@ -1,12 +1,14 @@
 package segpull
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +43,7 @@ type job struct {
 	fetch     *segment.Fetch
 	frontiers []verify.Frontier // of each blob
 	right     []atomic.Bool     // whether each blob is verified
+	spread    sync.Once         // over several blobs at a time
 	court     *court
 	announced bool
 	resumed   int64
@@ -59,7 +62,7 @@ func familiar(ref image.Reference) string {
 
 func (j *job) run(ctx context.Context) (Result, error) {
 	j.began = time.Now()
-	j.blobs = j.image.Blobs()
+	j.blobs = smallestFirst(j.image.Blobs())
 	j.frontiers = make([]verify.Frontier, len(j.blobs))
 	j.right = make([]atomic.Bool, len(j.blobs))
 	placements, err := j.placements()
@@ -92,6 +95,13 @@ func (j *job) run(ctx context.Context) (Result, error) {
 		j.tellFolder(err)
 	}
 	return j.result(), nil
+}
+
+// smallestFirst is the order in which blobs are fetched: a liar is known by the
+// first one that is complete, and so has served little.
+func smallestFirst(blobs []ocispec.Descriptor) []ocispec.Descriptor {
+	slices.SortStableFunc(blobs, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Size, b.Size) })
+	return blobs
 }
 
 // open opens the part folder, takes over what images before this one have,
@@ -293,12 +303,12 @@ func every(ctx context.Context, interval time.Duration, fn func() error) error {
 // verify hashes blob i as it arrives, until it is right.
 func (j *job) verify(ctx context.Context, i int) error {
 	h := j.hearing(i)
-	defer h.takeBack()
+	defer h.rest()
 	for {
 		err := h.hash(ctx)
 		if mismatched(err) {
 			err = h.heal(ctx, err)
-			h.takeBack()
+			h.rest()
 			if err == nil {
 				continue
 			}

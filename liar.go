@@ -101,6 +101,7 @@ func (h *hearing) heal(ctx context.Context, mismatch error) error {
 		return err
 	}
 	defer h.court.leave()
+	h.focus()
 	h.begin()
 	if right, err := h.replaceAside(ctx); right || err != nil {
 		return err

@@ -19,6 +19,7 @@ func TestWhatALiarCosts(t *testing.T) {
 	text, otherText := textImage(t, 1, sizes...), textImage(t, 11, sizes...)
 	noise, otherNoise := imageOf(1, sizes...), imageOf(11, sizes...)
 	one, otherOne := textImage(t, 2, 12*mib), textImage(t, 12, 12*mib)
+	many, otherMany := imageOf(3, 4*mib, 4*mib, 4*mib, 4*mib), imageOf(13, 4*mib, 4*mib, 4*mib, 4*mib)
 	flips := registrytest.Flip(0, 12*mib)
 	aBit := registrytest.Rewrite(func(p []byte, _ int64) { p[len(p)/2] ^= 0x10 })
 	sameBits := registrytest.Rewrite(func(p []byte, offset int64) {
@@ -52,6 +53,7 @@ func TestWhatALiarCosts(t *testing.T) {
 		"garbage always, fast":             {text, registrytest.Garbage(0, 2*mib), fast, shown, false},
 		"all bits of one layer, faster":    {one, flips.Of(one.Layers[0].Digest), faster, shown, false},
 		"all bits of one layer, first":     {one, flips.Of(one.Layers[0].Digest), []int64{mib, 5 * mib / 3}, shown, true},
+		"others for all layers, first":     {many, impostors(many, otherMany), []int64{6 * mib, 6 * mib}, shown, true},
 		"another for one layer, faster":    {one, registrytest.Impostor(otherOne.Layers[0]).Of(one.Layers[0].Digest), faster, shown, false},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -84,6 +86,15 @@ func TestWhatALiarCosts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// impostors serves the layers of other in the place of those of img.
+func impostors(img, other registrytest.Image) registrytest.Fault {
+	var all []registrytest.Fault
+	for i, l := range img.Layers {
+		all = append(all, registrytest.Impostor(other.Layers[i]).Of(l.Digest))
+	}
+	return registrytest.All(all...)
 }
 
 func TestALiarIsRemembered(t *testing.T) {

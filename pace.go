@@ -3,6 +3,9 @@ package segpull
 import "time"
 
 const (
+	// oneProcessor is how many bytes wait for the hash when one processor does
+	// not keep up with the network.
+	oneProcessor = 8 << 20
 	// mostUnhashed is how many bytes may wait for the hash. Where the network
 	// is faster than SHA-256, more would only take the processor away from it,
 	// and let the bytes fall out of the caches.
@@ -12,8 +15,13 @@ const (
 	longestPace = 200 * time.Millisecond
 )
 
-// pace holds back who has just brought bytes while the hash is far behind.
+// pace has blobs fetched side by side where the hash falls behind, and holds
+// back who has just brought bytes while it is far behind. Else one blob is
+// complete before the next is begun, and shows whom to believe.
 func (j *job) pace() {
+	if j.unhashed() > oneProcessor {
+		j.spread.Do(j.fetch.Spread)
+	}
 	const step = 5 * time.Millisecond
 	for waited := time.Duration(0); waited < longestPace && j.unhashed() > mostUnhashed; waited += step {
 		time.Sleep(step)

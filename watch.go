@@ -114,6 +114,9 @@ func (h *hearing) between(ctx context.Context, a, b *word, at int64, otherwise *
 			h.setAside(last)
 		}
 	}
+	if len(h.aside) == 0 {
+		h.unfocus()
+	}
 }
 
 // loser is the one who makes less sense, if two sources differ from the blob's
@@ -211,6 +214,7 @@ func (h *hearing) setAside(suspect *word) {
 	k := h.peerNamed(suspect.Name())
 	h.aside = append(h.aside, k)
 	h.fetch.SetAside(k)
+	h.focus()
 	h.notify(Trouble{Source: suspect.Name(), Message: fmt.Sprintf("its bytes of %s seem to be wrong, so others are asked until that is clear", h.digest())})
 }
 
@@ -240,12 +244,34 @@ func (h *hearing) replaceAside(ctx context.Context) (right bool, err error) {
 	return false, nil
 }
 
-// takeBack undoes setAside once it is clear who lied.
+// takeBack undoes setAside.
 func (h *hearing) takeBack() {
 	for _, k := range h.aside {
 		h.fetch.TakeBack(k)
 	}
 	h.aside = nil
+}
+
+// focus leaves larger blobs for later: until it is clear who lies, it would be
+// luck to ask the right one for them.
+func (h *hearing) focus() {
+	if !h.focused {
+		h.focused = true
+		h.fetch.Focus(h.index)
+	}
+}
+
+func (h *hearing) unfocus() {
+	if h.focused {
+		h.focused = false
+		h.fetch.Unfocus(h.index)
+	}
+}
+
+// rest is called when it is clear who lied, or nobody did.
+func (h *hearing) rest() {
+	h.takeBack()
+	h.unfocus()
 }
 
 // timely is a version that is read while it arrives, and not long after.
