@@ -35,6 +35,7 @@ func init() {
 		{"floors", "a pull at full speed against the machine's floors, and a profile of it", floors},
 		{"stat", "compare the Go benchmarks of two commits with benchstat", stat},
 		{"check", "tell what got slower since the committed baseline", check},
+		{"liars", "what it costs that one of two mirrors lies", liars},
 		{"soak", "pulls through random faults, kills and damage; each output is checked", soak},
 		{"demo", "watch one pull from three mirrors, of which one dies", demo},
 	}

@@ -101,7 +101,7 @@ func (r *runner) push(ctx context.Context, c Case) (*pushed, error) {
 	p, ok := r.images[key]
 	if !ok {
 		p = &pushed{
-			image:  registrytest.NewImage(registrytest.ImageOptions{Layers: c.Layers, Seed: 1}),
+			image:  imageOf(c.Layers, 1),
 			origin: registrytest.New(),
 		}
 		p.origin.Push(benchRepository, benchTag, p.image)
@@ -114,6 +114,10 @@ func (r *runner) push(ctx context.Context, c Case) (*pushed, error) {
 		return p, nil
 	}
 	return p, p.store(ctx, r.dir)
+}
+
+func imageOf(layers []int64, seed uint64) registrytest.Image {
+	return registrytest.NewImage(registrytest.ImageOptions{Layers: layers, Seed: seed})
 }
 
 // store pushes the image to a docker-registry, whose storage serves all
