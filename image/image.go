@@ -78,5 +78,9 @@ func checkDescriptor(d ocispec.Descriptor, most int64) error {
 	if d.Size < 0 || d.Size > most {
 		return fmt.Errorf("%s: a size of %d bytes; 0 to %d are supported", d.Digest, d.Size, most)
 	}
+	// Of a blob without bytes, no mirror could be asked whether that is right.
+	if (d.Size == 0) != (d.Digest == digest.FromBytes(nil)) {
+		return fmt.Errorf("%s: a size of %d bytes, which can't be that of this digest", d.Digest, d.Size)
+	}
 	return nil
 }
