@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"math"
 
@@ -18,6 +19,10 @@ const (
 	// maxExpansion is how many times a layer's size is decompressed at most:
 	// what a liar sent may be a bomb.
 	maxExpansion = 64
+
+	// maxWindow is the memory for decompressing, in bytes: enough for layers as
+	// tools make them. What asks for more is not looked at.
+	maxWindow = 8 << 20
 )
 
 // flaw returns where a layer turns out not to be one: the offset in src, of
@@ -40,7 +45,7 @@ func flaw(ctx context.Context, src verify.Source, size, end int64) (int64, error
 
 // readLayer says whether r has a layer, as far as most bytes of the tar go.
 func readLayer(r *bufio.Reader, most int64) bool {
-	z, err := archive.Decompress(r)
+	z, err := archive.Decompress(r, maxWindow)
 	if err != nil {
 		return false
 	}
@@ -53,7 +58,7 @@ func readLayer(r *bufio.Reader, most int64) bool {
 	if err == io.EOF { // of the tar; the checksum of the stream comes after it
 		_, err = io.Copy(io.Discard, content)
 	}
-	return err == nil || content.N <= 0
+	return err == nil || content.N <= 0 || errors.Is(err, archive.ErrWindow)
 }
 
 // stream reads a verify.Source in order.

@@ -85,16 +85,19 @@ func openLayer(blobs Blobs, layer ocispec.Descriptor) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := Decompress(bufio.NewReaderSize(section, copyBuffer))
+	r, err := Decompress(bufio.NewReaderSize(section, copyBuffer), maxWindow)
 	if err != nil {
 		return nil, fmt.Errorf("layer %s: %w", layer.Digest, err)
 	}
 	return r, nil
 }
 
-// Decompress reads what r has, decompressed. Its first bytes tell how a layer is compressed, as Docker goes
-// by them: media types have been wrong. It reads no further in r than it has to.
-func Decompress(r *bufio.Reader) (io.ReadCloser, error) {
+// ErrWindow is the error of what would need more memory than it may have.
+var ErrWindow = zstd.ErrWindowSizeExceeded
+
+// Decompress reads what r has, decompressed, with a window of so many bytes at most. Its first bytes tell how a
+// layer is compressed, as Docker goes by them: media types have been wrong. It reads no further in r than it has to.
+func Decompress(r *bufio.Reader, window uint64) (io.ReadCloser, error) {
 	magic, err := r.Peek(4)
 	if err != nil && err != io.EOF { // a shorter layer is not compressed
 		return nil, err
@@ -103,7 +106,7 @@ func Decompress(r *bufio.Reader) (io.ReadCloser, error) {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b, 0x08}): // RFC 1952, 2.3.1
 		return gzip.NewReader(r)
 	case isZstd(magic):
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
 		if err != nil {
 			return nil, err
 		}
