@@ -13,8 +13,9 @@ const (
 
 // aside says that a source is to be left alone while others do.
 type aside struct {
-	times int     // that it was set aside and not taken back
-	rate  float64 // bytes a second that it brought then
+	times  int     // that it was set aside and not taken back
+	rate   float64 // bytes a second that it brought then
+	lapsed bool    // the others have not done
 }
 
 // SetAside takes away what a source is at, and has it asked for nothing more
@@ -30,12 +31,17 @@ func (s *Scheduler) SetAside(source int, now time.Time) {
 func (s *Scheduler) TakeBack(source int) {
 	src := s.sources[source]
 	if src.aside.times--; src.aside.times == 0 {
-		src.aside.rate = 0
+		src.aside = aside{}
 	}
 	s.offer(source)
 }
 
-// dispensable says whether a source was set aside and the others do.
+// dispensable says whether a source was set aside and the others do. If they
+// once do not, it is used from then on: what it brings would look like theirs.
 func (s *Scheduler) dispensable(src *source, now time.Time) bool {
-	return src.aside.times > 0 && now.Sub(s.moved) < asidePatience && s.rate >= asideShare*src.aside.rate
+	if src.aside.times == 0 || src.aside.lapsed {
+		return false
+	}
+	src.aside.lapsed = now.Sub(s.moved) >= asidePatience || s.gain.rate(now) < asideShare*src.aside.rate
+	return !src.aside.lapsed
 }

@@ -57,7 +57,8 @@ type Fetch struct {
 	sched     *Scheduler
 	cancel    map[*Task]context.CancelFunc
 	unsettled int
-	last      []error // last failure of each source
+	last      []error   // last failure of each source
+	looked    time.Time // when outlook was last called
 
 	kick chan struct{} // something changed: look for work
 }
@@ -66,6 +67,9 @@ const (
 	// DefaultGiveUp is how long a fetch goes on without a byte.
 	DefaultGiveUp = 5 * time.Minute
 	tickInterval  = 100 * time.Millisecond
+	// mostAbsent is how late a tick may be before the process must have been
+	// stopped, or the machine asleep.
+	mostAbsent = 2 * time.Second
 	// mostConnections bounds the memory of blocks: 256 KiB for each.
 	mostConnections = 96
 )
@@ -124,10 +128,17 @@ func (f *Fetch) Settle() {
 	f.poke()
 }
 
-// Ban has a source asked for nothing more.
+// Ban has a source asked for nothing more but what no other source has.
 func (f *Fetch) Ban(source int) {
 	f.locked(func() { f.sched.Ban(source) })
 	f.poke()
+}
+
+// Lacks says whether a source can't be asked for a blob.
+func (f *Fetch) Lacks(source, blob int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.sched.Lacks(source, blob)
 }
 
 // SetAside has a source asked for nothing more as long as others bring
@@ -236,6 +247,10 @@ func (f *Fetch) outlook(moved *time.Time) (done bool, err error) {
 		*moved = now // it is the hash we wait for
 	}
 	*moved = later(*moved, f.sched.Moved())
+	if absent := now.Sub(f.looked); !f.looked.IsZero() && absent > mostAbsent {
+		*moved = moved.Add(absent) // nobody could have brought anything
+	}
+	f.looked = now
 	if blob, none := f.sched.Hopeless(); none {
 		return false, &HopelessError{Blob: blob, Reasons: f.reasons()}
 	}

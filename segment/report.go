@@ -41,7 +41,13 @@ func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 
 // makeWay has other sources leave to the stream t what they have only begun to
 // fetch: it will send that anyway, and they can come towards it from the end.
+// If it breaks off, they need not do so for its next one.
 func (s *Scheduler) makeWay(t *Task) {
+	src := s.sources[t.Source]
+	if src.streamed[t.Blob] {
+		return
+	}
+	src.streamed[t.Blob] = true
 	s.abandonAll(func(o *Task) bool {
 		return o.Blob == t.Blob && o != t && o.twin == nil && o.rest.Len() >= minSplit
 	})
@@ -57,25 +63,40 @@ func (s *Scheduler) Advance(t *Task, n int64, now time.Time) int64 {
 	t.meter.add(n, now)
 	flow(src, t, n, now)
 	t.got += n
-	t.moved, s.moved = now, now
-	if t.got >= minProgress {
-		src.failures, src.refusals = 0, 0
-	}
+	t.moved = now
 	// The tail may have been taken over while these bytes came.
 	n = min(n, t.rest.Len())
 	came := Range{t.rest.Start, t.rest.Start + n}
 	t.rest.Start = came.End
+	news := n
 	switch {
 	case t.whole:
-		s.claim(t.Blob, came)
+		news = s.claim(t.Blob, came)
 		if !s.wantedAbove(t) {
 			t.rest.End = t.rest.Start
 		}
 	case !t.hedge:
 		s.inFlight -= n
 	}
+	s.count(t, news, now)
 	s.expect(t, now)
 	return t.rest.Len()
+}
+
+// count takes note of bytes of t that were not there before. A stream has to
+// begin with what is there; but one that always breaks off in that is no
+// progress.
+func (s *Scheduler) count(t *Task, news int64, now time.Time) {
+	src := s.sources[t.Source]
+	t.news += news
+	s.gain.add(news, now)
+	if t.barren() && src.barren >= mostBarren {
+		return
+	}
+	s.moved = now
+	if t.got >= minProgress && !t.barren() {
+		src.failures, src.refusals, src.barren = 0, 0, 0
+	}
 }
 
 // flow learns for how long bodies keep us waiting after their first bytes.
@@ -141,17 +162,32 @@ func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 		src.perConn.add(float64(t.got) / max(now.Sub(t.opened).Seconds(), 1e-3))
 	}
 	s.settle(t)
-	if why.Kind != Done && !t.revoked && !(why.Kind == Cut && t.got >= minProgress) {
+	if t.barren() {
+		src.barren++
+	}
+	if why.Kind != Done && !t.revoked && (t.barren() || !(why.Kind == Cut && t.got >= minProgress)) {
 		src.fail(t.Blob, why, t.began, now, s.rng)
 	}
 	s.offer(t.Source)
 }
 
-// Ban has a source asked for nothing more, and takes away what it is at.
+// Ban has a source asked for nothing more but what no other source has, and
+// takes away what else it is at.
 func (s *Scheduler) Ban(source int) {
-	s.sources[source].off = true
-	s.abandonAll(func(t *Task) bool { return t.Source == source })
+	s.sources[source].banned = true
+	s.abandonAll(func(t *Task) bool { return t.Source == source && s.barred(source, t.Blob) })
 }
+
+// barred says whether source i is banned, and there is another for the blob.
+func (s *Scheduler) barred(i, blob int) bool {
+	return s.sources[i].banned && slices.ContainsFunc(s.sources, func(o *source) bool {
+		return !o.banned && o.mayHave(blob)
+	})
+}
+
+// Lacks says whether a source can't be asked for a blob: it does not have it,
+// or serves us nothing any more.
+func (s *Scheduler) Lacks(source, blob int) bool { return !s.sources[source].mayHave(blob) }
 
 // abandonAll gives up on the tasks that which picks.
 func (s *Scheduler) abandonAll(which func(*Task) bool) {

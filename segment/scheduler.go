@@ -54,7 +54,8 @@ type Scheduler struct {
 
 	sunk    time.Duration // that tasks spent in the sink since the last Tick
 	ticked  time.Time
-	moved   time.Time     // when any byte last came
+	moved   time.Time     // when any byte last came that is of use
+	gain    meter         // of bytes that were not there before
 	limited time.Time     // when the common limit was last reached
 	rate    float64       // bytes a second of all sources, as of the last Tick
 	best    float64       // bytes a second of the best connection, as of the last Tick
@@ -203,7 +204,7 @@ func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 	for k := range s.open {
 		b := s.open[s.place(k)]
 		bl := &s.blobs[b]
-		if src.lacks[b] || !s.mayFetch(b, now) {
+		if src.lacks[b] || s.barred(i, b) || !s.mayFetch(b, now) {
 			continue
 		}
 		if !src.mayRange(now) {
@@ -290,17 +291,20 @@ func roundEnd(r Range, end int64) int64 {
 	return end
 }
 
-// claim takes r, or what of it is free, out of the free bytes of blob b.
-func (s *Scheduler) claim(b int, r Range) {
+// claim takes r, or what of it is free, out of the free bytes of blob b, and
+// returns how many they were.
+func (s *Scheduler) claim(b int, r Range) (claimed int64) {
 	bl := &s.blobs[b]
-	s.free -= bl.free.Len()
+	claimed = bl.free.Len()
 	bl.free.Remove(r)
-	s.free += bl.free.Len()
+	claimed -= bl.free.Len()
+	s.free -= claimed
 	if bl.free.Len() == 0 {
 		if k, ok := slices.BinarySearch(s.open, b); ok {
 			s.open = slices.Delete(s.open, k, k+1)
 		}
 	}
+	return claimed
 }
 
 // release puts r into the free bytes of blob b.
@@ -339,7 +343,7 @@ func (s *Scheduler) Hopeless() (blob int, ok bool) {
 		return 0, false
 	}
 	for _, b := range s.open {
-		if !slices.ContainsFunc(s.sources, func(src *source) bool { return !src.off && !src.lacks[b] }) {
+		if !slices.ContainsFunc(s.sources, func(src *source) bool { return src.mayHave(b) }) {
 			return b, true
 		}
 	}
@@ -352,6 +356,7 @@ type Status struct {
 	Rate        float64 // bytes a second
 	Connections int     // requests in flight
 	Requests    int     // made so far
+	Whole       bool    // it answers requests for ranges with whole blobs
 	State       string  // "active", "waiting", "cooling", "probing" or "off"
 	Hint        Hint    // for the next fetch
 }
@@ -360,7 +365,7 @@ type Status struct {
 func (s *Scheduler) Status(now time.Time) []Status {
 	all := make([]Status, len(s.sources))
 	for i, src := range s.sources {
-		all[i] = Status{src.served, src.meter.rate(now), src.open, src.requests, src.state(now), src.hint()}
+		all[i] = Status{src.served, src.meter.rate(now), src.open, src.requests, src.ranges == rangesIgnored, src.state(now), src.hint()}
 	}
 	return all
 }

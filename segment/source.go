@@ -33,6 +33,9 @@ const (
 	// probation is how many failures in a row bring a source down to one
 	// connection.
 	probation = 3
+	// mostBarren is how many streams in a row may bring little but what is there
+	// already, and count as progress all the same.
+	mostBarren = 3
 	// rangesRetry is when a source that ignored a range is asked for one
 	// again: a pull-through cache may have filled by then.
 	rangesRetry = 20 * time.Second
@@ -74,17 +77,20 @@ type source struct {
 	answers int // of these, with an answer on its way
 	paused  int // of these, waiting for a rate limit
 
-	queued bool // waits in Scheduler.ready
-	idle   bool // waits in Scheduler.idle
-	off    bool // not to be used any more
-	aside  aside
-	until  time.Time
-	lacks  map[int]bool // blobs that it does not have
-	span   int64        // bytes that one request asks for
-	peak   int          // most requests that it answered at the same time
+	queued   bool // waits in Scheduler.ready
+	idle     bool // waits in Scheduler.idle
+	off      bool // not to be used any more
+	banned   bool // not asked for what another has
+	aside    aside
+	until    time.Time
+	lacks    map[int]bool // blobs that it does not have
+	streamed map[int]bool // blobs of which others have made way for a stream of it
+	span     int64        // bytes that one request asks for
+	peak     int          // most requests that it answered at the same time
 
 	refusals    int       // in a row
 	failures    int       // in a row
+	barren      int       // streams in a row that were
 	failed      time.Time // when the last of them was noticed
 	requests    int
 	ranges      rangeSupport
@@ -107,7 +113,7 @@ func newSource(most int, span int64) *source {
 	if most <= 0 {
 		most = DefaultConnections
 	}
-	return &source{most: most, want: min(firstConnections, most), span: span, lacks: make(map[int]bool)}
+	return &source{most: most, want: min(firstConnections, most), span: span, lacks: make(map[int]bool), streamed: make(map[int]bool)}
 }
 
 // Hint is what a source turned out to be like. The zero Hint knows nothing.
@@ -141,6 +147,9 @@ func (src *source) hint() Hint {
 func (src *source) available(now time.Time) bool {
 	return !src.off && !now.Before(src.until) && src.open < src.most && src.load() < src.allowed()
 }
+
+// mayHave says whether it makes sense to ask the source for a blob.
+func (src *source) mayHave(blob int) bool { return !src.off && !src.lacks[blob] }
 
 // load is how many connections the tasks in flight count for. Four for small blobs
 // are one, so that an image of many small layers does not take a round trip
@@ -253,7 +262,7 @@ func (src *source) backoff(rng *rand.Rand) time.Duration {
 // state names how the source is doing, for people.
 func (src *source) state(now time.Time) string {
 	switch {
-	case src.off:
+	case src.off, src.banned && src.open == 0:
 		return "off"
 	case now.Before(src.until):
 		return "cooling"

@@ -102,7 +102,7 @@ func (s *Scheduler) steal(i int, now time.Time) *Task {
 func (s *Scheduler) mayHelp(i int, victim *Task, now time.Time) bool {
 	src := s.sources[i]
 	switch {
-	case victim.rest.Empty(), victim.whole, src.lacks[victim.Blob]:
+	case victim.rest.Empty(), victim.whole, src.lacks[victim.Blob], s.barred(i, victim.Blob):
 		return false
 	case victim.twin != nil && (victim.Source == i || victim.twin.Source == i):
 		return false

@@ -26,6 +26,7 @@ type Task struct {
 	opened time.Time // of the answer's headers; zero before them
 	moved  time.Time // of the last bytes
 	got    int64     // bytes that came
+	news   int64     // of these, such that were not there
 	pause  float64   // seconds that the body kept us waiting before it came to flow
 	meter  meter
 	finish time.Time // when it is expected to be done
@@ -50,6 +51,9 @@ func (s *Scheduler) small(t *Task) int {
 	}
 	return 0
 }
+
+// barren says of a stream that hardly any of what it brought was of use.
+func (t *Task) barren() bool { return t.whole && t.got > 0 && t.news < t.got/16 }
 
 // silent is how long the task has been waiting for a byte or a header.
 func (t *Task) silent(now time.Time) time.Duration {
