@@ -5,11 +5,15 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/state"
 	"github.com/segpull/segpull/verify"
 )
+
+// silenceMemory is for how long one who kept us waiting is passed over.
+const silenceMemory = 30 * time.Second
 
 // hearing is what is known of one blob whose bytes may be wrong: who served
 // them, and what others said when they were asked for the same. Nobody is
@@ -24,6 +28,8 @@ type hearing struct {
 	suspects map[string]bool // whose bytes seem to be wrong
 	aside    []int           // peers that the watch has set aside
 	focused  bool            // no blob after it is fetched
+	patient  bool            // nobody else is left to hear
+	wrongAt  time.Time       // when it last turned out wrong
 }
 
 // word is what one peer says of bytes that others served.
@@ -81,7 +87,7 @@ func (h *hearing) distrust(name string) int {
 		return 3
 	case h.court.doubted[name]:
 		return 2
-	case !h.proved(name):
+	case !h.proved(name) && name != h.resolver:
 		return 1
 	}
 	return 0
@@ -143,14 +149,61 @@ func (w *word) unheard(within segment.Range, most int64) []segment.Range {
 
 // hear asks the peer for bytes. Once it has given up on it, it does so at once.
 func (w *word) hear(ctx context.Context, ranges []segment.Range) error {
+	h := w.hearing
+	if !h.patient && w.silentOfLate() {
+		w.silent = &segment.GiveUpError{After: quickAnswer}
+	}
 	if w.silent != nil || len(ranges) == 0 {
 		return w.silent
 	}
-	err := w.hearing.ask(ctx, w.peer, w.hearing.index, ranges, w.note)
-	if unavailable(err) {
-		w.silent = err
+	if h.streams(w.peer) { // it would begin anew each time
+		ranges = w.unheard(h.whole(), h.blob.Size())
 	}
+	err := h.ask(ctx, w.peer, h.index, ranges, h.wait(w.peer, ranges), w.note)
+	w.fallSilent(err)
 	return err
+}
+
+// wait is how long the peer may take for ranges: long only when nobody else is
+// left to hear.
+func (h *hearing) wait(p *peer, ranges []segment.Range) wait {
+	bytes := int64(0)
+	for _, r := range ranges {
+		bytes += r.Len()
+	}
+	if h.streams(p) {
+		bytes = h.blob.Size()
+	}
+	if h.patient {
+		return h.patience(p, bytes)
+	}
+	return h.haste(p, bytes, h.wrongAt)
+}
+
+// fallSilent takes note of an error of a peer that is not to be heard.
+func (w *word) fallSilent(err error) {
+	if !unavailable(err) {
+		return
+	}
+	w.silent = err
+	if !hopeless(err) {
+		w.peer.silent.Store(time.Now().Unix())
+	}
+}
+
+// silentOfLate says whether the peer has kept us waiting a moment ago.
+func (w *word) silentOfLate() bool {
+	return time.Since(time.Unix(w.peer.silent.Load(), 0)) < silenceMemory
+}
+
+// silence is why somebody could not be heard who may yet come back.
+func (h *hearing) silence() error {
+	for _, w := range h.words {
+		if w.silent != nil && !hopeless(w.silent) {
+			return w.silent
+		}
+	}
+	return nil
 }
 
 // note puts what the peer says into the scratch file.
@@ -182,6 +235,7 @@ func unavailable(err error) bool {
 // begin is called when the blob has turned out wrong once more. Who was silent
 // before may have come back.
 func (h *hearing) begin() {
+	h.wrongAt = time.Now()
 	h.buf = make([]byte, verify.MaxRun)
 	for _, w := range h.words {
 		w.silent = nil

@@ -66,7 +66,7 @@ func (j *job) convict(name string, proof string, args ...any) {
 	}
 	j.ban()
 	use := "is used no more"
-	if !j.outcast(name) {
+	if !j.shunned(name) {
 		use = "is used on only because all others do so too"
 	}
 	e := Liar{Source: name, Proof: fmt.Sprintf(proof, args...)}
@@ -74,19 +74,34 @@ func (j *job) convict(name string, proof string, args ...any) {
 	j.notify(Warning{Message: fmt.Sprintf("%s serves wrong bytes and %s: %s; leave it out, or tell whoever runs it", name, use, e.Proof)})
 }
 
-// outcast says whether a source is used no more: it was convicted, and not
-// everybody was.
-func (j *job) outcast(name string) bool {
-	return j.liars.has(name) && slices.ContainsFunc(j.peers, func(p *peer) bool { return !j.liars.has(p.Name()) })
+// outcast says whether a source is used no more for blob i: it was convicted,
+// and there is another that was not.
+func (j *job) outcast(name string, i int) bool {
+	return j.liars.has(name) && j.anyOther(name, func(k int) bool { return !j.liars.has(j.peers[k].Name()) && !j.fetch.Lacks(k, i) })
 }
 
-// ban has outcasts asked for nothing more.
+// anyOther says whether fn is true of any peer but one.
+func (j *job) anyOther(name string, fn func(k int) bool) bool {
+	for k, p := range j.peers {
+		if p.Name() != name && fn(k) {
+			return true
+		}
+	}
+	return false
+}
+
+// ban has those who were convicted asked for nothing more, unless all were.
 func (j *job) ban() {
 	for k, p := range j.peers {
-		if j.outcast(p.Name()) {
+		if j.shunned(p.Name()) {
 			j.fetch.Ban(k)
 		}
 	}
+}
+
+// shunned says whether a source was convicted, and not everybody was.
+func (j *job) shunned(name string) bool {
+	return j.liars.has(name) && j.anyOther(name, func(k int) bool { return !j.liars.has(j.peers[k].Name()) })
 }
 
 // peerNamed is -1 for a source of an earlier run that is not used in this one.
@@ -102,36 +117,57 @@ func (h *hearing) heal(ctx context.Context, mismatch error) error {
 	}
 	defer h.court.leave()
 	h.focus()
-	h.begin()
-	if right, err := h.replaceAside(ctx); right || err != nil {
-		return err
+	for _, h.patient = range []bool{false, true} {
+		h.begin()
+		if done, err := h.findOut(ctx); done || err != nil {
+			return err
+		}
+		if h.silence() == nil {
+			return h.andOthers(mismatch)
+		}
 	}
-	if right, err := h.mend(ctx, h.witnesses()); right || err != nil {
-		return err
+	return fmt.Errorf("the digest of %s is wrong, and who lied can't be found out: %w", h.digest(), h.silence())
+}
+
+// andOthers adds to a mismatch why those were of no help who do not have the blob.
+func (h *hearing) andOthers(mismatch error) error {
+	for _, w := range h.words {
+		if lacks, ok := errors.AsType[*segment.HopelessError](w.silent); ok {
+			mismatch = fmt.Errorf("%w (and %v)", mismatch, lacks)
+		}
 	}
-	if dropped, err := h.dropLies(ctx); dropped || err != nil {
-		return err
+	return mismatch
+}
+
+// findOut takes the steps in the order of what they cost.
+func (h *hearing) findOut(ctx context.Context) (done bool, err error) {
+	mend := func(ctx context.Context) (bool, error) { return h.mend(ctx, h.witnesses()) }
+	for _, step := range []func(context.Context) (bool, error){h.replaceAside, mend, h.dropLies, h.believe, h.combine} {
+		if done, err := step(ctx); done || err != nil {
+			return done, err
+		}
 	}
+	return false, nil
+}
+
+// believe holds a trial of one witness after the other, until somebody is
+// convicted or bytes are wanted anew. If the last was convicted, there is no
+// more to be had by that.
+func (h *hearing) believe(ctx context.Context) (done bool, err error) {
 	for _, w := range h.witnesses() {
 		right, err := h.try(ctx, w)
-		switch gaveUp, ok := errors.AsType[*segment.GiveUpError](err); {
-		case ok:
-			mismatch = fmt.Errorf("the digest of %s is wrong, and who lied can't be found out: %w", h.digest(), gaveUp)
+		if unavailable(err) {
 			continue
-		case hopeless(err):
-			continue // it does not have the blob, or not for us
-		case right || err != nil:
-			return err
+		}
+		if right || err != nil {
+			return right, err
 		}
 		if len(h.witnesses()) > 0 {
 			_, err = h.dropLies(ctx)
-			return err
+			return true, err
 		}
 	}
-	if right, err := h.combine(ctx); right || err != nil {
-		return err
-	}
-	return mismatch
+	return false, nil
 }
 
 func mismatched(err error) bool {
@@ -166,7 +202,7 @@ func (j *job) forgetLies() error {
 // of it may be right.
 func (h *hearing) dropLies(ctx context.Context) (dropped bool, err error) {
 	for _, run := range h.blob.Runs() {
-		if !h.outcast(run.Source) {
+		if !h.outcast(run.Source, h.index) {
 			continue
 		}
 		if err := h.keep(ctx, run); err != nil {
@@ -190,7 +226,7 @@ func (j *job) refetch(i int, r segment.Range) error {
 
 // Write takes bytes for the store, unless they are those of a liar.
 func (j *job) Write(blob int, off int64, p []byte, source int) error {
-	if j.outcast(j.peers[source].Name()) {
+	if j.outcast(j.peers[source].Name(), blob) {
 		j.fetch.Want(blob, segment.Range{Start: off, End: off + int64(len(p))})
 		return nil
 	}

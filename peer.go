@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ type peer struct {
 	slots      chan struct{}    // one for each request
 	served     atomic.Int64     // bytes of bodies
 	failure    atomic.Pointer[Trouble]
+	silent     atomic.Int64 // when it last kept us waiting in vain, in Unix seconds
 
 	spared bool // as the only source, after its first lie
 }
@@ -95,8 +97,8 @@ const perConnection = 1 << 20
 
 // ask fetches ranges of a blob from p alone, and hands their bytes to write,
 // one call at a time, in any order. The error is a *segment.GiveUpError or a
-// *segment.HopelessError if p is what fails.
-func (j *job) ask(ctx context.Context, p *peer, blob int, ranges []segment.Range, write func(off int64, b []byte) error) error {
+// *segment.HopelessError if p is what fails, as it does after wait.
+func (j *job) ask(ctx context.Context, p *peer, blob int, ranges []segment.Range, wait wait, write func(off int64, b []byte) error) error {
 	a := &answer{write: write}
 	for _, r := range ranges {
 		a.left.Add(r)
@@ -109,28 +111,61 @@ func (j *job) ask(ctx context.Context, p *peer, blob int, ranges []segment.Range
 		Sink:        a,
 		SegmentSize: j.opts.SegmentSize,
 		Limiter:     j.limits.all,
+		GiveUpAfter: wait.idle,
 		Trouble:     func(_ int, err error) { j.trouble(p, err) },
 	})
 	for _, r := range ranges {
 		a.fetch.Want(0, r)
 	}
-	wait := j.patience(p, a.left.Len())
-	ctx, cancel := context.WithTimeoutCause(ctx, wait, &segment.GiveUpError{After: wait})
+	ctx, cancel := wait.limit(ctx)
 	defer cancel()
 	return a.fetch.Run(ctx)
 }
 
-// patience is how long p alone may take for so many bytes. A trickle is no
-// answer: it could hold up the pull for ever.
-func (j *job) patience(p *peer, bytes int64) time.Duration {
-	share := float64(bytes) / lastStep
-	wait := max(time.Duration(share*float64(j.opts.GiveUpAfter)), min(j.opts.GiveUpAfter, 20*time.Second))
+const (
+	// quickAnswer is how long a source may be idle while there are others to
+	// ask,
+	quickAnswer = 5 * time.Second
+	// and slowdown how many times slower than so far it may be.
+	slowdown = 4
+	// leastRate is, in bytes a second, what is worth waiting for at all.
+	leastRate = 16 << 10
+)
+
+// wait is how long a source that is asked alone may take.
+type wait struct {
+	total time.Duration // a trickle is no answer: it could hold up the pull for ever
+	idle  time.Duration // without a byte
+}
+
+// limit is a context that ends after the total.
+func (w wait) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, w.total, &segment.GiveUpError{After: w.total})
+}
+
+// patience is the wait for so many bytes of p where there is nobody else.
+func (j *job) patience(p *peer, bytes int64) wait {
+	total := j.opts.GiveUpAfter + time.Duration(bytes/leastRate)*time.Second
 	for _, limiter := range []*segment.Limiter{j.limits.all, p.limiter} {
 		if limit := limiter.Rate(); limit > 0 {
-			wait += 2 * time.Duration(float64(bytes)/float64(limit)*float64(time.Second))
+			total += 2 * time.Duration(float64(bytes)/float64(limit)*float64(time.Second))
 		}
 	}
-	return wait
+	return wait{total, j.opts.GiveUpAfter}
+}
+
+// haste is the wait where there are others. What p has served, it did until
+// some time.
+func (j *job) haste(p *peer, bytes int64, until time.Time) wait {
+	perByte := float64(until.Sub(j.began)) / float64(max(1, p.served.Load()))
+	total := quickAnswer + time.Duration(min(slowdown*perByte*float64(bytes), float64(time.Hour)))
+	most := j.patience(p, bytes)
+	return wait{min(total, most.total), min(quickAnswer, most.idle)}
+}
+
+// streams says whether p answers a request for a range with the whole blob.
+func (j *job) streams(p *peer) bool {
+	return j.fetch.Status()[slices.Index(j.peers, p)].Whole
 }
 
 // oneBlob is a peer that is asked for a single blob, which is number 0.

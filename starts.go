@@ -33,7 +33,7 @@ func (h *hearing) compareStarts(ctx context.Context) {
 	}
 	var questions sync.WaitGroup
 	for k, w := range h.words {
-		if k != server && !h.outcast(w.Name()) {
+		if k != server && !h.liars.has(w.Name()) {
 			questions.Go(func() { h.compareStart(ctx, w, h.words[server], start) })
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -61,7 +62,7 @@ func (j *job) test(ctx context.Context, p *peer, stone int, truth []byte) {
 // recall asks p for bytes of a blob; r should be short.
 func (j *job) recall(ctx context.Context, p *peer, blob int, r segment.Range) ([]byte, error) {
 	said := make([]byte, r.Len())
-	err := j.ask(ctx, p, blob, []segment.Range{r}, func(off int64, b []byte) error {
+	err := j.ask(ctx, p, blob, []segment.Range{r}, j.haste(p, r.Len(), time.Now()), func(off int64, b []byte) error {
 		copy(said[off-r.Start:], b)
 		return nil
 	})

@@ -18,6 +18,9 @@ const (
 	// are asked for again, and confrontations how often.
 	confrontation  = 16 << 10
 	confrontations = 3
+	// mostStreamed is how much of a blob one who serves no ranges is asked for
+	// again.
+	mostStreamed = 1 << 20
 )
 
 // trial takes the word of one source, the witness, for a whole blob: what
@@ -38,8 +41,7 @@ type trial struct {
 func (h *hearing) try(ctx context.Context, witness *word) (right bool, err error) {
 	t := &trial{version: h.onDisk(), witness: witness, met: make(map[string]int)}
 	// Steps that each come just in time would add up to hours.
-	wait := h.patience(witness.peer, h.blob.Size())
-	listening, cancel := context.WithTimeoutCause(ctx, wait, &segment.GiveUpError{After: wait})
+	listening, cancel := h.wait(witness.peer, []segment.Range{h.whole()}).limit(ctx)
 	defer cancel()
 	part := []segment.Range{h.whole()} // some of it was heard before
 	for step := int64(firstStep); ; step = min(2*step, lastStep) {
@@ -97,7 +99,12 @@ func (t *trial) contradicts(ctx context.Context, name string, r segment.Range, s
 	if k < 0 {
 		return false // of an earlier run
 	}
-	again, err := t.recall(ctx, t.peers[k], t.index, r)
+	w := t.words[k]
+	if w.silent != nil || t.streams(w.peer) && r.End > mostStreamed {
+		return false
+	}
+	again, err := t.recall(ctx, w.peer, t.index, r)
+	w.fallSilent(err)
 	return err == nil && !bytes.Equal(again, said)
 }
 
@@ -152,11 +159,16 @@ func (t *trial) judge(ctx context.Context) (right bool, err error) {
 		return right, err
 	case len(t.witness.unheard(t.whole(), 1)) > 0:
 		return false, nil // a damaged disk had bytes fetched anew, from others
-	case len(t.peers) == 1 && !t.witness.spared:
+	case !t.witness.spared && t.alone():
 		return false, t.spare()
 	}
 	t.convict(t.witness.Name(), "%s is wrong as it alone has it", t.digest())
 	return false, nil
+}
+
+// alone says whether nobody else has the blob.
+func (t *trial) alone() bool {
+	return !t.anyOther(t.witness.Name(), func(k int) bool { return !t.fetch.Lacks(k, t.index) })
 }
 
 // spare gives a witness that is the only source one more try.

@@ -49,6 +49,12 @@ func (h *hearing) watch(ctx context.Context) {
 	if !h.watched() || h.blob.Wait(ctx, 0) != nil {
 		return
 	}
+	select {
+	case h.court.seats <- struct{}{}:
+		defer func() { <-h.court.seats }()
+	case <-ctx.Done():
+		return
+	}
 	at, err := flaw(ctx, timely{h.onDisk()}, h.blob.Size(), h.blob.Size())
 	if err != nil || at == flawless {
 		return
@@ -108,7 +114,7 @@ func (h *hearing) between(ctx context.Context, a, b *word, at int64, otherwise *
 		first = a
 	}
 	h.setAside(first)
-	if last := h.loser(ctx, a, b, at, otherwise); last != first {
+	if last := h.loser(ctx, a, b, at, otherwise); last != first && ctx.Err() == nil {
 		h.takeBack()
 		if last != nil {
 			h.setAside(last)
@@ -270,6 +276,7 @@ func (h *hearing) unfocus() {
 
 // rest is called when it is clear who lied, or nobody did.
 func (h *hearing) rest() {
+	h.patient = false
 	h.takeBack()
 	h.unfocus()
 }
