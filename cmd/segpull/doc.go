@@ -45,7 +45,7 @@
 //	reference  as given, e.g. "ubuntu:22.04"
 //	digest     of the index or manifest that the reference names
 //	platform   e.g. "linux/amd64"
-//	source     whose word counted for the tag
+//	source     whose word counted for the tag; "" for an image named by digest
 //	path       where the archive will stand; "-" is standard output
 //	size       of all blobs, each digest once
 //	blobs      list of {digest, size}

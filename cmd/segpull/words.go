@@ -16,7 +16,11 @@ func waitingLine(e segpull.Waiting) string {
 }
 
 func resolvedLine(e segpull.Resolved) string {
-	return oneLine(fmt.Sprintf("%s is %s by %s: %s, %s", e.Reference, shortDigest(e.Digest), e.Source,
+	by := "" // nobody's word counts for an image named by digest
+	if e.Source != "" {
+		by = " by " + e.Source
+	}
+	return oneLine(fmt.Sprintf("%s is %s%s: %s, %s", e.Reference, shortDigest(e.Digest), by,
 		e.Platform, bytesText(e.Size)))
 }
 

@@ -45,6 +45,18 @@ func TestPercentIsNotHundredBeforeTheEnd(t *testing.T) {
 	}
 }
 
+func TestResolvedLineNamesWhoseWordCounted(t *testing.T) {
+	for source, want := range map[string]string{
+		"aliyun": "a:1 is sha256:0123 by aliyun: linux/amd64, 1.0 MiB",
+		"":       "a:1 is sha256:0123: linux/amd64, 1.0 MiB",
+	} {
+		e := segpull.Resolved{Reference: "a:1", Digest: "sha256:0123", Source: source, Platform: "linux/amd64", Size: mib}
+		if got := resolvedLine(e); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
 func TestSummary(t *testing.T) {
 	for _, c := range []struct {
 		result segpull.Result
