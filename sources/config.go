@@ -192,7 +192,6 @@ func (c Config) check() error {
 			all = append(all, fmt.Errorf("%s: %s = %d must not be negative", c.path, key, n))
 		}
 	}
-	refuse("give-up-after", int64(c.GiveUpAfter))
 	refuse("connections", int64(c.Connections))
 	refuse("segment-size", int64(c.SegmentSize))
 	for _, name := range c.mirrorNames() {

@@ -63,7 +63,7 @@ func TestConfigHasADefaultForEveryFlag(t *testing.T) {
 	home, _ := os.UserHomeDir()
 	want := Config{
 		Mirrors: []string{"corp", "aliyun"}, Output: "images", Format: "oci", Platform: "linux/arm64",
-		LimitRate: Constant(2 << 20), GiveUpAfter: Duration(90 * time.Second), Connections: 8, SegmentSize: 1 << 20, Progress: "plain", Quiet: true, Verbose: true,
+		LimitRate: Constant(2 << 20), GiveUpAfter: Duration{90 * time.Second}, Connections: 8, SegmentSize: 1 << 20, Progress: "plain", Quiet: true, Verbose: true,
 		Mirror: map[string]Mirror{
 			"corp": {
 				URL: "https://harbor.corp/dockerhub", Registries: []string{"docker.io"},
@@ -91,6 +91,8 @@ func TestConfigErrorsSayWhere(t *testing.T) {
 		{"wrong type", "quiet = 'yes'", "c.toml:1:9: "},
 		{"bits", "limit-rate = '5Mb'", `c.toml:1:14: rate "5Mb": unit "Mb" may mean bits`},
 		{"negative", "limit-rate = -5", `c.toml: rate "-5": not a number of bytes; write bytes a second as 500K, 2M, 4MiB, 1.5MB, or unlimited`},
+		{"a time without a unit", "give-up-after = 90", `c.toml: time "90": write it with its unit, as in "90s"`},
+		{"a negative time", "give-up-after = '-5s'", `c.toml:1:17: time "-5s": write it`},
 		{"negative in a mirror", "[mirror.a]\nconnections = -1", "c.toml: mirror.a.connections = -1 must not be negative"},
 		{"too large", "#" + strings.Repeat(" ", maxConfig), "c.toml: larger than 1MiB"},
 	} {

@@ -67,22 +67,21 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Duration is a time written as "90s", "5m" or "1h30m", never negative.
-type Duration time.Duration
+// Duration is a time written as "90s", "5m" or "1h30m", never negative. It is
+// a struct so that a TOML integer, which has no unit, goes through its
+// UnmarshalText, and is refused there.
+type Duration struct{ time.Duration }
 
-// String returns the form of [time.Duration].
-func (d Duration) String() string { return time.Duration(d).String() }
-
-// MarshalText writes the form of [Duration.String].
+// MarshalText writes the form of [time.Duration.String].
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText reads a duration; after an error d is as it was.
 func (d *Duration) UnmarshalText(text []byte) error {
 	t, err := time.ParseDuration(string(text))
 	if err != nil || t < 0 {
-		return fmt.Errorf("time %q: write it as 90s, 5m or 1h30m", text)
+		return fmt.Errorf("time %q: write it with its unit, as in \"90s\", \"5m\" or \"1h30m\"", text)
 	}
-	*d = Duration(t)
+	d.Duration = t
 	return nil
 }
 

@@ -106,8 +106,8 @@ func FuzzDuration(f *testing.F) {
 			return
 		}
 		written, _ := d.MarshalText()
-		if err := again.UnmarshalText(written); d < 0 || err != nil || again != d {
-			t.Fatalf("%q = %d, written %q, read %d, %v", text, d, written, again, err)
+		if err := again.UnmarshalText(written); d.Duration < 0 || err != nil || again != d {
+			t.Fatalf("%q = %v, written %q, read %v, %v", text, d, written, again, err)
 		}
 	})
 }

@@ -41,7 +41,7 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.TextVar(&f.limitRate, "limit-rate", sources.Timetable{}, "")
 	set.IntVar(&f.connections, "connections", 0, "")
 	set.TextVar(&f.segmentSize, "segment-size", sources.Size(0), "")
-	set.TextVar(&f.giveUpAfter, "give-up-after", sources.Duration(0), "")
+	set.TextVar(&f.giveUpAfter, "give-up-after", sources.Duration{}, "")
 	set.StringVar(&f.progress, "progress", "auto", "")
 	set.StringVar(&f.config, "config", "", "")
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "")

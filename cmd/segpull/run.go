@@ -67,7 +67,7 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 		Limits:      limits,
 		Connections: a.connections,
 		SegmentSize: int64(a.segmentSize),
-		GiveUpAfter: time.Duration(a.giveUpAfter),
+		GiveUpAfter: a.giveUpAfter.Duration,
 		Memory:      sources.MemoryPath(),
 		Stdout:      a.stdout,
 		Observer:    feed,
