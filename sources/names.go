@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -248,6 +249,8 @@ func parseURL(s string) (*url.URL, error) {
 		return nil, fmt.Errorf("%q is not http or https", u.Scheme)
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("the URL has no host")
+	case !isPort(u.Port()):
+		return nil, fmt.Errorf("port %s is none: ports are 1 to 65535", u.Port())
 	case u.User != nil:
 		return nil, fmt.Errorf("a password does not belong in the URL: run docker login %s", u.Host)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
@@ -267,6 +270,12 @@ func parseURL(s string) (*url.URL, error) {
 		prefix = "/" + prefix
 	}
 	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host), Path: prefix}, nil
+}
+
+// isPort knows what a URL may have for a port; without one it is the scheme's.
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return s == "" || err == nil && n > 0
 }
 
 // isLabel reports whether s is one label of a host name (RFC 1123), so that an

@@ -108,17 +108,39 @@ func (e endpoint) open(registryName string, creds *credentials) (*Source, error)
 	return &Source{at: e, client: registry.New(config)}, nil
 }
 
-// header refuses the fields that say what is asked for and how it comes.
+// header returns the fields that the mirror's table adds to requests.
 func (e endpoint) header() (http.Header, error) {
 	h := http.Header{}
 	for name, value := range e.Headers {
-		switch http.CanonicalHeaderKey(name) {
-		case "Accept", "Accept-Encoding", "Connection", "Content-Length", "Host", "If-Range", "Range", "Transfer-Encoding":
-			return nil, &MirrorError{e.name, "the header " + name + " is segpull's own", "take it out of headers"}
+		if err := checkHeader(name, value); err != nil {
+			return nil, &MirrorError{e.name, err.Error(), "mend its headers"}
 		}
 		h.Set(name, value)
 	}
 	return h, nil
+}
+
+// checkHeader refuses the fields that say what is asked for and how it comes,
+// and what net/http would not send. A value is not told: it may be a secret.
+func checkHeader(name, value string) error {
+	switch http.CanonicalHeaderKey(name) {
+	case "Accept", "Accept-Encoding", "Connection", "Content-Length", "Host", "If-Range", "Range", "Transfer-Encoding":
+		return fmt.Errorf("the header %s is segpull's own", name)
+	}
+	if !isHeaderName(name) {
+		return fmt.Errorf("%q is no name of a header", name)
+	}
+	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		return fmt.Errorf("the value of header %s has control characters", name)
+	}
+	return nil
+}
+
+// isHeaderName knows the tokens of RFC 9110, 5.6.2.
+func isHeaderName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("!#$%&'*+-.^_`|~", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
 }
 
 // chooseProxy chooses the proxy of a request, nil for none.
@@ -147,7 +169,7 @@ func (e endpoint) anyProxy() (chooseProxy, error) {
 		return func(*http.Request) (*url.URL, error) { return nil, nil }, nil
 	}
 	u, err := url.Parse(e.Proxy)
-	if err == nil && u.Host != "" {
+	if err == nil && u.Host != "" && isPort(u.Port()) {
 		switch u.Scheme {
 		case "http", "https", "socks5", "socks5h":
 			return http.ProxyURL(u), nil

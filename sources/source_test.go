@@ -120,9 +120,13 @@ func TestATableThatCannotBeMeantIsTold(t *testing.T) {
 		{Mirror{CA: Paths{noPEM}}, "no PEM certificate in " + noPEM},
 		{Mirror{Proxy: "u:secret@proxy"}, `its proxy is no URL; write proxy = "http://host:port"`},
 		{Mirror{Proxy: "ftp://proxy"}, "its proxy is no URL"},
+		{Mirror{Proxy: "http://proxy:99999"}, "its proxy is no URL"},
 		{Mirror{TLSVerify: new(bool), CA: Paths{noPEM}}, "with tls-verify = false its ca means nothing; take one of them out"},
 		{Mirror{TLSVerify: new(bool), URL: "http://a.example"}, "tls-verify means nothing to a mirror on http; take it out"},
 		{Mirror{Headers: map[string]string{"range": "bytes=0-1"}}, "the header range is segpull's own"},
+		{Mirror{Headers: map[string]string{"A B": "x"}}, `"A B" is no name of a header; mend its headers`},
+		{Mirror{Headers: map[string]string{"": "x"}}, `"" is no name of a header`},
+		{Mirror{Headers: map[string]string{"X-Team": "secret\n"}}, "the value of header X-Team has control characters; mend its headers"},
 	} {
 		test.mirror.URL = cmp.Or(test.mirror.URL, "https://a.example")
 		cfg := Config{Mirror: map[string]Mirror{"m": test.mirror}}
