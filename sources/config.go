@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -108,15 +109,15 @@ func ConfigPath() string {
 }
 
 // LoadConfig reads the file at path, which must exist, or with path "" the one
-// at [ConfigPath], which need not. Errors are one line for each fault, as
-// FILE:LINE:COLUMN: what is wrong.
+// at [ConfigPath], which need not. Errors of its text are one line for each
+// fault, as FILE:LINE:COLUMN: what is wrong.
 func LoadConfig(path string) (Config, error) {
 	given := path != ""
 	if !given {
 		path = ConfigPath()
 	}
 	f, err := os.Open(path)
-	if !given && (path == "" || errors.Is(err, fs.ErrNotExist)) {
+	if !given && (path == "" || absent(err)) {
 		return Config{}, nil
 	}
 	if err != nil {
@@ -131,6 +132,12 @@ func LoadConfig(path string) (Config, error) {
 		return Config{}, fmt.Errorf("%s: larger than %v, which no configuration is", path, Size(maxConfig))
 	}
 	return parseConfig(data, path)
+}
+
+// absent reports whether a file is not there; nothing is in what is no folder,
+// as with HOME=/dev/null.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 func parseConfig(data []byte, path string) (Config, error) {

@@ -121,6 +121,10 @@ func TestConfigIsLookedForInXDGConfigHome(t *testing.T) {
 	if got := ConfigPath(); got != filepath.Join(home, ".config/segpull/config.toml") {
 		t.Errorf("with a relative XDG_CONFIG_HOME: %s", got)
 	}
+	t.Setenv("HOME", write(t, filepath.Join(t.TempDir(), "file"), ""))
+	if c, err := LoadConfig(""); err != nil || !reflect.DeepEqual(c, Config{}) {
+		t.Errorf("with a home that is no folder: %+v, %v", c, err)
+	}
 	t.Setenv("HOME", "")
 	if c, err := LoadConfig(""); err != nil || !reflect.DeepEqual(c, Config{}) {
 		t.Errorf("without a home: %+v, %v", c, err)

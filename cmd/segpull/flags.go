@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -26,6 +29,8 @@ type flags struct {
 	config      string
 	quiet       bool
 	verbose     bool
+
+	doubts []string // warnings about the above
 }
 
 var progressForms = []string{"auto", "bar", "plain", "json", "none"}
@@ -54,7 +59,7 @@ func (f *flags) inherit() (sources.Config, error) {
 	if f.set.Changed("config") && f.config == "" {
 		return sources.Config{}, usagef("--config needs the name of a file")
 	}
-	config, err := sources.LoadConfig(f.config)
+	config, err := f.load()
 	if err != nil {
 		return config, usagef("%v", err)
 	}
@@ -71,6 +76,17 @@ func (f *flags) inherit() (sources.Config, error) {
 		f.quiet, f.verbose = config.Quiet, config.Verbose
 	}
 	return config, f.check()
+}
+
+// load reads the configuration file. One that the user did not name may belong
+// to somebody else, as after su or sudo, and the flags may be enough.
+func (f *flags) load() (sources.Config, error) {
+	config, err := sources.LoadConfig(f.config)
+	if f.config == "" && errors.Is(err, fs.ErrPermission) {
+		f.doubts = append(f.doubts, fmt.Sprintf("%v; going on without it: make it readable, or name another by --config", err))
+		return sources.Config{}, nil
+	}
+	return config, err
 }
 
 func inherit[T comparable](set *pflag.FlagSet, name string, value *T, configured T) {

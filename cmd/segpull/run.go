@@ -55,6 +55,9 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 	defer cancel(nil)
 
 	feed := newFeed(a.views(refs, cancel), a.verbose)
+	for _, doubt := range a.doubts {
+		feed.Observe(segpull.Warning{Message: doubt})
+	}
 	rate, _ := a.limitRate.At(time.Now())
 	limits := segpull.NewLimits(int64(rate))
 	go a.keepLimits(ctx, limits, config, feed, cancel)
