@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -46,6 +47,9 @@ func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sou
 // reloadLimits reads the limits of the configuration file again; what the
 // command line said stays. A file that can't be read changes nothing.
 func (a *app) reloadLimits(limits *segpull.Limits, old sources.Config) (sources.Config, error) {
+	if err := lasting(cmp.Or(a.config, sources.ConfigPath())); err != nil {
+		return old, err
+	}
 	config, err := sources.LoadConfig(a.config)
 	if err != nil {
 		return old, err
@@ -60,4 +64,13 @@ func (a *app) reloadLimits(limits *segpull.Limits, old sources.Config) (sources.
 		limits.SetMirror(name, int64(mirror.LimitRate))
 	}
 	return config, nil
+}
+
+// lasting refuses what can be read but once, as in --config <(…): drained, it
+// is like a file without limits. Whatever else is wrong, loading it tells.
+func lasting(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no regular file, and is not read again", path)
+	}
+	return nil
 }

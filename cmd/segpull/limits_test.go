@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -23,6 +24,37 @@ func TestHangupReadsTheLimitsAgain(t *testing.T) {
 		}
 	}
 	write(`limit-rate = "1M"`)
+	limits, warned := follow(t, path)
+	becomes(t, limits, 1<<20)
+
+	write(`limit-rate = "2M@00:00-12:00,2M"`)
+	hangup(t)
+	becomes(t, limits, 2<<20)
+
+	write(`limit-rate = "nonsense"`)
+	hangup(t)
+	warned.wait(t)
+	becomes(t, limits, 2<<20)
+}
+
+func TestHangupReadsNoPipeAgain(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	fmt.Fprintln(w, `limit-rate = "1M"`)
+	w.Close()
+	limits, warned := follow(t, fmt.Sprintf("/dev/fd/%d", r.Fd()))
+	becomes(t, limits, 1<<20)
+	hangup(t)
+	warned.wait(t)
+	becomes(t, limits, 1<<20)
+}
+
+// follow has limits follow a configuration file.
+func follow(t *testing.T, path string) (*segpull.Limits, warnings) {
+	t.Helper()
 	a, set := &app{stderr: os.Stderr}, pflag.NewFlagSet("segpull", pflag.ContinueOnError)
 	a.define(set)
 	if err := set.Parse([]string{"--config", path}); err != nil {
@@ -32,28 +64,23 @@ func TestHangupReadsTheLimitsAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limits := segpull.NewLimits(0)
-	warned := make(warnings, 1)
+	limits, warned := segpull.NewLimits(0), make(warnings, 1)
 	go a.keepLimits(t.Context(), limits, config, warned, func(error) {})
-	becomes(t, limits, 1<<20)
-
-	write(`limit-rate = "2M@00:00-12:00,2M"`)
-	hangup(t)
-	becomes(t, limits, 2<<20)
-
-	write(`limit-rate = "nonsense"`)
-	hangup(t)
-	select {
-	case <-warned:
-	case <-time.After(5 * time.Second):
-		t.Error("no warning of a file that makes no sense")
-	}
-	becomes(t, limits, 2<<20)
+	return limits, warned
 }
 
 type warnings chan segpull.Event
 
 func (w warnings) Observe(e segpull.Event) { w <- e }
+
+func (w warnings) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-w:
+	case <-time.After(5 * time.Second):
+		t.Error("no warning that limits stay as they are")
+	}
+}
 
 func hangup(t *testing.T) {
 	t.Helper()
