@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -44,11 +45,11 @@ func MemoryPath() string {
 	return filepath.Join(dir, "segpull", "mirrors.json")
 }
 
-// Recall reads the memory at path. Where it is not there, broken or old, less
-// is known; that is all.
+// Recall reads the memory at path. Where it is not there, broken, old, or no
+// file, less is known; that is all.
 func Recall(path string) Memory {
 	m := make(Memory)
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return m
 	}
@@ -63,6 +64,19 @@ func Recall(path string) Memory {
 		}
 	}
 	return m
+}
+
+// openRegular opens a file, and nothing else: a pipe would wait for its other
+// end. O_NONBLOCK means nothing for files, and nothing at all on Windows.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, errors.New(path+" is no regular file"), f.Close())
+	}
+	return f, nil
 }
 
 // recent is h without what is too old, or of the future.
@@ -96,7 +110,7 @@ func (h Habits) after(before Habits) Habits {
 }
 
 // Keep writes what was learned into the memory at path, beside what other
-// pulls have learned meanwhile.
+// pulls have learned meanwhile. What is of no use there is replaced.
 func (m Memory) Keep(path string) error {
 	if path == "" || len(m) == 0 {
 		return nil

@@ -1,0 +1,32 @@
+//go:build unix
+
+package sources
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestMemoryThatIsAPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mirrors.json")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if got := Recall(path); len(got) != 0 {
+			t.Errorf("recalled %+v", got)
+		}
+		if err := (Memory{"b": {Seen: time.Now()}}).Keep(path); err != nil || len(Recall(path)) != 1 {
+			t.Errorf("not written anew: %v", err)
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		t.Error("it waits for the pipe's other end")
+	}
+}
