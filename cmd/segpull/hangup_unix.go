@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -11,3 +12,20 @@ import (
 // notifyHangup has SIGHUP, by which a user asks to read the configuration
 // again, sent to c.
 func notifyHangup(c chan<- os.Signal) { signal.Notify(c, syscall.SIGHUP) }
+
+// endsWithTerminal reports whether the pull is to end when its terminal goes
+// away. Under nohup, which has SIGHUP ignored, it is not; ask before
+// notifyHangup.
+func endsWithTerminal() bool { return !signal.Ignored(syscall.SIGHUP) && hasTerminal() }
+
+// hasTerminal reports whether the process has a controlling terminal, be its
+// output redirected or not (tty(4)).
+func hasTerminal() bool {
+	f, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		// A lack of descriptors says nothing of the terminal.
+		return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+	}
+	f.Close()
+	return true
+}

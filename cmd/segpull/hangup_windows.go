@@ -4,3 +4,7 @@ import "os"
 
 // notifyHangup does nothing: Windows has no such signal.
 func notifyHangup(chan<- os.Signal) {}
+
+func endsWithTerminal() bool { return false }
+
+func hasTerminal() bool { return false }

@@ -16,7 +16,7 @@ import (
 // when a hangup signal says that it has changed, until ctx ends. A hangup by
 // which the terminal goes away ends the pull.
 func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sources.Config, feed segpull.Observer, cancel context.CancelCauseFunc) {
-	interactive := isTerminal(a.stderr)
+	attached := endsWithTerminal()
 	changed := make(chan os.Signal, 1)
 	notifyHangup(changed)
 	defer signal.Stop(changed)
@@ -28,8 +28,8 @@ func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sou
 		select {
 		case <-edge.C:
 		case <-changed:
-			if interactive && !isTerminal(a.stderr) {
-				cancel(context.Canceled) // the signal meant that the terminal is gone
+			if attached && !hasTerminal() {
+				cancel(context.Canceled) // that is what the signal meant
 				return
 			}
 			var err error
