@@ -51,6 +51,16 @@ func (tt Timetable) At(t time.Time) (Rate, time.Time) {
 	return 0, until
 }
 
+// Rates returns the rates of all hours, in the order of the entries.
+func (tt Timetable) Rates() []Rate {
+	periods, _ := parsePeriods(tt.text)
+	var rates []Rate
+	for _, p := range periods {
+		rates = append(rates, p.rate)
+	}
+	return rates
+}
+
 // sinceMidnight is the time that the clock shows, which differs from the time
 // since midnight where clocks are put forward or back.
 func sinceMidnight(t time.Time) time.Duration {

@@ -75,6 +75,7 @@ func (f *flags) inherit() (sources.Config, error) {
 	if !f.set.Changed("quiet") && !f.set.Changed("verbose") {
 		f.quiet, f.verbose = config.Quiet, config.Verbose
 	}
+	f.doubts = append(f.doubts, tinyLimits(f.limitRate, config)...)
 	return config, f.check()
 }
 

@@ -84,6 +84,22 @@ func TestQuietAndVerbose(t *testing.T) {
 	}
 }
 
+func TestTinyLimitsAreDoubted(t *testing.T) {
+	for _, c := range []struct{ config, args, want string }{
+		{"", "--limit-rate 1.5", "limit-rate is 2 bytes a second; if its unit was forgotten, write 500K or 2M"},
+		{"", "--limit-rate 2M@08:00-18:00,1023", "limit-rate is 1023 bytes a second"},
+		{"limit-rate = 8", "", "limit-rate is 8 bytes a second"},
+		{"[mirror.office]\nlimit-rate = 2", "", "mirror.office.limit-rate is 2 bytes a second"},
+		{"limit-rate = 8", "--limit-rate 1K", ""},
+		{"[mirror.office]\nlimit-rate = 'unlimited'", "--limit-rate 0", ""},
+	} {
+		f, err := parse(t, c.config, strings.Fields(c.args)...)
+		if got := strings.Join(f.doubts, "\n"); err != nil || !strings.HasPrefix(got, c.want) || (c.want == "") != (got == "") {
+			t.Errorf("%s, %s: warned %q, %v; want %q", c.config, c.args, got, err, c.want)
+		}
+	}
+}
+
 func TestHelpNamesEveryFlagIn80Columns(t *testing.T) {
 	f, set := &flags{}, pflag.NewFlagSet("segpull", pflag.ContinueOnError)
 	f.define(set)

@@ -4,13 +4,35 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/sources"
 )
+
+// tiny is the rate below which a limit is hardly meant.
+const tiny = 1 << 10
+
+// tinyLimits returns a warning for each limit whose unit was perhaps forgotten.
+func tinyLimits(total sources.Timetable, config sources.Config) []string {
+	var doubts []string
+	look := func(name string, rates ...sources.Rate) {
+		for _, rate := range rates {
+			if 0 < rate && rate < tiny {
+				doubts = append(doubts, fmt.Sprintf("%s is %d bytes a second; if its unit was forgotten, write 500K or 2M", name, rate))
+			}
+		}
+	}
+	look("limit-rate", total.Rates()...)
+	for _, name := range slices.Sorted(maps.Keys(config.Mirror)) {
+		look("mirror."+name+".limit-rate", config.Mirror[name].LimitRate)
+	}
+	return doubts
+}
 
 // keepLimits has the limits follow the timetable, and the configuration file
 // when a hangup signal says that it has changed, until ctx ends. A hangup by
