@@ -26,6 +26,7 @@ type Config struct {
 	// that it serves; the image's own registry follows them.
 	Mirrors []string `toml:"mirrors"`
 
+	// Output may begin with ~/.
 	Output   string `toml:"output"`
 	Format   string `toml:"format"`
 	Platform string `toml:"platform"`
@@ -150,6 +151,7 @@ func parseConfig(data []byte, path string) (Config, error) {
 	if err := c.check(); err != nil {
 		return Config{}, err
 	}
+	c.Output = atHome(c.Output)
 	for name, m := range c.Mirror {
 		m.CA = absolute(m.CA, filepath.Dir(path))
 		c.Mirror[name] = m
@@ -245,15 +247,21 @@ func (c Config) mirrorNames() []string {
 func absolute(paths Paths, dir string) Paths {
 	var out Paths
 	for _, p := range paths {
-		if rest, ok := strings.CutPrefix(p, "~/"); ok {
-			if home, err := os.UserHomeDir(); err == nil {
-				p = filepath.Join(home, rest)
-			}
-		}
-		if !filepath.IsAbs(p) {
+		if p = atHome(p); !filepath.IsAbs(p) {
 			p = filepath.Join(dir, p)
 		}
 		out = append(out, p)
 	}
 	return out
+}
+
+// atHome resolves ~/, as a shell does on the command line. A slash at the end,
+// by which a path means a folder, stays.
+func atHome(path string) string {
+	rest, ok := strings.CutPrefix(path, "~/")
+	home, err := os.UserHomeDir()
+	if !ok || err != nil {
+		return path
+	}
+	return strings.TrimSuffix(home, "/") + "/" + rest
 }

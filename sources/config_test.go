@@ -131,6 +131,19 @@ func TestConfigIsLookedForInXDGConfigHome(t *testing.T) {
 	}
 }
 
+func TestConfigMeansHomeByATilde(t *testing.T) {
+	t.Setenv("HOME", "/home/a")
+	for output, want := range map[string]string{
+		"~/images/": "/home/a/images/", "~/": "/home/a/", "~/a.tar": "/home/a/a.tar",
+		"images/": "images/", "~b/c": "~b/c", "-": "-", "": "",
+	} {
+		c, err := parseConfig([]byte("output = '"+output+"'"), "c.toml")
+		if err != nil || c.Output != want {
+			t.Errorf("%q is %q, %v; want %q", output, c.Output, err, want)
+		}
+	}
+}
+
 func TestConfigThatIsNamedMustExist(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none.toml")
 	if _, err := LoadConfig(path); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
