@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -142,6 +141,7 @@ func absent(err error) bool {
 }
 
 func parseConfig(data []byte, path string) (Config, error) {
+	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // which editors on Windows write
 	c := Config{path: path}
 	d := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields()
 	if err := d.Decode(&c); err != nil {
@@ -157,39 +157,6 @@ func parseConfig(data []byte, path string) (Config, error) {
 		c.Mirror[name] = m
 	}
 	return c, nil
-}
-
-// located turns the decoder's errors into FILE:LINE:COLUMN lines.
-func located(path string, err error) error {
-	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
-		var all []error
-		for _, e := range strict.Errors {
-			line, column := e.Position()
-			all = append(all, fmt.Errorf("%s:%d:%d: unknown key %s; known are %s",
-				path, line, column, strings.Join(e.Key(), "."), knownKeys(e.Key())))
-		}
-		return errors.Join(all...)
-	}
-	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
-		line, column := e.Position()
-		return fmt.Errorf("%s:%d:%d: %s", path, line, column, strings.TrimPrefix(e.Error(), "toml: "))
-	}
-	return fmt.Errorf("%s: %w", path, err)
-}
-
-// knownKeys lists the keys of the table that key stands in.
-func knownKeys(key toml.Key) string {
-	table := reflect.TypeFor[Config]()
-	if len(key) > 2 && key[0] == "mirror" {
-		table = reflect.TypeFor[Mirror]()
-	}
-	var keys []string
-	for f := range table.Fields() {
-		if k := f.Tag.Get("toml"); k != "" {
-			keys = append(keys, k)
-		}
-	}
-	return strings.Join(keys, ", ")
 }
 
 // check refuses numbers that mean nothing; TOML integers reach Size and Rate

@@ -88,7 +88,17 @@ func TestConfigErrorsSayWhere(t *testing.T) {
 		{"unknown table", "[mirors.a]\nurl = 'x'", "c.toml:1:2: unknown key mirors.a"},
 		{"syntax", "format = oci", "c.toml:1:10: "},
 		{"twice", "quiet = true\nquiet = true", "c.toml:2:1: "},
-		{"wrong type", "quiet = 'yes'", "c.toml:1:9: "},
+		{"wrong type", "quiet = 'yes'", "c.toml:1:9: quiet: expected true or false"},
+		{"not a list", "mirrors = 'a'", "c.toml:1:11: mirrors: expected a list of strings"},
+		{"not a list of strings", "mirrors = ['a', 1]", "c.toml:1:17: mirrors: expected a list of strings"},
+		{"not a number", "connections = '4'", "c.toml:1:15: connections: expected a whole number"},
+		{"not a rate", "limit-rate = [1]", `c.toml:1:14: limit-rate: expected a rate such as "2M"`},
+		{"not a value of a mirror", "[mirror.a]\ntags = 'no'", "c.toml:2:8: mirror.a.tags: expected true or false"},
+		{"not a header", "[mirror.a.headers]\nX = 5", "c.toml:2:5: mirror.a.headers.X: expected a string"},
+		{"not a table", "mirror = 5", "c.toml:1:10: mirror: expected tables named [mirror.NAME]"},
+		{"not a table of a mirror", "mirror.a = 5", "c.toml:1:12: mirror.a: expected a table"},
+		{"a table in place of a value", "[quiet]\nx = 1", "c.toml:1:2: quiet: expected true or false"},
+		{"a key below a value", "quiet.x = 1", "c.toml:1:7: quiet: expected true or false"},
 		{"bits", "limit-rate = '5Mb'", `c.toml:1:14: rate "5Mb": unit "Mb" may mean bits`},
 		{"negative", "limit-rate = -5", `c.toml: rate "-5": not a number of bytes; write bytes a second as 500K, 2M, 4MiB, 1.5MB, or unlimited`},
 		{"a time without a unit", "give-up-after = 90", `c.toml: time "90": write it with its unit, as in "90s"`},
@@ -103,6 +113,22 @@ func TestConfigErrorsSayWhere(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 		})
+	}
+}
+
+func TestConfigSaysWhatEachKeyExpects(t *testing.T) {
+	for _, table := range []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[Mirror]()} {
+		for f := range table.Fields() {
+			if f.Tag.Get("toml") != "" && expected[f.Type] == "" {
+				t.Errorf("no words for %s, a %v", f.Name, f.Type)
+			}
+		}
+	}
+}
+
+func TestConfigMayBeginWithAByteOrderMark(t *testing.T) {
+	if c, err := parseConfig([]byte("\uFEFFformat = 'oci'"), "c.toml"); err != nil || c.Format != "oci" {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 

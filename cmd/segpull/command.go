@@ -2,10 +2,14 @@ package main
 
 import (
 	_ "embed"
+	"errors"
+	"fmt"
 	"io"
 	"runtime/debug"
+	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // help is written by hand, so that defaults, exit codes and examples stand in
@@ -41,10 +45,23 @@ func (a *app) command() *cobra.Command {
 	cmd.SetVersionTemplate("segpull {{.Version}}\n")
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { io.WriteString(cmd.OutOrStdout(), help) })
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return usagef("%v%s", err, seeHelp)
+		return usagef("%v%s", plainly(err), seeHelp)
 	})
 	a.define(cmd.Flags())
 	return cmd
+}
+
+// plainly says what a flag expects where the error names Go's strconv.
+func plainly(err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if _, conversion := errors.AsType[*strconv.NumError](err); !ok || !conversion {
+		return err
+	}
+	expected := "a whole number"
+	if invalid.GetFlag().Value.Type() == "bool" {
+		expected = "true or false"
+	}
+	return fmt.Errorf("invalid argument %q for \"--%s\": expected %s", invalid.GetValue(), invalid.GetFlag().Name, expected)
 }
 
 func buildVersion() string {
