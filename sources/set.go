@@ -1,6 +1,8 @@
 package sources
 
 import (
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -27,8 +29,11 @@ type Set struct {
 // mirrors that the configuration has for the registry, then the registry
 // itself. The errors in the slice are for the user to be told: of sources that
 // were asked for and cannot be used, and of those whose certificates are not
-// checked. If no source is left, the error is a [*UsageError] with them.
+// checked. If no source is left, or registry is none, the error is a [*UsageError] with them.
 func New(cfg Config, names []string, registry string) (*Set, []error, error) {
+	if !isRegistry(canonical(registry)) {
+		return nil, nil, &UsageError{registry, []error{noRegistry(registry)}}
+	}
 	registry = canonical(registry)
 	endpoints, told := naming{cfg, registry}.choose(names)
 	creds := newCredentials()
@@ -48,6 +53,15 @@ func New(cfg Config, names []string, registry string) (*Set, []error, error) {
 		return nil, nil, &UsageError{registry, told}
 	}
 	return s, told, nil
+}
+
+// noRegistry says why a registry is none. References take the first part of
+// UPPER/x for a host, as Docker does, since no repository may be called so.
+func noRegistry(name string) error {
+	if name != strings.ToLower(name) {
+		return fmt.Errorf("%q has upper-case letters, which names of repositories have not, and as a host it has neither dot nor port; write it in lower case", name)
+	}
+	return fmt.Errorf("%q is no host: it has neither dot nor port", name)
 }
 
 // Sources returns the sources in the order in which they were named.

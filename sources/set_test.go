@@ -22,6 +22,27 @@ func TestWithNoneLeftItFails(t *testing.T) {
 	}
 }
 
+func TestARegistryIsAHost(t *testing.T) {
+	for registry, want := range map[string]string{
+		"UPPER": `no mirror left for images of UPPER: "UPPER" has upper-case letters`,
+		"lower": `"lower" is no host`,
+		"":      `"" is no host`,
+	} {
+		_, _, err := New(Config{}, []string{"https://a.example"}, registry)
+		if _, ok := errors.AsType[*UsageError](err); !ok || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", registry, err, want)
+		}
+	}
+	for _, registry := range []string{"LOCALHOST", "GHCR.io", "UPPER:5000", "[::1]:5000", "0_0.0"} {
+		set, _, err := New(Config{}, []string{"https://a.example"}, registry)
+		if err != nil {
+			t.Errorf("%q: %v", registry, err)
+			continue
+		}
+		set.Close()
+	}
+}
+
 func TestLimitsAreThoseOfTheTable(t *testing.T) {
 	cfg := Config{Mirror: map[string]Mirror{"m": {URL: "https://a.example", LimitRate: 1 << 20, Connections: 3}}}
 	set := newSet(t, cfg, "m", "https://b.example/c")
