@@ -6,17 +6,29 @@
 #   bench/kill-and-resume.sh -n 5 -s 4 ubuntu:22.04 daocloud docker.io
 set -eu
 
+fail() {
+  echo "${0##*/}: $1" >&2
+  sed -n '5s/^# */usage: /p' "$0" >&2
+  exit 2
+}
+
 kills=5
 seconds=3
 while getopts n:s: flag; do
   case $flag in
     n) kills=$OPTARG ;;
     s) seconds=$OPTARG ;;
-    *) exit 2 ;;
+    *) fail "unknown option, or one without its value" ;;
   esac
 done
 shift $((OPTIND - 1))
-[ $# -ge 2 ] || { sed -n '5s/^# *//p' "$0" >&2; exit 2; }
+case $kills in '' | *[!0-9]*) fail "-n $kills: expected a whole number" ;; esac
+case $seconds in
+  *[!0-9.]* | *.*.*) fail "-s $seconds: expected seconds, such as 3 or 0.5" ;;
+  *[1-9]*) ;;
+  *) fail "-s $seconds: expected more than no time" ;;
+esac
+[ $# -ge 2 ] || fail "expected an image and its mirrors"
 image=$1
 shift
 for mirror; do set -- "$@" -m "$mirror"; shift; done
@@ -33,6 +45,7 @@ number() { grep "\"$1\":" "$work/events" | tail -1 | grep -o "\"$1\":[0-9]*" | h
 n=0
 while [ "$n" -lt "$kills" ]; do
   n=$((n + 1))
+  : >"$work/events" # the kill may come before any
   segpull "$@" --progress json -o "$work/image.tar" "$image" 2>"$work/events" >/dev/null &
   pid=$!
   sleep "$seconds"
@@ -41,6 +54,7 @@ while [ "$n" -lt "$kills" ]; do
     break
   fi
   wait "$pid" 2>/dev/null || true
+  [ -n "$(number done)" ] || { echo "killed before anything arrived; give a larger -s"; continue; }
   echo "killed: $(number done) of $(number total) bytes on disk, $(number resumed) of them from runs before"
 done
 pid=

@@ -2,21 +2,41 @@
 # What segpull makes of your network: the rate that curl gets from each of
 # your mirrors alone, and the rate of one pull from all of them at once.
 # Needs segpull and curl, nothing else. Fetches the image once and up to ten
-# seconds of its largest layer from each mirror.
+# seconds of its largest layer from each mirror. LIMIT, bytes a second, holds
+# for segpull's mirrors together, and for each mirror that curl has alone.
 #
 #   bench/weak-network.sh [-l LIMIT] IMAGE MIRROR_URL...
 #   bench/weak-network.sh -l 2M ubuntu:22.04 https://docker.m.daocloud.io https://registry-1.docker.io
 set -eu
 
+fail() {
+  echo "${0##*/}: $1" >&2
+  sed -n '8s/^# */usage: /p' "$0" >&2
+  exit 2
+}
+
+# bytes prints a limit without its unit: those of curl are not segpull's.
+bytes() {
+  awk -v s="$1" 'BEGIN {
+    if (s !~ /^[0-9]+(\.[0-9]+)?([KMGkmg](iB|B)?)?$/) exit 1
+    unit = s
+    gsub(/[0-9.]/, "", unit)
+    n = s + 0
+    for (p = index("KMG", toupper(substr(unit, 1, 1))) * (unit != ""); p > 0; p--) n *= unit ~ /^.B$/ ? 1000 : 1024
+    if (n < 1) exit 1
+    printf "%.0f", n
+  }'
+}
+
 limit=
 while getopts l: flag; do
   case $flag in
-    l) limit=$OPTARG ;;
-    *) exit 2 ;;
+    l) limit=$(bytes "$OPTARG") || fail "-l $OPTARG: expected bytes a second, such as 500K or 2M" ;;
+    *) fail "unknown option, or one without its value" ;;
   esac
 done
 shift $((OPTIND - 1))
-[ $# -ge 2 ] || { sed -n '7s/^# *//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || fail "expected an image and its mirrors"
 image=$1
 shift
 
@@ -80,5 +100,9 @@ for mirror; do
     *) printf '  %-40s failed: status %s %s\n' "$mirror" "${1:-000}" "$(tail -1 "$work/curl")" ;;
   esac
 done
-awk -v b="$size" -v s="$seconds" -v sum="$sum" \
-  'BEGIN { if (sum > 0) printf "segpull got %.2f of the sum of what curl got.\n", b/s/sum }'
+# What curl got from all may be more than the limit lets segpull have.
+awk -v b="$size" -v s="$seconds" -v sum="$sum" -v limit="${limit:-0}" 'BEGIN {
+  if (sum <= 0) exit
+  if (limit > 0 && limit < sum) printf "segpull got %.2f of the limit, which is less than the sum of what curl got.\n", b/s/limit
+  else printf "segpull got %.2f of the sum of what curl got.\n", b/s/sum
+}'
