@@ -88,7 +88,11 @@ func (j *job) upToDate() (Result, error) {
 	if err := j.checkPlatform(); err != nil {
 		return Result{}, err
 	}
-	if err := state.Tidy(j.out.work); err != nil {
+	var blobs []string
+	for _, b := range j.blobs {
+		blobs = append(blobs, string(b.Digest))
+	}
+	if err := state.Tidy(j.out.work, blobs); err != nil {
 		j.tellFolder(err)
 	}
 	r := j.result()

@@ -44,6 +44,25 @@ func TestAnArchiveThatStandsIsUpToDate(t *testing.T) {
 	}
 }
 
+// What another image's pull to the same name has fetched stays.
+func TestAnArchiveThatStandsLeavesAnotherPullAlone(t *testing.T) {
+	t.Parallel()
+	m := serve(t, 1, imageOf(1, 300*kib))
+	m.servers[0].Push(repo, "2", imageOf(2, 5*mib, 2*mib))
+	kept, done := interrupted(t, m, "2")
+	out := filepath.Join(t.TempDir(), "app.tar")
+	m.mustPull(t, segpull.Options{Output: out})
+	must(t, os.CopyFS(out+".segpull", os.DirFS(kept)))
+	if r := m.mustPull(t, segpull.Options{Output: out}); !r.UpToDate {
+		t.Fatal("it was not up to date")
+	}
+	results, err := m.pull(t, segpull.Options{Output: out}, strings.TrimSuffix(ref, "1")+"2")
+	must(t, err)
+	if results[0].Resumed < done {
+		t.Errorf("of %d bytes of the other image, %d are left", done, results[0].Resumed)
+	}
+}
+
 // Whatever else stands there is replaced.
 func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 	t.Parallel()

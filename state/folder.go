@@ -21,6 +21,10 @@ const (
 // Two names for the part file: while one is copied from, the other is filled.
 var partNames = []string{"part", "part2"}
 
+// leftovers are the names in the folder without which its lock and its sidecar
+// still mean the same, if that does not name one of them.
+var leftovers = append([]string{outputName, probeName, freshName}, partNames...)
+
 // Dir is the folder for the output at path.
 func Dir(path string) string {
 	return strings.TrimRight(path, string(filepath.Separator)) + ".segpull"

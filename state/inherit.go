@@ -31,21 +31,10 @@ func (s *Store) inherit(path string) error {
 	return s.rehouse(old)
 }
 
-// load reads what an earlier run left. A sidecar that makes no sense means that
-// nothing is there; one that can't be read now is an error, so that it is not
-// lost.
+// load reads what an earlier run left.
 func (s *Store) load(path string) (old past, err error) {
-	f, err := openPlain(s.root, sidecarName, os.O_RDONLY)
-	if f == nil {
-		return past{}, err
-	}
-	defer f.Close()
-	old.header, old.records, err = parseLog(f)
-	if errors.Is(err, errSidecar) {
-		return past{}, nil
-	}
-	if err != nil {
-		return past{}, err
+	if old, err = s.loadSidecar(); err != nil || old.Part == "" {
+		return old, err
 	}
 	if slices.Contains(partNames, old.Part) {
 		if old.bytes, err = openPlain(s.root, old.Part, os.O_RDWR); err != nil {
@@ -61,6 +50,22 @@ func (s *Store) load(path string) (old past, err error) {
 	info, err := old.bytes.Stat()
 	old.ours = err == nil && links(info) == 1
 	return old, nil
+}
+
+// loadSidecar reads what an earlier run says of its bytes. A sidecar that makes
+// no sense means that nothing is there; one that can't be read now is an error,
+// so that it is not lost.
+func (s *Store) loadSidecar() (old past, err error) {
+	f, err := openPlain(s.root, sidecarName, os.O_RDONLY)
+	if f == nil {
+		return past{}, err
+	}
+	defer f.Close()
+	old.header, old.records, err = parseLog(f)
+	if errors.Is(err, errSidecar) {
+		return past{}, nil
+	}
+	return old, err
 }
 
 // OpenOutput opens what is at path for reading. It is nil where there is

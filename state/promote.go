@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Create makes a file in the folder, to be filled and given to Promote.
@@ -68,8 +69,8 @@ func (s *Store) publish(f *os.File) error {
 // Remove removes the folder; the blobs' sections go on to work.
 func (s *Store) Remove() error {
 	// The sidecar goes first: without it the rest means nothing.
-	for _, name := range []string{sidecarName, s.header.Part, outputName, lockName} {
-		if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, name := range slices.Concat([]string{sidecarName}, leftovers, []string{lockName}) {
+		if err := s.root.RemoveAll(name); err != nil {
 			return err
 		}
 	}
@@ -80,15 +81,34 @@ func (s *Store) Remove() error {
 	return err
 }
 
-// Tidy removes the folder that a run left which ended between the renaming of
-// its output at path and its own Remove. Without one it does nothing.
-func Tidy(path string) error {
+// Tidy removes the folder of the output at path, which holds the blobs of
+// these digests, if that is all that the folder could be wanted for: the run that left it ended
+// between the renaming of its output and its own Remove, or fetched what stands
+// there by now. What another image's pull has fetched stays.
+func Tidy(path string, blobs []string) error {
 	if _, err := os.Lstat(Dir(path)); err != nil {
 		return nil
 	}
-	s, err := Open(path, nil, nil)
+	root, lock, err := enter(Dir(path))
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.Remove(), s.Close())
+	s := &Store{root: root, lock: lock}
+	wanted, err := s.wanted(blobs)
+	if err == nil && !wanted {
+		err = s.Remove()
+	}
+	return errors.Join(err, s.Close())
+}
+
+// wanted says whether the folder has bytes of other blobs than these.
+func (s *Store) wanted(blobs []string) (bool, error) {
+	old, err := s.loadSidecar()
+	if err != nil || !slices.Contains(partNames, old.Part) {
+		return false, err
+	}
+	if _, err := s.root.Lstat(old.Part); errors.Is(err, fs.ErrNotExist) {
+		return false, nil // it became the output
+	}
+	return slices.ContainsFunc(old.Blobs, func(b Placement) bool { return !slices.Contains(blobs, b.Digest) }), nil
 }

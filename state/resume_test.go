@@ -146,6 +146,41 @@ func TestCrashBetweenPromoteAndRemove(t *testing.T) {
 	}
 }
 
+// Tidy removes what can only have been for the output that stands, and leaves
+// what another image's pull has fetched.
+func TestTidy(t *testing.T) {
+	part := func(path string) string { return filepath.Join(Dir(path), "part") }
+	tests := []struct {
+		name   string
+		change func(t *testing.T, path string)
+		blobs  []string // of what stands
+		gone   bool
+	}{
+		{"the same image", func(*testing.T, string) {}, []string{"sha256:more", layer.Digest, config.Digest}, true},
+		{"another image", func(*testing.T, string) {}, []string{layer.Digest, "sha256:other"}, false},
+		{"the part file became the output", func(t *testing.T, path string) { must(t, os.Rename(part(path), path)) }, nil, true},
+		{"no sidecar", func(t *testing.T, path string) { must(t, os.Remove(filepath.Join(Dir(path), "state"))) }, nil, true},
+		{"leftovers", func(t *testing.T, path string) {
+			for _, name := range []string{"part2", "state.new", "output", "mode"} {
+				must(t, os.WriteFile(filepath.Join(Dir(path), name), nil, 0o600))
+			}
+		}, []string{layer.Digest, config.Digest}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path, layerBytes, configBytes := interrupted(t)
+			tt.change(t, path)
+			must(t, Tidy(path, tt.blobs))
+			if _, err := os.Lstat(Dir(path)); os.IsNotExist(err) != tt.gone {
+				t.Errorf("the folder: %v", err)
+			}
+			if !tt.gone {
+				checkTakenOver(t, open(t, path, []Placement{layer, config}, "a"), 0, 1, layerBytes, configBytes)
+			}
+		})
+	}
+}
+
 func TestPromoteReplacesTheOutput(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	must(t, os.WriteFile(path, []byte("an older image"), 0o600))

@@ -110,7 +110,7 @@ func (s *Store) begin() (err error) {
 // sweep removes what is of no use: a part file that was copied from, what a
 // crash left of an assembly.
 func (s *Store) sweep() error {
-	for _, name := range append([]string{outputName, probeName}, partNames...) {
+	for _, name := range leftovers {
 		if name == s.header.Part {
 			continue
 		}
