@@ -153,6 +153,17 @@ func TestWhatIsNotOursStaysInTheFolder(t *testing.T) {
 	}
 }
 
+// Who removes the folder of a run that is under way ends that run.
+func TestFolderThatIsRemovedMeanwhileIsNoticed(t *testing.T) {
+	path, _, _ := interrupted(t)
+	s := open(t, path, []Placement{layer, config}, "a")
+	must(t, s.Sync())
+	must(t, os.RemoveAll(Dir(path)))
+	if err := s.Sync(); err == nil || !strings.Contains(err.Error(), "removed or replaced meanwhile: run again") {
+		t.Errorf("Sync() = %v", err)
+	}
+}
+
 func TestPartFileThatIsReplacedMeanwhileIsNoOutput(t *testing.T) {
 	path, _, _ := interrupted(t)
 	s := open(t, path, []Placement{layer, config}, "a")

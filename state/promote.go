@@ -29,10 +29,8 @@ func (s *Store) PromotePart(path string, size int64) error {
 }
 
 func (s *Store) promote(f *os.File, name, path string) error {
-	if same, err := names(s.root, name, f); err != nil {
+	if err := s.holds(name, f); err != nil {
 		return err
-	} else if !same {
-		return fmt.Errorf("%s was replaced meanwhile: run again", filepath.Join(s.root.Name(), name))
 	}
 	if err := s.publish(f); err != nil {
 		return err
@@ -44,6 +42,15 @@ func (s *Store) promote(f *os.File, name, path string) error {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
+}
+
+// holds fails if f is no longer what name stands for in the folder.
+func (s *Store) holds(name string, f *os.File) error {
+	same, err := names(s.root, name, f)
+	if err == nil && !same {
+		err = fmt.Errorf("%s was removed or replaced meanwhile: run again", filepath.Join(s.root.Name(), name))
+	}
+	return err
 }
 
 // publish gives f the permissions that a new file of the user has. The umask
@@ -84,12 +91,16 @@ func (s *Store) Remove() error {
 // Tidy removes the folder of the output at path, which holds the blobs of
 // these digests, if that is all that the folder could be wanted for: the run that left it ended
 // between the renaming of its output and its own Remove, or fetched what stands
-// there by now. What another image's pull has fetched stays.
+// there by now. What another image's pull has fetched stays, and so does all
+// while another process has the folder open.
 func Tidy(path string, blobs []string) error {
 	if _, err := os.Lstat(Dir(path)); err != nil {
 		return nil
 	}
 	root, lock, err := enter(Dir(path))
+	if _, locked := errors.AsType[*LockedError](err); locked {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

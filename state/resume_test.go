@@ -181,6 +181,15 @@ func TestTidy(t *testing.T) {
 	}
 }
 
+func TestTidyLeavesAFolderThatIsInUse(t *testing.T) {
+	path, _, _ := interrupted(t)
+	open(t, path, []Placement{layer, config}, "a")
+	must(t, Tidy(path, []string{layer.Digest, config.Digest}))
+	if _, err := os.Lstat(filepath.Join(Dir(path), "state")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPromoteReplacesTheOutput(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	must(t, os.WriteFile(path, []byte("an older image"), 0o600))

@@ -132,8 +132,12 @@ func (s *Store) Write(blob int, off int64, p []byte, source int) error {
 // Part is the part file, for what stands between the blobs.
 func (s *Store) Part() io.WriterAt { return s.part }
 
-// Sync has what is written so far survive a loss of power.
+// Sync has what is written so far survive a loss of power. It fails if the part
+// file was removed: then nothing that is written any more could be of use.
 func (s *Store) Sync() error {
+	if err := s.holds(s.header.Part, s.part); err != nil {
+		return err
+	}
 	return errors.Join(s.part.Sync(), s.log.f.Sync())
 }
 
