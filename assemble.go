@@ -3,6 +3,7 @@ package segpull
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -35,10 +36,14 @@ func (j *job) assemble(ctx context.Context) error {
 		return err
 	}
 	defer f.Close()
-	if err := archive.Write(ctx, f, j.image, j.out.format, j); err != nil {
-		return err
+	err = archive.Write(ctx, f, j.image, j.out.format, j)
+	if err == nil {
+		err = j.store.Promote(f, j.out.path)
 	}
-	return j.store.Promote(f, j.out.path)
+	if err != nil {
+		return errors.Join(err, j.store.Discard())
+	}
+	return nil
 }
 
 // stream writes the archive to Stdout. If nobody reads there, a write does not

@@ -99,6 +99,20 @@ func TestReferencesByDigest(t *testing.T) {
 	wantCode(t, err, segpull.ExitNotFound, other)
 }
 
+// What can't be written to its end does not fill the disk: only what was
+// fetched stays.
+func TestAnArchiveThatFailsIsNotLeft(t *testing.T) {
+	t.Parallel()
+	m := serve(t, 1, registrytest.NewImage(registrytest.ImageOptions{
+		Layers: []int64{300 * kib}, Platform: "linux/amd64",
+		EditConfig: func(c *ocispec.Image) { c.RootFS.DiffIDs[0] = digest.FromString("another") },
+	}))
+	out := filepath.Join(t.TempDir(), "app.tar")
+	_, err := m.pull(t, segpull.Options{Output: out, Format: "legacy"})
+	wantCode(t, err, 1, "write "+out)
+	wantFiles(t, out+".segpull", "lock", "part", "state")
+}
+
 // contents opens an archive, or a folder, as a file system.
 func contents(t *testing.T, name string) fs.FS {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -105,6 +106,53 @@ func TestDescriptorsRunOut(t *testing.T) {
 			t.Errorf("only %d limits were too low", failed)
 		}
 	}
+}
+
+// tooBig calls Open while no file may have more than so many bytes, as on a disk
+// that is full then.
+func tooBig(t *testing.T, path string, blobs []Placement, most uint64) {
+	t.Helper()
+	signal.Ignore(unix.SIGXFSZ)
+	defer signal.Reset(unix.SIGXFSZ)
+	lift := limit(t, unix.RLIMIT_FSIZE, most)
+	defer lift()
+	if _, err := Open(path, blobs, []string{"a"}); !errors.Is(err, syscall.EFBIG) {
+		t.Fatalf("Open() = %v, want that a file is too big", err)
+	}
+}
+
+// wantInFolder checks what the folder of path holds.
+func wantInFolder(t *testing.T, path string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(Dir(path))
+	must(t, err)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("the folder holds %q, want %q", names, want)
+	}
+}
+
+// What takes the room is removed before anything is written.
+func TestLeftoversAreNotInTheWayOnAFullDisk(t *testing.T) {
+	path, layerBytes, configBytes := interrupted(t)
+	for _, name := range []string{"part2", "output", "mode", "state.new"} {
+		must(t, os.WriteFile(filepath.Join(Dir(path), name), random(4096, 3), 0o600))
+	}
+	tooBig(t, path, []Placement{layer, config}, 64) // not even a sidecar
+	wantInFolder(t, path, "lock", "part", "state", "state.new")
+	s := open(t, path, []Placement{layer, config}, "a")
+	checkTakenOver(t, s, 0, 1, layerBytes, configBytes)
+}
+
+func TestACopyThatFailsIsNotLeft(t *testing.T) {
+	path, layerBytes, configBytes := interrupted(t)
+	elsewhere := []Placement{{layer.Digest, layer.Size, 4096}, config}
+	tooBig(t, path, elsewhere, 300_000)
+	wantInFolder(t, path, "lock", "part", "state")
+	checkTakenOver(t, open(t, path, elsewhere, "a"), 0, 1, layerBytes, configBytes)
 }
 
 // On a full disk a write is cut short (here at the limit of a file's size,

@@ -2,9 +2,11 @@ package state
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 )
 
 // past is what an earlier run left.
@@ -19,6 +21,10 @@ type past struct {
 func (s *Store) inherit(path string) error {
 	old, err := s.load(path)
 	if err != nil {
+		return err
+	}
+	// Before anything is written: what fills the disk may be in its way.
+	if err := s.sweep(old.Part); err != nil {
 		return err
 	}
 	if old.ours && slices.Equal(old.Blobs, s.header.Blobs) {
@@ -115,6 +121,9 @@ func (s *Store) renamer(sources []string) func(have) have {
 // rehouse makes a new part file, and copies over what an earlier run had of
 // the same blobs in another one.
 func (s *Store) rehouse(old past) (err error) {
+	if err := s.checkRoom(old); err != nil {
+		return err
+	}
 	s.header.Part = partNames[0]
 	if old.Part == partNames[0] {
 		s.header.Part = partNames[1]
@@ -123,19 +132,49 @@ func (s *Store) rehouse(old past) (err error) {
 		return err
 	}
 	rename := s.renamer(old.Sources)
+	err = s.taken(old, func(b *Blob, place Placement, h have) error {
+		return b.move(old.bytes, place, rename(h))
+	})
+	if err == nil {
+		err = s.part.Sync() // the earlier part file is removed soon
+	}
+	if err != nil {
+		return errors.Join(err, s.root.Remove(s.header.Part))
+	}
+	return nil
+}
+
+// checkRoom fails before anything is copied where the copy would not fit.
+func (s *Store) checkRoom(old past) error {
+	free, known := freeBytes(s.lock)
+	if !known || old.bytes == nil {
+		return nil
+	}
+	need := int64(0)
+	_ = s.taken(old, func(_ *Blob, _ Placement, h have) error { need += h.Len(); return nil })
+	if need <= free {
+		return nil
+	}
+	const mib = 1 << 20
+	return fmt.Errorf("%.1f MiB more are needed in %s, which has %.1f MiB free: what has arrived is copied for another format, and is there twice for a moment: %w",
+		float64(need)/mib, s.root.Name(), float64(free)/mib, syscall.ENOSPC)
+}
+
+// taken calls fn for each record that an earlier run had, at place, of a blob b
+// that is still wanted.
+func (s *Store) taken(old past, fn func(b *Blob, place Placement, h have) error) error {
 	for i, place := range old.Blobs {
 		b := s.same(place)
 		if b == nil {
 			continue
 		}
 		for _, h := range old.records[i] {
-			if err := b.move(old.bytes, place, rename(h)); err != nil {
+			if err := fn(b, place, h); err != nil {
 				return err
 			}
 		}
 	}
-	// The earlier part file is removed soon.
-	return s.part.Sync()
+	return nil
 }
 
 // same returns the blob that was placed elsewhere, if it is still wanted.

@@ -14,6 +14,9 @@ func (s *Store) Create() (*os.File, error) {
 	return s.create(outputName, 0o600)
 }
 
+// Discard removes what Create made, so that it takes no room.
+func (s *Store) Discard() error { return s.root.RemoveAll(outputName) }
+
 // Promote makes a file of Create the file at path, in the place of one that is
 // there. It is seen there whole or not at all, through a loss of power too.
 func (s *Store) Promote(f *os.File, path string) error {

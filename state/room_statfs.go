@@ -17,8 +17,8 @@ func (s *Store) Room() (need, free int64, known bool) {
 		return 0, 0, false
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	var system unix.Statfs_t
-	if !ok || unix.Fstatfs(int(s.part.Fd()), &system) != nil || system.Blocks == 0 {
+	free, known = freeBytes(s.part)
+	if !ok || !known {
 		return 0, 0, false
 	}
 	for _, b := range s.blobs {
@@ -27,9 +27,18 @@ func (s *Store) Room() (need, free int64, known bool) {
 	// What has room already, rather than what is recorded: a file system
 	// without holes (exFAT) has given room to all up to the last byte.
 	need = max(0, need-stat.Blocks*512)
+	return need, free, true
+}
+
+// freeBytes tells how many bytes are free for us on the file system of f.
+func freeBytes(f *os.File) (free int64, known bool) {
+	var system unix.Statfs_t
+	if unix.Fstatfs(int(f.Fd()), &system) != nil || system.Blocks == 0 {
+		return 0, false
+	}
 	blocks := system.Bavail
 	if os.Geteuid() == 0 {
 		blocks = system.Bfree
 	}
-	return need, int64(blocks) * int64(system.Bsize), true
+	return int64(blocks) * int64(system.Bsize), true
 }

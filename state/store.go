@@ -71,7 +71,7 @@ func (s *Store) open(path string) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	return s.sweep()
+	return s.sweep(s.header.Part)
 }
 
 // begin writes the sidecar anew, with what is known, and keeps it open for
@@ -107,11 +107,11 @@ func (s *Store) begin() (err error) {
 	return syncFolder(s.root.Name())
 }
 
-// sweep removes what is of no use: a part file that was copied from, what a
-// crash left of an assembly.
-func (s *Store) sweep() error {
+// sweep removes what is of no use beside the part file: another one that was
+// copied from, or not to its end, and what a crash left of an assembly.
+func (s *Store) sweep(part string) error {
 	for _, name := range leftovers {
-		if name == s.header.Part {
+		if name == part {
 			continue
 		}
 		if err := s.root.RemoveAll(name); err != nil {
