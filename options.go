@@ -17,7 +17,7 @@ type Options struct {
 	// Config is the user's configuration file; only its mirrors are read here.
 	Config sources.Config
 	// Output is a file, a folder that exists or ends in a separator, or "-"
-	// for Stdout. Empty: NAME_TAG_OS_ARCH.tar in the current folder.
+	// or /dev/stdout for Stdout. Empty: NAME_TAG_OS_ARCH.tar in the current folder.
 	Output string
 	// Format is "docker-archive" (the default), "legacy", "oci" or
 	// "oci-archive".

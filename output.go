@@ -6,8 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+
+	"golang.org/x/term"
 
 	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/image"
@@ -15,6 +18,10 @@ import (
 
 // stdout is the Output that means standard output.
 const stdout = "-"
+
+// namesOfStdout are those that systems have for standard output. To make a file
+// by such a name would replace it for the whole machine.
+var namesOfStdout = []string{"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 
 // output is where the archive of one image goes.
 type output struct {
@@ -26,11 +33,17 @@ type output struct {
 // outputs chooses the place of each image's archive, and makes the folder
 // that was named for them.
 func (o Options) outputs(format archive.Format, platform image.Platform, refs []image.Reference) ([]output, error) {
+	if o.Output != "" && slices.Contains(namesOfStdout, filepath.Clean(o.Output)) {
+		o.Output = stdout
+	}
 	if o.Output == stdout && (format == archive.OCI || len(refs) > 1) {
 		return nil, usage(errors.New("standard output takes one image, in a format that is one file: name a folder by --output instead"))
 	}
 	if o.Output == stdout && o.Stdout == nil {
 		return nil, usage(errors.New("output - needs a Stdout to stream to"))
+	}
+	if f, ok := o.Stdout.(*os.File); ok && o.Output == stdout && term.IsTerminal(int(f.Fd())) {
+		return nil, usage(errors.New("an archive is not for a terminal: send it on, or name a file by --output"))
 	}
 	folder := ""
 	if o.intoFolder(format, len(refs)) {
@@ -116,7 +129,11 @@ func (o output) check() error {
 	}
 	info, err := os.Stat(o.path)
 	switch {
-	case o.path == stdout || err != nil: // not there, or of no concern
+	case o.path == stdout:
+		return nil
+	case leadsToSystem(o.path):
+		return usage(fmt.Errorf("%s is a link that the system needs: name a file by --output, or - for standard output", o.path))
+	case err != nil: // it is not there
 		return nil
 	case o.format == archive.OCI && !info.IsDir():
 		return usage(fmt.Errorf("%s is no folder, which format oci is: name another by --output", o.path))
@@ -124,4 +141,27 @@ func (o output) check() error {
 		return usage(fmt.Errorf("%s is no regular file and can't be replaced: name another by --output, or - for standard output", o.path))
 	}
 	return nil
+}
+
+// leadsToSystem tells whether path is a link in /dev, or one that leads through
+// /proc to what a process has open: to /dev/stderr, say, by any name.
+func leadsToSystem(path string) bool {
+	for range 40 { // as many links as Linux follows
+		target, err := os.Readlink(path)
+		if err != nil {
+			return false
+		}
+		folder, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if err != nil {
+			return false
+		}
+		if folder == "/dev" || strings.HasPrefix(folder, "/proc/") {
+			return true
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(folder, target)
+		}
+		path = target
+	}
+	return false
 }

@@ -2,8 +2,10 @@ package segpull_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/segpull/segpull"
@@ -87,6 +89,43 @@ func TestOutputsThatMakeNoSense(t *testing.T) {
 			wantFiles(t, ".", "file")
 		})
 	}
+}
+
+// What the system calls standard output is streamed to, not replaced.
+func TestNamesOfStandardOutput(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are none")
+	}
+	img := imageOf(1, 4*kib)
+	m := serve(t, 1, img)
+	for _, name := range []string{"/dev/stdout", "/dev//stdout", "/dev/fd/1", "/proc/self/fd/1"} {
+		t.Chdir(t.TempDir())
+		var streamed bytes.Buffer
+		if r := m.mustPull(t, segpull.Options{Output: name, Stdout: &streamed}); r.Path != "-" || streamed.Len() == 0 {
+			t.Errorf("%s: path %q, and %d bytes were streamed", name, r.Path, streamed.Len())
+		}
+		wantFiles(t, ".")
+	}
+}
+
+// A link to what a process has open, which may be a plain file, is the system's.
+func TestLinksOfTheSystemAreNotReplaced(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no /proc")
+	}
+	t.Parallel()
+	m := serve(t, 1, imageOf(1, 4*kib))
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "open"))
+	must(t, err)
+	defer f.Close()
+	must(t, os.Symlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), filepath.Join(dir, "first")))
+	must(t, os.Symlink("first", filepath.Join(dir, "second")))
+	for _, name := range []string{"first", "second"} {
+		_, err := m.pull(t, segpull.Options{Output: filepath.Join(dir, name)})
+		wantCode(t, err, segpull.ExitUsage, name, "--output", "- for standard output")
+	}
+	wantFiles(t, dir, "first", "open", "second")
 }
 
 func TestSeveralImagesShareTheirLayers(t *testing.T) {
