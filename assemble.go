@@ -29,7 +29,7 @@ func (j *job) assemble(ctx context.Context) error {
 	case j.out.path == stdout:
 		return j.stream(ctx)
 	case j.out.format == archive.OCI:
-		return archive.WriteDir(ctx, j.out.path, j.image, j)
+		return archive.WriteDir(ctx, j.out.work, j.image, j)
 	}
 	f, err := j.store.Create()
 	if err != nil {

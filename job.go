@@ -181,7 +181,7 @@ func (j *job) adopt(ctx context.Context, i int) error {
 	if j.out.format != archive.OCI {
 		return nil
 	}
-	f, err := archive.OpenBlob(ctx, j.out.path, j.blobs[i])
+	f, err := archive.OpenBlob(ctx, j.out.work, j.blobs[i])
 	if err != nil {
 		return nil // it is to be fetched
 	}

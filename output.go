@@ -27,7 +27,7 @@ var namesOfStdout = []string{"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 type output struct {
 	format archive.Format
 	path   string // what the user gets to see; "-" for standard output
-	work   string // what the part folder stands beside
+	work   string // what the part folder stands beside: path, or the folder that it leads to
 }
 
 // outputs chooses the place of each image's archive, and makes the folder
@@ -97,7 +97,22 @@ func (o Options) place(folder string, format archive.Format, name string) output
 	case o.Output != "" && folder == "":
 		out.path, out.work = o.Output, o.Output
 	}
+	if format == archive.OCI {
+		out.work = real(out.path)
+	}
 	return out
+}
+
+// real is the one name of a folder that is added to, so that all who do so find
+// the same lock, and that has a place beside it, as "." has not.
+func real(folder string) string {
+	if name, err := filepath.EvalSymlinks(folder); err == nil {
+		folder = name
+	}
+	if name, err := filepath.Abs(folder); err == nil {
+		folder = name
+	}
+	return filepath.Clean(folder)
 }
 
 // explain says of an error of the part folder where that is, and what to do.
@@ -127,6 +142,9 @@ func (o output) check() error {
 	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
 		return fmt.Errorf("folder %s does not exist: make it, or name another by --output", folder)
 	}
+	if o.format == archive.OCI {
+		return o.checkFolder()
+	}
 	info, err := os.Stat(o.path)
 	switch {
 	case o.path == stdout:
@@ -135,10 +153,24 @@ func (o output) check() error {
 		return usage(fmt.Errorf("%s is a link that the system needs: name a file by --output, or - for standard output", o.path))
 	case err != nil: // it is not there
 		return nil
-	case o.format == archive.OCI && !info.IsDir():
-		return usage(fmt.Errorf("%s is no folder, which format oci is: name another by --output", o.path))
-	case o.format != archive.OCI && !info.Mode().IsRegular():
+	case !info.Mode().IsRegular():
 		return usage(fmt.Errorf("%s is no regular file and can't be replaced: name another by --output, or - for standard output", o.path))
+	}
+	return nil
+}
+
+// checkFolder is check for a layout.
+func (o output) checkFolder() error {
+	info, err := os.Lstat(o.work)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("look at the output folder: %w", err)
+	case info.Mode().Type() == fs.ModeSymlink:
+		return usage(fmt.Errorf("%s is a link that leads to nothing: remove it, or name another by --output", o.path))
+	case !info.IsDir():
+		return usage(fmt.Errorf("%s is no folder, which format oci is: name another by --output", o.path))
 	}
 	return nil
 }

@@ -72,6 +72,7 @@ func TestOutputsThatMakeNoSense(t *testing.T) {
 		"a folder that isn't there":         {segpull.Options{Output: "missing/a.tar"}, []string{ref}, 1, "missing"},
 		"a device":                          {segpull.Options{Output: os.DevNull}, []string{ref}, segpull.ExitUsage, "regular file"},
 		"a layout that is a file":           {segpull.Options{Output: "file", Format: "oci"}, []string{ref}, segpull.ExitUsage, "no folder"},
+		"a layout that is a file, slash":    {segpull.Options{Output: "file/", Format: "oci"}, []string{ref}, segpull.ExitUsage, "no folder"},
 		"a format of another world":         {segpull.Options{Format: "zip"}, []string{ref}, segpull.ExitUsage, "docker-archive"},
 		"a platform of another world":       {segpull.Options{Platform: "linux"}, []string{ref}, segpull.ExitUsage, "linux"},
 		"a reference of another world":      {segpull.Options{}, []string{"../../etc/passwd"}, segpull.ExitUsage, "etc/passwd"},
@@ -181,6 +182,34 @@ func TestALayoutIsAddedTo(t *testing.T) {
 	for _, b := range []registrytest.Blob{one.Manifest, one.Layers[0], two.Manifest, two.Layers[0]} {
 		wantDigest(t, f, blobPath(b.Digest), b.Digest)
 	}
+}
+
+// A layout has one part folder, and so one lock, by whatever name it is called.
+func TestALayoutByItsOtherName(t *testing.T) {
+	m := serve(t, 1, imageOf(1, 300*kib))
+	t.Chdir(t.TempDir())
+	must(t, os.Mkdir("layout", 0o755))
+	must(t, os.Symlink("layout", "link"))
+	var second error
+	rec := &recorder{hook: func(e segpull.Event) {
+		if _, ok := e.(segpull.Resolved); ok {
+			_, second = m.pull(t, segpull.Options{Output: "link", Format: "oci"})
+		}
+	}}
+	r := m.mustPull(t, segpull.Options{Output: "layout/", Format: "oci", Observer: rec})
+	wantCode(t, second, 1, "layout.segpull", "in use by another segpull")
+	if r.Path != "layout/" {
+		t.Errorf("it is said to be at %s", r.Path)
+	}
+	must(t, os.Symlink("nowhere", "dangling"))
+	_, err := m.pull(t, segpull.Options{Output: "dangling", Format: "oci"})
+	wantCode(t, err, segpull.ExitUsage, "dangling", "leads to nothing")
+	wantFiles(t, ".", "dangling", "layout", "link")
+	must(t, os.Mkdir("empty", 0o755))
+	t.Chdir("empty")
+	m.mustPull(t, segpull.Options{Output: ".", Format: "oci"})
+	wantFiles(t, ".", "blobs", "index.json", "oci-layout")
+	wantFiles(t, "..", "dangling", "empty", "layout", "link")
 }
 
 func TestAnOutputThatExistsIsReplacedOnlyBySuccess(t *testing.T) {
