@@ -25,7 +25,7 @@ func (j *job) assemble(ctx context.Context) error {
 		if err := j.layout.Finish(j.store.Part()); err != nil {
 			return err
 		}
-		return j.store.PromotePart(j.out.path, j.layout.Size())
+		return j.out.irreplaceable(j.store.PromotePart(j.out.path, j.layout.Size()))
 	case j.out.path == stdout:
 		return j.stream(ctx)
 	case j.out.format == archive.OCI:
@@ -38,7 +38,7 @@ func (j *job) assemble(ctx context.Context) error {
 	defer f.Close()
 	err = archive.Write(ctx, f, j.image, j.out.format, j)
 	if err == nil {
-		err = j.store.Promote(f, j.out.path)
+		err = j.out.irreplaceable(j.store.Promote(f, j.out.path))
 	}
 	if err != nil {
 		return errors.Join(err, j.store.Discard())

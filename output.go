@@ -14,6 +14,7 @@ import (
 
 	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/state"
 )
 
 // stdout is the Output that means standard output.
@@ -126,6 +127,18 @@ func (o output) explain(err error) error {
 	return fmt.Errorf("open the part folder: %w", err)
 }
 
+// irreplaceable explains that the last step failed: something that can't be
+// replaced (bound there by mount, or immutable) has the output's name.
+func (o output) irreplaceable(err error) error {
+	_, renaming := errors.AsType[*os.LinkError](err)
+	inTheWay := errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EISDIR)
+	if !renaming || !inTheWay {
+		return err
+	}
+	return fmt.Errorf("it can't be replaced: %w; remove it and run the same command again, or rename %s and name another by --output: nothing that was fetched is lost",
+		err, state.Dir(o.work))
+}
+
 // folder is what the part folder stands in, by its full name.
 func (o output) folder() string {
 	folder := filepath.Dir(o.work)
@@ -155,6 +168,8 @@ func (o output) check() error {
 		return nil
 	case !info.Mode().IsRegular():
 		return usage(fmt.Errorf("%s is no regular file and can't be replaced: name another by --output, or - for standard output", o.path))
+	case !state.Replaceable(o.path):
+		return fmt.Errorf("%s is another user's, and can't be replaced in a folder where each may replace only what is theirs: name another by --output", o.path)
 	}
 	return nil
 }
@@ -172,7 +187,7 @@ func (o output) checkFolder() error {
 	case !info.IsDir():
 		return usage(fmt.Errorf("%s is no folder, which format oci is: name another by --output", o.path))
 	}
-	return nil
+	return archive.CheckDir(o.work)
 }
 
 // leadsToSystem tells whether path is a link in /dev, or one that leads through

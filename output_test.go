@@ -72,6 +72,7 @@ func TestOutputsThatMakeNoSense(t *testing.T) {
 		"a folder that isn't there":         {segpull.Options{Output: "missing/a.tar"}, []string{ref}, 1, "missing"},
 		"a device":                          {segpull.Options{Output: os.DevNull}, []string{ref}, segpull.ExitUsage, "regular file"},
 		"a layout that is a file":           {segpull.Options{Output: "file", Format: "oci"}, []string{ref}, segpull.ExitUsage, "no folder"},
+		"a layout among other files":        {segpull.Options{Output: ".", Format: "oci"}, []string{ref}, 1, `holds "file"`},
 		"a layout that is a file, slash":    {segpull.Options{Output: "file/", Format: "oci"}, []string{ref}, segpull.ExitUsage, "no folder"},
 		"a format of another world":         {segpull.Options{Format: "zip"}, []string{ref}, segpull.ExitUsage, "docker-archive"},
 		"a platform of another world":       {segpull.Options{Platform: "linux"}, []string{ref}, segpull.ExitUsage, "linux"},
@@ -88,6 +89,9 @@ func TestOutputsThatMakeNoSense(t *testing.T) {
 			_, err := segpull.Pull(t.Context(), tc.opts, tc.refs...)
 			wantCode(t, err, tc.code, tc.word)
 			wantFiles(t, ".", "file")
+			if m.served() > 0 {
+				t.Error("something was fetched before")
+			}
 		})
 	}
 }

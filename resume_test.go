@@ -77,7 +77,7 @@ func TestNothingIsFetchedTwiceWhenAllIsThere(t *testing.T) {
 	}}
 	defer cancel()
 	_, err := m.pullContext(ctx, t, segpull.Options{Output: out, Observer: rec})
-	wantCode(t, err, 1, out)
+	wantCode(t, err, 1, out, "can't be replaced", "remove it", "--output", "nothing that was fetched is lost")
 	if err := os.RemoveAll(out); err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,28 @@ func WriteDir(ctx context.Context, dir string, img image.Image, blobs Blobs) err
 	return nil
 }
 
+// CheckDir says what would keep [WriteDir] from adding an image to a folder that
+// exists, and leaves it as it is.
+func CheckDir(dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	f := folder{root}
+	_, err = f.check()
+	if err == nil {
+		_, err = f.merge(ocispec.Descriptor{})
+	}
+	if err == nil {
+		err = f.checkWritable()
+	}
+	if err != nil {
+		return fmt.Errorf("folder %s: %w", dir, err)
+	}
+	return nil
+}
+
 // folder is an OCI layout. All access is by os.Root, so that no link in it leads out of it.
 type folder struct {
 	root *os.Root
@@ -83,13 +105,9 @@ func (f folder) add(ctx context.Context, img image.Image, blobs Blobs) error {
 	if err := f.claim(); err != nil {
 		return err
 	}
-	old, err := f.read(ocispec.ImageIndexFile)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	index, err := mergeIndex(old, indexEntry(img))
+	index, err := f.merge(indexEntry(img))
 	if err != nil {
-		return fmt.Errorf("%s: %w", ocispec.ImageIndexFile, err)
+		return err
 	}
 	if err := f.root.MkdirAll(blobsFolder, 0o755); err != nil {
 		return err
@@ -110,22 +128,70 @@ func (f folder) add(ctx context.Context, img image.Image, blobs Blobs) error {
 
 // claim makes an empty folder an OCI layout, and refuses one that is neither.
 func (f folder) claim() error {
+	empty, err := f.check()
+	if err != nil || !empty {
+		return err
+	}
+	return f.putBytes(ocispec.ImageLayoutFile, ociLayout())
+}
+
+// check refuses a folder that is neither empty nor an OCI layout.
+func (f folder) check() (empty bool, err error) {
 	content, err := f.read(ocispec.ImageLayoutFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := f.checkEmpty(); err != nil {
-			return err
-		}
-		return f.putBytes(ocispec.ImageLayoutFile, ociLayout())
+		return true, f.checkEmpty()
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	var layout ocispec.ImageLayout
 	if err := json.Unmarshal(content, &layout); err != nil {
-		return fmt.Errorf("%s: %w", ocispec.ImageLayoutFile, err)
+		return false, fmt.Errorf("%s: %w; mend it, or choose another folder", ocispec.ImageLayoutFile, err)
 	}
 	if layout.Version != ocispec.ImageLayoutVersion {
-		return fmt.Errorf("an OCI layout of version %.20q; only %s is supported", layout.Version, ocispec.ImageLayoutVersion)
+		return false, fmt.Errorf("an OCI layout of version %.20q; only %s is supported: choose another folder", layout.Version, ocispec.ImageLayoutVersion)
+	}
+	return false, nil
+}
+
+// merge returns the folder's index.json with an image added to it.
+func (f folder) merge(add ocispec.Descriptor) ([]byte, error) {
+	old, err := f.read(ocispec.ImageIndexFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	index, err := mergeIndex(old, add)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; mend it, or choose another folder", ocispec.ImageIndexFile, err)
+	}
+	return index, nil
+}
+
+// checkWritable sees whether files can be made where an image puts them.
+func (f folder) checkWritable() error {
+	for _, dir := range []string{".", blobsFolder} {
+		err := f.probe(path.Join(dir, tempPrefix+"probe"))
+		if dir != "." && errors.Is(err, fs.ErrNotExist) {
+			continue // it is to be made
+		}
+		if err != nil {
+			return fmt.Errorf("no file can be made in it: %w; mend that, or choose another folder", err)
+		}
+	}
+	return nil
+}
+
+// probe makes a file and removes it. Others may do so at the same time.
+func (f folder) probe(name string) error {
+	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		err = file.Close()
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := f.root.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }

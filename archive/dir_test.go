@@ -170,9 +170,11 @@ func TestWriteDirRefusesOtherFolders(t *testing.T) {
 	for _, tt := range tests {
 		dir := t.TempDir()
 		must(os.WriteFile(filepath.Join(dir, tt.file), []byte(tt.content), 0o644))
-		err := WriteDir(t.Context(), dir, img, blobs)
-		if err == nil || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), dir) {
-			t.Errorf("%s: %v", tt.name, err)
+		for _, err := range []error{CheckDir(dir), WriteDir(t.Context(), dir, img, blobs)} {
+			if err == nil || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), dir) ||
+				!strings.Contains(err.Error(), "choose an") {
+				t.Errorf("%s: %v", tt.name, err)
+			}
 		}
 		if files := readDir(t, dir); len(files) != 1 {
 			t.Errorf("%s: something was written", tt.name)
@@ -191,11 +193,45 @@ func TestWriteDirKeepsABrokenIndex(t *testing.T) {
 		dir := t.TempDir()
 		addTo(t, dir, img, blobs)
 		must(os.WriteFile(filepath.Join(dir, "index.json"), []byte(index), 0o644))
-		if err := WriteDir(t.Context(), dir, img, blobs); err == nil || !strings.Contains(err.Error(), "index.json") {
-			t.Errorf("%.20q: %v", index, err)
+		for _, err := range []error{CheckDir(dir), WriteDir(t.Context(), dir, img, blobs)} {
+			if err == nil || !strings.Contains(err.Error(), "index.json") {
+				t.Errorf("%.20q: %v", index, err)
+			}
 		}
 		if got := string(readDir(t, dir)["index.json"]); got != index {
 			t.Errorf("%.20q was replaced by %q", index, got)
+		}
+	}
+}
+
+func TestCheckDirLeavesTheFolderAsItIs(t *testing.T) {
+	img, blobs := newImage("a/b:1", gzipped("x"))
+	empty, layout := t.TempDir(), t.TempDir()
+	addTo(t, layout, img, blobs)
+	for _, dir := range []string{empty, layout} {
+		before := readDir(t, dir)
+		for range 2 {
+			must(CheckDir(dir))
+		}
+		if after := readDir(t, dir); !maps.EqualFunc(before, after, bytes.Equal) {
+			t.Errorf("it held %d files, now %d", len(before), len(after))
+		}
+		// What a crash in it has left is removed by the next.
+		must(os.WriteFile(filepath.Join(dir, tempPrefix+"probe"), nil, 0o600))
+		must(CheckDir(dir))
+		if after := readDir(t, dir); len(before) != len(after) {
+			t.Errorf("it holds %q", slices.Sorted(maps.Keys(after)))
+		}
+	}
+}
+
+func TestCheckDirFindsWhatIsInTheWayOfFiles(t *testing.T) {
+	for _, at := range []string{".", blobsFolder} {
+		dir := t.TempDir()
+		must(os.MkdirAll(filepath.Join(dir, at, tempPrefix+"probe", "full"), 0o755))
+		must(os.WriteFile(filepath.Join(dir, ocispec.ImageLayoutFile), ociLayout(), 0o644))
+		if err := CheckDir(dir); err == nil || !strings.Contains(err.Error(), "mend that") {
+			t.Errorf("%s: %v", at, err)
 		}
 	}
 }

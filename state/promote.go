@@ -47,6 +47,20 @@ func (s *Store) promote(f *os.File, name, path string) error {
 	return syncFolder(filepath.Dir(path))
 }
 
+// Replaceable says whether Promote may put a file in the place of one at path. In
+// a folder with the sticky bit, as /tmp, only the owner of either may, and root.
+func Replaceable(path string) bool {
+	file, err := os.Lstat(path)
+	if err != nil {
+		return true
+	}
+	folder, err := os.Stat(filepath.Dir(path))
+	if err != nil || folder.Mode()&fs.ModeSticky == 0 {
+		return true
+	}
+	return os.Geteuid() == 0 || owned(file) || owned(folder)
+}
+
 // holds fails if f is no longer what name stands for in the folder.
 func (s *Store) holds(name string, f *os.File) error {
 	same, err := names(s.root, name, f)
