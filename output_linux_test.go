@@ -1,12 +1,16 @@
 package segpull_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/registrytest"
 )
 
 // In a folder as /tmp, another user's file is in the way, and that is told
@@ -28,4 +32,47 @@ func TestAnotherUsersFileIsNotToBeReplaced(t *testing.T) {
 	if m.served() > 0 {
 		t.Error("it was fetched first")
 	}
+}
+
+// Of the images that are finished, one is held open for a layer that later ones
+// share, and none for others.
+func TestFinishedImagesAreLetGo(t *testing.T) {
+	t.Parallel()
+	const shared = "aabcca" // which images have the same layer
+	m := serve(t, 1, imageOf(100, 4*kib))
+	var refs []string
+	for i, seed := range shared {
+		img := registrytest.NewImage(registrytest.ImageOptions{
+			Seed: uint64(seed), Layers: []int64{4 * kib, int64(i+1) * kib}, Platform: "linux/amd64",
+		})
+		m.servers[0].Push(fmt.Sprintf("team/%d", i), "1", img)
+		refs = append(refs, fmt.Sprintf("registry.example/team/%d:1", i))
+	}
+	for _, format := range []string{"docker-archive", "legacy"} {
+		out := t.TempDir()
+		var held []int // after each image
+		rec := &recorder{hook: func(e segpull.Event) {
+			if _, ok := e.(segpull.Finished); ok {
+				held = append(held, openIn(t, out))
+			}
+		}}
+		_, err := m.pull(t, segpull.Options{Output: out, Format: format, Observer: rec}, refs...)
+		must(t, err)
+		if want := []int{1, 1, 1, 2, 1, 0}; !slices.Equal(held, want) {
+			t.Errorf("%s: %v descriptors were held, not %v", format, held, want)
+		}
+	}
+}
+
+// openIn is how many descriptors this process has of files in a folder.
+func openIn(t *testing.T, dir string) (n int) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	for _, fd := range fds {
+		if target, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(target, dir+"/") {
+			n++
+		}
+	}
+	return n
 }

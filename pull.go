@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull/archive"
@@ -33,12 +35,13 @@ func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 		return nil, classify(err)
 	}
 	var results []Result
-	for _, j := range jobs {
+	for i, j := range jobs {
 		r, err := j.run(ctx)
 		p.jobs = append(p.jobs, j)
 		if err != nil {
 			return results, classify(fmt.Errorf("%s: %w", j.name(), advise(err)))
 		}
+		p.release(jobs[i+1:])
 		results = append(results, r)
 		p.notify(Finished{Result: r})
 	}
@@ -157,6 +160,38 @@ func (p *puller) notify(e Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.opts.Observer.Observe(e)
+}
+
+// release lets go of the images that have nothing for those to come, or nothing
+// that a later one of them does not have as well: each holds a descriptor, and
+// the disk's room, if its part file has not become the output.
+func (p *puller) release(coming []*job) {
+	wanted := make(map[digest.Digest]bool)
+	for _, j := range coming {
+		for _, b := range j.image.Blobs() {
+			wanted[b.Digest] = true
+		}
+	}
+	var kept []*job
+	for _, j := range slices.Backward(p.jobs) {
+		if !j.serves(wanted) {
+			j.close()
+			continue
+		}
+		kept = append(kept, j)
+	}
+	slices.Reverse(kept)
+	p.jobs = kept
+}
+
+// serves tells whether the image has any of the blobs that are wanted, which
+// then need no other.
+func (j *job) serves(wanted map[digest.Digest]bool) (serves bool) {
+	for _, b := range j.image.Blobs() {
+		serves = serves || wanted[b.Digest]
+		delete(wanted, b.Digest)
+	}
+	return serves
 }
 
 func (p *puller) close() {

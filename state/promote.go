@@ -90,8 +90,13 @@ func (s *Store) publish(f *os.File) error {
 	return f.Chmod(want.Mode().Perm())
 }
 
-// Remove removes the folder; the blobs' sections go on to work.
+// Remove removes the folder, and lets go of all but the part file: the blobs'
+// sections go on to work until Close.
 func (s *Store) Remove() error {
+	return errors.Join(s.remove(), s.release())
+}
+
+func (s *Store) remove() error {
 	// The sidecar goes first: without it the rest means nothing.
 	for _, name := range slices.Concat([]string{sidecarName}, leftovers, []string{lockName}) {
 		if err := s.root.RemoveAll(name); err != nil {

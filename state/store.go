@@ -143,11 +143,22 @@ func (s *Store) Sync() error {
 
 // Close lets go of the folder, which stays as it is.
 func (s *Store) Close() error {
-	errs := []error{unlock(s.lock)}
-	for _, f := range []*os.File{s.log.f, s.part, s.lock} {
-		if f != nil {
-			errs = append(errs, f.Close())
-		}
+	err := s.release()
+	if s.part != nil {
+		err = errors.Join(err, s.part.Close())
 	}
-	return errors.Join(append(errs, s.root.Close())...)
+	return err
+}
+
+// release lets go of all but the part file.
+func (s *Store) release() error {
+	if s.lock == nil {
+		return nil // Remove did
+	}
+	errs := []error{unlock(s.lock), s.lock.Close(), s.root.Close()}
+	if s.log.f != nil {
+		errs = append(errs, s.log.f.Close())
+	}
+	s.lock = nil
+	return errors.Join(errs...)
 }
