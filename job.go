@@ -114,7 +114,7 @@ func (j *job) open(ctx context.Context, placements []state.Placement) (err error
 		names = append(names, src.Name())
 	}
 	names = append(names, sharedSource)
-	if j.store, err = state.Open(j.out.work, placements, names); err != nil {
+	if j.store, err = state.Open(ctx, j.out.work, placements, names); err != nil {
 		return j.out.explain(err)
 	}
 	memory := sources.Recall(j.opts.Memory)

@@ -95,7 +95,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 	must(b, s.Close())
 	for b.Loop() {
-		s, err := Open(path, blobs, []string{"a"})
+		s, err := Open(b.Context(), path, blobs, []string{"a"})
 		must(b, err)
 		must(b, s.Close())
 	}

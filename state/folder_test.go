@@ -125,7 +125,7 @@ func TestFolderThatIsNotOurs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "image.tar")
 			tt.make(t, Dir(path))
-			_, err := Open(path, nil, nil)
+			_, err := Open(t.Context(), path, nil, nil)
 			if err == nil || !strings.Contains(err.Error(), "not a folder of yours") {
 				t.Errorf("Open() = %v", err)
 			}
@@ -134,7 +134,7 @@ func TestFolderThatIsNotOurs(t *testing.T) {
 }
 
 func TestFolderThatCantBeMade(t *testing.T) {
-	if _, err := Open(filepath.Join(t.TempDir(), "nowhere", "x"), nil, nil); !os.IsNotExist(err) {
+	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "nowhere", "x"), nil, nil); !os.IsNotExist(err) {
 		t.Errorf("Open() = %v, want that the folder does not exist", err)
 	}
 }

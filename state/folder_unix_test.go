@@ -90,7 +90,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 		failed := 0
 		for n := uint64(3); ; n++ {
 			lift := limit(t, unix.RLIMIT_NOFILE, n)
-			s, err := Open(path, blobs, []string{"a"})
+			s, err := Open(t.Context(), path, blobs, []string{"a"})
 			lift()
 			if err == nil {
 				checkTakenOver(t, s, at, 1-at, layerBytes, configBytes)
@@ -116,7 +116,7 @@ func tooBig(t *testing.T, path string, blobs []Placement, most uint64) {
 	defer signal.Reset(unix.SIGXFSZ)
 	lift := limit(t, unix.RLIMIT_FSIZE, most)
 	defer lift()
-	if _, err := Open(path, blobs, []string{"a"}); !errors.Is(err, syscall.EFBIG) {
+	if _, err := Open(t.Context(), path, blobs, []string{"a"}); !errors.Is(err, syscall.EFBIG) {
 		t.Fatalf("Open() = %v, want that a file is too big", err)
 	}
 }

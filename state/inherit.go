@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,7 +19,7 @@ type past struct {
 }
 
 // inherit takes over what an earlier run left of the blobs that are wanted.
-func (s *Store) inherit(path string) error {
+func (s *Store) inherit(ctx context.Context, path string) error {
 	old, err := s.load(path)
 	if err != nil {
 		return err
@@ -34,7 +35,7 @@ func (s *Store) inherit(path string) error {
 	if old.bytes != nil {
 		defer old.bytes.Close()
 	}
-	return s.rehouse(old)
+	return s.rehouse(ctx, old)
 }
 
 // load reads what an earlier run left.
@@ -120,7 +121,7 @@ func (s *Store) renamer(sources []string) func(have) have {
 
 // rehouse makes a new part file, and copies over what an earlier run had of
 // the same blobs in another one.
-func (s *Store) rehouse(old past) (err error) {
+func (s *Store) rehouse(ctx context.Context, old past) (err error) {
 	if err := s.checkRoom(old); err != nil {
 		return err
 	}
@@ -133,6 +134,9 @@ func (s *Store) rehouse(old past) (err error) {
 	}
 	rename := s.renamer(old.Sources)
 	err = s.taken(old, func(b *Blob, place Placement, h have) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		return b.move(old.bytes, place, rename(h))
 	})
 	if err == nil {

@@ -2,6 +2,7 @@ package state
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -79,7 +80,7 @@ type powered struct {
 var powerSources = []string{"0", "1", "2"}
 
 func powerOn(t *testing.T, path string, size int64) *powered {
-	s, err := Open(path, []Placement{{"sha256:a", size, 100}}, powerSources)
+	s, err := Open(context.Background(), path, []Placement{{"sha256:a", size, 100}}, powerSources)
 	must(t, err)
 	p := &powered{Store: s, t: t, path: path}
 	p.observe()

@@ -5,6 +5,7 @@ package state
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -56,7 +57,7 @@ func check(err error) {
 }
 
 func openRole(path string) {
-	s, err := Open(path, nil, nil)
+	s, err := Open(context.Background(), path, nil, nil)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -69,7 +70,7 @@ func openRole(path string) {
 func TestSecondProcessIsTold(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	s := open(t, path, nil)
-	_, err := Open(path, nil, nil)
+	_, err := Open(context.Background(), path, nil, nil)
 	checkLocked(t, err)
 
 	cmd, out := start(t, "open", path)
@@ -84,7 +85,7 @@ func TestSecondProcessIsTold(t *testing.T) {
 	cmd, out = start(t, "open", path)
 	_, err = out.ReadString('\n')
 	must(t, err)
-	_, err = Open(path, nil, nil)
+	_, err = Open(context.Background(), path, nil, nil)
 	checkLocked(t, err)
 
 	must(t, cmd.Process.Kill()) // the lock ends with it
@@ -113,7 +114,7 @@ var serve = sync.OnceValue(func() [][]byte {
 func writeRole(path string) {
 	place := killed
 	place.Offset = rand.Int64N(2) * 1000
-	s, err := Open(path, []Placement{place}, []string{"0", "1"})
+	s, err := Open(context.Background(), path, []Placement{place}, []string{"0", "1"})
 	check(err)
 	served := serve()
 	var g sync.WaitGroup
@@ -180,7 +181,7 @@ func finishRole(path string) {
 	truth := serve()[0]
 	fmt.Println("open")
 	for {
-		s, err := Open(path, []Placement{killed}, []string{"0"})
+		s, err := Open(context.Background(), path, []Placement{killed}, []string{"0"})
 		check(err)
 		for off := int64(0); off < killed.Size; off += MaxRecord {
 			check(s.Write(0, off, truth[off:min(off+MaxRecord, killed.Size)], 0))
@@ -224,7 +225,7 @@ func TestRunsThatComeAndGo(t *testing.T) {
 	for range 4 {
 		g.Go(func() {
 			for range 40 {
-				s, err := Open(path, nil, nil)
+				s, err := Open(context.Background(), path, nil, nil)
 				var locked *LockedError
 				if errors.As(err, &locked) {
 					continue

@@ -2,6 +2,8 @@ package state
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,6 +79,22 @@ func TestResumeTakesOverWhatIsThere(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The copying ends with its context, and the next run copies again.
+func TestCopyingEndsWithItsContext(t *testing.T) {
+	path, layerBytes, configBytes := interrupted(t)
+	elsewhere := []Placement{{layer.Digest, layer.Size, 4096}, config}
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(enough)
+	if _, err := Open(ctx, path, elsewhere, nil); !errors.Is(err, enough) {
+		t.Errorf("Open() = %v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(Dir(path), "part2")); !os.IsNotExist(err) {
+		t.Errorf("the copy is left (%v)", err)
+	}
+	checkTakenOver(t, open(t, path, elsewhere, "a"), 0, 1, layerBytes, configBytes)
 }
 
 func TestBlobThatIsNotWantedAnyMoreIsDropped(t *testing.T) {

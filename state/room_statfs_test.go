@@ -34,7 +34,7 @@ func TestACopyThatDoesNotFitIsNotBegun(t *testing.T) {
 	before, err := os.ReadFile(filepath.Join(Dir(path), "state"))
 	must(t, err)
 	huge.Offset = 512
-	_, err = Open(path, []Placement{huge}, []string{"a"})
+	_, err = Open(t.Context(), path, []Placement{huge}, []string{"a"})
 	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "another format") || !strings.Contains(err.Error(), Dir(path)) {
 		t.Errorf("Open() = %v", err)
 	}

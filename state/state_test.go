@@ -43,7 +43,7 @@ func must(t testing.TB, err error) {
 
 func open(t testing.TB, path string, blobs []Placement, sources ...string) *Store {
 	t.Helper()
-	s, err := Open(path, blobs, sources)
+	s, err := Open(t.Context(), path, blobs, sources)
 	must(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -37,8 +38,9 @@ type Store struct {
 // of these blobs is taken over, wherever in its part file it lay. sources are
 // the names that Blob.Write's source is an index of.
 //
-// The error is a *LockedError while another process has the folder open.
-func Open(path string, blobs []Placement, sources []string) (*Store, error) {
+// The error is a *LockedError while another process has the folder open, and the
+// cause of ctx if that ends while bytes are copied to where they are to lie.
+func Open(ctx context.Context, path string, blobs []Placement, sources []string) (*Store, error) {
 	root, lock, err := enter(Dir(path))
 	if err != nil {
 		return nil, err
@@ -55,14 +57,14 @@ func Open(path string, blobs []Placement, sources []string) (*Store, error) {
 	for _, name := range sources {
 		s.sources = append(s.sources, s.header.source(name))
 	}
-	if err := s.open(path); err != nil {
+	if err := s.open(ctx, path); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) open(path string) error {
-	if err := s.inherit(path); err != nil {
+func (s *Store) open(ctx context.Context, path string) error {
+	if err := s.inherit(ctx, path); err != nil {
 		return err
 	}
 	if len(s.header.Sources) > maxSources {
