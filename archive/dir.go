@@ -91,7 +91,7 @@ func OpenBlob(ctx context.Context, dir string, b ocispec.Descriptor) (*os.File, 
 }
 
 func openFolder(dir string) (folder, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return folder{}, err
 	}
 	if err := syncFolder(os.Open(filepath.Dir(dir))); err != nil {
@@ -109,7 +109,7 @@ func (f folder) add(ctx context.Context, img image.Image, blobs Blobs) error {
 	if err != nil {
 		return err
 	}
-	if err := f.root.MkdirAll(blobsFolder, 0o755); err != nil {
+	if err := f.root.MkdirAll(blobsFolder, 0o777); err != nil {
 		return err
 	}
 	if err := f.sync(ocispec.ImageBlobsDir); err != nil {
@@ -272,7 +272,7 @@ func (f folder) put(name string, write func(*os.File) error) error {
 	if err := f.root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	file, err := f.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	file, err := f.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
