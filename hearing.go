@@ -93,11 +93,11 @@ func (h *hearing) distrust(name string) int {
 	return 0
 }
 
-// weight is how much of the blob a source served. That of the one whose word
-// counted for the tag is doubled: it could have lied there.
+// weight is how much of the blob a source served. Of two sources, that of the
+// one whose word counted for the tag is doubled: it could have lied there.
 func (h *hearing) weight(name string) int64 {
 	n := h.served(h.index, name)
-	if name == h.resolver {
+	if name == h.resolver && len(h.peers) == 2 {
 		n *= 2
 	}
 	return n

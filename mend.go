@@ -13,6 +13,10 @@ const (
 	// in zstd (RFC 8878, 3.1.1.2.4), and about as much in what gzip makes.
 	firstBack = 128 << 10
 
+	// A flaw in the last few bytes is that of a checksum, which does not say
+	// where the lie is.
+	checksum = 64
+
 	// lookPatience is how much longer looking at a blob may take than hearing
 	// others about it.
 	lookPatience = 30 * time.Second
@@ -39,7 +43,7 @@ func (h *hearing) mend(ctx context.Context, witnesses []*word) (right bool, err 
 	if m.flaw, err = m.look(ctx, m.version); err != nil {
 		return false, err
 	}
-	for m.flaw != flawless && m.looked < m.listened+lookPatience {
+	for m.flaw < h.blob.Size()-checksum && m.looked < m.listened+lookPatience {
 		if better, err := m.step(ctx); !better || err != nil {
 			return false, err
 		}

@@ -258,10 +258,11 @@ func (h *hearing) takeBack() {
 	h.aside = nil
 }
 
-// focus leaves larger blobs for later: until it is clear who lies, it would be
-// luck to ask the right one for them.
+// focus leaves larger blobs for later if one of two sources lies: until it is
+// clear which, it would be luck to ask the right one. With more, it would keep
+// honest ones waiting.
 func (h *hearing) focus() {
-	if !h.focused {
+	if !h.focused && len(h.witnesses()) == 2 {
 		h.focused = true
 		h.fetch.Focus(h.index)
 	}
