@@ -91,7 +91,7 @@ func (s *search) try(ctx context.Context, disputes []dispute, v version) (right 
 func (s *search) trySeams(ctx context.Context, disputes []dispute, k int, grid int64) (right bool, err error) {
 	d := disputes[k]
 	others := slices.Delete(slices.Clone(disputes), k, k+1)
-	for seam := (d.Start/grid + 1) * grid; seam < d.End; seam += grid {
+	for seam := (d.Start/grid + 1) * grid; seam < d.End && s.left > 0; seam += grid {
 		for _, before := range d.sides {
 			for _, after := range d.sides {
 				if before == after {

@@ -47,7 +47,7 @@ func textLayer(t *testing.T, seed uint64, size int64) (registrytest.Blob, digest
 	dice := rand.New(rand.NewPCG(seed, 1))
 	words := make([]string, 5000)
 	for i := range words {
-		words[i] = strconv.FormatUint(dice.Uint64(), 36)[:2+dice.IntN(9)]
+		words[i] = (strconv.FormatUint(dice.Uint64(), 36) + "0123456789")[:2+dice.IntN(9)]
 	}
 	var packed bytes.Buffer
 	sum := sha256.New()
