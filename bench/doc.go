@@ -5,6 +5,7 @@
 //	go run ./bench loopback  what of it needs no root
 //	go run ./bench demo      watch one pull, without a network
 //	go run ./bench soak      pulls through faults and violence, each checked
+//	go run ./bench liars     what it costs that one of two mirrors lies
 //	go run ./bench help      all commands
 //
 // A case (cases.go) is a network, the mirrors on it and an image. For each run
