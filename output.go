@@ -99,14 +99,14 @@ func (o Options) place(folder string, format archive.Format, name string) output
 		out.path, out.work = o.Output, o.Output
 	}
 	if format == archive.OCI {
-		out.work = real(out.path)
+		out.work = realPath(out.path)
 	}
 	return out
 }
 
-// real is the one name of a folder that is added to, so that all who do so find
+// realPath is the one name of a folder that is added to, so that all who do so find
 // the same lock, and that has a place beside it, as "." has not.
-func real(folder string) string {
+func realPath(folder string) string {
 	if name, err := filepath.EvalSymlinks(folder); err == nil {
 		folder = name
 	}
