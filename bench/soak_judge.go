@@ -42,7 +42,7 @@ func (j *judge) blame(format string, args ...any) {
 
 // hear judges one process and what stands when it has ended.
 func (j *judge) hear(e ending) {
-	if e.Exit == 0 {
+	if e.finished() {
 		j.pulled++
 		if !j.wouldDo(e.run) {
 			j.anew++
@@ -185,7 +185,7 @@ func (j *judge) checkResume(e ending) {
 		}
 	}
 	_, err := os.Stat(e.path)
-	if e.Exit == 0 || !e.alone || err == nil && j.shape != toStdout { // what stands is looked at again, by another format not
+	if e.finished() || !e.alone || err == nil && j.shape != toStdout { // what stands is looked at again, by another format not
 		j.kept = 0
 	}
 }

@@ -178,6 +178,10 @@ func TestJudgeOfResumes(t *testing.T) {
 	j.checkResume(run("")) // killed before it could say anything
 	j.checkResume(run(`{"event":"progress","done":95,"resumed":90}`))
 	wantBlame(t, j, "")
+	ended := &judge{soakRound: j.soakRound}
+	ended.checkResume(run(`{"event":"progress","done":95,"resumed":0}` + "\n" + `{"event":"finished"}`)) // killed after it
+	ended.checkResume(run(`{"event":"progress","done":5,"resumed":0}`))
+	wantBlame(t, ended, "")
 	j.checkResume(run(`{"event":"progress","done":95,"resumed":94}`))
 	wantBlame(t, j, "95 bytes were on disk, and 94 are resumed")
 }

@@ -35,6 +35,12 @@ type ending struct {
 	alone          bool   // no other process worked on it
 }
 
+// finished says whether the image was pulled to its end. A kill may come after
+// that.
+func (e ending) finished() bool {
+	return e.Exit == 0 || slices.ContainsFunc(e.events, func(event soakEvent) bool { return event.Event == "finished" })
+}
+
 // soakEvent is a line of --progress json, as far as it is looked at.
 type soakEvent struct {
 	Event    string `json:"event"`
