@@ -44,7 +44,7 @@ func (o Options) outputs(format archive.Format, platform image.Platform, refs []
 		return nil, usage(errors.New("output - needs a Stdout to stream to"))
 	}
 	if f, ok := o.Stdout.(*os.File); ok && o.Output == stdout && term.IsTerminal(int(f.Fd())) {
-		return nil, usage(errors.New("an archive is not for a terminal: send it on, or name a file by --output"))
+		return nil, usage(errors.New("an archive is not for a terminal: send it on, as in segpull -o - … | docker load, or name a file by --output"))
 	}
 	folder := ""
 	if o.intoFolder(format, len(refs)) {

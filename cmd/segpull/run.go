@@ -48,9 +48,6 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 	if err != nil {
 		return err
 	}
-	if a.output == "-" && isTerminal(a.stdout) {
-		return usagef("an archive is not for a terminal; send it on, as in: segpull -o - %s | docker load", refs[0])
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 

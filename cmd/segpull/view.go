@@ -22,10 +22,7 @@ func (a *app) views(refs []string, fail func(error)) []view {
 	if !a.quiet {
 		views = append(views, a.progressView(refs))
 	}
-	if a.output != "-" {
-		views = append(views, &results{a.stdout, fail})
-	}
-	return views
+	return append(views, &results{a.stdout, fail})
 }
 
 // progressView returns the form of progress that was asked for. Bars need a
@@ -45,7 +42,8 @@ func (a *app) progressView(refs []string) view {
 	return &plain{notices: notices, last: map[string]time.Time{}}
 }
 
-// results prints the digest and the path of each archive that is done.
+// results prints the digest and the path of each archive that is done, but for
+// one that went to standard output itself.
 type results struct {
 	out  io.Writer
 	fail func(error)
@@ -59,7 +57,7 @@ func (e *resultsError) Error() string {
 }
 
 func (r *results) show(_ time.Time, e segpull.Event) {
-	if e, ok := e.(segpull.Finished); ok {
+	if e, ok := e.(segpull.Finished); ok && e.Result.Path != "-" {
 		if _, err := fmt.Fprintln(r.out, e.Result.Digest, e.Result.Path); err != nil {
 			r.fail(&resultsError{err})
 		}
