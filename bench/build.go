@@ -33,3 +33,14 @@ func inTemp(f func(dir string) error) error {
 	defer os.RemoveAll(dir)
 	return f(dir)
 }
+
+// withRunner calls f with a runner of the segpull built here.
+func withRunner(ctx context.Context, f func(r *runner) error) error {
+	return inTemp(func(dir string) error {
+		segpull, err := buildSegpull(ctx, dir)
+		if err != nil {
+			return err
+		}
+		return f(&runner{segpull: segpull, dir: dir})
+	})
+}

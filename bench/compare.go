@@ -61,12 +61,8 @@ func comparison(ctx context.Context, name string, args, names []string, draw str
 		return err
 	}
 	taking := installed(toolsNamed(strings.Split(*with, ",")...))
-	return inTemp(func(dir string) error {
-		segpull, err := buildSegpull(ctx, dir)
-		if err != nil {
-			return err
-		}
-		r := &runner{segpull: segpull, dir: dir, told: os.Stderr}
+	return withRunner(ctx, func(r *runner) error {
+		r.told = os.Stderr
 		all, ended := r.turns(ctx, on, taking, *runs)
 		if len(all) == 0 {
 			return cmp.Or(ended, errors.New("nothing could run"))
@@ -111,13 +107,7 @@ func timeline(ctx context.Context, args []string) error {
 	if flags.NArg() > 0 {
 		name = flags.Arg(0)
 	}
-	return inTemp(func(dir string) error {
-		segpull, err := buildSegpull(ctx, dir)
-		if err != nil {
-			return err
-		}
-		return (&runner{segpull: segpull, dir: dir}).draw(ctx, name, *out)
-	})
+	return withRunner(ctx, func(r *runner) error { return r.draw(ctx, name, *out) })
 }
 
 // installed leaves out the tools that are not there, with a word.

@@ -45,7 +45,7 @@ func demo(ctx context.Context, args []string) error {
 			return err
 		}
 		origin := registrytest.New()
-		image := registrytest.NewImage(registrytest.ImageOptions{Layers: demoLayers, Seed: 1})
+		image := imageOf(demoLayers, 1)
 		origin.Push("library/demo", "latest", image)
 
 		mirrors, config, stop, err := startDemoMirrors(origin)

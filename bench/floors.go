@@ -36,12 +36,7 @@ func floors(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return inTemp(func(dir string) error {
-		program, err := buildSegpull(ctx, dir)
-		if err != nil {
-			return err
-		}
-		r := &runner{segpull: program, dir: dir}
+	return withRunner(ctx, func(r *runner) error {
 		p, err := r.push(ctx, c)
 		if err != nil {
 			return err

@@ -21,12 +21,7 @@ func runCases(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return inTemp(func(dir string) error {
-		segpull, err := buildSegpull(ctx, dir)
-		if err != nil {
-			return err
-		}
-		r := &runner{segpull: segpull, dir: dir}
+	return withRunner(ctx, func(r *runner) error {
 		fmt.Println(caseHeader)
 		for _, c := range chosen {
 			if err := r.printCase(ctx, c, *runs, toolsFor(c, *with)); err != nil {

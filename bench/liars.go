@@ -89,12 +89,7 @@ func liars(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return inTemp(func(dir string) error {
-		program, err := buildSegpull(ctx, dir)
-		if err != nil {
-			return err
-		}
-		r := &runner{segpull: program, dir: dir}
+	return withRunner(ctx, func(r *runner) error {
 		fmt.Print(liarsHead())
 		for _, l := range chosen {
 			cells := []string{l.about}
