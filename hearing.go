@@ -159,14 +159,14 @@ func (w *word) hear(ctx context.Context, ranges []segment.Range) error {
 	if h.streams(w.peer) { // it would begin anew each time
 		ranges = w.unheard(h.whole(), h.blob.Size())
 	}
-	err := h.ask(ctx, w.peer, h.index, ranges, h.wait(w.peer, ranges), w.note)
+	err := h.ask(ctx, w.peer, h.index, ranges, h.waitFor(w.peer, ranges), w.note)
 	w.fallSilent(err)
 	return err
 }
 
-// wait is how long the peer may take for ranges: long only when nobody else is
+// waitFor is how long the peer may take for ranges: long only when nobody else is
 // left to hear.
-func (h *hearing) wait(p *peer, ranges []segment.Range) wait {
+func (h *hearing) waitFor(p *peer, ranges []segment.Range) wait {
 	bytes := int64(0)
 	for _, r := range ranges {
 		bytes += r.Len()
