@@ -52,3 +52,62 @@ func TestKeysThatMatch(t *testing.T) {
 		})
 	}
 }
+
+// A file is what anybody wrote: whatever it holds, a login for a repository is
+// one of a key that is the host or a path above the repository.
+func FuzzFile(f *testing.F) {
+	f.Add([]byte(auths("h/team", "u", "p")), "h", "team/app")
+	f.Add([]byte(`{"auths":{"https://H:443/v1/":{"username":"u"},"h/tea":{"identitytoken":"t"}}}`), "h:443", "team/app")
+	f.Add([]byte(`{"auths":{"h":null,"h/":{},"h//":{"auth":"*"},"http://h:80":{"registrytoken":"t"}}}`), "h", "a")
+	f.Add([]byte(auths("https://index.docker.io/v1/", "u", "p\x00")), "docker.io", "library/a")
+	f.Add([]byte("\xef\xbb\xbf{\"auths\":[]}"), "[::1]:5000", "a")
+	f.Add([]byte(`{"auths":{"`+"\xff"+`":{}}`), "\xff", "")
+	f.Fuzz(func(t *testing.T, text []byte, host, repository string) {
+		c, err := parse(text)
+		if err != nil {
+			return
+		}
+		for _, written := range matching(c.Auths, host, repository) {
+			if !isAbove(strings.ToLower(written), strings.ToLower(host), strings.ToLower(repository)) {
+				t.Errorf("the key %q matches %q of %q", written, repository, host)
+			}
+		}
+		s := &Store{warned: make(map[string]bool)}
+		login := s.lookUp("file", c, host, repository)
+		if again := s.lookUp("file", c, host, repository); login != again {
+			t.Errorf("first %v, then %v", login, again)
+		}
+	})
+}
+
+// isAbove says the same as covers in another way: it compares a key's elements
+// with those of the host and the repository.
+func isAbove(written, host, repository string) bool {
+	for _, scheme := range []string{"http://", "https://"} {
+		if rest, found := strings.CutPrefix(written, scheme); found {
+			written = rest
+			break
+		}
+	}
+	written = strings.TrimRight(written, "/")
+	have, want := strings.Split(written, "/"), append([]string{host}, strings.Split(repository, "/")...)
+	if withoutPort(have[0]) != withoutPort(host) {
+		return false
+	}
+	if len(have) == 2 && (have[1] == "v1" || have[1] == "v2") {
+		return true
+	}
+	return len(have) <= len(want) && slices.Equal(have[1:], want[1:len(have)])
+}
+
+// withoutPort removes the ports that may be the default one, and makes the
+// names of Docker Hub one.
+func withoutPort(host string) string {
+	for _, port := range []string{":80", ":443", ":80"} {
+		host = strings.TrimSuffix(host, port)
+	}
+	if host == "index.docker.io" || host == "registry-1.docker.io" {
+		return "docker.io"
+	}
+	return host
+}
