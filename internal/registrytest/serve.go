@@ -22,7 +22,7 @@ const (
 	KindManifest Kind = "manifest"
 	KindBlob     Kind = "blob"
 	KindHead     Kind = "head"
-	KindToken    Kind = "token" // GET /token, with Bearer
+	KindToken    Kind = "token" // GET /token or …/token, with Bearer
 	KindCDN      Kind = "cdn"   // GET /cdn/…, where SignedRedirect leads
 	KindOther    Kind = "other"
 )
@@ -39,7 +39,7 @@ func route(path string) (kind Kind, name, reference string) {
 	switch m := resource.FindStringSubmatch(path); {
 	case path == "/v2/" || path == "/v2":
 		return KindPing, "", ""
-	case path == tokenPath:
+	case m == nil && strings.HasSuffix(path, tokenPath):
 		return KindToken, "", ""
 	case strings.HasPrefix(path, cdnPath):
 		return KindCDN, "", strings.TrimPrefix(path, cdnPath)
