@@ -107,17 +107,27 @@ func (ex *exchange) blobBody() bool {
 }
 
 func (s *Server) arrive(r *http.Request) *exchange {
-	kind, name, reference := route(r.URL.Path)
 	ex := &exchange{
-		server:   s,
-		resource: kind,
-		name:     s.withoutPrefix(name),
+		server: s,
 		Request: Request{
-			Kind: kind, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery,
-			Repository: name, Reference: reference, Remote: r.RemoteAddr,
+			Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Remote: r.RemoteAddr,
 			Header: r.Header.Clone(), Range: r.Header.Get("Range"), Arrived: time.Now(),
 		},
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.identify(ex, r)
+	ex.life = s.life
+	s.log = append(s.log, ex)
+	ex.atEnd = []func(){func() { s.leave(ex) }}
+	return ex
+}
+
+// identify reads off the path what a request is for.
+func (s *Server) identify(ex *exchange, r *http.Request) {
+	kind, name, reference := route(r.URL.Path)
+	ex.Kind, ex.resource = kind, kind
+	ex.Repository, ex.name, ex.Reference = name, s.withoutPrefix(name), reference
 	ex.blob = s.lookUp(kind, ex.name, reference)
 	if r.Method == http.MethodHead {
 		ex.Kind = KindHead
@@ -125,16 +135,18 @@ func (s *Server) arrive(r *http.Request) *exchange {
 	if start, end, ok := parseRange(r, ex.blob.Size); ok {
 		ex.Start, ex.End = start, end
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ex.life = s.life
-	s.log = append(s.log, ex)
 	if ex.isBlob() {
 		s.active++
 		s.most = max(s.most, s.active)
 	}
-	ex.atEnd = []func(){func() { s.leave(ex) }}
-	return ex
+}
+
+// reroute identifies a request again whose path a fault has changed, and which
+// was for nothing known before.
+func (s *Server) reroute(ex *exchange, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.identify(ex, r)
 }
 
 func (s *Server) leave(ex *exchange) {
