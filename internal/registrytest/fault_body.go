@@ -2,7 +2,6 @@ package registrytest
 
 import (
 	"bytes"
-	"compress/gzip"
 	"net/http"
 )
 
@@ -60,20 +59,5 @@ func Impostor(other Blob) Fault {
 	return Rewrite(func(p []byte, offset int64) {
 		n, _ := other.ReadAt(p, offset)
 		clear(p[n:])
-	})
-}
-
-// GzipEncoding compresses bodies, whatever Accept-Encoding says.
-func GzipEncoding() Fault {
-	return through(func(w http.ResponseWriter, _ *http.Request) *hooked {
-		zip := gzip.NewWriter(w)
-		return &hooked{
-			header: func(_ int, h http.Header) {
-				h.Del("Content-Length")
-				h.Set("Content-Encoding", "gzip")
-			},
-			body: zip.Write,
-			end:  func() { _ = zip.Close() },
-		}
 	})
 }
