@@ -15,3 +15,8 @@ func HarborProxy() Fault { return All(PullThroughCache(), HeadMissing().UntilSer
 func Daocloud() Fault {
 	return All(MaxConcurrent(10), Budget(20, time.Minute).On(KindManifest, KindBlob), FirstByteDelay(time.Second))
 }
+
+// Spool is a proxy that fetches and scans a whole blob before it passes on the
+// first byte, headers included, for each request anew. Stats tells how often it
+// was asked.
+func Spool(d time.Duration) Fault { return Latency(d).On(KindBlob, KindCDN) }

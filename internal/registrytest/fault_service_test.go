@@ -229,3 +229,23 @@ func TestBearerSendsClientsToItsRealm(t *testing.T) {
 		t.Errorf("challenge is %q", got)
 	}
 }
+
+func TestSpoolMakesEachRequestWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := RandomBlob(1, 10_000)
+		reg := New()
+		reg.AddBlob(repo, b)
+		reg.Misbehave(Spool(130 * time.Second))
+		client := servePipe(t, reg)
+		start := time.Now()
+		for range 2 {
+			wantBody(t, ask(t, client, http.MethodGet, "http://registry"+blobPath(b), "Range: bytes=0-"), 206, b.Bytes())
+		}
+		if took := time.Since(start); took != 260*time.Second {
+			t.Errorf("two requests took %v, want 260 s", took)
+		}
+		if got := reg.Stats().Requests[KindBlob]; got != 2 {
+			t.Errorf("counted %d requests, want 2", got)
+		}
+	})
+}
