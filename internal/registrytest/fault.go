@@ -172,6 +172,7 @@ func through(hooks func(w http.ResponseWriter, r *http.Request) *hooked) Fault {
 type hooked struct {
 	http.ResponseWriter
 	header func(status int, h http.Header)
+	status func(status int) int // after header
 	body   func(p []byte) (int, error)
 	end    func() // after the registry has written all
 	begun  bool
@@ -182,6 +183,9 @@ func (h *hooked) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 func (h *hooked) WriteHeader(status int) {
 	if !h.begun && h.header != nil {
 		h.header(status, h.Header())
+	}
+	if !h.begun && h.status != nil {
+		status = h.status(status)
 	}
 	h.begun = true
 	h.ResponseWriter.WriteHeader(status)

@@ -3,6 +3,9 @@ package registrytest
 import (
 	"io"
 	"net/http"
+	"strconv"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // Status answers with an error of the distribution specification.
@@ -30,9 +33,34 @@ func HeadMissing() Fault {
 
 // CaptivePortal answers 200 with a page of HTML.
 func CaptivePortal() Fault {
+	return Page(http.StatusOK, "<!doctype html><title>Welcome</title><p>Please sign in to use this network.")
+}
+
+// Page answers with a page of HTML: an embargo, a firewall, a portal
+// (docker/docs#10533, docker/hub-feedback#2103).
+func Page(status int, html string) Fault { return answerWith(status, "text/html; charset=utf-8", html) }
+
+// JSONError answers with a JSON body of any form, be it that of the
+// distribution specification or not, and with any status, 200 included
+// (containerd/containerd#5799, containerd/containerd#9552).
+func JSONError(status int, body string) Fault { return answerWith(status, "application/json", body) }
+
+// TagAnswers answers 200 with this body where a manifest is asked for by tag,
+// and leaves requests by digest alone: an error in JSON, schema 1, a page.
+func TagAnswers(body, contentType string) Fault {
+	return answerWith(http.StatusOK, contentType, body).On(KindManifest, KindHead).When(func(r *http.Request) bool {
+		ex := exchangeOf(r)
+		return ex.resource == KindManifest && digest.Digest(ex.Reference).Validate() != nil
+	})
+}
+
+// answerWith sends this in the registry's place. "" leaves Content-Type out.
+func answerWith(status int, contentType, body string) Fault {
 	return instead(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, "<!doctype html><title>Welcome</title><p>Please sign in to use this network.")
+		setHeader(w.Header(), "Content-Type", contentType)
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"math"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"strings"
 	"testing"
@@ -31,6 +33,15 @@ func TestRangeFaults(t *testing.T) {
 		"of unknown length": {NoContentLength(), 206, whole[100:200], "bytes 100-199/10000"},
 		"other header":      {Header("Content-Range", "bytes 0-0/1"), 206, whole[100:200], "bytes 0-0/1"},
 		"not satisfiable":   {Status(416), 416, nil, ""},
+		"refused":           {RangeRefused(501), 501, nil, ""},
+		"refused inside":    {RangeRefusedInside(403), 403, nil, ""},
+		"wrong total":       {WrongTotal(7), 206, whole[100:200], "bytes 100-199/10007"},
+		"total too small":   {WrongTotal(-7), 206, whole[100:200], "bytes 100-199/9993"},
+		"status 200":        {RangeAs200(), 200, whole[100:200], "bytes 100-199/10000"},
+		"longer blob":       {WrongSize(50), 206, whole[100:200], "bytes 100-199/10050"},
+		"shorter blob":      {WrongSize(-9850), 206, whole[100:150], "bytes 100-149/150"},
+		"empty blob":        {EmptyBlob(), 200, []byte{}, ""},
+		"unsatisfiable":     {Unsatisfiable(), 416, nil, "bytes */0"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -102,6 +113,59 @@ func TestErrorsAreNotRewritten(t *testing.T) {
 	}
 }
 
+func TestRangeRefusalsSpareTheRest(t *testing.T) {
+	b := RandomBlob(1, 10_000)
+	reg, address := serveBlob(t, b)
+	reg.Misbehave(RangeRefused(416))
+	wantBody(t, get(t, address), 200, b.Bytes())
+	if a := get(t, address, "Range: bytes=0-"); a.Status != 416 {
+		t.Errorf("a range of all has status %d, want 416", a.Status)
+	}
+	reg.Misbehave(RangeRefusedInside(416))
+	wantBody(t, get(t, address), 200, b.Bytes())
+	wantBody(t, get(t, address, "Range: bytes=0-9"), 206, b.Bytes()[:10])
+}
+
+func TestMultipartRangesHaveOnePart(t *testing.T) {
+	b := RandomBlob(1, 10_000)
+	reg, address := serveBlob(t, b)
+	reg.Misbehave(MultipartRanges())
+	a := get(t, address, "Range: bytes=100-199")
+	kind, params, err := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	if a.Status != 206 || err != nil || kind != "multipart/byteranges" || a.Header.Get("Content-Range") != "" {
+		t.Fatalf("got %d, %v", a.Status, a.Header)
+	}
+	parts := multipart.NewReader(bytes.NewReader(a.Body), params["boundary"])
+	part, err := parts.NextPart()
+	if err != nil || part.Header.Get("Content-Range") != "bytes 100-199/10000" {
+		t.Fatalf("the part is %v, %v", part, err)
+	}
+	if got, err := io.ReadAll(part); err != nil || !bytes.Equal(got, b.Bytes()[100:200]) {
+		t.Errorf("the part has %d bytes, %v", len(got), err)
+	}
+	if _, err := parts.NextPart(); err != io.EOF {
+		t.Errorf("after the part comes %v, want the end", err)
+	}
+	wantBody(t, get(t, address), 200, b.Bytes())
+}
+
+func TestBlobsOfAnotherSize(t *testing.T) {
+	b := RandomBlob(1, 10_000)
+	reg, address := serveBlob(t, b)
+	reg.Misbehave(WrongSize(-10))
+	wantBody(t, get(t, address), 200, b.Bytes()[:9_990])
+	reg.Misbehave(WrongSize(10))
+	if a := get(t, address); a.Status != 200 || len(a.Body) != 10_010 || !bytes.HasPrefix(a.Body, b.Bytes()) {
+		t.Errorf("got %d, %d bytes", a.Status, len(a.Body))
+	}
+	for name, fault := range map[string]Fault{"empty": EmptyBlob(), "unsatisfiable": Unsatisfiable()} {
+		reg.Misbehave(fault)
+		if a := get(t, address); a.Status != 200 || a.Header.Get("Content-Length") != "0" {
+			t.Errorf("%s: got %d, %v", name, a.Status, a.Header)
+		}
+	}
+}
+
 func TestGzipEncodingComesUnasked(t *testing.T) {
 	b := RandomBlob(1, 10_000)
 	reg, address := serveBlob(t, b)
@@ -148,6 +212,8 @@ func TestAnswersInTheRegistrysPlace(t *testing.T) {
 		"portal":      {CaptivePortal(), 200, "Content-Type", "text/html; charset=utf-8", "<title>"},
 		"elsewhere":   {RedirectTo("ftp://10.0.0.1/x"), 307, "Location", "ftp://10.0.0.1/x", ""},
 		"in a circle": {RedirectLoop(), 307, "Location", blobPath(b), ""},
+		"page":        {Page(403, "<h1>embargo</h1>"), 403, "Content-Type", "text/html; charset=utf-8", "<h1>embargo</h1>"},
+		"JSON":        {JSONError(200, `{"code":7}`), 200, "Content-Type", "application/json", `{"code":7}`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -167,4 +233,36 @@ func TestManifestFaultsSayManifest(t *testing.T) {
 	if a := get(t, reg.Start(t)+"/v2/"+repo+"/manifests/1"); !strings.Contains(string(a.Body), "MANIFEST_UNKNOWN") {
 		t.Errorf("body is %s", a.Body)
 	}
+}
+
+func TestManifestTypesOfAllKinds(t *testing.T) {
+	img := NewImage(ImageOptions{})
+	reg := New()
+	reg.Push(repo, "1", img)
+	address := reg.Start(t) + "/v2/" + repo + "/manifests/1"
+	for _, want := range []string{"text/html", ""} {
+		reg.Misbehave(ManifestType(want))
+		a := get(t, address)
+		wantBody(t, a, 200, img.Manifest.Bytes())
+		if got := a.Header.Values("Content-Type"); strings.Join(got, "") != want {
+			t.Errorf("Content-Type is %q, want %q", got, want)
+		}
+	}
+}
+
+func TestTagAnswersLeavesDigestsAlone(t *testing.T) {
+	img := NewImage(ImageOptions{})
+	reg := New()
+	reg.Push(repo, "1", img)
+	reg.Misbehave(TagAnswers(`{"code":403}`, "application/json"))
+	address := reg.Start(t) + "/v2/" + repo + "/manifests/"
+	a := get(t, address+"1")
+	wantBody(t, a, 200, []byte(`{"code":403}`))
+	if got := a.Header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("Content-Type is %q", got)
+	}
+	if a := ask(t, newClient(t), http.MethodHead, address+"1"); a.Status != 200 || a.Header.Get("Content-Length") != "12" {
+		t.Errorf("HEAD: got %d, %v", a.Status, a.Header)
+	}
+	wantBody(t, get(t, address+img.Manifest.Digest.String()), 200, img.Manifest.Bytes())
 }

@@ -7,7 +7,8 @@ import (
 )
 
 // ContentRange writes another Content-Range into 206 answers, whose body is
-// [start,end) of size bytes. "" leaves the header out.
+// [start,end) of size bytes. "" leaves the header out, as some proxies do
+// (purposeindustries/express-range#1).
 func ContentRange(format func(start, end, size int64) string) Fault {
 	return through(func(_ http.ResponseWriter, r *http.Request) *hooked {
 		ex := exchangeOf(r)
@@ -26,6 +27,14 @@ func ContentRange(format func(start, end, size int64) string) Fault {
 func NexusContentRange() Fault {
 	return ContentRange(func(start, end, size int64) string {
 		return fmt.Sprintf("%d-%d/%d", start, end-1, size)
+	})
+}
+
+// WrongTotal adds a number to the total size in Content-Range, or takes it
+// away, while the part and its offsets stay right.
+func WrongTotal(delta int64) Fault {
+	return ContentRange(func(start, end, size int64) string {
+		return fmt.Sprintf("bytes %d-%d/%d", start, end-1, size+delta)
 	})
 }
 
@@ -64,9 +73,18 @@ func Header(name, value string) Fault {
 	})
 }
 
+// ManifestType sends manifests with another Content-Type: a static server that
+// knows no type for files without extension says text/html (moby/moby#19526).
+// "" leaves the header out.
+func ManifestType(contentType string) Fault {
+	return Header("Content-Type", contentType).On(KindManifest)
+}
+
+// setHeader leaves a nil entry where the value is "", because net/http guesses
+// a Content-Type for answers that have no entry at all.
 func setHeader(h http.Header, name, value string) {
 	if value == "" {
-		h.Del(name)
+		h[http.CanonicalHeaderKey(name)] = nil
 	} else {
 		h.Set(name, value)
 	}

@@ -1,6 +1,11 @@
 package registrytest
 
-import "net/http"
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+)
 
 // IgnoreRange answers 200 with the whole blob.
 func IgnoreRange() Fault {
@@ -20,7 +25,8 @@ func ShiftRange(by int64) Fault {
 }
 
 // ClipRange answers with the first n bytes of a longer range, as RFC 9110,
-// section 14.2 allows, and says so in Content-Range.
+// sections 14.2 and 15.3.7 allow, and says so in Content-Range
+// (yhirose/cpp-httplib#1862).
 func ClipRange(n int64) Fault {
 	return asking(func(r *http.Request, size int64) *http.Request {
 		start, end, ok := parseRange(r, size)
@@ -37,5 +43,71 @@ func asking(change func(r *http.Request, size int64) *http.Request) Fault {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			next.ServeHTTP(w, change(r, exchangeOf(r).blob.Size))
 		})
+	})
+}
+
+// RangeRefused answers with a status such as 416, 400, 403 or 501 to each
+// request that has a Range header, and serves the blob to those without one
+// (kubernetes/registry.k8s.io#333, block/buzz#4079).
+func RangeRefused(status int) Fault {
+	return Status(status).When(func(r *http.Request) bool { return r.Header.Get("Range") != "" })
+}
+
+// RangeRefusedInside is RangeRefused for ranges that do not begin at 0 alone:
+// a pull meets it only when it resumes or splits a blob.
+func RangeRefusedInside(status int) Fault {
+	return RangeRefused(status).When(func(r *http.Request) bool {
+		start, _, ok := parseRange(r, exchangeOf(r).blob.Size)
+		return !ok || start > 0
+	})
+}
+
+// MultipartRanges answers a range as multipart/byteranges with one part. RFC
+// 9110, section 15.3.7.2 forbids that for a request of one range.
+func MultipartRanges() Fault {
+	return through(func(w http.ResponseWriter, _ *http.Request) *hooked {
+		var head, tail string
+		return &hooked{
+			header: func(status int, h http.Header) {
+				if status == http.StatusPartialContent {
+					head, tail = asMultipart(h)
+				}
+			},
+			body: func(p []byte) (int, error) {
+				if _, err := io.WriteString(w, head); err != nil {
+					return 0, err
+				}
+				head = ""
+				return w.Write(p)
+			},
+			end: func() { _, _ = io.WriteString(w, tail) },
+		}
+	})
+}
+
+// asMultipart makes the header of an answer that of a multipart one, and returns
+// what goes before its body and after it.
+func asMultipart(h http.Header) (head, tail string) {
+	const boundary = "registrytest"
+	head = fmt.Sprintf("--%s\r\nContent-Type: %s\r\nContent-Range: %s\r\n\r\n",
+		boundary, h.Get("Content-Type"), h.Get("Content-Range"))
+	tail = "\r\n--" + boundary + "--\r\n"
+	length, _ := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+	h.Set("Content-Length", strconv.FormatInt(length+int64(len(head)+len(tail)), 10))
+	h.Set("Content-Type", "multipart/byteranges; boundary="+boundary)
+	h.Del("Content-Range")
+	return head, tail
+}
+
+// RangeAs200 sends a part and its Content-Range with status 200 in place of
+// 206. The status says that the body is the whole blob.
+func RangeAs200() Fault {
+	return through(func(http.ResponseWriter, *http.Request) *hooked {
+		return &hooked{status: func(status int) int {
+			if status == http.StatusPartialContent {
+				return http.StatusOK
+			}
+			return status
+		}}
 	})
 }
