@@ -2,14 +2,11 @@ package segpull
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/image"
@@ -71,24 +68,18 @@ func (j *job) checkConfig() error {
 	return archive.CheckConfig(j.image, config)
 }
 
-// checkPlatform warns of an image that says that it is for another platform. A
-// reference without an index leads to it.
+// checkPlatform warns of an image whose config gives another platform than its
+// index did, or that was resolved while its config could not be had.
 func (j *job) checkPlatform() error {
 	config, err := j.config()
 	if err != nil {
 		return err
 	}
-	var says ocispec.Platform
-	if json.Unmarshal(config, &says) != nil {
-		return nil // not an image's config
-	}
-	p, err := image.ParsePlatform(strings.TrimRight(says.OS+"/"+says.Architecture+"/"+says.Variant, "/"))
-	if err != nil {
-		return nil // nor is this
-	}
-	if asked := j.image.Platform; p.OS != asked.OS || p.Architecture != asked.Architecture {
+	resolved := j.image.Platform
+	p, ok := image.ConfigPlatform(config)
+	if ok && (p.OS != resolved.OS || p.Architecture != resolved.Architecture) {
 		j.image.Platform = p
-		j.notify(Warning{Message: fmt.Sprintf("%s is for %s, not %s: there is no other image under this reference", j.name(), j.image.Platform, asked)})
+		j.tellPlatform(resolved)
 	}
 	return nil
 }

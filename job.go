@@ -1,6 +1,7 @@
 package segpull
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -131,6 +132,9 @@ func (j *job) open(ctx context.Context, placements []state.Placement) (err error
 		}
 		b := j.store.Blob(i)
 		j.resumed += b.Done()
+		if err := j.unpack(ctx, i); err != nil {
+			return err
+		}
 		for _, r := range b.Missing() {
 			j.fetch.Want(i, r)
 		}
@@ -187,6 +191,17 @@ func (j *job) adopt(ctx context.Context, i int) error {
 	}
 	defer f.Close()
 	return fill(ctx, b, io.NewSectionReader(f, 0, b.Size()), len(j.peers))
+}
+
+// unpack takes blob i from its descriptor, if that holds it: the manifest came
+// with it, or it was read when the image was resolved.
+func (j *job) unpack(ctx context.Context, i int) error {
+	b := j.store.Blob(i)
+	data, ok := image.Inline(j.blobs[i])
+	if !ok || b.Done() == b.Size() {
+		return nil
+	}
+	return fill(ctx, b, io.NewSectionReader(bytes.NewReader(data), 0, b.Size()), len(j.peers))
 }
 
 // fill writes all of a blob.

@@ -99,6 +99,10 @@ func (m *mirrors) served() (n int64) {
 	return n
 }
 
+// servedBesides is what all mirrors have sent but for the image's config, which is read each time that an
+// image without an index is resolved, as its manifest is.
+func (m *mirrors) servedBesides(img registrytest.Image) int64 { return m.served() - sentOf(m, img.Config) }
+
 // pull pulls with defaults that suit a test: all mirrors, into a folder of
 // its own, for linux/amd64.
 func (m *mirrors) pull(t *testing.T, opts segpull.Options, refs ...string) ([]segpull.Result, error) {

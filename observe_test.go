@@ -12,7 +12,7 @@ func TestEventsTellTheStory(t *testing.T) {
 	t.Parallel()
 	img := imageOf(1, 2*mib, 300*kib)
 	m := serve(t, 2, img)
-	m.servers[0].Misbehave(registrytest.Status(500).Times(2))
+	m.servers[0].Misbehave(registrytest.Status(500).Of(img.Layers[0].Digest).Times(2))
 	for _, s := range m.servers {
 		s.Throttle(2 * mib)
 	}

@@ -25,6 +25,10 @@ type Options struct {
 	// Platform is OS/ARCH[/VARIANT]. Empty: linux on this machine's
 	// architecture.
 	Platform string
+	// Name is what the archive calls the image, as NAME[:TAG]; without a tag
+	// it has that of the image, else latest. It is for one image only. Empty:
+	// the reference, without its digest.
+	Name string
 	// LimitRate is the most that all traffic together may use, in bytes a
 	// second. 0: no limit.
 	LimitRate int64

@@ -31,34 +31,45 @@ type output struct {
 	work   string // what the part folder stands beside: path, or the folder that it leads to
 }
 
-// outputs chooses the place of each image's archive, and makes the folder
-// that was named for them.
-func (o Options) outputs(format archive.Format, platform image.Platform, refs []image.Reference) ([]output, error) {
+// places are where the archives of one call go.
+type places struct {
+	opts   Options
+	format archive.Format
+	folder string // that was named for them; "" if none was
+}
+
+// places checks what Output says, and makes the directory that it names for the archives of so many images.
+func (o Options) places(format archive.Format, images int) (places, error) {
 	if o.Output != "" && slices.Contains(namesOfStdout, filepath.Clean(o.Output)) {
 		o.Output = stdout
 	}
-	if o.Output == stdout && (format == archive.OCI || len(refs) > 1) {
-		return nil, usage(errors.New("standard output takes one image, in a format that is one file: name a folder by --output instead"))
+	if o.Output == stdout && (format == archive.OCI || images > 1) {
+		return places{}, usage(errors.New("standard output takes one image, in a format that is one file: name a folder by --output instead"))
 	}
 	if o.Output == stdout && o.Stdout == nil {
-		return nil, usage(errors.New("output - needs a Stdout to stream to"))
+		return places{}, usage(errors.New("output - needs a Stdout to stream to"))
 	}
 	if f, ok := o.Stdout.(*os.File); ok && o.Output == stdout && term.IsTerminal(int(f.Fd())) {
-		return nil, usage(errors.New("an archive is not for a terminal: send it on, as in segpull -o - … | docker load, or name a file by --output"))
+		return places{}, usage(errors.New("an archive is not for a terminal: send it on, as in segpull -o - … | docker load, or name a file by --output"))
 	}
-	folder := ""
-	if o.intoFolder(format, len(refs)) {
-		folder = o.Output
-		if err := os.MkdirAll(folder, 0o777); err != nil {
-			return nil, fmt.Errorf("make the output folder: %w", err)
+	p := places{opts: o, format: format}
+	if o.intoFolder(format, images) {
+		p.folder = o.Output
+		if err := os.MkdirAll(p.folder, 0o777); err != nil {
+			return places{}, fmt.Errorf("make the output folder: %w", err)
 		}
 	}
+	return p, nil
+}
+
+// plan chooses the place of each image's archive by the reference and the platform of the image.
+func (p places) plan(images []image.Image) ([]output, error) {
 	var outs []output
 	seen := make(map[string]bool)
-	for _, ref := range refs {
-		out := o.place(folder, format, ref.FileName(platform))
+	for _, img := range images {
+		out := p.opts.place(p.folder, p.format, img.Reference.FileName(img.Platform))
 		if seen[out.path] {
-			return nil, usage(fmt.Errorf("%s: named twice, and both would be written to %s", ref, out.path))
+			return nil, usage(fmt.Errorf("%s: named twice, and both would be written to %s", img.Reference, out.path))
 		}
 		seen[out.path] = true
 		if err := out.check(); err != nil {

@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/image"
@@ -82,50 +81,6 @@ func newPuller(opts Options) (*puller, error) {
 	}
 	p.limits = cmp.Or(opts.Limits, NewLimits(opts.LimitRate))
 	return p, nil
-}
-
-// prepare resolves every reference.
-func (p *puller) prepare(ctx context.Context, names []string) ([]*job, error) {
-	if len(names) == 0 {
-		return nil, usage(errors.New("no image is named: give a reference, as ubuntu:22.04"))
-	}
-	var refs []image.Reference
-	for _, name := range names {
-		ref, err := image.ParseReference(name)
-		if err != nil {
-			return nil, usage(err)
-		}
-		refs = append(refs, ref)
-	}
-	outs, err := p.opts.outputs(p.format, p.platform, refs)
-	if err != nil {
-		return nil, err
-	}
-	var jobs []*job
-	for i, ref := range refs {
-		j, err := p.resolve(ctx, ref, outs[i])
-		if err != nil {
-			return nil, err
-		}
-		jobs = append(jobs, j)
-	}
-	return jobs, nil
-}
-
-func (p *puller) resolve(ctx context.Context, ref image.Reference, out output) (*job, error) {
-	set, err := p.set(ref.Registry)
-	if err != nil {
-		return nil, err
-	}
-	set.Waiting = func(sources []string) { p.notify(Waiting{Reference: familiar(ref), Sources: sources}) }
-	img, err := image.Resolve(ctx, limited{set, p.limits.all}, ref, p.platform)
-	if exitCode(err) == ExitNetwork {
-		return nil, fmt.Errorf("%w; check the network, or name other mirrors by --mirror", err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &job{puller: p, image: img, set: set, out: out, resolver: set.Resolver()}, nil
 }
 
 // set returns the sources for a registry, and tells what the user should know
@@ -201,20 +156,4 @@ func (p *puller) close() {
 	for _, set := range p.sets {
 		set.Close()
 	}
-}
-
-// limited charges manifests to the limit that all traffic shares.
-type limited struct {
-	image.Fetcher
-	limiter *segment.Limiter
-}
-
-func (l limited) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descriptor) (ocispec.Descriptor, []byte, error) {
-	got, body, err := l.Fetcher.Fetch(ctx, ref, want)
-	for left := int64(len(body)); left > 0 && err == nil; {
-		var n int64
-		n, err = l.limiter.Take(ctx, left)
-		left -= n
-	}
-	return got, body, err
 }

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -229,29 +228,6 @@ func TestOCIArchiveHasNoManifestJSON(t *testing.T) {
 	got := readBack(t, write(t, img, OCIArchive, blobs))
 	if got.headers["manifest.json"] != nil || got.headers["index.json"] == nil || got.headers["oci-layout"] == nil {
 		t.Errorf("entries %v", got.names)
-	}
-}
-
-func TestNamesInTheArchive(t *testing.T) {
-	by := "@sha256:" + strings.Repeat("0123456789abcdef", 4)
-	tests := []struct{ ref, repoTags, name, refName string }{
-		{"ubuntu", `["ubuntu:latest"]`, "docker.io/library/ubuntu:latest", "latest"},
-		{"localhost:5000/a/b:c", `["localhost:5000/a/b:c"]`, "localhost:5000/a/b:c", "c"},
-		{"ghcr.io/a/b:1" + by, `["ghcr.io/a/b:1"]`, "ghcr.io/a/b:1", "1"},
-		{"ghcr.io/a/b" + by, `null`, "", ""},
-	}
-	for _, tt := range tests {
-		img, blobs := newImage(tt.ref, gzipped("x"))
-		got := readBack(t, write(t, img, DockerArchive, blobs))
-		if !strings.Contains(string(got.files["manifest.json"]), `"RepoTags":`+tt.repoTags) {
-			t.Errorf("%s: manifest.json %s", tt.ref, got.files["manifest.json"])
-		}
-		var index ocispec.Index
-		must(json.Unmarshal(got.files["index.json"], &index))
-		a := index.Manifests[0].Annotations
-		if a[nameAnnotation] != tt.name || a[ocispec.AnnotationRefName] != tt.refName {
-			t.Errorf("%s: annotations %v", tt.ref, a)
-		}
 	}
 }
 

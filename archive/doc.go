@@ -15,6 +15,8 @@
 // stands between. [Write] makes the same bytes as one stream, from blobs that are elsewhere. [WriteDir]
 // fills a folder.
 //
+// An image is listed as [image.Image.ArchiveName] says, in every format; without one it has no name.
+//
 // # Guarantees
 //
 // The same image gives the same bytes: entries are in a fixed order, the small ones first, and all times

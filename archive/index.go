@@ -62,7 +62,7 @@ type entry struct {
 func (e entry) sameImage(add ocispec.Descriptor) bool {
 	name, ref := e.Annotations[nameAnnotation], e.Annotations[ocispec.AnnotationRefName]
 	switch {
-	case add.Annotations == nil: // named by digest alone
+	case add.Annotations == nil: // without a name
 		return e.Digest == add.Digest && name == "" && ref == ""
 	case name != "":
 		return name == add.Annotations[nameAnnotation]

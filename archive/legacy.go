@@ -57,23 +57,23 @@ func prepareLegacy(ctx context.Context, img image.Image, blobs Blobs) (legacy, e
 }
 
 func (l legacy) writeDocuments(tw *tar.Writer) error {
-	name := l.img.Config.Digest.Encoded() + ".json"
-	if err := writeFile(tw, name, l.config.raw); err != nil {
+	config := l.img.Config.Digest.Encoded() + ".json"
+	if err := writeFile(tw, config, l.config.raw); err != nil {
 		return err
 	}
-	m := dockerManifest{Config: name, RepoTags: repoTags(l.img.Reference), Layers: []string{}}
+	m := dockerManifest{Config: config, RepoTags: repoTags(l.img.ArchiveName()), Layers: []string{}}
 	for _, layer := range l.layers {
 		m.Layers = append(m.Layers, layer.path())
 	}
 	if err := writeFile(tw, "manifest.json", encode([]dockerManifest{m})); err != nil {
 		return err
 	}
-	ref := l.img.Reference
-	if ref.Tag == "" || len(l.layers) == 0 {
+	name := l.img.ArchiveName()
+	if name.Tag == "" || len(l.layers) == 0 {
 		return nil
 	}
 	top := l.layers[len(l.layers)-1].id
-	return writeFile(tw, "repositories", encode(map[string]map[string]string{ref.FamiliarName(): {ref.Tag: top}}))
+	return writeFile(tw, "repositories", encode(map[string]map[string]string{name.FamiliarName(): {name.Tag: top}}))
 }
 
 func (l legacy) writeLayers(ctx context.Context, tw *tar.Writer, blobs Blobs) error {

@@ -34,13 +34,13 @@ func ociIndex(img image.Image) []byte {
 	})
 }
 
-// indexEntry describes the image in index.json. An image named by digest alone has no name to load under.
+// indexEntry describes the image in index.json. One without a name has no annotations.
 func indexEntry(img image.Image) ocispec.Descriptor {
 	d := ocispec.Descriptor{MediaType: img.Manifest.MediaType, Digest: img.Manifest.Digest, Size: img.Manifest.Size}
-	if ref := img.Reference; ref.Tag != "" {
+	if name := img.ArchiveName(); name.Tag != "" {
 		d.Annotations = map[string]string{
-			nameAnnotation:            ref.Name() + ":" + ref.Tag,
-			ocispec.AnnotationRefName: ref.Tag,
+			nameAnnotation:            name.Name() + ":" + name.Tag,
+			ocispec.AnnotationRefName: name.Tag,
 		}
 	}
 	return d
@@ -49,23 +49,23 @@ func indexEntry(img image.Image) ocispec.Descriptor {
 // dockerManifest is an entry of manifest.json, as docker load reads it.
 type dockerManifest struct {
 	Config   string
-	RepoTags []string // null where the image has no tag, as docker save writes it
+	RepoTags []string // null where the image has no name, as docker save writes it
 	Layers   []string // as many as the config has diff IDs
 }
 
 func dockerManifests(img image.Image) []byte {
-	m := dockerManifest{Config: blobPath(img.Config.Digest), RepoTags: repoTags(img.Reference), Layers: []string{}}
+	m := dockerManifest{Config: blobPath(img.Config.Digest), RepoTags: repoTags(img.ArchiveName()), Layers: []string{}}
 	for _, layer := range img.Layers {
 		m.Layers = append(m.Layers, blobPath(layer.Digest))
 	}
 	return encode([]dockerManifest{m})
 }
 
-func repoTags(ref image.Reference) []string {
-	if ref.Tag == "" {
+func repoTags(name image.Reference) []string {
+	if name.Tag == "" {
 		return nil
 	}
-	return []string{ref.Familiar()}
+	return []string{name.Familiar()}
 }
 
 // encode marshals what always can be: strings, numbers, lists and maps of them.

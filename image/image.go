@@ -19,11 +19,12 @@ const (
 // Image is an image resolved for one platform. [Resolve] makes one.
 type Image struct {
 	Reference     Reference
-	Platform      Platform           // the one asked for
-	Digest        digest.Digest      // what the reference resolved to: an index or a manifest
-	Manifest      ocispec.Descriptor // media type, digest and size of the platform's manifest
-	ManifestBytes []byte             // exactly as served
-	Config        ocispec.Descriptor
+	Name          Reference            // what an archive calls the image; zero: see [Image.ArchiveName]
+	Platform      Platform             // the one that it is for, as far as its index or its config says
+	Digest        digest.Digest        // what the reference resolved to: an index or a manifest
+	Manifest      ocispec.Descriptor   // media type, digest and size of the platform's manifest
+	ManifestBytes []byte               // exactly as served
+	Config        ocispec.Descriptor   // its Data is set where Resolve has read it; see [Inline]
 	Layers        []ocispec.Descriptor // from the base up; a digest may come twice; foreign layers have URLs
 }
 
@@ -38,6 +39,25 @@ func (i Image) Blobs() []ocispec.Descriptor {
 		}
 	}
 	return blobs
+}
+
+// ArchiveName returns the name with a tag that an archive gives to the image: Name, or the reference. It is
+// zero where there is none to give: for an image that was named by digest alone, and for one of a registry
+// with an IPv6 address, as docker load up to version 24 refuses an archive that has such a name in it.
+func (i Image) ArchiveName() Reference {
+	switch {
+	case i.Name != (Reference{}):
+		return i.Name
+	case i.Reference.Tag == "" || i.Reference.onIPv6():
+		return Reference{}
+	}
+	return i.Reference
+}
+
+// Inline returns the content that a descriptor holds itself (OCI image-spec, descriptor.md, data), false if
+// it holds none, or not the one that its digest and size name.
+func Inline(d ocispec.Descriptor) ([]byte, bool) {
+	return d.Data, int64(len(d.Data)) == d.Size && digest.FromBytes(d.Data) == d.Digest
 }
 
 // Validate checks the image's bounds: the manifest's bytes against their digest, the number of layers,

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,28 +36,53 @@ type document struct {
 }
 
 // parseDocument reads a manifest or an index. Its media type is the one in the body, else the first of
-// hints that is known (an index's word, Content-Type), else what its fields make it.
+// hints that is known (an index's word, Content-Type), else what its fields make it. The error is an
+// *[UnusableError] without a digest.
 func parseDocument(body []byte, hints ...string) (document, error) {
 	if len(body) > MaxManifestSize {
-		return document{}, fmt.Errorf("%d bytes; a manifest has at most %d", len(body), MaxManifestSize)
+		return document{}, unusable("%d bytes; a manifest has at most %d", len(body), MaxManifestSize)
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return document{}, unusable("no manifest but an empty answer")
 	}
 	var doc document
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return document{}, fmt.Errorf("no manifest but %.40q: %.200w; does a proxy or login page answer for the registry?", body, err)
+		return document{}, noDocument(body, err)
 	}
 	if doc.MediaType == "" {
 		doc.MediaType = guess(doc, hints)
 	}
 	switch {
 	case doc.SchemaVersion == 1, doc.MediaType == dockerSchema1, doc.MediaType == dockerSchema1JWS:
-		return document{}, errors.New("a manifest of Docker schema 1, which is out of use since 2019; the image must be pushed anew by a current client")
+		return document{}, unusable("a manifest of Docker schema 1, which is out of use since 2019; push the image again with a current client")
 	case isIndex(doc.MediaType):
 		return doc, doc.checkIndex()
 	case isManifest(doc.MediaType):
-		return doc, doc.checkManifest()
+		return doc, doc.checkManifest(body)
+	case doc.MediaType == "":
+		return document{}, &UnusableError{Err: errNeither, Says: said(body)}
 	}
-	return document{}, fmt.Errorf("media type %.100q is neither an image manifest nor an index", doc.MediaType)
+	return document{}, unusable("media type %.100q is neither an image manifest nor an index", doc.MediaType)
 }
+
+func unusable(format string, args ...any) error {
+	return &UnusableError{Err: fmt.Errorf(format, args...)}
+}
+
+// noDocument explains an error of the JSON parser: it tells a page from an error in JSON, and both from a
+// manifest whose fields have other types.
+func noDocument(body []byte, err error) error {
+	body = bytes.TrimSpace(body)
+	switch {
+	case !json.Valid(body):
+		return &UnusableError{Err: fmt.Errorf("no manifest: %.200w; does a proxy or login page answer for the registry?", err), Says: said(body)}
+	case body[0] == '{' && jsonMessage(body) == "":
+		return unusable("no manifest but %.40q: %.200w", body, err)
+	}
+	return &UnusableError{Err: errNeither, Says: said(body)}
+}
+
+var errNeither = errors.New("neither an image manifest nor an index")
 
 func guess(doc document, hints []string) string {
 	for _, hint := range hints {
@@ -76,21 +102,21 @@ func guess(doc document, hints []string) string {
 }
 
 // A body that is both could be read as one thing here and as another elsewhere (CVE-2021-41190).
-var errAmbiguous = errors.New("it has the fields of an index and of a manifest, so it is ambiguous")
+const ambiguous = "it has the fields of an index and of a manifest, so it is ambiguous"
 
 func (d document) checkIndex() error {
 	if d.Config != nil || d.Layers != nil {
-		return errAmbiguous
+		return unusable(ambiguous)
 	}
 	return nil
 }
 
-func (d document) checkManifest() error {
+func (d document) checkManifest(body []byte) error {
 	if d.Manifests != nil {
-		return errAmbiguous
+		return unusable(ambiguous)
 	}
 	if d.Config == nil {
-		return errors.New("a manifest without a config")
+		return &UnusableError{Err: errors.New("a manifest without a config"), Says: jsonMessage(body)}
 	}
 	return nil
 }

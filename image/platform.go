@@ -1,6 +1,7 @@
 package image
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"regexp"
@@ -122,5 +123,18 @@ func platformOf(d ocispec.Descriptor) (Platform, bool) {
 		return Platform{}, false
 	}
 	p := Platform{OS: d.Platform.OS, Architecture: d.Platform.Architecture, Variant: d.Platform.Variant}.normalize()
-	return p, p.valid()
+	if !p.valid() {
+		return Platform{}, false
+	}
+	return p, true
+}
+
+// ConfigPlatform returns the platform that an image's config gives, false if it gives none: an artifact's
+// does not. The words of the config are safe to print and in file names.
+func ConfigPlatform(config []byte) (Platform, bool) {
+	var says ocispec.Platform
+	if json.Unmarshal(config, &says) != nil {
+		return Platform{}, false
+	}
+	return platformOf(ocispec.Descriptor{Platform: &says})
 }

@@ -34,24 +34,47 @@ type Reference struct {
 // ParseReference reads a reference as Docker does: a name without a host is on docker.io, one without
 // a slash is in library/ there, and one with neither tag nor digest means the tag latest.
 func ParseReference(s string) (Reference, error) {
+	r, err := parse("image reference", s)
+	if err == nil && r.Tag == "" && r.Digest == "" {
+		r.Tag = latest
+	}
+	return r, err
+}
+
+// ParseName reads NAME[:TAG], the name that an archive is to give to the image of ref, as Docker reads it.
+// Without a tag it has that of ref, and without one there it is latest. A digest is an error: no archive
+// can promise it.
+func ParseName(s string, ref Reference) (Reference, error) {
+	r, err := parse("name", s)
+	if err == nil && r.Digest != "" {
+		err = fmt.Errorf("name %q: a digest cannot be given to an image; write NAME[:TAG]", s)
+	}
+	r.Tag = cmp.Or(r.Tag, ref.Tag, latest)
+	return r, err
+}
+
+// latest is the tag that Docker takes where none is given.
+const latest = "latest"
+
+// parse reads a reference and adds no tag. Errors call it by what.
+func parse(what, s string) (Reference, error) {
 	if len(s) > maxReference {
-		return Reference{}, fmt.Errorf("image reference of %d bytes is too long: at most %d are allowed", len(s), maxReference)
+		return Reference{}, fmt.Errorf("%s of %d bytes is too long: at most %d are allowed", what, len(s), maxReference)
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return Reference{}, fmt.Errorf("image reference %q has characters that cannot be printed", s)
+		return Reference{}, fmt.Errorf("%s %q has characters that cannot be printed", what, s)
 	}
 	if strings.Contains(s, "://") {
-		return Reference{}, fmt.Errorf("image reference %q: leave out the scheme, write HOST/NAME:TAG", s)
+		return Reference{}, fmt.Errorf("%s %q: leave out the scheme, write HOST/NAME:TAG", what, s)
 	}
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
-		return Reference{}, fmt.Errorf("image reference %q: %w; write [HOST/]NAME[:TAG][@sha256:DIGEST]", s, err)
+		return Reference{}, fmt.Errorf("%s %q: %w; write [HOST/]NAME[:TAG][@sha256:DIGEST]", what, s, err)
 	}
 	if reference.Domain(named) == "" {
 		// The parser takes "0_0.0/a" for a host, and then for none.
-		return Reference{}, fmt.Errorf("image reference %q: its host is none; write [HOST/]NAME[:TAG][@sha256:DIGEST]", s)
+		return Reference{}, fmt.Errorf("%s %q: its host is none; write [HOST/]NAME[:TAG][@sha256:DIGEST]", what, s)
 	}
-	named = reference.TagNameOnly(named)
 	r := Reference{Registry: reference.Domain(named), Repository: reference.Path(named)}
 	if tagged, ok := named.(reference.Tagged); ok {
 		r.Tag = tagged.Tag()
@@ -59,7 +82,7 @@ func ParseReference(s string) (Reference, error) {
 	if digested, ok := named.(reference.Digested); ok {
 		r.Digest = digested.Digest()
 		if err := checkDigest(r.Digest); err != nil {
-			return Reference{}, fmt.Errorf("image reference %q: %w", s, err)
+			return Reference{}, fmt.Errorf("%s %q: %w", what, s, err)
 		}
 	}
 	return r, nil
@@ -101,6 +124,9 @@ func (r Reference) String() string {
 	}
 	return s
 }
+
+// onIPv6 reports whether the registry is an address of IPv6: [::1]:5000.
+func (r Reference) onIPv6() bool { return strings.HasPrefix(r.Registry, "[") }
 
 // device matches what is a device to Windows, in every folder and with any extension
 // (learn.microsoft.com/windows/win32/fileio/naming-a-file).

@@ -76,6 +76,40 @@ func TestParseReferenceRefuses(t *testing.T) {
 	}
 }
 
+func TestParseName(t *testing.T) {
+	by := "@sha256:" + strings.Repeat("0123456789abcdef", 4)
+	for _, tt := range []struct{ name, of, want string }{
+		{"app", "ghcr.io/a/b:1", "docker.io/library/app:1"},
+		{"app", "ghcr.io/a/b" + by, "docker.io/library/app:latest"},
+		{"host:5000/x/y:2", "ghcr.io/a/b:1", "host:5000/x/y:2"},
+		{"app:2", "ghcr.io/a/b:1" + by, "docker.io/library/app:2"},
+		{"app" + by, "a/b", "a digest cannot be given"},
+		{"App", "a/b", "name \"App\": invalid reference"},
+		{"", "a/b", "name \"\": invalid reference"},
+		{"https://x/y", "a/b", "name \"https://x/y\": leave out the scheme"},
+	} {
+		got, err := ParseName(tt.name, mustReference(t, tt.of))
+		if err == nil && got.String() != tt.want || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q for %s: %s, %v; want %s", tt.name, tt.of, got, err, tt.want)
+		}
+	}
+}
+
+func TestArchiveName(t *testing.T) {
+	for ref, want := range map[string]string{
+		"a/b:1": "docker.io/a/b:1", "a/b@" + someDigest.String(): "",
+		"[::1]:5000/a/b:1": "", "[2001:db8::1]/a/b": "", "127.0.0.1:5000/a/b:1": "127.0.0.1:5000/a/b:1",
+	} {
+		img := Image{Reference: mustReference(t, ref)}
+		if got := img.ArchiveName(); got != (Reference{}) && got.String() != want || got == (Reference{}) && want != "" {
+			t.Errorf("%s: %s, want %q", ref, got, want)
+		}
+		if img.Name = mustReference(t, "x:2"); img.ArchiveName() != img.Name {
+			t.Errorf("%s: given a name, it is called %s", ref, img.ArchiveName())
+		}
+	}
+}
+
 func TestFileName(t *testing.T) {
 	amd64 := Platform{OS: "linux", Architecture: "amd64"}
 	tests := []struct {

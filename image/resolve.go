@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -22,60 +20,70 @@ const (
 	maxListed = 50
 )
 
-// Fetcher gets manifests and indexes.
+// Fetcher gets manifests, indexes and configs, from any number of sources.
 type Fetcher interface {
 	// Fetch returns a manifest or index and its descriptor, digest and size computed from the bytes.
 	// With want.Digest == "" it asks by the reference's tag. Else the bytes have that digest (and
-	// want.Size, if it is above 0), or there is an error. It reads at most [MaxManifestSize].
+	// want.Size, if it is above 0), or there is an error. It reads at most [MaxManifestSize]. Where its
+	// error has a method Withdrawn() bool that returns true, the source that answered for the tag does not
+	// serve what its answer names, and nor does any other.
 	Fetch(ctx context.Context, ref Reference, want ocispec.Descriptor) (ocispec.Descriptor, []byte, error)
-}
 
-// PlatformError says that an index has no image for the wanted platform.
-type PlatformError struct {
-	Reference Reference
-	Wanted    Platform
-	Available []Platform // in the order of the index, each once
-}
+	// Blob returns the bytes of a blob of at most [MaxConfigSize], which have its digest and size.
+	// Its errors are those of Fetch.
+	Blob(ctx context.Context, ref Reference, b ocispec.Descriptor) ([]byte, error)
 
-func (e *PlatformError) Error() string {
-	if len(e.Available) == 0 {
-		return fmt.Sprintf("%s: no image for %s, and none for any other platform", e.Reference, e.Wanted)
-	}
-	var names []string
-	for _, p := range e.Available[:min(len(e.Available), maxListed)] {
-		names = append(names, p.String())
-	}
-	return fmt.Sprintf("%s: no image for %s; choose with --platform one of: %s", e.Reference, e.Wanted, strings.Join(names, ", "))
+	// Reject says that the last answer of Fetch to the reference's tag leads to no usable image, because of
+	// err. It returns the name of the source that gave it, which is not asked for this tag again, and
+	// whether another source is left to ask.
+	Reject(ref Reference, err error) (source string, more bool)
 }
 
 // Resolve finds the manifest of an image for a platform; the zero Platform is [DefaultPlatform]. A
 // reference that leads to a manifest without an index is taken as it is. An earlier variant of the
-// platform is taken where an index does not have the wanted one. The error is a *[PlatformError], or
-// wraps that of the Fetcher, or tells what is wrong with the manifest.
+// platform is taken where an index does not have the wanted one. Image.Platform is what the index says of
+// the manifest; without its word, what the config says, which Resolve then reads; without that, the
+// platform wanted.
+//
+// An answer to a tag that is no usable image is rejected, and the next source is asked, until none is left.
+//
+// The error is a *[PlatformError] or a *[RejectedError], or wraps an *[UnusableError] or that of the
+// Fetcher.
 func Resolve(ctx context.Context, f Fetcher, ref Reference, p Platform) (Image, error) {
 	if p == (Platform{}) {
 		p = DefaultPlatform()
 	}
-	r := resolver{fetcher: f, ref: ref, platform: p.normalize()}
-	img, err := r.resolve(ctx)
-	switch {
-	case errors.Is(err, errNoPlatform):
-		return Image{}, &PlatformError{Reference: ref, Wanted: r.platform, Available: r.available}
-	case err != nil:
-		return Image{}, fmt.Errorf("resolve %s: %w", ref, err)
+	var rejections []Rejection
+	for {
+		r := resolver{fetcher: f, ref: ref, platform: p.normalize()}
+		img, err := r.resolve(ctx)
+		switch {
+		case err == nil:
+			return img, nil
+		case ref.Digest != "" || ctx.Err() != nil || !rejectable(err) && len(rejections) == 0:
+			return Image{}, explain(ref, err)
+		case !rejectable(err):
+			return Image{}, rejected(ref, rejections, err)
+		}
+		source, more := f.Reject(ref, err)
+		rejections = append(rejections, Rejection{source, err})
+		if !more {
+			return Image{}, rejected(ref, rejections, nil)
+		}
 	}
-	return img, nil
 }
 
-// errNoPlatform makes the search go on elsewhere; Resolve turns it into a PlatformError.
+// errNoPlatform makes the search go on elsewhere; resolve turns it into a PlatformError.
 var errNoPlatform = errors.New("no such platform")
 
+// resolver resolves a reference by the word of one source about its tag.
 type resolver struct {
-	fetcher   Fetcher
-	ref       Reference
-	platform  Platform
-	fetches   int
-	available []Platform // platforms seen and not taken
+	fetcher    Fetcher
+	ref        Reference
+	platform   Platform // the one wanted
+	fetches    int
+	available  []Platform   // platforms seen and not taken
+	unlabelled []Unlabelled // manifests seen and not taken, of indexes without platforms
 }
 
 // fetched is a manifest or index with its bytes.
@@ -85,16 +93,36 @@ type fetched struct {
 	body []byte
 }
 
+// choice is the manifest that the search led to.
+type choice struct {
+	fetched
+	platform Platform // that an index or the config gives; zero if neither was read
+	config   []byte   // nil if it was not read
+}
+
 func (r *resolver) resolve(ctx context.Context) (Image, error) {
 	top, err := r.fetch(ctx, ocispec.Descriptor{Digest: r.ref.Digest})
 	if err != nil {
 		return Image{}, err
 	}
-	m, err := r.descend(ctx, top, 1)
+	m, err := r.descend(ctx, top, Platform{}, 1)
+	if errors.Is(err, errNoPlatform) {
+		return Image{}, &PlatformError{Reference: r.ref, Wanted: r.platform, Available: r.available, Unlabelled: r.unlabelled}
+	}
 	if err != nil {
 		return Image{}, err
 	}
-	img := Image{
+	img := r.image(top, m)
+	if err := img.Validate(); err != nil {
+		return Image{}, &UnusableError{Err: err}
+	}
+	err = r.complete(ctx, &img, m)
+	return img, err
+}
+
+// image puts an image together from its parts.
+func (r *resolver) image(top fetched, m choice) Image {
+	return Image{
 		Reference:     r.ref,
 		Platform:      r.platform,
 		Digest:        top.desc.Digest,
@@ -103,46 +131,79 @@ func (r *resolver) resolve(ctx context.Context) (Image, error) {
 		Config:        *m.Config,
 		Layers:        m.Layers,
 	}
-	return img, img.Validate()
 }
 
-// descend follows an index to the manifest for the platform.
-func (r *resolver) descend(ctx context.Context, at fetched, depth int) (fetched, error) {
+// complete gives an image the platform that it is for. Where no index says, the config does. One that
+// cannot be read now leaves the platform as it is wanted: it is needed later, and is missed then. The error
+// is the cause of ctx.
+func (r *resolver) complete(ctx context.Context, img *Image, m choice) error {
+	if m.platform == (Platform{}) {
+		m.config, m.platform, _ = r.config(ctx, m.fetched)
+	}
+	if m.platform != (Platform{}) {
+		img.Platform = m.platform
+	}
+	if m.config != nil {
+		img.Config.Data = m.config
+	}
+	return context.Cause(ctx)
+}
+
+// descend follows an index to the manifest for the platform. says is the platform that an index gives for
+// what is at, zero if it gives none.
+func (r *resolver) descend(ctx context.Context, at fetched, says Platform, depth int) (choice, error) {
 	if isManifest(at.MediaType) {
-		return at, nil
+		return choice{fetched: at, platform: says}, nil
 	}
 	if depth > maxDepth {
-		return fetched{}, fmt.Errorf("index %s: indexes in indexes more than %d deep", at.desc.Digest, maxDepth)
+		return choice{}, unusable("index %s: indexes in indexes more than %d deep", at.desc.Digest, maxDepth)
 	}
 	for _, d := range r.candidates(at.Manifests) {
-		if err := checkDescriptor(d, MaxManifestSize); err != nil {
-			return fetched{}, fmt.Errorf("index %s: %w", at.desc.Digest, err)
-		}
-		next, err := r.fetch(ctx, d)
+		next, err := r.enter(ctx, at, d)
 		if err != nil {
-			return fetched{}, err
+			return choice{}, err
 		}
-		m, err := r.descend(ctx, next, depth+1)
+		p, ok := platformOf(d)
+		if !ok {
+			p = says
+		}
+		m, err := r.descend(ctx, next, p, depth+1)
 		if !errors.Is(err, errNoPlatform) {
 			return m, err
 		}
 	}
-	return fetched{}, errNoPlatform
+	return r.byConfig(ctx, at)
+}
+
+// enter fetches a manifest or index that an index lists.
+func (r *resolver) enter(ctx context.Context, index fetched, d ocispec.Descriptor) (fetched, error) {
+	if err := checkDescriptor(d, MaxManifestSize); err != nil {
+		return fetched{}, unusable("index %s: %w", index.desc.Digest, err)
+	}
+	return r.fetch(ctx, d)
 }
 
 func (r *resolver) fetch(ctx context.Context, want ocispec.Descriptor) (fetched, error) {
-	if r.fetches++; r.fetches > maxFetches {
-		return fetched{}, fmt.Errorf("more than %d manifests on the way", maxFetches)
-	}
-	desc, body, err := r.fetcher.Fetch(ctx, r.ref, want)
+	desc, body, err := r.document(ctx, want)
 	if err != nil {
 		return fetched{}, err
 	}
 	doc, err := parseDocument(body, want.MediaType, desc.MediaType)
-	if err != nil {
-		return fetched{}, fmt.Errorf("manifest %s: %w", desc.Digest, err)
+	if e, ok := errors.AsType[*UnusableError](err); ok {
+		e.Digest = desc.Digest
 	}
-	return fetched{document: doc, desc: desc, body: body}, nil
+	return fetched{document: doc, desc: desc, body: body}, err
+}
+
+// document returns the bytes of a manifest or index: those that its descriptor holds, or what is served.
+func (r *resolver) document(ctx context.Context, want ocispec.Descriptor) (ocispec.Descriptor, []byte, error) {
+	if data, ok := Inline(want); ok {
+		return want, data, nil
+	}
+	if r.fetches++; r.fetches > maxFetches {
+		return ocispec.Descriptor{}, nil, unusable("more than %d manifests on the way", maxFetches)
+	}
+	return r.fetcher.Fetch(ctx, r.ref, want)
 }
 
 // candidates returns what of an index may lead to the platform, best first: the manifests made for it,

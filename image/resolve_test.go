@@ -21,6 +21,7 @@ type store struct {
 	bodies map[digest.Digest][]byte
 	types  map[digest.Digest]string // Content-Type
 	wants  []ocispec.Descriptor
+	blobs  []digest.Digest // asked for
 }
 
 func newStore() *store {
@@ -205,7 +206,10 @@ func TestResolveTakesTheOnlyManifestThatNamesNoPlatform(t *testing.T) {
 }
 
 // selfish answers every question with one index, which no honest SHA-256 could make point to itself.
-type selfish struct{ asked int }
+type selfish struct {
+	store
+	asked int
+}
 
 func (s *selfish) Fetch(context.Context, Reference, ocispec.Descriptor) (ocispec.Descriptor, []byte, error) {
 	s.asked++
@@ -255,6 +259,13 @@ func TestResolveTellsTheKindOfDocument(t *testing.T) {
 		{"an error page", "text/html", "<html>\x1b[2Jlog in</html>", "", "login page"},
 		{"an empty object", "", `{}`, "", "neither"},
 		{"null", "", `null`, "", "neither"},
+		{"an error", "application/json", `{"code":403,"message":"not on the allow list"}`, "", "neither an image manifest nor an index; it says \"not on the allow list\""},
+		{"an error that claims to be a manifest", ocispec.MediaTypeImageManifest, `{"code":403,"msg":"not on the allow list"}`, "", `it says "not on the allow list"`},
+		{"a list of errors", "", `[{"error":{"reason":"gone"}}]`, "", `neither an image manifest nor an index; it says "gone"`},
+		{"an error where a config belongs", "", `{"config":"x","detail":"no such image"}`, "", `it says "no such image"`},
+		{"a string", "", `"come back later"`, "", `it says "\"come back later\""`},
+		{"nothing", ocispec.MediaTypeImageManifest, "", "", "empty"},
+		{"white space", ocispec.MediaTypeImageManifest, " \r\n\t", "", "empty"},
 		{"cut off", ocispec.MediaTypeImageManifest, `{"schemaVersion":2,`, "", "unexpected end"},
 		{"both kinds at once", ocispec.MediaTypeImageManifest, `{"schemaVersion":2,"manifests":[],` + layerless + `}`, "", "ambiguous"},
 		{"both kinds the other way", ocispec.MediaTypeImageIndex, `{"schemaVersion":2,"manifests":[],` + layerless + `}`, "", "ambiguous"},

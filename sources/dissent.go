@@ -18,13 +18,14 @@ type Dissent struct {
 // Dissents asks every other source that is trusted for tags what ref's tag
 // means, and hands those that do not say want to tell, one at a time, as they
 // answer. They are asked for their claim alone, not for the manifest; sources
-// that fail or claim nothing are left out. It returns when all have answered,
-// or ctx ends.
+// that fail or claim nothing are left out, and so are those whose answer was
+// rejected. It returns when all have answered, or ctx ends.
 func (s *Set) Dissents(ctx context.Context, ref image.Reference, want digest.Digest, tell func(Dissent)) {
 	var asking sync.WaitGroup
 	var one sync.Mutex
-	for _, source := range s.sources {
-		if !source.at.trusted() || source == s.resolver.Load() {
+	word := s.words.of(ref)
+	for _, source := range s.askable(word) {
+		if source == word.resolver {
 			continue
 		}
 		asking.Go(func() {

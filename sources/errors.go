@@ -9,11 +9,13 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// FetchError says why no source gave a manifest. Missing, Refused and Mismatch
-// are for errors.As with interfaces of one method; at most one is true.
+// FetchError says why no source gave a manifest or a small blob. Missing,
+// Refused, Mismatch and Withdrawn are for errors.As with interfaces of one
+// method; of the first three, at most one is true.
 type FetchError struct {
-	sources []*Source
-	errs    []error // one for each source
+	sources  []*Source
+	errs     []error // one for each source
+	resolver *Source // of the tag that led to the digest; nil if a tag was asked for, or none led here
 }
 
 func newFetchError(got []*answer) *FetchError {
@@ -65,9 +67,17 @@ func (e *FetchError) Mismatch() bool {
 	return e.definite() && slices.ContainsFunc(e.errs, mismatched)
 }
 
+// Withdrawn reports whether the source that resolved the tag does not serve
+// what its answer names, and will not when it is asked again. No other source
+// has served it.
+func (e *FetchError) Withdrawn() bool {
+	i := slices.Index(e.sources, e.resolver)
+	return i >= 0 && final(e.errs[i])
+}
+
 // definite reports whether asking again would change nothing.
 func (e *FetchError) definite() bool {
-	return e.all(func(err error) bool { return missing(err) || refused(err) || mismatched(err) })
+	return e.all(final)
 }
 
 func (e *FetchError) all(is func(error) bool) bool {
@@ -86,6 +96,9 @@ func (e *mismatchError) Error() string {
 
 // Mismatch is true.
 func (e *mismatchError) Mismatch() bool { return true }
+
+// final reports whether asking the same source again would change nothing.
+func final(err error) bool { return missing(err) || refused(err) || mismatched(err) }
 
 func missing(err error) bool {
 	e, ok := errors.AsType[interface {

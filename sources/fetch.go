@@ -26,7 +26,7 @@ const (
 // Fetch returns a manifest or index with its computed descriptor.
 //
 // With want.Digest "" it asks by ref's tag the sources that are trusted for
-// tags, and the first-named that answers has the word. Each starts when the
+// tags and were not rejected, and the first-named that answers has the word. Each starts when the
 // one before it failed or was silent for 0.8 s, so that a dead one costs little.
 // An answer waits for sources named earlier until they fail, or until 5 s
 // after the first request; from then on the first-named of those that have
@@ -44,14 +44,14 @@ func (s *Set) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descr
 	if want.Digest == "" {
 		return s.byTag(ctx, ref)
 	}
-	a, err := s.race(s.resolverFirst(), 0, func(ctx context.Context, source *Source) answer {
+	a, err := s.race(s.resolverFirst(ref), 0, func(ctx context.Context, source *Source) answer {
 		a := source.manifest(ctx, ref.Repository, want.Digest.String())
 		if a.err == nil && (a.descriptor.Digest != want.Digest || want.Size > 0 && a.descriptor.Size != want.Size) {
 			a.err = &mismatchError{source.Name(), want, a.descriptor}
 		}
 		return a
 	}).run(ctx)
-	return a.descriptor, a.body, err
+	return a.descriptor, a.body, s.blame(ref, err)
 }
 
 func (s *Set) race(sources []*Source, precedence time.Duration, ask func(context.Context, *Source) answer) race {
@@ -59,31 +59,38 @@ func (s *Set) race(sources []*Source, precedence time.Duration, ask func(context
 }
 
 func (s *Set) byTag(ctx context.Context, ref image.Reference) (ocispec.Descriptor, []byte, error) {
-	trusted := slices.DeleteFunc(slices.Clone(s.sources), func(source *Source) bool { return !source.at.trusted() })
-	if len(trusted) == 0 {
+	if len(s.trusted()) == 0 {
 		return ocispec.Descriptor{}, nil, &UsageError{ref.Registry, []error{&MirrorError{
 			s.sources[0].Name(), "not trusted for tags, nor is any other",
 			"name the image by digest, or add --mirror " + ref.Registry,
 		}}}
 	}
-	a, err := s.race(trusted, precedence, func(ctx context.Context, source *Source) answer {
+	a, err := s.race(s.askable(s.words.of(ref)), precedence, func(ctx context.Context, source *Source) answer {
 		return source.manifest(ctx, ref.Repository, ref.Tag)
 	}).run(ctx)
 	if err == nil {
-		s.resolver.Store(a.source)
+		s.words.change(ref, func(w *word) { w.resolver = a.source })
 	}
 	return a.descriptor, a.body, err
 }
 
-// resolverFirst returns the sources, led by the one that resolved the tag: it
-// has the manifest for sure.
-func (s *Set) resolverFirst() []*Source {
-	first := s.resolver.Load()
-	if first == nil {
+// resolverFirst returns the sources, led by the one that resolved ref's tag:
+// it has the manifest for sure.
+func (s *Set) resolverFirst(ref image.Reference) []*Source {
+	first := s.words.of(ref).resolver
+	if first == nil || ref.Digest != "" {
 		return s.sources
 	}
 	rest := slices.DeleteFunc(slices.Clone(s.sources), func(source *Source) bool { return source == first })
 	return append([]*Source{first}, rest...)
+}
+
+// blame notes in the error of a digest who resolved the tag that led to it.
+func (s *Set) blame(ref image.Reference, err error) error {
+	if e, ok := err.(*FetchError); ok && ref.Digest == "" {
+		e.resolver = s.words.of(ref).resolver
+	}
+	return err
 }
 
 // answer is what one source said.

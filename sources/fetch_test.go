@@ -190,15 +190,15 @@ func TestATagMeansWhatTheFirstSourceSays(t *testing.T) {
 		{[]string{"trusted", a}, imageB, "trusted"},
 	} {
 		set := newSet(t, cfg, test.names...)
-		if set.Resolver() != "" {
-			t.Errorf("%q: %s resolved before anything was asked", test.names, set.Resolver())
+		if set.Resolver(app) != "" {
+			t.Errorf("%q: %s resolved before anything was asked", test.names, set.Resolver(app))
 		}
 		d, body, err := set.Fetch(t.Context(), app, ocispec.Descriptor{})
 		if err != nil || d.Digest != test.want.Manifest.Digest || d.Digest != digest.FromBytes(body) {
 			t.Errorf("%q: %v, %v", test.names, d, err)
 		}
-		if set.Resolver() != test.resolver {
-			t.Errorf("%q: resolved by %s, want %s", test.names, set.Resolver(), test.resolver)
+		if set.Resolver(app) != test.resolver {
+			t.Errorf("%q: resolved by %s, want %s", test.names, set.Resolver(app), test.resolver)
 		}
 	}
 	if len(empty.Stats().Log) == 0 {

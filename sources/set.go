@@ -3,7 +3,6 @@ package sources
 import (
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -20,8 +19,8 @@ type Set struct {
 	// long as each may take.
 	GiveUpAfter time.Duration
 
-	sources  []*Source
-	resolver atomic.Pointer[Source] // whose word counted for the tag
+	sources []*Source
+	words   words
 }
 
 // New returns the sources that names stand for, in that order: presets, names
@@ -66,15 +65,6 @@ func noRegistry(name string) error {
 
 // Sources returns the sources in the order in which they were named.
 func (s *Set) Sources() []*Source { return s.sources }
-
-// Resolver returns the name of the source whose word counted for the tag, or
-// "" if none was asked for.
-func (s *Set) Resolver() string {
-	if r := s.resolver.Load(); r != nil {
-		return r.Name()
-	}
-	return ""
-}
 
 // SetWindow has connections from now on receive at most so many bytes unread,
 // as a rate limit needs; 0 is the system's choice.

@@ -1,0 +1,98 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Unlabelled is a manifest of an index that gives no platforms.
+type Unlabelled struct {
+	Digest   digest.Digest
+	Platform Platform // that its config gives; zero if it gives none
+}
+
+// String returns the platform and the digest.
+func (u Unlabelled) String() string {
+	if u.Platform == (Platform{}) {
+		return fmt.Sprintf("none (%s)", u.Digest)
+	}
+	return fmt.Sprintf("%s (%s)", u.Platform, u.Digest)
+}
+
+// byConfig finds the manifest for the platform in an index whose descriptors give no platforms: the one
+// whose config fits best, and of equals the first. Where a manifest or its config could not be had, only
+// one that fits exactly is taken: the other could fit better.
+func (r *resolver) byConfig(ctx context.Context, index fetched) (choice, error) {
+	var best choice
+	var failure error
+	for _, d := range silent(index.Manifests) {
+		m, err := r.enter(ctx, index, d)
+		if err == nil && !isManifest(m.MediaType) {
+			continue // its descriptor called the index a manifest
+		}
+		c := choice{fetched: m}
+		if err == nil {
+			c.config, c.platform, err = r.config(ctx, m)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return choice{}, context.Cause(ctx)
+		case err != nil:
+			failure = fmt.Errorf("manifest %s of an index without platforms: %w", d.Digest, err)
+		case r.platform.rank(c.platform) == math.MaxInt:
+			return c, nil
+		case r.platform.rank(c.platform) > r.platform.rank(best.platform):
+			best = c
+		default:
+			r.note(d.Digest, c.platform)
+		}
+	}
+	switch {
+	case failure != nil:
+		return choice{}, failure
+	case best.body == nil:
+		return choice{}, errNoPlatform
+	}
+	return best, nil
+}
+
+// note keeps a manifest that is for another platform.
+func (r *resolver) note(d digest.Digest, p Platform) {
+	r.unlabelled = append(r.unlabelled, Unlabelled{d, p})
+	if p != (Platform{}) && !slices.Contains(r.available, p) {
+		r.available = append(r.available, p)
+	}
+}
+
+// silent returns the manifests of an index if there are several and no descriptor gives a platform.
+func silent(manifests []ocispec.Descriptor) []ocispec.Descriptor {
+	manifests = slices.DeleteFunc(slices.Clone(manifests), isNoImage)
+	if slices.ContainsFunc(manifests, func(d ocispec.Descriptor) bool { _, ok := platformOf(d); return ok }) {
+		return nil
+	}
+	if len(manifests) == 1 {
+		return nil // candidates has it
+	}
+	return slices.DeleteFunc(manifests, func(d ocispec.Descriptor) bool { return isIndex(d.MediaType) })
+}
+
+// config returns a manifest's config, and the platform that it gives: zero if it is that of an artifact.
+func (r *resolver) config(ctx context.Context, m fetched) ([]byte, Platform, error) {
+	if err := checkDescriptor(*m.Config, MaxConfigSize); err != nil {
+		return nil, Platform{}, unusable("config: %w", err)
+	}
+	body, ok := Inline(*m.Config)
+	if !ok {
+		var err error
+		if body, err = r.fetcher.Blob(ctx, r.ref, *m.Config); err != nil {
+			return nil, Platform{}, err
+		}
+	}
+	p, _ := ConfigPlatform(body)
+	return body, p, nil
+}

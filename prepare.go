@@ -1,0 +1,174 @@
+package segpull
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/segment"
+	"github.com/segpull/segpull/sources"
+)
+
+// prepare resolves every reference. What can be wrong with references and outputs is found before
+// anything is asked of the network, with the names that the wanted platform gives.
+func (p *puller) prepare(ctx context.Context, names []string) ([]*job, error) {
+	refs, err := parseReferences(names)
+	if err != nil {
+		return nil, err
+	}
+	given, err := p.opts.name(refs)
+	if err != nil {
+		return nil, err
+	}
+	places, err := p.opts.places(p.format, len(refs))
+	if err != nil {
+		return nil, err
+	}
+	images := make([]image.Image, len(refs))
+	for i, ref := range refs {
+		images[i] = image.Image{Reference: ref, Name: given, Platform: p.platform}
+	}
+	if _, err := places.plan(images); err != nil {
+		return nil, err
+	}
+	var jobs []*job
+	for i, ref := range refs {
+		j, err := p.resolve(ctx, ref, given)
+		if err != nil {
+			return nil, err
+		}
+		images[i] = j.image
+		jobs = append(jobs, j)
+	}
+	outs, err := places.plan(images)
+	for i, j := range jobs {
+		if err == nil {
+			j.out = outs[i]
+		}
+	}
+	return jobs, err
+}
+
+func parseReferences(names []string) (refs []image.Reference, err error) {
+	if len(names) == 0 {
+		return nil, usage(errors.New("no image is named: give a reference, as ubuntu:22.04"))
+	}
+	for _, name := range names {
+		ref, err := image.ParseReference(name)
+		if err != nil {
+			return nil, usage(err)
+		}
+		refs = append(refs, ref)
+	}
+	return refs, nil
+}
+
+// name returns what Name calls the image in the archive, zero if Name is not set.
+func (o Options) name(refs []image.Reference) (image.Reference, error) {
+	if o.Name == "" {
+		return image.Reference{}, nil
+	}
+	if len(refs) > 1 {
+		return image.Reference{}, usage(fmt.Errorf("name %q is for one image, and %d are named: pull them one by one", o.Name, len(refs)))
+	}
+	name, err := image.ParseName(o.Name, refs[0])
+	if err != nil {
+		return image.Reference{}, usage(err)
+	}
+	return name, nil
+}
+
+// resolve finds the image of a reference, and warns of what the user may not expect of it. Its output is
+// not chosen yet.
+func (p *puller) resolve(ctx context.Context, ref, name image.Reference) (*job, error) {
+	set, err := p.set(ref.Registry)
+	if err != nil {
+		return nil, err
+	}
+	set.Waiting = func(sources []string) { p.notify(Waiting{Reference: familiar(ref), Sources: sources}) }
+	img, err := image.Resolve(ctx, fetcher{set, p}, ref, p.platform)
+	if exitCode(err) == ExitNetwork {
+		return nil, fmt.Errorf("%w; check the network, or name other mirrors by --mirror", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	img.Name = name
+	j := &job{puller: p, image: img, set: set, resolver: set.Resolver(ref)}
+	j.tellPlatform(p.platform)
+	j.tellIndex()
+	j.tellNameless()
+	return j, nil
+}
+
+// tellPlatform warns of an image for another platform than asked: a reference without an index leads to it.
+func (j *job) tellPlatform(asked image.Platform) {
+	if p := j.image.Platform; p.OS != asked.OS || p.Architecture != asked.Architecture {
+		j.notify(Warning{Message: fmt.Sprintf("%s is for %s, not %s: there is no other image under this reference", j.name(), p, asked)})
+	}
+}
+
+// tellIndex warns of a digest that names an index: engines know the image that is pulled by another digest.
+func (j *job) tellIndex() {
+	if ref := j.image.Reference; ref.Digest != "" && ref.Digest != j.image.Manifest.Digest {
+		j.notify(Warning{Message: fmt.Sprintf("%s: the digest names an index of images; the archive holds the one for %s, which engines list by its own digest, %s: name that to pin this image",
+			j.name(), j.image.Platform, j.image.Manifest.Digest)})
+	}
+}
+
+// tellNameless warns of an image that has a tag, and gets no name in the archive.
+func (j *job) tellNameless() {
+	if j.image.Reference.Tag != "" && j.image.ArchiveName() == (image.Reference{}) {
+		j.notify(Warning{Message: fmt.Sprintf("%s: the archive gives the image no name, as docker load up to version 24 refuses names with an IPv6 address: give it another by --name", j.name())})
+	}
+}
+
+// fetcher is a set of sources for image.Resolve. It charges what is fetched to the limit that all traffic
+// shares, and warns of sources that are rejected.
+type fetcher struct {
+	*sources.Set
+	puller *puller
+}
+
+// Fetch is that of image.Fetcher.
+func (f fetcher) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descriptor) (ocispec.Descriptor, []byte, error) {
+	got, body, err := f.Set.Fetch(ctx, ref, want)
+	if err == nil {
+		err = charge(ctx, f.puller.limits.all, len(body))
+	}
+	return got, body, err
+}
+
+// Blob is that of image.Fetcher.
+func (f fetcher) Blob(ctx context.Context, ref image.Reference, b ocispec.Descriptor) ([]byte, error) {
+	body, err := f.Set.Blob(ctx, ref, b)
+	if err == nil {
+		err = charge(ctx, f.puller.limits.all, len(body))
+	}
+	return body, err
+}
+
+// charge waits until the limiter has let so many bytes through.
+func charge(ctx context.Context, limiter *segment.Limiter, bytes int) error {
+	for left := int64(bytes); left > 0; {
+		n, err := limiter.Take(ctx, left)
+		if err != nil {
+			return err
+		}
+		left -= n
+	}
+	return nil
+}
+
+// Reject is that of image.Fetcher.
+func (f fetcher) Reject(ref image.Reference, reason error) (source string, more bool) {
+	source, more = f.Set.Reject(ref, reason)
+	if more {
+		f.puller.notify(Warning{Message: fmt.Sprintf("mirror %s: its answer for %s is not usable: %s; the next source is asked",
+			source, familiar(ref), image.Reason(ref, reason))})
+	}
+	return source, more
+}
