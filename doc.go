@@ -3,6 +3,8 @@
 //
 //	reference ─→ sources.Set ─→ image.Resolve ─→ one digest; from here on all is fetched by digest
 //	                                  │
+//	        places.plan: the output, named after the real platform
+//	                                  │
 //	        archive.Plan: where each blob lies in the archive-to-be
 //	                                  │
 //	   state.Store: what is there already ─→ what is missing

@@ -101,7 +101,9 @@ func (m *mirrors) served() (n int64) {
 
 // servedBesides is what all mirrors have sent but for the image's config, which is read each time that an
 // image without an index is resolved, as its manifest is.
-func (m *mirrors) servedBesides(img registrytest.Image) int64 { return m.served() - sentOf(m, img.Config) }
+func (m *mirrors) servedBesides(img registrytest.Image) int64 {
+	return m.served() - sentOf(m, img.Config)
+}
 
 // pull pulls with defaults that suit a test: all mirrors, into a folder of
 // its own, for linux/amd64.

@@ -61,7 +61,7 @@ type Result struct {
 	Path      string        // of the archive; "-" for standard output
 	Platform  string        // OS/ARCH[/VARIANT]
 	Size      int64         // bytes of all blobs, each digest once
-	Fetched   int64         // bytes of blobs that sources served in this run
+	Fetched   int64         // bytes of blobs that sources served in this run, without a config that was read for its platform
 	Resumed   int64         // bytes that were there before this run
 	UpToDate  bool          // the archive stood there already, whole and right; it was not touched
 	Duration  time.Duration // of this image's pull

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/segpull/segpull/archive"
-	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/state"
 )
 
@@ -62,22 +61,21 @@ func (o Options) places(format archive.Format, images int) (places, error) {
 	return p, nil
 }
 
-// plan chooses the place of each image's archive by the reference and the platform of the image.
-func (p places) plan(images []image.Image) ([]output, error) {
-	var outs []output
+// plan chooses the place of each job's archive, named after its reference and its platform, and finds what
+// is in the way there.
+func (p places) plan(jobs []*job) error {
 	seen := make(map[string]bool)
-	for _, img := range images {
-		out := p.opts.place(p.folder, p.format, img.Reference.FileName(img.Platform))
-		if seen[out.path] {
-			return nil, usage(fmt.Errorf("%s: named twice, and both would be written to %s", img.Reference, out.path))
+	for _, j := range jobs {
+		j.out = p.opts.place(p.folder, p.format, j.image.Reference.FileName(j.image.Platform))
+		if seen[j.out.path] {
+			return usage(fmt.Errorf("%s: named twice, and both would be written to %s", j.image.Reference, j.out.path))
 		}
-		seen[out.path] = true
-		if err := out.check(); err != nil {
-			return nil, err
+		seen[j.out.path] = true
+		if err := j.out.check(); err != nil {
+			return err
 		}
-		outs = append(outs, out)
 	}
-	return outs, nil
+	return nil
 }
 
 // intoFolder says whether Output names a folder that archives are put into,

@@ -19,7 +19,7 @@ func (p *puller) prepare(ctx context.Context, names []string) ([]*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	given, err := p.opts.name(refs)
+	name, err := p.opts.name(refs)
 	if err != nil {
 		return nil, err
 	}
@@ -27,29 +27,19 @@ func (p *puller) prepare(ctx context.Context, names []string) ([]*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	images := make([]image.Image, len(refs))
-	for i, ref := range refs {
-		images[i] = image.Image{Reference: ref, Name: given, Platform: p.platform}
+	var jobs []*job
+	for _, ref := range refs {
+		jobs = append(jobs, &job{puller: p, image: image.Image{Reference: ref, Platform: p.platform}})
 	}
-	if _, err := places.plan(images); err != nil {
+	if err := places.plan(jobs); err != nil {
 		return nil, err
 	}
-	var jobs []*job
-	for i, ref := range refs {
-		j, err := p.resolve(ctx, ref, given)
-		if err != nil {
+	for _, j := range jobs {
+		if err := j.resolve(ctx, name); err != nil {
 			return nil, err
 		}
-		images[i] = j.image
-		jobs = append(jobs, j)
 	}
-	outs, err := places.plan(images)
-	for i, j := range jobs {
-		if err == nil {
-			j.out = outs[i]
-		}
-	}
-	return jobs, err
+	return jobs, places.plan(jobs)
 }
 
 func parseReferences(names []string) (refs []image.Reference, err error) {
@@ -81,27 +71,27 @@ func (o Options) name(refs []image.Reference) (image.Reference, error) {
 	return name, nil
 }
 
-// resolve finds the image of a reference, and warns of what the user may not expect of it. Its output is
-// not chosen yet.
-func (p *puller) resolve(ctx context.Context, ref, name image.Reference) (*job, error) {
-	set, err := p.set(ref.Registry)
-	if err != nil {
-		return nil, err
+// resolve finds the image of the job's reference, gives it the name for the archive, and warns of what the
+// user may not expect of it.
+func (j *job) resolve(ctx context.Context, name image.Reference) (err error) {
+	ref := j.image.Reference
+	if j.set, err = j.sources(ref.Registry); err != nil {
+		return err
 	}
-	set.Waiting = func(sources []string) { p.notify(Waiting{Reference: familiar(ref), Sources: sources}) }
-	img, err := image.Resolve(ctx, fetcher{set, p}, ref, p.platform)
+	j.set.Waiting = func(sources []string) { j.notify(Waiting{Reference: familiar(ref), Sources: sources}) }
+	img, err := image.Resolve(ctx, fetcher{j.set, j.puller}, ref, j.platform)
 	if exitCode(err) == ExitNetwork {
-		return nil, fmt.Errorf("%w; check the network, or name other mirrors by --mirror", err)
+		return fmt.Errorf("%w; check the network, or name other mirrors by --mirror", err)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	img.Name = name
-	j := &job{puller: p, image: img, set: set, resolver: set.Resolver(ref)}
-	j.tellPlatform(p.platform)
+	j.image, j.resolver = img, j.set.Resolver(ref)
+	j.tellPlatform(j.platform)
 	j.tellIndex()
 	j.tellNameless()
-	return j, nil
+	return nil
 }
 
 // tellPlatform warns of an image for another platform than asked: a reference without an index leads to it.

@@ -83,9 +83,9 @@ func newPuller(opts Options) (*puller, error) {
 	return p, nil
 }
 
-// set returns the sources for a registry, and tells what the user should know
-// of them.
-func (p *puller) set(registry string) (*sources.Set, error) {
+// sources returns those of a registry, and tells what the user should know of
+// them.
+func (p *puller) sources(registry string) (*sources.Set, error) {
 	if set := p.sets[registry]; set != nil {
 		return set, nil
 	}

@@ -31,34 +31,34 @@ func (r *resolver) byConfig(ctx context.Context, index fetched) (choice, error) 
 	var best choice
 	var failure error
 	for _, d := range silent(index.Manifests) {
-		m, err := r.enter(ctx, index, d)
-		if err == nil && !isManifest(m.MediaType) {
-			continue // its descriptor called the index a manifest
-		}
-		c := choice{fetched: m}
-		if err == nil {
-			c.config, c.platform, err = r.config(ctx, m)
-		}
+		c, err := r.look(ctx, index, d)
+		rank := r.platform.rank(c.platform)
 		switch {
 		case ctx.Err() != nil:
 			return choice{}, context.Cause(ctx)
 		case err != nil:
 			failure = fmt.Errorf("manifest %s of an index without platforms: %w", d.Digest, err)
-		case r.platform.rank(c.platform) == math.MaxInt:
+		case rank == math.MaxInt:
 			return c, nil
-		case r.platform.rank(c.platform) > r.platform.rank(best.platform):
+		case rank > r.platform.rank(best.platform):
 			best = c
-		default:
+		case rank == 0:
 			r.note(d.Digest, c.platform)
 		}
 	}
-	switch {
-	case failure != nil:
-		return choice{}, failure
-	case best.body == nil:
-		return choice{}, errNoPlatform
+	if failure == nil && best.body == nil {
+		failure = errNoPlatform
 	}
-	return best, nil
+	return best, failure
+}
+
+// look fetches a manifest of an index, and its config. What turns out to be an index has no platform.
+func (r *resolver) look(ctx context.Context, index fetched, d ocispec.Descriptor) (c choice, err error) {
+	c.fetched, err = r.enter(ctx, index, d)
+	if err == nil && isManifest(c.MediaType) {
+		c.config, c.platform, err = r.config(ctx, c.fetched)
+	}
+	return c, err
 }
 
 // note keeps a manifest that is for another platform.

@@ -4,12 +4,18 @@
 //
 // [ParseReference] reads what a user types as Docker reads it. [Resolve] asks a [Fetcher] for what the
 // reference names, descends through an index to the manifest of the wanted [Platform], checks it, and
-// returns an [Image]: the manifest's exact bytes and the descriptors of all blobs. Nothing here opens a
+// returns an [Image]: the manifest's exact bytes and the descriptors of all blobs. Where no index says what
+// platform a manifest is for, Resolve reads its config, and keeps that as the content of its descriptor.
+// Content that a descriptor holds itself is used if it has the digest and the size. Nothing here opens a
 // connection or a file.
+//
+// An answer to a tag that leads to no usable image is rejected, and Resolve asks the Fetcher, which then
+// leaves that source out, for the tag again.
 //
 // # Guarantees
 //
-// A tag is asked for once; from there on everything is named by digest. An [Image] that Resolve returned
+// From the answer to a tag on, everything is named by digest, and a tag is asked for again only after its
+// answer was rejected. An [Image] that Resolve returned
 // passed [Image.Validate]: all its digests are well-formed SHA-256, so that they are safe as file names;
 // all its sizes are within bounds, so that they are safe to add up and to allocate; and one digest has one
 // size. Texts of a registry appear in errors quoted, never raw.

@@ -7,7 +7,7 @@
 //	   → what each stands for: a URL, a registry, a preset, a [mirror.NAME] table
 //	   → one address for the image's registry, each once
 //	   → a Source, with its certificates, proxy, headers and credentials
-//	   → a Set, which fetches manifests (image.Fetcher) and hands out Sources for blobs
+//	   → a Set, which fetches manifests and configs (image.Fetcher) and hands out Sources for blobs
 //
 // [LoadConfig] reads the user's file, and presets.toml is embedded. A table
 // with the name of a preset changes the preset; one with the name of a registry
@@ -17,6 +17,8 @@
 //
 //   - A source that was asked for and cannot be used is told, with the way to
 //     mend it; the others are used.
+//   - A source whose answer to a tag was rejected is not asked for that tag
+//     again, and the next that is trusted for tags is; see [Set.Reject].
 //   - The order of names says whose word counts for a tag; see [Set.Fetch]. A
 //     table with tags = false is never asked by tag.
 //   - A mirror that does not say which registries it mirrors is used by itself

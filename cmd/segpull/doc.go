@@ -12,7 +12,9 @@
 // Standard output has results alone, one line per image as each is done: the
 // digest that the reference resolved to, a space, and the archive's path. With
 // --output - it has the archive instead. All else goes to standard error, an
-// error as one line that begins with "segpull: ".
+// error as one line that begins with "segpull: ". The default name of an archive
+// has the platform that the image really has. --name changes the name in the
+// archive, never that of the file.
 //
 // # Exit codes
 //
@@ -44,7 +46,7 @@
 //
 //	reference  as given, e.g. "ubuntu:22.04"
 //	digest     of the index or manifest that the reference names
-//	platform   e.g. "linux/amd64"
+//	platform   that the image really has, e.g. "linux/amd64"
 //	source     whose word counted for the tag; "" for an image named by digest
 //	path       where the archive will stand; "-" is standard output
 //	size       of all blobs, each digest once
@@ -83,7 +85,8 @@
 //
 //	reference, digest, path, platform, size  as in resolved
 //	image_id          digest of the config, which docker lists as the image's id
-//	fetched           bytes of blobs that were served in this run
+//	fetched           bytes of blobs that were served in this run, without a
+//	                  config that was read for its platform
 //	resumed           bytes that were there before this run
 //	up_to_date        the archive stood there already, whole and right, and was
 //	                  not touched

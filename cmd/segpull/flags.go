@@ -21,6 +21,7 @@ type flags struct {
 	output      string
 	format      string
 	platform    string
+	name        string
 	limitRate   sources.Timetable
 	connections int
 	segmentSize sources.Size
@@ -43,6 +44,7 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.StringVarP(&f.output, "output", "o", "", "")
 	set.StringVarP(&f.format, "format", "f", "", "")
 	set.StringVar(&f.platform, "platform", "", "")
+	set.StringVar(&f.name, "name", "", "")
 	set.TextVar(&f.limitRate, "limit-rate", sources.Timetable{}, "")
 	set.IntVar(&f.connections, "connections", 0, "")
 	set.TextVar(&f.segmentSize, "segment-size", sources.Size(0), "")
@@ -100,6 +102,8 @@ func inherit[T comparable](set *pflag.FlagSet, name string, value *T, configured
 // check refuses what the library cannot see or would not understand.
 func (f *flags) check() error {
 	switch {
+	case f.set.Changed("name") && f.name == "":
+		return usagef("--name needs a name for the image, as NAME[:TAG]")
 	case f.quiet && f.verbose:
 		return usagef("quiet and verbose exclude each other; give one of them")
 	case f.connections < 0:

@@ -64,6 +64,7 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 		Output:      a.output,
 		Format:      a.format,
 		Platform:    a.platform,
+		Name:        a.name,
 		Limits:      limits,
 		Connections: a.connections,
 		SegmentSize: int64(a.segmentSize),
