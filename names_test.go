@@ -107,6 +107,20 @@ func TestThePlatformInTheNameIsTheRealOne(t *testing.T) {
 	}
 }
 
+// An index may say of a manifest what its config does not.
+func TestAConfigThatContradictsItsIndexIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	img := registrytest.NewImage(registrytest.ImageOptions{
+		Platform: "linux/amd64", EditConfig: func(c *ocispec.Image) { c.Architecture = "arm64" },
+	})
+	m := serve(t, 1, registrytest.NewIndex(img))
+	rec := &recorder{}
+	r := m.mustPull(t, segpull.Options{Observer: rec})
+	if got := rec.warnings(); r.Platform != "linux/arm64" || strings.Count(got, "is for linux/arm64, not linux/amd64") != 1 {
+		t.Errorf("platform %s, warned of %q", r.Platform, got)
+	}
+}
+
 // The real name is checked before anything is fetched, as the expected one is before anything is asked.
 func TestWhatStandsInTheWayOfTheRealNameIsFoundBefore(t *testing.T) {
 	arm := registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"})
@@ -268,7 +282,7 @@ func TestAnIPv6AddressIsNoNameInAnArchive(t *testing.T) {
 	}
 }
 
-func TestTheDigestOfAnIndexIsTold(t *testing.T) {
+func TestTheDigestOfAnIndexIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	img := imageOf(1, 4*kib)
 	index := registrytest.NewIndex(img)

@@ -36,7 +36,7 @@ func (s *store) imageFor(platform string) ocispec.Descriptor {
 
 func TestThePlatformIsTheRealOne(t *testing.T) {
 	s := newStore()
-	v6 := s.imageFor("linux/arm64") // the index has the word
+	v6 := s.imageFor("linux/arm64") // the index decides
 	s.tags["index"] = s.index(on("linux/arm/v6", v6)).Digest
 	s.tags["single"] = s.imageFor("linux/arm64").Digest
 	s.tags["one"] = s.index(s.imageFor("linux/s390x")).Digest

@@ -42,8 +42,8 @@ type Fetcher interface {
 // Resolve finds the manifest of an image for a platform; the zero Platform is [DefaultPlatform]. A
 // reference that leads to a manifest without an index is taken as it is. An earlier variant of the
 // platform is taken where an index does not have the wanted one. Image.Platform is what the index says of
-// the manifest; without its word, what the config says, which Resolve then reads; without that, the
-// platform wanted.
+// the manifest. If no index says it, Resolve reads the config and takes what that says; if the config says
+// nothing or cannot be read, it is the platform wanted.
 //
 // An answer to a tag that is no usable image is rejected, and the next source is asked, until none is left.
 //
@@ -76,7 +76,7 @@ func Resolve(ctx context.Context, f Fetcher, ref Reference, p Platform) (Image, 
 // errNoPlatform makes the search go on elsewhere; resolve turns it into a PlatformError.
 var errNoPlatform = errors.New("no such platform")
 
-// resolver resolves a reference by the word of one source about its tag.
+// resolver resolves a reference, whose tag one source answers for.
 type resolver struct {
 	fetcher    Fetcher
 	ref        Reference

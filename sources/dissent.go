@@ -23,9 +23,9 @@ type Dissent struct {
 func (s *Set) Dissents(ctx context.Context, ref image.Reference, want digest.Digest, tell func(Dissent)) {
 	var asking sync.WaitGroup
 	var one sync.Mutex
-	word := s.words.of(ref)
-	for _, source := range s.askable(word) {
-		if source == word.resolver {
+	state := s.tags.of(ref)
+	for _, source := range s.askable(state) {
+		if source == state.resolver {
 			continue
 		}
 		asking.Go(func() {

@@ -65,11 +65,11 @@ func (s *Set) byTag(ctx context.Context, ref image.Reference) (ocispec.Descripto
 			"name the image by digest, or add --mirror " + ref.Registry,
 		}}}
 	}
-	a, err := s.race(s.askable(s.words.of(ref)), precedence, func(ctx context.Context, source *Source) answer {
+	a, err := s.race(s.askable(s.tags.of(ref)), precedence, func(ctx context.Context, source *Source) answer {
 		return source.manifest(ctx, ref.Repository, ref.Tag)
 	}).run(ctx)
 	if err == nil {
-		s.words.change(ref, func(w *word) { w.resolver = a.source })
+		s.tags.change(ref, func(state *tagState) { state.resolver = a.source })
 	}
 	return a.descriptor, a.body, err
 }
@@ -77,8 +77,8 @@ func (s *Set) byTag(ctx context.Context, ref image.Reference) (ocispec.Descripto
 // resolverFirst returns the sources, led by the one that resolved ref's tag:
 // it has the manifest for sure.
 func (s *Set) resolverFirst(ref image.Reference) []*Source {
-	first := s.words.of(ref).resolver
-	if first == nil || ref.Digest != "" {
+	first := s.tags.of(ref).resolver
+	if first == nil {
 		return s.sources
 	}
 	rest := slices.DeleteFunc(slices.Clone(s.sources), func(source *Source) bool { return source == first })
@@ -87,8 +87,8 @@ func (s *Set) resolverFirst(ref image.Reference) []*Source {
 
 // blame notes in the error of a digest who resolved the tag that led to it.
 func (s *Set) blame(ref image.Reference, err error) error {
-	if e, ok := err.(*FetchError); ok && ref.Digest == "" {
-		e.resolver = s.words.of(ref).resolver
+	if e, ok := err.(*FetchError); ok {
+		e.resolver = s.tags.of(ref).resolver
 	}
 	return err
 }

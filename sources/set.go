@@ -20,7 +20,7 @@ type Set struct {
 	GiveUpAfter time.Duration
 
 	sources []*Source
-	words   words
+	tags    tagStates
 }
 
 // New returns the sources that names stand for, in that order: presets, names
