@@ -3,6 +3,7 @@ package segpull_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
@@ -74,7 +75,7 @@ func TestOddMirrorsAloneAreAllNamed(t *testing.T) {
 	_, old := m.odd(t, `{"schemaVersion":1}`)
 	rec := &recorder{}
 	_, err := m.pull(t, segpull.Options{Mirrors: []string{denied, old}, Observer: rec})
-	wantCode(t, err, 1, strings.TrimPrefix(denied, "http://")+": manifest", "allow list", strings.TrimPrefix(old, "http://")+": manifest", "schema 1")
+	wantCode(t, err, 1, strings.TrimPrefix(denied, "http://")+": neither", "allow list", "--mirror", strings.TrimPrefix(old, "http://")+": manifest", "schema 1")
 	if n := len(eventsOf[segpull.Warning](rec)); n != 1 {
 		t.Errorf("%d warnings; the error tells of the last source", n)
 	}
@@ -119,6 +120,34 @@ func TestAConfigThatContradictsItsIndexIsWarnedOf(t *testing.T) {
 	if got := rec.warnings(); r.Platform != "linux/arm64" || strings.Count(got, "is for linux/arm64, not linux/amd64") != 1 {
 		t.Errorf("platform %s, warned of %q", r.Platform, got)
 	}
+}
+
+func TestAnIndexWithoutPlatformsIsPulledByItsConfigs(t *testing.T) {
+	amd, arm := imageOf(1, 4*kib), registrytest.NewImage(registrytest.ImageOptions{Seed: 2, Platform: "linux/arm64"})
+	m := serve(t, 1, amd)
+	m.servers[0].Push(repo, "", arm)
+	m.servers[0].AddManifest(repo, "bare", registrytest.NewBlob(ocispec.MediaTypeImageIndex, fmt.Appendf(nil,
+		`{"schemaVersion":2,"manifests":[{"digest":%q,"size":%d},{"digest":%q,"size":%d}]}`,
+		amd.Manifest.Digest, amd.Manifest.Size, arm.Manifest.Digest, arm.Manifest.Size)))
+	const bare = "registry.example/team/app:bare"
+	t.Chdir(t.TempDir())
+	_, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.urls, Platform: "linux/mips"}, bare)
+	wantCode(t, err, segpull.ExitNotFound, "linux/amd64 ("+amd.Manifest.Digest.String()+"), linux/arm64 ("+arm.Manifest.Digest.String()+")")
+	m.servers[0].ResetStats()
+	if _, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.urls, Platform: "linux/arm64"}, bare); err != nil {
+		t.Fatal(err)
+	}
+	wantFiles(t, ".", "registry.example_team_app_bare_linux_arm64.tar")
+	if got := sentOf(m, arm.Config); got != arm.Config.Size {
+		t.Errorf("%d bytes of a config of %d were served", got, arm.Config.Size)
+	}
+}
+
+func TestAPlatformThatNoMirrorHasIsNotFound(t *testing.T) {
+	t.Parallel()
+	m := serve(t, 2, registrytest.NewIndex(imageOf(1, 4*kib)))
+	_, err := m.pull(t, segpull.Options{Platform: "linux/mips"})
+	wantCode(t, err, segpull.ExitNotFound, "registry.example/team/app:1: no image for linux/mips; choose with --platform one of: linux/amd64")
 }
 
 // The real name is checked before anything is fetched, as the expected one is before anything is asked.

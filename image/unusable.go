@@ -16,16 +16,15 @@ type UnusableError struct {
 	Says   string        // the text of a page or an error, one line of at most 200 characters; "" of a manifest
 }
 
-// Error is one line: the document, what is wrong with it, and what it says, quoted.
+// Error is one line: what is wrong, and what the document says, quoted, or else its digest.
 func (e *UnusableError) Error() string {
-	s := e.Err.Error()
-	if e.Digest != "" {
-		s = fmt.Sprintf("manifest %s: %s", e.Digest, s)
+	switch {
+	case e.Says != "":
+		return fmt.Sprintf("%v; it says %q", e.Err, e.Says)
+	case e.Digest != "":
+		return fmt.Sprintf("manifest %s: %v", e.Digest, e.Err)
 	}
-	if e.Says != "" {
-		s += fmt.Sprintf("; it says %q", e.Says)
-	}
-	return s
+	return e.Err.Error()
 }
 
 // Unwrap returns what is wrong with the document.
@@ -69,6 +68,9 @@ type Rejection struct {
 	Err    error  // why
 }
 
+// nameAnother is what to do where the sources that were asked have answered, and will answer so again.
+const nameAnother = "; name another source by --mirror"
+
 // RejectedError says that no source has a usable answer to a tag. It stands for at least one [Rejection].
 type RejectedError struct {
 	Reference  Reference
@@ -82,10 +84,11 @@ func (e *RejectedError) Error() string {
 	for _, r := range e.Rejections {
 		reasons = append(reasons, r.Source+": "+Reason(e.Reference, r.Err))
 	}
+	advice := nameAnother
 	if e.Failure != nil {
-		reasons = append(reasons, e.Failure.Error())
+		reasons, advice = append(reasons, e.Failure.Error()), ""
 	}
-	return fmt.Sprintf("resolve %s: no source has a usable answer: %s", e.Reference, strings.Join(reasons, "; "))
+	return fmt.Sprintf("resolve %s: no source has a usable answer: %s%s", e.Reference, strings.Join(reasons, "; "), advice)
 }
 
 // Unwrap returns the failure, if there is one, then the reasons: a source that could not be reached
@@ -138,11 +141,15 @@ func rejectable(err error) bool {
 // rejected returns the error of a tag after these rejections, and after the failure of the sources that
 // were asked last, if there is one. One rejection alone, and platforms that nobody has, need no list.
 func rejected(ref Reference, rejections []Rejection, failure error) error {
-	first := rejections[0].Err
-	if failure == nil && (len(rejections) == 1 || allPlatforms(rejections)) {
-		return explain(ref, first)
+	first := rejections[0]
+	_, content := errors.AsType[*UnusableError](first.Err)
+	switch {
+	case failure != nil || len(rejections) > 1 && !allPlatforms(rejections):
+		return &RejectedError{ref, rejections, failure}
+	case content && first.Source != "":
+		return fmt.Errorf("resolve %s: %s: %w%s", ref, first.Source, first.Err, nameAnother)
 	}
-	return &RejectedError{ref, rejections, failure}
+	return explain(ref, first.Err)
 }
 
 func allPlatforms(rejections []Rejection) bool {
