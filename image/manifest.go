@@ -8,6 +8,8 @@ import (
 	"mime"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/internal/readable"
 )
 
 // Media types of Docker's image manifests, version 2 schema 1 and schema 2.
@@ -75,8 +77,12 @@ func noDocument(body []byte, err error) error {
 	body = bytes.TrimSpace(body)
 	switch {
 	case !json.Valid(body):
-		return &UnusableError{Err: fmt.Errorf("no manifest: %.200w; does a proxy or login page answer for the registry?", err), Says: said(body)}
-	case body[0] == '{' && jsonMessage(body) == "":
+		what := "text that is not JSON"
+		if readable.IsPage(body) {
+			what = "a web page"
+		}
+		return &UnusableError{Err: errors.New("no manifest but " + what), Says: said(body)}
+	case body[0] == '{' && readable.Message(body) == "":
 		return unusable("no manifest but %.40q: %.200w", body, err)
 	}
 	return &UnusableError{Err: errNeither, Says: said(body)}
@@ -116,7 +122,7 @@ func (d document) checkManifest(body []byte) error {
 		return unusable(ambiguous)
 	}
 	if d.Config == nil {
-		return &UnusableError{Err: errors.New("a manifest without a config"), Says: jsonMessage(body)}
+		return &UnusableError{Err: errors.New("a manifest without a config"), Says: readable.Message(body)}
 	}
 	return nil
 }
