@@ -132,7 +132,7 @@ func TestAnIndexInItselfEnds(t *testing.T) {
 	}
 	m.servers[0].AddManifest(repo, "deep", inner)
 	_, err := m.pull(t, segpull.Options{}, "registry.example/team/app:deep")
-	wantCode(t, err, 1, "deep")
+	wantCode(t, err, segpull.ExitPermanent, "deep")
 	if n := m.servers[0].Stats().Requests[registrytest.KindManifest]; n > 5 {
 		t.Errorf("%d manifests were asked for", n)
 	}

@@ -8,7 +8,8 @@ type Observer interface {
 	Observe(Event)
 }
 
-// Event is one of Waiting, Resolved, Progress, Warning, Trouble, Liar and Finished.
+// Event is one of Waiting, Resolved, Progress, Stalled, Warning, Trouble, Liar
+// and Finished.
 type Event interface{ event() }
 
 // Waiting says that no source has told for 2 s which image a reference is.
@@ -65,6 +66,14 @@ type SourceProgress struct {
 	State       string  // "active", "waiting", "cooling", "probing" or "off"
 }
 
+// Stalled says that no source has sent a byte for about 10 s, and why. It is
+// sent once until there is a byte again.
+type Stalled struct {
+	Reference string        // as in Resolved
+	Silent    time.Duration // since the last byte
+	Reasons   []string      // in one line each, of each source that is asked
+}
+
 // Warning is something the user should know, in one line, with the way to
 // mend it.
 type Warning struct{ Message string }
@@ -89,6 +98,7 @@ type Finished struct{ Result Result }
 func (Waiting) event()  {}
 func (Resolved) event() {}
 func (Progress) event() {}
+func (Stalled) event()  {}
 func (Warning) event()  {}
 func (Trouble) event()  {}
 func (Liar) event()     {}

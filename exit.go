@@ -3,6 +3,7 @@ package segpull
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"github.com/segpull/segpull/image"
@@ -16,8 +17,9 @@ const (
 	ExitUsage       = 2 // a reference, mirror or option that makes no sense
 	ExitNotFound    = 3 // no such image, or none for the platform
 	ExitCredentials = 4 // every source refuses to serve us
-	ExitMismatch    = 5 // the bytes are not those that the digest names
+	ExitMismatch    = 5 // the bytes are not those that the digest names, or of another number
 	ExitNetwork     = 6 // the network gave out; the same call goes on
+	ExitPermanent   = 7 // the same call would fail in the same way: something has to be changed first
 )
 
 // ExitError is an error that has an exit code of its own. Find it by
@@ -73,6 +75,7 @@ func exitCode(err error) int {
 		gaveUp     *segment.GiveUpError
 		hopeless   *segment.HopelessError
 		fetch      *sources.FetchError
+		permanent  interface{ Permanent() bool }
 	)
 	switch {
 	case errors.As(err, &known):
@@ -89,30 +92,64 @@ func exitCode(err error) int {
 		return reasonCode(hopeless.Reasons)
 	case errors.As(err, &fetch):
 		return reasonCode([]error{fetch})
+	case errors.As(err, &permanent) && permanent.Permanent():
+		return ExitPermanent
 	}
 	return 0
 }
 
-// reasonCode is the exit code where all sources failed for these reasons: one
-// that would serve those with credentials is the user's best hope, and a
-// network may come back.
+// reasonCode is the exit code where all sources failed for these reasons. What
+// may pass counts most. Else one that would serve those with credentials is the
+// user's best hope.
 func reasonCode(reasons []error) int {
-	missing := 0
+	if len(reasons) == 0 {
+		return ExitNetwork
+	}
+	worst := ExitNotFound
 	for _, err := range reasons {
-		var r interface{ Refused() bool }
-		var m interface{ Missing() bool }
-		var x interface{ Mismatch() bool }
-		switch {
-		case errors.As(err, &r) && r.Refused():
-			return ExitCredentials
-		case errors.As(err, &x) && x.Mismatch():
-			return ExitMismatch
-		case errors.As(err, &m) && m.Missing():
-			missing++
+		switch code := oneReason(err); {
+		case code == ExitNetwork:
+			return ExitNetwork
+		case worst == ExitNotFound, code == ExitCredentials:
+			worst = code
+		case code == ExitMismatch && worst == ExitPermanent:
+			worst = code
 		}
 	}
-	if missing == len(reasons) && missing > 0 {
+	return worst
+}
+
+// oneReason is the exit code for the failure of one source.
+func oneReason(err error) int {
+	var (
+		refused   interface{ Refused() bool }
+		mismatch  interface{ Mismatch() bool }
+		missing   interface{ Missing() bool }
+		permanent interface{ Permanent() bool }
+	)
+	switch {
+	case errors.As(err, &refused) && refused.Refused():
+		return ExitCredentials
+	case errors.As(err, &mismatch) && mismatch.Mismatch():
+		return ExitMismatch
+	case errors.As(err, &missing) && missing.Missing():
 		return ExitNotFound
+	case errors.As(err, &permanent) && permanent.Permanent():
+		return ExitPermanent
 	}
 	return ExitNetwork
+}
+
+// unreachable reports whether a source that err is about did not answer at all.
+func unreachable(err error) bool {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		return slices.ContainsFunc(several.Unwrap(), unreachable)
+	}
+	if answered, ok := err.(interface{ Unreachable() bool }); ok {
+		return answered.Unreachable()
+	}
+	if inner := errors.Unwrap(err); inner != nil {
+		return unreachable(inner)
+	}
+	return true
 }

@@ -59,6 +59,7 @@ func misbehaviours() map[string]misbehaviour {
 		network   = segpull.ExitNetwork
 		refused   = segpull.ExitCredentials
 		mismatch  = segpull.ExitMismatch
+		permanent = segpull.ExitPermanent
 		chunked   = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 		partial   = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/5\r\n"
 		interim   = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
@@ -67,29 +68,29 @@ func misbehaviours() map[string]misbehaviour {
 	)
 	kilo := strings.Repeat("x", kib)
 	contentRange := func(format func(start, end, size int64) string) misbehaviour {
-		return misbehaves(network, registrytest.ContentRange(format))
+		return misbehaves(0, registrytest.ContentRange(format)) // it is asked for the whole
 	}
 	return map[string]misbehaviour{
-		"a captive portal":               misbehaves(network, registrytest.CaptivePortal().On()),
-		"a captive portal for blobs":     misbehaves(network, registrytest.CaptivePortal()),
-		"a captive portal for manifests": misbehaves(network, registrytest.CaptivePortal().On(registrytest.KindManifest)),
-		"a captive portal for tokens":    tokens(network, registrytest.CaptivePortal()),
+		"a captive portal":               misbehaves(permanent, registrytest.CaptivePortal().On()),
+		"a captive portal for blobs":     misbehaves(permanent, registrytest.CaptivePortal()),
+		"a captive portal for manifests": misbehaves(permanent, registrytest.CaptivePortal().On(registrytest.KindManifest)),
+		"a captive portal for tokens":    tokens(permanent, registrytest.CaptivePortal()),
 
 		"a wrong Content-Range":       contentRange(func(start, end, size int64) string { return fmt.Sprintf("bytes %d-%d/%d", start+1, end, size) }),
 		"no Content-Range":            contentRange(func(int64, int64, int64) string { return "" }),
 		"a Content-Range of nonsense": contentRange(func(int64, int64, int64) string { return "bytes -9223372036854775808-9223372036854775807/*" }),
 		"a wrong total":               contentRange(func(start, end, _ int64) string { return fmt.Sprintf("bytes %d-%d/%d", start, end-1, int64(1)<<62) }),
-		"another range":               misbehaves(network, registrytest.ShiftRange(1000)),
-		"less than was asked for":     misbehaves(network, registrytest.ClipRange(1000)),
-		"several ranges": says(network, "HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=x\r\n\r\n"+
+		"another range":               misbehaves(0, registrytest.ShiftRange(1000)),
+		"less than was asked for":     misbehaves(0, registrytest.ClipRange(1000)),
+		"several ranges": says(mismatch, "HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=x\r\n\r\n"+
 			"--x\r\nContent-Range: bytes 0-1/2\r\n\r\nab\r\n--x--\r\n"),
 
-		"a Content-Length that is too large": misbehaves(network, registrytest.ContentLength(1000)),
-		"a Content-Length that is too small": misbehaves(network, registrytest.ContentLength(-1000)),
+		"a Content-Length that is too large": misbehaves(mismatch, registrytest.ContentLength(1000)),
+		"a Content-Length that is too small": misbehaves(mismatch, registrytest.ContentLength(-1000)),
 		"no Content-Length":                  misbehaves(0, registrytest.NoContentLength()),
 		"two Content-Lengths":                says(network, partial+"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
 		"a negative Content-Length":          says(network, partial+"Content-Length: -5\r\n\r\nhello"),
-		"an absurd Content-Length":           says(network, partial+"Content-Length: 9223372036854775807\r\n\r\nhello"),
+		"an absurd Content-Length":           says(mismatch, partial+"Content-Length: 9223372036854775807\r\n\r\nhello"),
 		"a Content-Length beyond int64":      says(network, partial+"Content-Length: 99999999999999999999\r\n\r\nhello"),
 
 		"bodies without end":             misbehaves(0, registrytest.NoContentLength(), registrytest.Endless()),
@@ -103,32 +104,32 @@ func misbehaviours() map[string]misbehaviour {
 		"interim answers without end":    goesOn("", interim),
 		"an interim answer now and then": misbehaves(network, registrytest.Raw("", interim, 100*time.Millisecond)),
 
-		"gzip":                  misbehaves(network, registrytest.GzipEncoding()),
-		"gzip for manifests":    misbehaves(mismatch, registrytest.GzipEncoding().On(registrytest.KindManifest)),
+		"gzip":                  misbehaves(0, registrytest.GzipEncoding()),
+		"gzip for manifests":    misbehaves(0, registrytest.GzipEncoding().On(registrytest.KindManifest)),
 		"gzip for the transfer": says(network, "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
 
-		"redirects in circles":       misbehaves(network, registrytest.RedirectLoop().On()),
-		"a redirect to a file":       misbehaves(network, registrytest.RedirectTo("file:///etc/passwd")),
-		"a redirect to ftp":          misbehaves(network, registrytest.RedirectTo("ftp://127.0.0.1/blob")),
-		"a redirect to gopher":       misbehaves(network, registrytest.RedirectTo("gopher://127.0.0.1/blob")),
-		"a redirect to a socket":     misbehaves(network, registrytest.RedirectTo("unix:///var/run/docker.sock")),
-		"a redirect to nowhere":      misbehaves(network, registrytest.RedirectTo("")),
-		"a redirect to rubbish":      misbehaves(network, registrytest.RedirectTo("http://[::1")),
+		"redirects in circles":       misbehaves(permanent, registrytest.RedirectLoop().On()),
+		"a redirect to a file":       misbehaves(permanent, registrytest.RedirectTo("file:///etc/passwd")),
+		"a redirect to ftp":          misbehaves(permanent, registrytest.RedirectTo("ftp://127.0.0.1/blob")),
+		"a redirect to gopher":       misbehaves(permanent, registrytest.RedirectTo("gopher://127.0.0.1/blob")),
+		"a redirect to a socket":     misbehaves(permanent, registrytest.RedirectTo("unix:///var/run/docker.sock")),
+		"a redirect to nowhere":      misbehaves(permanent, registrytest.RedirectTo("")),
+		"a redirect to rubbish":      misbehaves(permanent, registrytest.RedirectTo("http://[::1")),
 		"a redirect with a password": misbehaves(network, registrytest.RedirectTo("http://admin:admin@127.0.0.1:1/blob")),
 		"a redirect of a megabyte":   misbehaves(network, registrytest.RedirectTo("http://127.0.0.1:1/"+strings.Repeat("x", mib))),
 
 		"401 in circles":                misbehaves(refused, registrytest.Bearer(registrytest.Auth{Lifetime: -1})),
 		"tokens that expire at once":    misbehaves(refused, registrytest.Bearer(registrytest.Auth{Lifetime: 1})),
-		"a realm that is no URL":        misbehaves(network, registrytest.Bearer(registrytest.Auth{Realm: "::"})),
-		"a realm that is a file":        misbehaves(network, registrytest.Bearer(registrytest.Auth{Realm: "file:///etc/passwd"})),
+		"a realm that is no URL":        misbehaves(permanent, registrytest.Bearer(registrytest.Auth{Realm: "::"})),
+		"a realm that is a file":        misbehaves(permanent, registrytest.Bearer(registrytest.Auth{Realm: "file:///etc/passwd"})),
 		"a challenge of nonsense":       misbehaves(refused, registrytest.All(registrytest.Status(401), registrytest.Header("WWW-Authenticate", `Bearer realm="`)).On()),
-		"a token of a megabyte":         tokens(network, body(`{"token":"`+strings.Repeat("x", mib)+`"}`)),
+		"a token of a megabyte":         tokens(permanent, body(`{"token":"`+strings.Repeat("x", mib)+`"}`)),
 		"a token that holds a header":   tokens(network, body(`{"token":"x\r\nX-Injected: y"}`)),
-		"a token, nested deep":          tokens(network, body(strings.Repeat(`{"token":`, 10_000))),
-		"a token without end":           tokens(network, registrytest.Raw("HTTP/1.1 200 OK\r\n\r\n", kilo, 0)),
+		"a token, nested deep":          tokens(permanent, body(strings.Repeat(`{"token":`, 10_000))),
+		"a token without end":           tokens(permanent, registrytest.Raw("HTTP/1.1 200 OK\r\n\r\n", kilo, 0)),
 		"no token at all":               tokens(network, registrytest.Hang()),
 		"a token server that is busy":   tokens(network, registrytest.RetryAfter(429, "3600")),
-		"a token server that redirects": tokens(network, registrytest.RedirectTo("http://127.0.0.1:1/")),
+		"a token server that redirects": tokens(permanent, registrytest.RedirectTo("http://127.0.0.1:1/")),
 
 		"no answer at all":               misbehaves(network, registrytest.Hang().On()),
 		"nothing":                        says(network, ""),
@@ -142,18 +143,18 @@ func misbehaviours() map[string]misbehaviour {
 		"an error of orders":             says(network, "HTTP/1.1 500 "+orders+"\r\nContent-Type: text/plain\r\n\r\n"+orders),
 		"an error, nested deep":          says(network, "HTTP/1.1 500 Oh\r\n\r\n"+strings.Repeat(`{"errors":[`, 100_000)),
 		"an error without end":           goesOn("HTTP/1.1 500 Oh\r\n\r\n", kilo),
-		"an error, byte by byte":         misbehaves(network, registrytest.Raw("HTTP/1.1 403 Oh\r\n\r\n", "x", 100*time.Millisecond)),
+		"an error, byte by byte":         misbehaves(refused, registrytest.Raw("HTTP/1.1 403 Oh\r\n\r\n", "x", 100*time.Millisecond)),
 		"a success, byte by byte":        misbehaves(network, registrytest.Raw("HTTP/1.1 201 Created\r\n\r\n", "x", 100*time.Millisecond)),
 
 		"no blob at all":            misbehaves(segpull.ExitNotFound, registrytest.Status(404)),
 		"every status there is not": misbehaves(network, registrytest.Status(999)),
 		"an empty 204":              misbehaves(network, registrytest.Status(204)),
 		"a 204 with a body":         says(network, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"),
-		"no manifest":               misbehaves(network, registrytest.ContentLength(-mib).On(registrytest.KindManifest)),
-		"half a manifest":           misbehaves(network, registrytest.ContentLength(-100).On(registrytest.KindManifest)),
+		"no manifest":               misbehaves(permanent, registrytest.ContentLength(-mib).On(registrytest.KindManifest)),
+		"half a manifest":           misbehaves(permanent, registrytest.ContentLength(-100).On(registrytest.KindManifest)),
 		"a 206 for manifests":       misbehaves(mismatch, registrytest.Status(206).On(registrytest.KindManifest)),
 		"a 304":                     says(network, "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n"),
-		"a 416":                     misbehaves(network, registrytest.Status(416)),
+		"a 416":                     misbehaves(mismatch, registrytest.Status(416)),
 		"patience for ever":         misbehaves(network, registrytest.RetryAfter(429, "99999999999")),
 		"a Retry-After of nonsense": misbehaves(network, registrytest.RetryAfter(503, "-1e309")),
 

@@ -230,6 +230,7 @@ func (j *job) fetchOptions(memory sources.Memory) segment.Options {
 		Limiter:     j.limits.all,
 		GiveUpAfter: j.opts.GiveUpAfter,
 		Trouble:     func(source int, err error) { j.trouble(j.peers[source], err) },
+		Stalled:     func(silent time.Duration, reasons []error) { j.stalled(j.image.Reference, silent, reasons) },
 	}
 	for _, b := range j.blobs {
 		opts.Blobs = append(opts.Blobs, b.Size)

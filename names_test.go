@@ -75,7 +75,7 @@ func TestOddMirrorsAloneAreAllNamed(t *testing.T) {
 	_, old := m.odd(t, `{"schemaVersion":1}`)
 	rec := &recorder{}
 	_, err := m.pull(t, segpull.Options{Mirrors: []string{denied, old}, Observer: rec})
-	wantCode(t, err, 1, strings.TrimPrefix(denied, "http://")+": neither", "allow list", "--mirror", strings.TrimPrefix(old, "http://")+": manifest", "schema 1")
+	wantCode(t, err, segpull.ExitPermanent, strings.TrimPrefix(denied, "http://")+": neither", "allow list", "--mirror", strings.TrimPrefix(old, "http://")+": manifest", "schema 1")
 	if n := len(eventsOf[segpull.Warning](rec)); n != 1 {
 		t.Errorf("%d warnings; the error tells of the last source", n)
 	}

@@ -16,6 +16,9 @@ type Options struct {
 	Mirrors []string
 	// Config is the user's configuration file; only its mirrors are read here.
 	Config sources.Config
+	// Authfile is the one file to look for logins in. Empty: those of docker
+	// and podman.
+	Authfile string
 	// Output is a file, a folder that exists or ends in a separator, or "-"
 	// or /dev/stdout for Stdout. Empty: NAME_TAG_OS_ARCH.tar in the current folder.
 	Output string

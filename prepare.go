@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -79,11 +80,14 @@ func (j *job) resolve(ctx context.Context, name image.Reference) (err error) {
 		return err
 	}
 	j.set.Waiting = func(sources []string) { j.notify(Waiting{Reference: familiar(ref), Sources: sources}) }
+	j.set.Stalled = func(silent time.Duration, reasons []error) { j.stalled(ref, silent, reasons) }
 	img, err := image.Resolve(ctx, fetcher{j.set, j.puller}, ref, j.platform)
-	if exitCode(err) == ExitNetwork {
+	switch {
+	case exitCode(err) == ExitNetwork && unreachable(err):
 		return fmt.Errorf("%w; check the network, or name other mirrors by --mirror", err)
-	}
-	if err != nil {
+	case exitCode(err) == ExitNetwork:
+		return fmt.Errorf("%w; try again later, or name other mirrors by --mirror", err)
+	case err != nil:
 		return err
 	}
 	img.Name = name
@@ -104,7 +108,7 @@ func (j *job) tellPlatform(asked image.Platform) {
 // tellIndex warns of a digest that names an index: engines know the image that is pulled by another digest.
 func (j *job) tellIndex() {
 	if ref := j.image.Reference; ref.Digest != "" && ref.Digest != j.image.Manifest.Digest {
-		j.notify(Warning{Message: fmt.Sprintf("%s: the digest names an index of images; the archive holds the one for %s, which engines list by its own digest, %s: name that to pin this image",
+		j.notify(Warning{Message: fmt.Sprintf("%s: the digest names an index; the archive holds one platform of it, %s, which engines list by its own digest, %s: name that to pin this image",
 			j.name(), j.image.Platform, j.image.Manifest.Digest)})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -53,6 +54,7 @@ type puller struct {
 	format   archive.Format
 	platform image.Platform
 	limits   *Limits
+	logins   *sources.Logins
 	sets     map[string]*sources.Set // by registry
 	jobs     []*job                  // that have run; the blobs of each serve those after it
 	liars    liars
@@ -80,6 +82,7 @@ func newPuller(opts Options) (*puller, error) {
 		p.opts.GiveUpAfter = segment.DefaultGiveUp
 	}
 	p.limits = cmp.Or(opts.Limits, NewLimits(opts.LimitRate))
+	p.logins = sources.NewLogins(opts.Authfile, p.warn)
 	return p, nil
 }
 
@@ -89,18 +92,29 @@ func (p *puller) sources(registry string) (*sources.Set, error) {
 	if set := p.sets[registry]; set != nil {
 		return set, nil
 	}
-	set, told, err := sources.New(p.opts.Config, p.opts.Mirrors, registry)
+	set, told, err := sources.New(p.opts.Config, p.logins, p.opts.Mirrors, registry)
 	if err != nil {
 		return nil, err
 	}
 	for _, problem := range told {
-		p.notify(Warning{Message: problem.Error()})
+		p.warn(problem.Error())
 	}
-	set.Trouble = p.trouble
+	set.Trouble, set.Warn = p.trouble, p.warn
 	set.GiveUpAfter = p.opts.GiveUpAfter
 	set.SetWindow(p.limits.window())
 	p.sets[registry] = set
 	return set, nil
+}
+
+func (p *puller) warn(message string) { p.notify(Warning{Message: message}) }
+
+// stalled reports why there was no byte for an image for long.
+func (p *puller) stalled(ref image.Reference, silent time.Duration, reasons []error) {
+	e := Stalled{Reference: familiar(ref), Silent: silent}
+	for _, reason := range reasons {
+		e.Reasons = append(e.Reasons, reason.Error())
+	}
+	p.notify(e)
 }
 
 // trouble tells of a request that failed.

@@ -109,7 +109,7 @@ func TestAForeignLayerIsNotFetchedFromInside(t *testing.T) {
 
 	m.servers[0].Misbehave(registrytest.Status(404).Of(img.Layers[0].Digest))
 	_, err := m.pull(t, segpull.Options{})
-	wantCode(t, err, segpull.ExitNotFound, "not a public address")
+	wantCode(t, err, segpull.ExitPermanent, "not a public address")
 	if n := len(inside.Stats().Log); n > 0 {
 		t.Errorf("a private address was asked %d times", n)
 	}

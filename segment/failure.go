@@ -11,7 +11,8 @@ import (
 //	Missing() bool                        the source does not have the blob
 //	Refused() bool                        it will not serve us at all
 //	Busy() bool                           it asks for patience
-//	Mismatch() bool                       the answer is not what was asked for
+//	Mismatch() bool                       it has something else by that name
+//	Permanent() bool                      it would answer the same again
 //	RetryAfter() (time.Duration, bool)    when to come back
 func outcome(err error) Outcome {
 	why := Outcome{Kind: Cut}
@@ -22,8 +23,9 @@ func outcome(err error) Outcome {
 		why.Kind = Refused
 	case says(err, func(e interface{ Busy() bool }) bool { return e.Busy() }):
 		why.Kind = Busy
-	case says(err, func(e interface{ Mismatch() bool }) bool { return e.Mismatch() }):
-		why.Kind = Corrupt
+	case says(err, func(e interface{ Mismatch() bool }) bool { return e.Mismatch() }),
+		says(err, func(e interface{ Permanent() bool }) bool { return e.Permanent() }):
+		why.Kind = Rejected
 	}
 	var after interface{ RetryAfter() (time.Duration, bool) }
 	if errors.As(err, &after) {

@@ -46,6 +46,10 @@ type Options struct {
 	// Trouble is told of requests that failed and will be made again or
 	// elsewhere. It may be called from many goroutines; nil: nobody is told.
 	Trouble func(source int, err error)
+	// Stalled is called once when no source has sent a byte for StalledAfter,
+	// with what each of them last failed with or is waited for, and again only
+	// after there was a byte. nil: nothing is called.
+	Stalled func(silent time.Duration, reasons []error)
 }
 
 // Fetch carries out what a Scheduler decides. Want and Settle may be called
@@ -59,6 +63,7 @@ type Fetch struct {
 	unsettled int
 	last      []error   // last failure of each source
 	looked    time.Time // when outlook was last called
+	stalled   bool      // Stalled was called, and no byte came since
 
 	kick chan struct{} // something changed: look for work
 }
@@ -66,7 +71,9 @@ type Fetch struct {
 const (
 	// DefaultGiveUp is how long a fetch goes on without a byte.
 	DefaultGiveUp = 5 * time.Minute
-	tickInterval  = 100 * time.Millisecond
+	// StalledAfter is how long a fetch goes on without a byte until it says so.
+	StalledAfter = 10 * time.Second
+	tickInterval = 100 * time.Millisecond
 	// mostAbsent is how late a tick may be before the process must have been
 	// stopped, or the machine asleep.
 	mostAbsent = 2 * time.Second
@@ -199,6 +206,7 @@ func (f *Fetch) Run(ctx context.Context) error {
 		if done || err != nil {
 			return err
 		}
+		f.reportStall(moved)
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -260,6 +268,23 @@ func (f *Fetch) outlook(moved *time.Time) (done bool, err error) {
 	return false, nil
 }
 
+// reportStall says why nothing has moved for long, once.
+func (f *Fetch) reportStall(moved time.Time) {
+	silent := time.Since(moved)
+	if silent < StalledAfter {
+		f.stalled = false
+		return
+	}
+	if f.stalled || f.opts.Stalled == nil {
+		return
+	}
+	f.stalled = true
+	f.mu.Lock()
+	reasons := f.reasons()
+	f.mu.Unlock()
+	f.opts.Stalled(silent, reasons)
+}
+
 // locked runs fn under the lock, and cancels the tasks that it revoked.
 func (f *Fetch) locked(fn func()) {
 	f.mu.Lock()
@@ -279,9 +304,14 @@ func (f *Fetch) poke() {
 	}
 }
 
+// reasons says for each source what it last failed with, or else that it is
+// silent.
 func (f *Fetch) reasons() []error {
 	var all []error
 	for i, err := range f.last {
+		if silent := f.sched.Silent(i, time.Now()); err == nil && silent > 0 {
+			err = fmt.Errorf("no answer for %v", silent.Round(time.Second))
+		}
 		if err != nil {
 			all = append(all, named(f.opts.Peers[i].Name, err))
 		}

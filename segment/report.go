@@ -8,8 +8,8 @@ import (
 // What the Scheduler is told of its tasks, and what follows from it.
 
 // Opened says that the headers of t's answer came, and that its body is the
-// bytes got: those asked for, or the whole blob. It says whether the body is
-// of use; if not, the task is to be ended.
+// bytes got: those asked for, or the first of them, or the whole blob. It says
+// whether the body is of use; if not, the task is to be ended.
 func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 	src := s.sources[t.Source]
 	src.latency.add(now.Sub(t.began).Seconds())
@@ -17,17 +17,22 @@ func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 	src.peak = max(src.peak, src.answers)
 	t.opened, t.moved = now, now
 	t.meter.begin(now)
-	if got == t.Asked {
+	if got.Start == t.Asked.Start && got.End <= t.Asked.End {
+		if got.End < t.rest.End && t.twin != nil {
+			return false // the other twin goes on alone
+		}
 		if src.probe == t {
-			src.ranges, src.probe = rangesServed, nil
+			src.ranges, src.probe, src.rangesWait = rangesServed, nil, 0
 			s.offer(t.Source)
 		}
+		s.shorten(t, got.End)
 		if t.whole {
 			s.makeWay(t)
 		}
 		return true
 	}
-	src.ranges, src.rangesAgain = rangesIgnored, now.Add(rangesRetry)
+	src.rangesWait = max(rangesRetry, 2*src.rangesWait)
+	src.ranges, src.rangesAgain = rangesIgnored, now.Add(src.rangesWait)
 	bl := &s.blobs[t.Blob]
 	if got.Start != 0 || bl.stream != nil || t.twin != nil {
 		return false
@@ -37,6 +42,19 @@ func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 	t.rest, t.whole, bl.stream = got, true, t
 	s.makeWay(t)
 	return true
+}
+
+// shorten takes from t what its source leaves out of its answer.
+func (s *Scheduler) shorten(t *Task, end int64) {
+	if t.rest.End <= end {
+		return
+	}
+	left := Range{max(end, t.rest.Start), t.rest.End}
+	t.rest.End = left.Start
+	if !t.whole {
+		s.inFlight -= left.Len()
+		s.release(t.Blob, left)
+	}
 }
 
 // makeWay has other sources leave to the stream t what they have only begun to
@@ -93,7 +111,10 @@ func (s *Scheduler) count(t *Task, news int64, now time.Time) {
 	if t.barren() && src.barren >= mostBarren {
 		return
 	}
-	s.moved = now
+	s.moved, src.moved = now, now
+	if news > 0 {
+		delete(src.rejections, t.Blob)
+	}
 	if t.got >= minProgress && !t.barren() {
 		src.failures, src.refusals, src.barren = 0, 0, 0
 	}

@@ -207,7 +207,7 @@ func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 		if src.lacks[b] || s.barred(i, b) || !s.mayFetch(b, now) {
 			continue
 		}
-		if !src.mayRange(now) {
+		if !src.mayRange(now) || s.fitsFirst(src, b) {
 			if t := s.takeWhole(i, b); t != nil {
 				return t
 			}
@@ -231,6 +231,13 @@ func (s *Scheduler) place(k int) int {
 // Spread has so many blobs fetched side by side, 1 at first: each can be
 // hashed by a processor of its own.
 func (s *Scheduler) Spread(blobs int) { s.width = blobs }
+
+// fitsFirst says whether blob b is small enough for the first request to src to
+// be one for all of it: no Range is needed for that, which some stores refuse.
+func (s *Scheduler) fitsFirst(src *source, b int) bool {
+	bl := &s.blobs[b]
+	return src.ranges == rangesUntried && !src.rangesHinted && bl.size <= min(firstShare, s.segment) && bl.free.Len() == bl.size
+}
 
 // takeWhole has source i, which may not serve ranges, fetch all of blob b: as
 // a plain request while it is untried and the blob fits into one, else as the
@@ -336,13 +343,24 @@ func seconds(s float64) time.Duration {
 	return time.Duration(math.Min(s, 1e6) * float64(time.Second))
 }
 
-// Hopeless returns a blob that no source can still be asked for, if there is
-// one and nothing is in flight.
-func (s *Scheduler) Hopeless() (blob int, ok bool) {
-	if len(s.tasks) > 0 {
-		return 0, false
+// Silent is how long the requests to a source have been waiting for a byte, 0
+// if there are none.
+func (s *Scheduler) Silent(source int, now time.Time) (longest time.Duration) {
+	for _, t := range s.tasks {
+		if t.Source == source {
+			longest = max(longest, t.silent(now))
+		}
 	}
+	return longest
+}
+
+// Hopeless returns a blob that no source can still be asked for, if there is
+// one and nothing of it is in flight.
+func (s *Scheduler) Hopeless() (blob int, ok bool) {
 	for _, b := range s.open {
+		if slices.ContainsFunc(s.tasks, func(t *Task) bool { return t.Blob == b }) {
+			continue
+		}
 		if !slices.ContainsFunc(s.sources, func(src *source) bool { return src.mayHave(b) }) {
 			return b, true
 		}

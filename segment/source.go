@@ -30,6 +30,9 @@ const (
 	// mostRefusals in a row mean that a source that has served us will not any
 	// more.
 	mostRefusals = 3
+	// mostRejections in a row mean that a source will never deliver a blob. One
+	// alone may come from a proxy that has a bad moment.
+	mostRejections = 3
 	// probation is how many failures in a row bring a source down to one
 	// connection.
 	probation = 3
@@ -37,7 +40,8 @@ const (
 	// already, and count as progress all the same.
 	mostBarren = 3
 	// rangesRetry is when a source that ignored a range is asked for one
-	// again: a pull-through cache may have filled by then.
+	// again: a pull-through cache may have filled by then. Each time that it
+	// has not, the wait doubles.
 	rangesRetry = 20 * time.Second
 )
 
@@ -45,12 +49,12 @@ const (
 type Kind int
 
 const (
-	Done    Kind = iota // its bytes came, or it was revoked
-	Cut                 // the connection failed, before or in the middle of the body
-	Busy                // the source asked for patience: 429 or 503
-	Missing             // the source does not have the blob
-	Refused             // the source will not serve us at all
-	Corrupt             // the answer was not what was asked for
+	Done     Kind = iota // its bytes came, or it was revoked
+	Cut                  // the connection failed, before or in the middle of the body
+	Busy                 // the source asked for patience: 429 or 503
+	Missing              // the source does not have the blob
+	Refused              // the source will not serve us at all
+	Rejected             // the source has no use for requests for this blob: it answers each in the same way
 )
 
 // Outcome is how a task ended, and for how long the source asked to be left
@@ -77,16 +81,17 @@ type source struct {
 	answers int // of these, with an answer on its way
 	paused  int // of these, waiting for a rate limit
 
-	queued   bool // waits in Scheduler.ready
-	idle     bool // waits in Scheduler.idle
-	off      bool // not to be used any more
-	banned   bool // not asked for what another has
-	aside    aside
-	until    time.Time
-	lacks    map[int]bool // blobs that it does not have
-	streamed map[int]bool // blobs of which others have made way for a stream of it
-	span     int64        // bytes that one request asks for
-	peak     int          // most requests that it answered at the same time
+	queued     bool // waits in Scheduler.ready
+	idle       bool // waits in Scheduler.idle
+	off        bool // not to be used any more
+	banned     bool // not asked for what another has
+	aside      aside
+	until      time.Time
+	lacks      map[int]bool // blobs that it does not have, or will not deliver
+	rejections map[int]int  // requests in a row for a blob that it rejected
+	streamed   map[int]bool // blobs of which others have made way for a stream of it
+	span       int64        // bytes that one request asks for
+	peak       int          // most requests that it answered at the same time
 
 	refusals    int       // in a row
 	failures    int       // in a row
@@ -96,6 +101,7 @@ type source struct {
 	ranges      rangeSupport
 	probe       *Task // the one that finds out whether ranges are served
 	rangesAgain time.Time
+	rangesWait  time.Duration // before the next try; 0: none so far
 	// rangesHinted saves the wait for the probe's answer.
 	rangesHinted bool
 
@@ -105,6 +111,7 @@ type source struct {
 	latency average // seconds from request to headers
 	pause   average // seconds that a body keeps us waiting before it flows
 	served  int64
+	moved   time.Time // when it last brought a byte that is of use
 
 	growth growth
 }
@@ -113,7 +120,7 @@ func newSource(most int, span int64) *source {
 	if most <= 0 {
 		most = DefaultConnections
 	}
-	return &source{most: most, want: min(firstConnections, most), span: span, lacks: make(map[int]bool), streamed: make(map[int]bool)}
+	return &source{most: most, want: min(firstConnections, most), span: span, lacks: make(map[int]bool), streamed: make(map[int]bool), rejections: make(map[int]int)}
 }
 
 // Hint is what a source turned out to be like. The zero Hint knows nothing.
@@ -233,6 +240,12 @@ func (src *source) fail(blob int, why Outcome, began, now time.Time, rng *rand.R
 	}
 	if began.Before(src.failed) {
 		return // of one blow that hit many requests, one counts
+	}
+	if why.Kind == Rejected {
+		if src.rejections[blob]++; src.rejections[blob] >= mostRejections {
+			src.lacks[blob] = true
+			return
+		}
 	}
 	src.failures++
 	src.failed = now

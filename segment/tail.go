@@ -36,8 +36,9 @@ const (
 	// A task that is silent is taken away once others have moved for so long,
 	bodyPatience   = 4 * time.Second
 	headerPatience = 15 * time.Second
-	// or when nothing at all has moved for so long: connections that survived
-	// a change of network are often dead without knowing it.
+	// or in the middle of a body when nothing at all has moved for so long:
+	// connections that survived a change of network are often dead without
+	// knowing it. One whose answer is overdue for so long is made again beside.
 	deadPatience = 30 * time.Second
 )
 
@@ -108,7 +109,7 @@ func (s *Scheduler) mayHelp(i int, victim *Task, now time.Time) bool {
 		return false
 	case now.Sub(s.limited) < limitMemory && victim.silent(now) < limitMemory:
 		return false // the limit is what is slow
-	case victim.Source != i || src.growth.scales:
+	case victim.Source != i || src.growth.scales || s.overdue(victim, now):
 		return true
 	}
 	rate := s.rateOf(src, now)
@@ -145,7 +146,7 @@ func (s *Scheduler) double(i int, victim *Task, now time.Time) *Task {
 	src := s.sources[i]
 	rest := victim.rest.Len()
 	spent := float64(s.doubled) > hedgeBudget*float64(s.total)+2*minSplit
-	if rest > mostHedge || spent && victim.silent(now) < bodyPatience/2 {
+	if rest > mostHedge && !s.overdue(victim, now) || spent && victim.silent(now) < bodyPatience/2 {
 		return nil
 	}
 	latency := src.latencyOr(s.usual).Seconds()
@@ -286,13 +287,33 @@ func (s *Scheduler) stalled(t *Task, now time.Time) bool {
 	if t.revoked || t.paused {
 		return false
 	}
-	patience := bodyPatience
-	if t.opened.IsZero() {
-		// Some mirrors wait for each MiB asked for before they answer.
-		patience = headerPatience + 2*time.Second*time.Duration(t.Asked.Len()>>20)
+	usual := 4 * s.sources[t.Source].latencyOr(0)
+	if t.got == 0 {
+		// Some mirrors wait for each MiB asked for before they answer, and some
+		// proxies until they have all of a blob. They would only begin again.
+		patience := headerPatience + 2*time.Second*time.Duration(t.Asked.Len()>>20)
+		return s.movedElsewhere(t).Sub(t.moved) > max(patience, usual)
 	}
-	patience = max(patience, 4*s.sources[t.Source].latencyOr(0))
-	return s.moved.Sub(t.moved) > patience || t.silent(now) > max(deadPatience, patience)
+	return s.moved.Sub(t.moved) > max(bodyPatience, usual) || t.silent(now) > max(deadPatience, usual)
+}
+
+// movedElsewhere is when another source last brought something that could
+// bring what t does not.
+func (s *Scheduler) movedElsewhere(t *Task) (last time.Time) {
+	for i, src := range s.sources {
+		if i != t.Source && src.mayHave(t.Blob) && !s.barred(i, t.Blob) {
+			last = later(last, src.moved)
+		}
+	}
+	return last
+}
+
+// overdue says whether t waits for its answer for much longer than its source
+// takes otherwise. What it waits for may be lost, so it is asked for a second
+// time.
+func (s *Scheduler) overdue(t *Task, now time.Time) bool {
+	src := s.sources[t.Source]
+	return t.got == 0 && src.latency.known && t.silent(now) > max(deadPatience, 4*src.latencyOr(0))
 }
 
 // Pause says that t waits for a rate limit from now on, which is not its

@@ -41,7 +41,7 @@ func (s *Set) Blob(ctx context.Context, ref image.Reference, b ocispec.Descripto
 func (s *Source) whole(ctx context.Context, repository string, b ocispec.Descriptor) (a answer) {
 	for range blobTries {
 		a = s.wholeOnce(ctx, repository, b)
-		if a.err == nil || final(a.err) || ctx.Err() != nil {
+		if a.err == nil || definite(a.err) || ctx.Err() != nil {
 			break
 		}
 	}

@@ -38,8 +38,15 @@ type Config struct {
 	// SegmentSize 0: the default.
 	SegmentSize Size   `toml:"segment-size"`
 	Progress    string `toml:"progress"`
-	Quiet       bool   `toml:"quiet"`
-	Verbose     bool   `toml:"verbose"`
+	// Authfile is the one file to look for logins in. Empty: those of docker
+	// and podman. Relative to the directory of the configuration file.
+	Authfile string `toml:"authfile"`
+	// InsecureRegistries are asked by http where their port does not speak TLS:
+	// host, host:port, or a network as 10.0.0.0/8. Those on loopback always
+	// are.
+	InsecureRegistries []string `toml:"insecure-registries"`
+	Quiet              bool     `toml:"quiet"`
+	Verbose            bool     `toml:"verbose"`
 
 	// Mirror holds the [mirror.NAME] tables.
 	Mirror map[string]Mirror `toml:"mirror"`
@@ -67,6 +74,10 @@ type Mirror struct {
 	// CA names PEM files with certificates to trust beside the system's;
 	// relative to the folder of the configuration file.
 	CA Paths `toml:"ca"`
+	// ClientCert and ClientKey name PEM files with the certificate that the
+	// mirror's host wants of its clients, and its key; relative as CA.
+	ClientCert string `toml:"client-cert"`
+	ClientKey  string `toml:"client-key"`
 	// Headers are sent to this mirror's host with every request.
 	Headers map[string]string `toml:"headers"`
 	// Proxy is an http, https or socks5 URL, or "direct" for none. Empty: as
@@ -82,6 +93,12 @@ type Mirror struct {
 	// though not those of hosts that it leads to. It then gets no credentials.
 	// Default true.
 	TLSVerify *bool `toml:"tls-verify"`
+	// AllowInsecureStorage follows redirects of this mirror from https to http.
+	// Default false.
+	AllowInsecureStorage bool `toml:"allow-insecure-storage"`
+	// AllowPrivateStorage follows redirects of this mirror to addresses that
+	// are not public, though its own is. Default false.
+	AllowPrivateStorage bool `toml:"allow-private-storage"`
 }
 
 // Paths is a list of files; TOML may give one as a string.
@@ -97,13 +114,9 @@ func (p *Paths) UnmarshalText(text []byte) error {
 // an unset or relative variable (XDG Base Directory 0.8), or "" where there is
 // no home either.
 func ConfigPath() string {
-	dir := os.Getenv("XDG_CONFIG_HOME")
-	if !filepath.IsAbs(dir) {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return ""
-		}
-		dir = filepath.Join(home, ".config")
+	dir, err := userConfigDir()
+	if err != nil {
+		return ""
 	}
 	return filepath.Join(dir, "segpull", "config.toml")
 }
@@ -153,9 +166,12 @@ func parseConfig(data []byte, path string) (Config, error) {
 	}
 	c.Output = atHome(c.Output)
 	for name, m := range c.Mirror {
-		m.CA = absolute(m.CA, filepath.Dir(path))
+		dir := filepath.Dir(path)
+		m.CA = absolute(m.CA, dir)
+		m.ClientCert, m.ClientKey = resolved(m.ClientCert, dir), resolved(m.ClientKey, dir)
 		c.Mirror[name] = m
 	}
+	c.Authfile = resolved(c.Authfile, filepath.Dir(path))
 	return c, nil
 }
 
@@ -214,12 +230,18 @@ func (c Config) mirrorNames() []string {
 func absolute(paths Paths, dir string) Paths {
 	var out Paths
 	for _, p := range paths {
-		if p = atHome(p); !filepath.IsAbs(p) {
-			p = filepath.Join(dir, p)
-		}
-		out = append(out, p)
+		out = append(out, resolved(p, dir))
 	}
 	return out
+}
+
+// resolved is a path with ~/ for the home directory, or relative to dir; ""
+// stays "".
+func resolved(path, dir string) string {
+	if path = atHome(path); path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
 }
 
 // atHome resolves ~/, as a shell does on the command line. A slash at the end,

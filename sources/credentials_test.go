@@ -2,7 +2,6 @@ package sources
 
 import (
 	"encoding/base64"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,83 +14,6 @@ import (
 
 func authFile(host, user, password string) string {
 	return `{"auths":{"` + host + `":{"auth":"` + base64.StdEncoding.EncodeToString([]byte(user+":"+password)) + `"}}}`
-}
-
-func TestCredentialsAreFoundWhereLoginsPutThem(t *testing.T) {
-	docker, runtime, home, explicit := t.TempDir(), t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "auth.json")
-	t.Setenv("DOCKER_CONFIG", docker)
-	t.Setenv("XDG_RUNTIME_DIR", runtime)
-	t.Setenv("REGISTRY_AUTH_FILE", explicit)
-	t.Setenv("HOME", home)
-	dockerFile := filepath.Join(docker, "config.json")
-	runtimeFile := filepath.Join(runtime, "containers/auth.json")
-	homeFile := filepath.Join(home, ".config/containers/auth.json")
-
-	for _, test := range []struct {
-		about, file, text, host, want string
-	}{
-		{"none", dockerFile, `{}`, "ghcr.io", ""},
-		{"an empty file", dockerFile, ``, "ghcr.io", ""},
-		{"docker login", dockerFile, authFile("ghcr.io", "u", "p"), "ghcr.io", "u:p"},
-		{"docker login to Docker Hub", dockerFile, authFile(dockerHubKey, "u", "p"), "registry-1.docker.io", "u:p"},
-		{"with a port", dockerFile, authFile("a.example:5000", "u", "p"), "a.example:5000", "u:p"},
-		{"of another port", dockerFile, authFile("a.example:5000", "u", "p"), "a.example", ""},
-		{"REGISTRY_AUTH_FILE", explicit, authFile("ghcr.io", "u", "p"), "ghcr.io", "u:p"},
-		{"podman login", runtimeFile, authFile("ghcr.io", "u", "p"), "ghcr.io", "u:p"},
-		{"podman login to Docker Hub", runtimeFile, authFile("docker.io", "u", "p"), "registry-1.docker.io", "u:p"},
-		{"skopeo login", homeFile, authFile("ghcr.io", "u", "p"), "ghcr.io", "u:p"},
-	} {
-		t.Run(test.about, func(t *testing.T) {
-			path := write(t, test.file, test.text)
-			defer os.Remove(path)
-			cred, err := newCredentials().get(t.Context(), test.host)
-			if err != nil {
-				t.Fatal(err)
-			}
-			user, password, _ := strings.Cut(test.want, ":")
-			if cred.Username != user || cred.Password != password {
-				t.Errorf("got %q, want %q", cred.Username+":"+cred.Password, test.want)
-			}
-		})
-	}
-}
-
-func TestAHelperIsAsked(t *testing.T) {
-	bin, docker := t.TempDir(), t.TempDir()
-	helper := write(t, filepath.Join(bin, "docker-credential-test"), "#!/bin/sh\necho '{\"Username\":\"u\",\"Secret\":\"p\"}'\n")
-	if err := os.Chmod(helper, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-	t.Setenv("DOCKER_CONFIG", docker)
-	write(t, filepath.Join(docker, "config.json"), `{"credHelpers":{"a.example":"test","b.example":"absent"}}`)
-	creds := newCredentials()
-	if cred, err := creds.get(t.Context(), "a.example"); err != nil || cred.Username != "u" || cred.Password != "p" {
-		t.Errorf("got %v, %v", cred, err)
-	}
-	_, err := creds.get(t.Context(), "b.example")
-	if err == nil || !strings.Contains(err.Error(), "docker-credential-absent") || !strings.Contains(err.Error(), "config.json") {
-		t.Errorf("an absent helper: %v", err)
-	}
-}
-
-func TestABrokenFileIsNamedAndKeepsItsSecrets(t *testing.T) {
-	docker := t.TempDir()
-	t.Setenv("DOCKER_CONFIG", docker)
-	noColon := base64.StdEncoding.EncodeToString([]byte("hunter2"))
-	for _, text := range []string{
-		`{"auths":`, `{"auths":[]}`, `{"auths":{"a.example":"hunter2"}}`,
-		`{"auths":{"a.example":{"auth":"hunter2"}}}`, `{"auths":{"a.example":{"auth":"` + noColon + `"}}}`,
-	} {
-		path := write(t, filepath.Join(docker, "config.json"), text)
-		_, err := newCredentials().get(t.Context(), "a.example")
-		if _, ok := errors.AsType[*CredentialError](err); !ok || !strings.Contains(err.Error(), path) || !refused(err) {
-			t.Errorf("%s: %v", text, err)
-		}
-		if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), noColon) {
-			t.Errorf("%s: the secret is told: %v", text, err)
-		}
-	}
 }
 
 func TestCredentialsGoToTheirHostAlone(t *testing.T) {
@@ -116,19 +38,21 @@ func TestCredentialsGoToTheirHostAlone(t *testing.T) {
 		}
 	}
 
-	// A broken file is no concern of hosts that ask for nothing, and makes a
-	// refusal of those that do.
+	// A broken file is reported, and the host is asked as by a stranger.
 	write(t, file, "{")
 	if _, _, err := newSet(t, Config{}, other).Fetch(t.Context(), app, ocispec.Descriptor{}); err != nil {
 		t.Errorf("with a broken file, an open mirror: %v", err)
 	}
-	set := newSet(t, Config{}, address)
-	b := imageA.Layers[0].Descriptor
-	if _, _, _, err := set.Sources()[0].Open(t.Context(), "library/app", b, 0, b.Size); !refused(err) {
-		t.Errorf("with a broken file, a blob: %v", err)
+	var warned []string
+	set, _, err := New(Config{}, NewLogins("", func(message string) { warned = append(warned, message) }), []string{address}, dockerHub)
+	if err != nil {
+		t.Fatal(err)
 	}
-	_, _, err := set.Fetch(t.Context(), app, ocispec.Descriptor{})
-	if !refused(err) || !strings.Contains(err.Error(), file) {
+	defer set.Close()
+	if _, _, err := set.Fetch(t.Context(), app, ocispec.Descriptor{}); !refused(err) {
 		t.Errorf("with a broken file: %v", err)
+	}
+	if len(warned) != 1 || !strings.Contains(warned[0], file) {
+		t.Errorf("with a broken file, warned %q", warned)
 	}
 }

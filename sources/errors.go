@@ -10,8 +10,8 @@ import (
 )
 
 // FetchError says why no source gave a manifest or a small blob. Missing,
-// Refused, Mismatch and Withdrawn are for errors.As with interfaces of one
-// method; of the first three, at most one is true.
+// Refused, Mismatch, Permanent and Withdrawn are for errors.As with interfaces
+// of one method; of the first four, at most one is true.
 type FetchError struct {
 	sources  []*Source
 	errs     []error // one for each source
@@ -43,23 +43,18 @@ func (e *FetchError) Error() string {
 // asked.
 func (e *FetchError) Unwrap() []error { return e.errs }
 
-// Missing reports whether the image does not exist: every source that was
-// reached says so, or the registry itself does where its mirrors refuse.
+// Missing reports whether the image does not exist: the registry itself says
+// so, or without it every source that was reached.
 func (e *FetchError) Missing() bool {
-	return e.definite() && !e.Mismatch() && !e.Refused()
+	if own := e.origin(); own != nil && missing(own) {
+		return !e.Mismatch()
+	}
+	return e.definite() && !e.Mismatch() && !e.Refused() && !e.Permanent()
 }
 
 // Refused reports whether credentials are what is missing: no source can be
 // tried again, and the registry itself, or without it any source, refuses.
-func (e *FetchError) Refused() bool {
-	if !e.definite() || e.Mismatch() {
-		return false
-	}
-	if i := slices.IndexFunc(e.sources, func(s *Source) bool { return s.at.origin }); i >= 0 {
-		return refused(e.errs[i])
-	}
-	return slices.ContainsFunc(e.errs, refused)
-}
+func (e *FetchError) Refused() bool { return e.decided(refused) && !e.Mismatch() }
 
 // Mismatch reports whether a source served other bytes than the digest names,
 // and no other source can be tried again.
@@ -72,12 +67,41 @@ func (e *FetchError) Mismatch() bool {
 // has served it.
 func (e *FetchError) Withdrawn() bool {
 	i := slices.Index(e.sources, e.resolver)
-	return i >= 0 && final(e.errs[i])
+	return i >= 0 && definite(e.errs[i])
+}
+
+// Permanent reports whether every source would answer the same again, for
+// another reason than those above.
+func (e *FetchError) Permanent() bool {
+	return e.decided(permanent) && !e.Mismatch() && !e.Refused()
+}
+
+// decided reports whether asking again would change nothing, and is holds of
+// the registry itself, or without it of any source.
+func (e *FetchError) decided(is func(error) bool) bool {
+	if !e.definite() {
+		return false
+	}
+	if own := e.origin(); own != nil {
+		return is(own)
+	}
+	return slices.ContainsFunc(e.errs, is)
+}
+
+// origin is the error of the registry itself, nil if it was not asked.
+func (e *FetchError) origin() error {
+	if i := slices.IndexFunc(e.sources, func(s *Source) bool { return s.at.origin }); i >= 0 {
+		return e.errs[i]
+	}
+	return nil
 }
 
 // definite reports whether asking again would change nothing.
-func (e *FetchError) definite() bool {
-	return e.all(final)
+func (e *FetchError) definite() bool { return e.all(definite) }
+
+// definite reports whether a source would answer the same again.
+func definite(err error) bool {
+	return missing(err) || refused(err) || mismatched(err) || permanent(err)
 }
 
 func (e *FetchError) all(is func(error) bool) bool {
@@ -96,9 +120,6 @@ func (e *mismatchError) Error() string {
 
 // Mismatch is true.
 func (e *mismatchError) Mismatch() bool { return true }
-
-// final reports whether asking the same source again would change nothing.
-func final(err error) bool { return missing(err) || refused(err) || mismatched(err) }
 
 func missing(err error) bool {
 	e, ok := errors.AsType[interface {
@@ -122,4 +143,12 @@ func mismatched(err error) bool {
 		Mismatch() bool
 	}](err)
 	return ok && e.Mismatch()
+}
+
+func permanent(err error) bool {
+	e, ok := errors.AsType[interface {
+		error
+		Permanent() bool
+	}](err)
+	return ok && e.Permanent()
 }

@@ -19,8 +19,10 @@ const (
 	// precedence is how long the answer of a later source waits for those
 	// named before it.
 	precedence = 5 * time.Second
-	// tellAfter is how long nobody answers until that is told.
-	tellAfter = 2 * time.Second
+	// waitingAfter is how long nobody answers until that is reported, and
+	// stalledAfter until the reasons are.
+	waitingAfter = 2 * time.Second
+	stalledAfter = 10 * time.Second
 )
 
 // Fetch returns a manifest or index with its computed descriptor.
@@ -52,10 +54,6 @@ func (s *Set) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descr
 		return a
 	}).run(ctx)
 	return a.descriptor, a.body, s.blame(ref, err)
-}
-
-func (s *Set) race(sources []*Source, precedence time.Duration, ask func(context.Context, *Source) answer) race {
-	return race{sources, precedence, s.GiveUpAfter, ask, s.Trouble, s.Waiting}
 }
 
 func (s *Set) byTag(ctx context.Context, ref image.Reference) (ocispec.Descriptor, []byte, error) {
@@ -113,15 +111,16 @@ func (s *Source) manifest(ctx context.Context, repository, reference string) ans
 // first-named answer. Answers wait for sources named earlier until precedence
 // has passed since the start.
 type race struct {
+	set         *Set // whose callbacks are called
 	sources     []*Source
 	precedence  time.Duration
 	giveUpAfter time.Duration // since the last source was asked; 0: never
 	ask         func(context.Context, *Source) answer
-	trouble     func(source string, err error)
-	waiting     func(sources []string)
 }
 
-var errSilent = fmt.Errorf("no answer within %v: the next one is asked too", headStart)
+func (s *Set) race(sources []*Source, precedence time.Duration, ask func(context.Context, *Source) answer) race {
+	return race{s, sources, precedence, s.GiveUpAfter, ask}
+}
 
 func (r race) run(ctx context.Context) (answer, error) {
 	var asking sync.WaitGroup
@@ -136,7 +135,7 @@ func (r race) run(ctx context.Context) (answer, error) {
 	answers := make(chan numbered, len(r.sources))
 	got := make([]*answer, len(r.sources))
 	started, patient := 0, true
-	next, over, long := time.After(0), time.After(r.precedence), time.After(tellAfter)
+	next, over, long, stalled := time.After(0), time.After(r.precedence), time.After(waitingAfter), time.After(stalledAfter)
 	var tooLong <-chan time.Time
 	for {
 		select {
@@ -145,14 +144,16 @@ func (r race) run(ctx context.Context) (answer, error) {
 		case <-over:
 			patient = false
 		case <-long:
-			r.waiting(r.silent(got[:started]))
+			r.set.Waiting(r.silent(got[:started]))
+		case <-stalled:
+			r.set.Stalled(stalledAfter, r.reasons(got[:started], stalledAfter))
 		case <-tooLong:
 			patient = false
 			r.giveUp(got)
 		case <-next:
 			i := started
 			if i > 0 && got[i-1] == nil {
-				r.trouble(r.sources[i-1].Name(), errSilent)
+				r.set.Trouble(r.sources[i-1].Name(), r.silence(headStart))
 			}
 			asking.Go(func() { answers <- numbered{i, r.ask(asked, r.sources[i])} })
 			if started++; started < len(r.sources) {
@@ -163,7 +164,7 @@ func (r race) run(ctx context.Context) (answer, error) {
 		case a := <-answers:
 			got[a.i] = &a.answer
 			if a.err != nil {
-				r.trouble(r.sources[a.i].Name(), a.err)
+				r.set.Trouble(r.sources[a.i].Name(), a.err)
 			}
 			if a.err != nil && a.i == started-1 && started < len(r.sources) {
 				next = time.After(0)
@@ -178,8 +179,33 @@ func (r race) run(ctx context.Context) (answer, error) {
 	}
 }
 
-// silent names the sources that have not answered.
+// silence is the error of a source that has not answered for so long.
+func (r race) silence(d time.Duration) error {
+	if helper := r.set.logins.waiting(); helper != "" {
+		return errSilentHelper(helper)
+	}
+	return fmt.Errorf("no answer within %v", d)
+}
+
+// reasons says why each source has not answered so far, or has in vain.
+func (r race) reasons(got []*answer, d time.Duration) (reasons []error) {
+	for i, a := range got {
+		switch {
+		case a == nil:
+			reasons = append(reasons, fmt.Errorf("%s: %w", r.sources[i].Name(), r.silence(d)))
+		case a.err != nil:
+			reasons = append(reasons, a.err)
+		}
+	}
+	return reasons
+}
+
+// silent names what there is no answer from: the sources, or the credential
+// helper that they wait for.
 func (r race) silent(got []*answer) (names []string) {
+	if helper := r.set.logins.waiting(); helper != "" {
+		return []string{helper}
+	}
 	for i, a := range got {
 		if a == nil {
 			names = append(names, r.sources[i].Name())
@@ -193,7 +219,7 @@ func (r race) giveUp(got []*answer) {
 	for i, a := range got {
 		if a == nil {
 			source := r.sources[i]
-			got[i] = &answer{source: source, err: fmt.Errorf("%s: no answer within %v", source.Name(), r.giveUpAfter)}
+			got[i] = &answer{source: source, err: fmt.Errorf("%s: %w", source.Name(), r.silence(r.giveUpAfter))}
 		}
 	}
 }

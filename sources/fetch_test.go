@@ -50,7 +50,7 @@ func TestTheFirstNamedThatAnswersHasTheWord(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begin, asked := time.Now(), atomic.Int32{}
 				all := []*Source{{}, {}, {}, {}}[:len(test.sources)]
-				r := race{sources: all, precedence: test.precedence, trouble: untold, waiting: func([]string) {}, ask: func(ctx context.Context, source *Source) answer {
+				r := race{set: quietSet(NewLogins("", nil)), sources: all, precedence: test.precedence, ask: func(ctx context.Context, source *Source) answer {
 					asked.Add(1)
 					i := slices.Index(all, source)
 					if test.sources[i].after == 0 {
@@ -113,11 +113,10 @@ func TestSilentSourcesAreToldAndGivenUp(t *testing.T) {
 		t.Run(test.about, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begin, told := time.Now(), ""
-				r := race{
-					sources: []*Source{one, two}, precedence: precedence, giveUpAfter: test.giveUp, ask: test.ask, trouble: untold,
-					waiting: func(sources []string) { told += fmt.Sprint(sources) },
-				}
-				a, err := r.run(t.Context())
+				set := quietSet(NewLogins("", nil))
+				set.GiveUpAfter = test.giveUp
+				set.Waiting = func(sources []string) { told += fmt.Sprint(sources) }
+				a, err := set.race([]*Source{one, two}, precedence, test.ask).run(t.Context())
 				if took := time.Since(begin); took != test.took || told != test.waiting {
 					t.Errorf("took %v, and told of %s; want %v and %s", took, told, test.took, test.waiting)
 				}
@@ -133,7 +132,7 @@ func TestARaceEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		r := race{sources: []*Source{{}, {}}, precedence: precedence, trouble: untold, waiting: func([]string) {}, ask: func(ctx context.Context, source *Source) answer {
+		r := race{set: quietSet(NewLogins("", nil)), sources: []*Source{{}, {}}, precedence: precedence, ask: func(ctx context.Context, source *Source) answer {
 			<-ctx.Done()
 			return answer{source: source, err: ctx.Err()}
 		}}
@@ -162,7 +161,7 @@ func serving(t *testing.T, images ...registrytest.Image) (*registrytest.Server, 
 // newSet returns a Set for docker.io/library/app, without warnings.
 func newSet(t *testing.T, cfg Config, names ...string) *Set {
 	t.Helper()
-	set, told, err := New(cfg, names, dockerHub)
+	set, told, err := New(cfg, NewLogins("", nil), names, dockerHub)
 	if err != nil || len(told) > 0 {
 		t.Fatal(err, told)
 	}
@@ -313,8 +312,6 @@ func TestARefusalTellsWhatIsKnownOfAPreset(t *testing.T) {
 		t.Errorf("got %v, want %s", a.err, want)
 	}
 }
-
-func untold(string, error) {}
 
 func TestSourcesThatDisagreeAboutATagAreTold(t *testing.T) {
 	ours, same, other, none := registrytest.New(), registrytest.New(), registrytest.New(), registrytest.New()

@@ -43,7 +43,9 @@ type endpoint struct {
 	preset
 	name   string
 	url    *url.URL
-	origin bool // it is that registry itself
+	origin bool   // it is that registry itself
+	plain  bool   // it may be asked by http, if its port does not speak TLS
+	table  string // where its settings belong, for messages
 }
 
 // naming finds out what the names of mirrors mean for one registry's images.
@@ -123,7 +125,7 @@ func (n naming) endpoint(name string, named bool) (endpoint, error) {
 	if err != nil {
 		return endpoint{}, err
 	}
-	e := endpoint{preset: p, name: shown(name), origin: n.isOrigin(name)}
+	e := endpoint{preset: p, name: shown(name), origin: n.isOrigin(name), table: n.table(name)}
 	if p.Dead {
 		return endpoint{}, &MirrorError{e.name, "it " + p.Note, "use another mirror"}
 	}
@@ -139,7 +141,9 @@ func (n naming) endpoint(name string, named bool) (endpoint, error) {
 	}
 	if strings.Contains(name, "://") {
 		e.name = e.url.Host + e.url.Path
+		e.table = fmt.Sprintf("[mirror.NAME], with url = %q, in %s", address, n.file())
 	}
+	e.plain = e.URL == originURL(name) && isInsecure(e.url.Host, n.cfg.InsecureRegistries)
 	return e, nil
 }
 
@@ -194,9 +198,10 @@ func (n naming) file() string {
 	return cmp.Or(n.cfg.path, ConfigPath(), "the configuration file")
 }
 
-// canonical returns the name that references use for a registry.
+// canonical returns the name that references use for a registry: without the
+// port that https has anyway.
 func canonical(registry string) string {
-	registry = strings.ToLower(registry)
+	registry = strings.TrimSuffix(strings.ToLower(registry), ":443")
 	if registry == "index.docker.io" || registry == "registry-1.docker.io" {
 		return dockerHub
 	}
@@ -211,17 +216,30 @@ func isRegistry(name string) bool {
 		(strings.ContainsAny(name, ".:") || name == "localhost")
 }
 
-// originURL returns where a registry is. Loopback ones are asked by plain
-// HTTP, as Docker and containerd do; an https:// URL asks them by TLS.
+// originURL returns where a registry is.
 func originURL(registry string) string {
 	registry = canonical(registry)
 	if registry == dockerHub {
 		return "https://registry-1.docker.io"
 	}
-	if u, err := url.Parse("http://" + registry); err == nil && isLoopback(u.Hostname()) {
-		return u.String()
-	}
 	return "https://" + registry
+}
+
+// isInsecure reports whether a host may be asked by http, as docker and
+// containerd do it on loopback, and docker for what daemon.json lists in the
+// same way: a host, host:port, or network.
+func isInsecure(host string, listed []string) bool {
+	name := (&url.URL{Host: host}).Hostname()
+	if isLoopback(name) {
+		return true
+	}
+	addr, _ := netip.ParseAddr(name)
+	return slices.ContainsFunc(listed, func(entry string) bool {
+		if network, err := netip.ParsePrefix(entry); err == nil {
+			return network.Contains(addr)
+		}
+		return strings.EqualFold(entry, host) || strings.EqualFold(entry, name) || canonical(entry) == canonical(host)
+	})
 }
 
 // isLoopback knows the addresses of RFC 1122 and RFC 4291, and localhost with
@@ -235,7 +253,8 @@ func isLoopback(host string) bool {
 }
 
 // parseURL reads the address of a mirror. A prefix may be written with or
-// without the leading /v2/ that it stands behind.
+// without the leading /v2/ that it stands behind; a path with v2 further on is
+// asked as it is written, as /repository/hub/v2.
 func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -262,8 +281,8 @@ func parseURL(s string) (*url.URL, error) {
 	}
 	prefix = strings.TrimPrefix(prefix, "v2/")
 	for _, segment := range strings.Split(prefix, "/") {
-		if segment == "v2" || segment == "." || segment == ".." || segment == "" && prefix != "" {
-			return nil, fmt.Errorf("the prefix %q cannot stand behind /v2/", u.Path)
+		if segment == "." || segment == ".." || segment == "" && prefix != "" {
+			return nil, fmt.Errorf("the path %q has an empty part or dots", u.Path)
 		}
 	}
 	if prefix != "" {

@@ -16,6 +16,9 @@ func places(found []endpoint) []string {
 		if e.origin {
 			star = "*"
 		}
+		if e.plain {
+			star += "?"
+		}
 		out = append(out, fmt.Sprintf("%s %s%s", e.name, e.url, star))
 	}
 	return out
@@ -57,10 +60,10 @@ func TestNamesStandForSources(t *testing.T) {
 	}{
 		{about: "nothing is the origin", registry: "docker.io", want: []string{"docker.io https://registry-1.docker.io*"}},
 		{about: "any registry is its own origin", registry: "ghcr.io", want: []string{"ghcr.io https://ghcr.io*"}},
-		{about: "loopback is asked by http", registry: "localhost:5000", want: []string{"localhost:5000 http://localhost:5000*"}},
-		{about: "an IPv6 loopback too", registry: "[::1]:5000", want: []string{"[::1]:5000 http://[::1]:5000*"}},
-		{about: "and what lies below localhost", registry: "a.localhost", want: []string{"a.localhost http://a.localhost*"}},
-		{about: "an address in 127.0.0.0/8", registry: "127.9.9.9:80", want: []string{"127.9.9.9:80 http://127.9.9.9:80*"}},
+		{about: "loopback may be asked by http", registry: "localhost:5000", want: []string{"localhost:5000 https://localhost:5000*?"}},
+		{about: "an IPv6 loopback too", registry: "[::1]:5000", want: []string{"[::1]:5000 https://[::1]:5000*?"}},
+		{about: "and what lies below localhost", registry: "a.localhost", want: []string{"a.localhost https://a.localhost*?"}},
+		{about: "an address in 127.0.0.0/8", registry: "127.9.9.9:80", want: []string{"127.9.9.9:80 https://127.9.9.9:80*?"}},
 		{about: "a private address is not loopback", registry: "10.0.0.1:5000", want: []string{"10.0.0.1:5000 https://10.0.0.1:5000*"}},
 		{about: "a name that begins like one is not loopback", registry: "127.0.0.1.evil.example", want: []string{"127.0.0.1.evil.example https://127.0.0.1.evil.example*"}},
 
@@ -103,8 +106,13 @@ func TestNamesStandForSources(t *testing.T) {
 		{about: "a port that nobody listens on", registry: "docker.io", names: []string{"http://a.example:0"}, told: []string{"port 0 is none"}},
 		{about: "a registry's port out of bounds", registry: "localhost:99999", told: []string{"port 99999 is none"}},
 		{about: "a placeholder typed as it stands", registry: "docker.io", names: []string{"https://<id>.mirror.aliyuncs.com"}, told: []string{"needs your accelerator id; write it in place of <id>"}},
-		{about: "a prefix before /v2/", registry: "docker.io", names: []string{"https://nexus.example/hub/v2/"}, told: []string{"cannot stand behind /v2/"}},
-		{about: "a prefix that climbs", registry: "docker.io", names: []string{"https://a.example/../b"}, told: []string{"cannot stand behind /v2/"}},
+		{about: "a path before /v2/", registry: "docker.io", names: []string{"https://nexus.example/hub/v2/"}, want: []string{"nexus.example/hub/v2 https://nexus.example/hub/v2"}},
+		{about: "a path that climbs", registry: "docker.io", names: []string{"https://a.example/../b"}, told: []string{`the path "/../b" has an empty part or dots`}},
+		{about: "the port that https has anyway", registry: "a.example", names: []string{"a.example:443"}, want: []string{"a.example:443 https://a.example*"}},
+		{about: "a host that is listed as insecure", registry: "a.example:5000", config: "insecure-registries = ['a.example:5000']", want: []string{"a.example:5000 https://a.example:5000*?"}},
+		{about: "another port of it", registry: "a.example:5001", config: "insecure-registries = ['a.example:5000']", want: []string{"a.example:5001 https://a.example:5001*"}},
+		{about: "a network that is listed", registry: "10.1.2.3:5000", config: "insecure-registries = ['10.0.0.0/8']", want: []string{"10.1.2.3:5000 https://10.1.2.3:5000*?"}},
+		{about: "but not by https://", registry: "docker.io", names: []string{"https://127.0.0.1:5000"}, want: []string{"127.0.0.1:5000 https://127.0.0.1:5000"}},
 		{about: "a query", registry: "docker.io", names: []string{"https://a.example/?token=secret"}, told: []string{"mirror https://a.example/: the URL has a query"}},
 		{about: "a password", registry: "docker.io", names: []string{"https://u:secret@a.example"}, told: []string{"mirror https://a.example: a password does not belong in the URL: run docker login a.example"}},
 		{about: "a password in what is no URL", registry: "docker.io", names: []string{"https://u:secret@a.example:x"}, told: []string{"mirror https://a.example:x: invalid port"}},

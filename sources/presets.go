@@ -76,6 +76,10 @@ func (p preset) with(m Mirror) preset {
 	p.NS = cmp.Or(m.NS, p.NS)
 	p.Tags = cmp.Or(m.Tags, p.Tags)
 	p.TLSVerify = cmp.Or(m.TLSVerify, p.TLSVerify)
+	p.ClientCert = cmp.Or(m.ClientCert, p.ClientCert)
+	p.ClientKey = cmp.Or(m.ClientKey, p.ClientKey)
+	p.AllowInsecureStorage = m.AllowInsecureStorage || p.AllowInsecureStorage
+	p.AllowPrivateStorage = m.AllowPrivateStorage || p.AllowPrivateStorage
 	return p
 }
 

@@ -15,11 +15,17 @@ type Set struct {
 	// Waiting is told of the sources that were asked and are silent when Fetch
 	// has waited for 2 s. As Trouble.
 	Waiting func(sources []string)
+	// Warn gets what the user should know, in one line. As Trouble.
+	Warn func(message string)
+	// Stalled is called when Fetch has waited for 10 s, with the reason of each
+	// source that was asked. As Trouble.
+	Stalled func(silent time.Duration, reasons []error)
 	// GiveUpAfter is how long Fetch waits for sources that are silent. 0: as
 	// long as each may take.
 	GiveUpAfter time.Duration
 
 	sources []*Source
+	logins  *Logins
 	tags    tagStates
 }
 
@@ -29,16 +35,15 @@ type Set struct {
 // itself. The errors in the slice are for the user to be told: of sources that
 // were asked for and cannot be used, and of those whose certificates are not
 // checked. If no source is left, or registry is none, the error is a [*UsageError] with them.
-func New(cfg Config, names []string, registry string) (*Set, []error, error) {
+func New(cfg Config, logins *Logins, names []string, registry string) (*Set, []error, error) {
 	if !isRegistry(canonical(registry)) {
 		return nil, nil, &UsageError{registry, []error{noRegistry(registry)}}
 	}
 	registry = canonical(registry)
 	endpoints, told := naming{cfg, registry}.choose(names)
-	creds := newCredentials()
-	s := &Set{Trouble: func(string, error) {}, Waiting: func([]string) {}}
+	s := quietSet(logins)
 	for _, e := range endpoints {
-		source, err := e.open(registry, creds)
+		source, err := e.open(registry, logins, func(message string) { s.Warn(message) })
 		if err != nil {
 			told = append(told, err)
 			continue
@@ -52,6 +57,13 @@ func New(cfg Config, names []string, registry string) (*Set, []error, error) {
 		return nil, nil, &UsageError{registry, told}
 	}
 	return s, told, nil
+}
+
+func quietSet(logins *Logins) *Set {
+	return &Set{
+		Trouble: func(string, error) {}, Waiting: func([]string) {}, Warn: func(string) {},
+		Stalled: func(time.Duration, []error) {}, logins: logins,
+	}
 }
 
 // noRegistry says why a registry is none. References take the first part of

@@ -7,12 +7,12 @@ import (
 )
 
 func TestWithNoneLeftItFails(t *testing.T) {
-	_, _, err := New(Config{}, []string{"aliyun", "163"}, "docker.io")
+	_, _, err := New(Config{}, NewLogins("", nil), []string{"aliyun", "163"}, "docker.io")
 	usage, ok := errors.AsType[*UsageError](err)
 	if !ok || len(usage.Errs) != 2 || !strings.Contains(err.Error(), "aliyun: needs") || !strings.Contains(err.Error(), "; mirror 163: ") {
 		t.Errorf("got %v", err)
 	}
-	set, told, err := New(Config{}, []string{"aliyun", "docker.io"}, "docker.io")
+	set, told, err := New(Config{}, NewLogins("", nil), []string{"aliyun", "docker.io"}, "docker.io")
 	if err != nil || len(told) != 1 || len(set.Sources()) != 1 {
 		t.Fatalf("got %v, %v, %v", set, told, err)
 	}
@@ -28,13 +28,13 @@ func TestARegistryIsAHost(t *testing.T) {
 		"lower": `"lower" is no host`,
 		"":      `"" is no host`,
 	} {
-		_, _, err := New(Config{}, []string{"https://a.example"}, registry)
+		_, _, err := New(Config{}, NewLogins("", nil), []string{"https://a.example"}, registry)
 		if _, ok := errors.AsType[*UsageError](err); !ok || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", registry, err, want)
 		}
 	}
 	for _, registry := range []string{"LOCALHOST", "GHCR.io", "UPPER:5000", "[::1]:5000", "0_0.0"} {
-		set, _, err := New(Config{}, []string{"https://a.example"}, registry)
+		set, _, err := New(Config{}, NewLogins("", nil), []string{"https://a.example"}, registry)
 		if err != nil {
 			t.Errorf("%q: %v", registry, err)
 			continue

@@ -2,19 +2,15 @@ package sources
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/segpull/segpull/internal/registry"
 )
@@ -43,15 +39,13 @@ func (s *Source) Connections() int { return s.at.Connections }
 // methods of internal/registry.Error for errors.As; the bytes are not hashed.
 func (s *Source) Open(ctx context.Context, repository string, b ocispec.Descriptor, start, end int64) (io.ReadCloser, int64, int64, error) {
 	stream, err := s.client.Blob(ctx, repository, b, start, end)
-	if err != nil && len(b.URLs) > 0 && (missing(err) || refused(err)) {
+	switch {
+	case err != nil && len(b.URLs) > 0 && definite(err):
 		var foreign error
-		if stream, foreign = s.client.Foreign(ctx, b.URLs, b, start, end); foreign == nil {
-			err = nil
-		} else {
-			err = fmt.Errorf("%w (and before that: %v)", foreign, err)
+		if stream, foreign = s.client.Foreign(ctx, b.URLs, b, start, end); foreign != nil {
+			return nil, 0, 0, fmt.Errorf("%w (and before that: %v)", foreign, err)
 		}
-	}
-	if err != nil {
+	case err != nil:
 		return nil, 0, 0, s.explain(err)
 	}
 	return stream.Body, stream.Start, stream.End, nil
@@ -63,21 +57,50 @@ func (s *Source) explain(err error) error {
 	if own, ok := errors.AsType[*CredentialError](err); ok {
 		return own
 	}
+	if advice := s.advice(err); advice != "" {
+		return fmt.Errorf("%w (%s)", err, advice)
+	}
+	return err
+}
+
+func (s *Source) advice(err error) string {
+	host := canonical(s.at.url.Host)
+	failed, _ := errors.AsType[*registry.Error](err)
+	switch {
+	case errors.Is(err, registry.ErrInsecureStorage):
+		return "to allow it, set allow-insecure-storage = true under " + s.at.table
+	case errors.Is(err, registry.ErrPrivateStorage):
+		return "to allow it, set allow-private-storage = true under " + s.at.table
+	case failed != nil && failed.WantsClientCertificate():
+		return fmt.Sprintf("the server wants a client certificate: set client-cert and client-key under %s, or put client.cert and client.key into ~/.config/containers/certs.d/%s", s.at.table, host)
+	case failed != nil && !failed.Refused():
+		return certificateAdvice(err, host)
+	case failed == nil || !refused(err):
+		return ""
+	case failed.Login != "":
+		return fmt.Sprintf("the login stored in %s is refused: run docker login %s, or docker logout %[2]s if the image is public", failed.Login, host)
+	case s.at.Note != "":
+		return "it " + s.at.Note
+	}
+	return "no such image there, or run docker login " + host
+}
+
+// certificateAdvice says what to do about a certificate that is not accepted.
+func certificateAdvice(err error, host string) string {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return fmt.Errorf("%w (if that authority is to be trusted, name its certificate by ca in the mirror's table, or put it into ~/.config/containers/certs.d/%s/ca.crt)",
-			err, canonical(s.at.url.Host))
+		return fmt.Sprintf("if that authority is to be trusted, name its certificate by ca in the mirror's table, or put it into ~/.config/containers/certs.d/%s/ca.crt", host)
 	}
-	if !refused(err) {
-		return err
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		return "check the clock of this machine, or tell whoever runs the server"
 	}
-	if s.at.Note != "" {
-		return fmt.Errorf("%w (it %s)", err, s.at.Note)
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "another server answers in its place: a captive portal, or a proxy?"
 	}
-	return fmt.Errorf("%w (no such image there, or run docker login %s)", err, canonical(s.at.url.Host))
+	return ""
 }
 
 // open makes the source ready; nothing is connected to yet.
-func (e endpoint) open(registryName string, creds *credentials) (*Source, error) {
+func (e endpoint) open(registryName string, logins *Logins, warn func(message string)) (*Source, error) {
 	header, err := e.header()
 	if err != nil {
 		return nil, err
@@ -91,15 +114,14 @@ func (e endpoint) open(registryName string, creds *credentials) (*Source, error)
 		return nil, err
 	}
 	config := registry.Config{
-		Name: e.name, URL: e.url, Header: header, TLS: tlsConfig, Proxy: proxy,
-		Credential: func(ctx context.Context, host string) (auth.Credential, error) {
-			if host != e.url.Host { // of a registry, never to its mirrors
-				return auth.EmptyCredential, nil
+		Name: e.name, URL: e.url, PlainFallback: e.plain, Header: header, TLS: tlsConfig, Proxy: proxy,
+		InsecureStorage: e.AllowInsecureStorage, PrivateStorage: e.AllowPrivateStorage,
+		Warn: warn,
+		Login: func(ctx context.Context, host, repository string) (registry.Login, error) {
+			if host == e.url.Host && !e.verified() {
+				return logins.withhold(ctx, host, repository)
 			}
-			if !e.verified() {
-				return creds.withhold(ctx, host)
-			}
-			return creds.get(ctx, host)
+			return logins.find(ctx, host, repository)
 		},
 	}
 	if e.NS != nil && *e.NS {
@@ -176,66 +198,4 @@ func (e endpoint) anyProxy() (chooseProxy, error) {
 		}
 	}
 	return nil, &MirrorError{e.name, "its proxy is no URL", `write proxy = "http://host:port", "socks5://host:port" or "direct"`}
-}
-
-// tls trusts the certificates of ca, and those that Docker and podman trust for
-// the host, beside the system's.
-func (e endpoint) tls() (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: !e.verified()}
-	switch {
-	case e.verified():
-	case e.url.Scheme == "http":
-		return nil, &MirrorError{e.name, "tls-verify means nothing to a mirror on http", "take it out of its table"}
-	case len(e.CA) > 0:
-		return nil, &MirrorError{e.name, "with tls-verify = false its ca means nothing", "take one of them out of its table"}
-	}
-	files := append([]string(e.CA), hostCertificates(canonical(e.url.Host))...)
-	if len(files) == 0 {
-		return config, nil
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	for _, file := range files {
-		pem, err := os.ReadFile(file)
-		if err != nil {
-			return nil, &MirrorError{e.name, err.Error(), "mend its ca"}
-		}
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, &MirrorError{e.name, "no PEM certificate in " + file, "mend its ca"}
-		}
-	}
-	config.RootCAs = roots
-	return config, nil
-}
-
-// warning tells what it means that the mirror's certificate is not checked.
-func (e endpoint) warning() error {
-	reason := "its certificate is not checked, so whoever is on the way can answer for it: "
-	if e.trusted() {
-		reason += "what a tag means, too"
-	} else {
-		reason += "it is asked by digest only"
-	}
-	return &MirrorError{e.name, reason, "name its certificate by ca in place of tls-verify = false"}
-}
-
-// hostCertificates lists the *.crt files in the host's folder of certs.d
-// (containers-certs.d(5)).
-func hostCertificates(host string) []string {
-	folders := []string{"/etc/docker/certs.d", "/etc/containers/certs.d"}
-	if home, err := os.UserHomeDir(); err == nil {
-		folders = append(folders, filepath.Join(home, ".config/containers/certs.d"))
-	}
-	var files []string
-	for _, folder := range folders {
-		entries, _ := os.ReadDir(filepath.Join(folder, host)) // mostly absent
-		for _, entry := range entries {
-			if strings.HasSuffix(entry.Name(), ".crt") {
-				files = append(files, filepath.Join(folder, host, entry.Name()))
-			}
-		}
-	}
-	return files
 }

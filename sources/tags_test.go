@@ -93,14 +93,14 @@ func TestAManifestThatItsResolverLacksIsWithdrawn(t *testing.T) {
 	}{
 		{"missing", nil, true},
 		{"refused", []registrytest.Fault{registrytest.Status(403).On()}, true},
-		{"failing", []registrytest.Fault{registrytest.Status(400).On()}, false},
+		{"failing", []registrytest.Fault{registrytest.Status(500).On()}, false},
 	} {
 		resolver, address := odd(t)
 		set := newSet(t, Config{}, address, broken, tagged)
 		if _, _, err := set.Fetch(t.Context(), app, ocispec.Descriptor{}); err != nil {
 			t.Fatal(err)
 		}
-		ill.Misbehave(registrytest.Status(400).On()) // an error that may pass does not decide
+		ill.Misbehave(registrytest.Status(500).On()) // an error that may pass does not decide
 		resolver.Misbehave(test.faults...)
 		_, _, err := set.Fetch(t.Context(), app, gone)
 		if e, ok := errors.AsType[*FetchError](err); !ok || e.Withdrawn() != test.want {

@@ -33,7 +33,7 @@ func selfSigned(t *testing.T, faults ...registrytest.Fault) (*registrytest.Serve
 // unverified returns the sources of [mirror.m], and what the user is told.
 func unverified(t *testing.T, m Mirror) (*Set, string) {
 	t.Helper()
-	set, told, err := New(Config{Mirror: map[string]Mirror{"m": m}}, []string{"m"}, dockerHub)
+	set, told, err := New(Config{Mirror: map[string]Mirror{"m": m}}, NewLogins("", nil), []string{"m"}, dockerHub)
 	if err != nil || len(told) != 1 {
 		t.Fatalf("told %q, %v", told, err)
 	}
@@ -112,13 +112,13 @@ func TestAnUncheckedHostGetsNoCredentials(t *testing.T) {
 		_, _, err := set.Fetch(t.Context(), app, imageA.Manifest.Descriptor)
 		return err
 	}
-	if err := fetch(); !refused(err) || !strings.Contains(err.Error(), "none are known") {
+	if err := fetch(); !refused(err) || !strings.Contains(err.Error(), "run docker login") {
 		t.Errorf("without credentials: %v", err)
 	}
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	secret := base64.StdEncoding.EncodeToString([]byte("jo:correct-horse"))
 	write(t, filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), `{"auths":{"`+host+`":{"auth":"`+secret+`"}}}`)
-	if err := fetch(); !refused(err) || !strings.Contains(err.Error(), "not sent with tls-verify = false; name its certificate by ca") {
+	if err := fetch(); !refused(err) || !strings.Contains(err.Error(), "is not sent with tls-verify = false; name the host's certificate by ca") {
 		t.Errorf("with credentials: %v", err)
 	}
 	for _, r := range registry.Stats().Log {

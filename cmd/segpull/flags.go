@@ -27,6 +27,7 @@ type flags struct {
 	segmentSize sources.Size
 	giveUpAfter sources.Duration
 	progress    string
+	authfile    string
 	config      string
 	quiet       bool
 	verbose     bool
@@ -50,6 +51,7 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.TextVar(&f.segmentSize, "segment-size", sources.Size(0), "")
 	set.TextVar(&f.giveUpAfter, "give-up-after", sources.Duration{}, "")
 	set.StringVar(&f.progress, "progress", "auto", "")
+	set.StringVar(&f.authfile, "authfile", "", "")
 	set.StringVar(&f.config, "config", "", "")
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "")
 	set.BoolVarP(&f.verbose, "verbose", "v", false, "")
@@ -73,6 +75,7 @@ func (f *flags) inherit() (sources.Config, error) {
 	inherit(f.set, "segment-size", &f.segmentSize, config.SegmentSize)
 	inherit(f.set, "give-up-after", &f.giveUpAfter, config.GiveUpAfter)
 	inherit(f.set, "progress", &f.progress, config.Progress)
+	inherit(f.set, "authfile", &f.authfile, config.Authfile)
 	// One of -q and -v on the command line also beats the other in the file.
 	if !f.set.Changed("quiet") && !f.set.Changed("verbose") {
 		f.quiet, f.verbose = config.Quiet, config.Verbose

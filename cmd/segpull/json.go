@@ -32,6 +32,8 @@ func (v jsonView) show(at time.Time, e segpull.Event) {
 			head("progress", at), e.Reference, e.Done, e.Total, e.Resumed,
 			int64(e.Rate), remainingJSON(e.Remaining), blobsDoneJSON(e.Blobs), sourcesJSON(e.Sources),
 		})
+	case segpull.Stalled:
+		v.enc.Encode(stalledJSON{head("stalled", at), e.Reference, e.Silent.Seconds(), append([]string{}, e.Reasons...)})
 	case segpull.Warning:
 		v.enc.Encode(warningJSON{head("warning", at), e.Message})
 	case segpull.Trouble:
@@ -107,6 +109,13 @@ type sourceJSON struct {
 	Rate        int64  `json:"rate"`
 	Connections int    `json:"connections"`
 	State       string `json:"state"`
+}
+
+type stalledJSON struct {
+	headJSON
+	Reference     string   `json:"reference"`
+	SilentSeconds float64  `json:"silent_seconds"`
+	Reasons       []string `json:"reasons"`
 }
 
 type warningJSON struct {

@@ -61,6 +61,7 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 	_, err = segpull.Pull(ctx, segpull.Options{
 		Mirrors:     a.mirrors,
 		Config:      config,
+		Authfile:    a.authfile,
 		Output:      a.output,
 		Format:      a.format,
 		Platform:    a.platform,

@@ -30,6 +30,8 @@ func noticeLine(e segpull.Event, colour bool) string {
 	switch e := e.(type) {
 	case segpull.Warning:
 		return paint(colour, yellow, "segpull: warning:") + " " + oneLine(e.Message)
+	case segpull.Stalled:
+		return "segpull: " + oneLine(fmt.Sprintf("%s: no byte for %s: %s", e.Reference, durationText(e.Silent), strings.Join(e.Reasons, "; ")))
 	case segpull.Trouble:
 		return "segpull: " + oneLine(e.Source+": "+e.Message)
 	}

@@ -1,128 +1,264 @@
 package registry
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"io"
+	"encoding/base64"
+	"fmt"
 	"net/http"
-	"net/url"
-	"regexp"
-
-	"oras.land/oras-go/v2/registry/remote/auth"
+	"sync"
 )
 
-const maxTokenBytes = 128 << 10 // twice a token of 64 KiB: it may be given under two names
+// Login is what is stored for a registry. The zero Login is that of a stranger.
+type Login struct {
+	Username, Password string
+	// IdentityToken is an OAuth 2 refresh token.
+	IdentityToken string
+	// RegistryToken is a bearer token to send as it is.
+	RegistryToken string
+	// From is where the login is stored, for messages.
+	From string
+}
 
-// named makes the errors of a credential source ours.
-func named(source string, find auth.CredentialFunc) auth.CredentialFunc {
-	if find == nil {
-		return nil
-	}
-	return func(ctx context.Context, hostport string) (auth.Credential, error) {
-		credential, err := find(ctx, hostport)
+func (l Login) empty() bool {
+	return l.Username == "" && l.Password == "" && l.IdentityToken == "" && l.RegistryToken == ""
+}
+
+// authorizer sends requests to hosts, with what the hosts ask for: a token, or
+// a user name and password. A host gets the login that is stored for it, and
+// no other.
+type authorizer struct {
+	source   string
+	login    func(ctx context.Context, host, repository string) (Login, error)
+	warn     func(message string)
+	tokens   *tokenCache
+	greeting *greeting
+	next     http.RoundTripper
+}
+
+func newAuthorizer(cfg Config) authorizer {
+	return authorizer{source: cfg.Name, login: cfg.Login, warn: cfg.Warn, tokens: new(tokenCache), greeting: new(greeting)}
+}
+
+// over returns an authorizer that shares what a knows, and sends by next.
+func (a authorizer) over(next http.RoundTripper) authorizer {
+	a.next = next
+	return a
+}
+
+// target is where a request goes, as far as authorization is concerned.
+type target struct {
+	scheme, host string // host[:port], as logins are stored under
+	repository   string // as the host calls it
+	greet        string // the URL to ask for a challenge, "" for none
+	stranger     bool   // no login may go there
+}
+
+func (t target) origin() string { return t.scheme + "://" + t.host }
+
+// grant is what a request is sent with.
+type grant struct {
+	header string // the value of Authorization
+	login  Login  // that it was given for; the zero Login for strangers
+	offer  challenge
+}
+
+// do sends req, and sends it again with what the host asks for. A refusal is
+// the host's last word; refused is then the login that did not help, if one
+// was sent.
+func (a *authorizer) do(req *http.Request, t target) (resp *http.Response, refused Login, err error) {
+	n := negotiation{authorizer: a, target: t, triedLogin: t.stranger}
+	used := a.tokens.get(t)
+	for range maxSends {
+		resp, err = a.send(req, used)
 		if err != nil {
-			return credential, &Error{Op: "credentials", Source: source, Where: "for " + hostport, Err: seal(err)}
+			return nil, Login{}, err
 		}
-		return credential, nil
-	}
-}
-
-// authTransport stands between oras' client and the network.
-//
-// The challenge: oras reads the first one of the first header line. Hosts send
-// several (RFC 9110, section 11.6.1), so the best one is put there.
-//
-// The token server: oras refuses every one that resolves to an internal
-// address, as it does on premises beside a registry that is internal itself
-// (GitLab), and where DNS lies but a proxy would be used. The rules here are:
-// https, unless the host itself is http; no internal address for a host that
-// is public, which the dialer sees to. So oras is shown a token server on the
-// host itself, and its request goes to the true one.
-type authTransport struct {
-	next   http.RoundTripper
-	base   *url.URL
-	source string
-}
-
-func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if realm, _ := req.Context().Value(realmKey{}).(*url.URL); realm != nil {
-		return t.fetchToken(req, realm)
-	}
-	resp, err := t.next.RoundTrip(req)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
-		return resp, err
-	}
-	challenge := chooseChallenge(resp.Header.Values("WWW-Authenticate"))
-	if m := realmParam.FindStringSubmatch(challenge); m != nil && isBearer(challenge) {
-		realm, err := t.tokenServer(m[1])
+		if !n.refusal(resp, used) {
+			n.conclude(used, resp)
+			return resp, n.refused, nil
+		}
+		next, err := n.next(req.Context(), resp, used)
 		if err != nil {
-			resp.Body.Close()
+			return nil, Login{}, err
+		}
+		if next == nil {
+			break
+		}
+		used = next
+	}
+	return resp, n.refused, nil
+}
+
+// maxSends bounds how often a request is sent: as a stranger, with a token
+// that has expired, with one for the login, with one for strangers.
+const maxSends = 4
+
+func (a *authorizer) send(req *http.Request, g *grant) (*http.Response, error) {
+	if g != nil {
+		req = req.Clone(req.Context())
+		req.Header.Set("Authorization", g.header)
+	}
+	return a.next.RoundTrip(req)
+}
+
+// negotiation finds what a host accepts for one request: first the stored
+// login, then what it gives to strangers.
+type negotiation struct {
+	*authorizer
+	target        target
+	triedLogin    bool
+	triedStranger bool
+	refused       Login // the login that did not help
+}
+
+// refusal reports whether authorization could change resp. Some hosts hide
+// what strangers may not see: by 403, or by 404.
+func (n *negotiation) refusal(resp *http.Response, used *grant) bool {
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		return true
+	case http.StatusForbidden:
+		return used != nil || n.target.greet != ""
+	case http.StatusNotFound:
+		return used == nil && n.target.greet != ""
+	}
+	return false
+}
+
+// next returns what to send the request with after resp refused it; nil if
+// nothing is left to try.
+func (n *negotiation) next(ctx context.Context, resp *http.Response, used *grant) (*grant, error) {
+	offer, ok := chooseChallenge(resp.Header.Values("WWW-Authenticate"))
+	switch {
+	case !ok && used != nil:
+		offer, ok = used.offer, true
+	case !ok && n.target.greet != "":
+		offer, ok = n.greeting.offer(ctx, n.authorizer.next, n.target.greet)
+	}
+	if !ok {
+		return nil, nil
+	}
+	if newer := n.tokens.get(n.target); newer != nil && newer != used {
+		return newer, nil // another request has fetched it meanwhile
+	}
+	n.mark(resp, used)
+	next, err := n.obtain(ctx, offer)
+	if err != nil && resp.StatusCode != http.StatusUnauthorized && ctx.Err() == nil {
+		return nil, nil // the host did not ask for it: its refusal says more
+	}
+	return next, err
+}
+
+// mark notes what the refusal of used says: a token that this request fetched
+// is of no use, and neither is one that is known (401 would mean expired) but
+// may not see this.
+func (n *negotiation) mark(resp *http.Response, used *grant) {
+	switch {
+	case used == nil:
+	case used.login.empty():
+		n.triedStranger = n.triedStranger || resp.StatusCode == http.StatusForbidden
+	default:
+		n.triedLogin = n.triedLogin || resp.StatusCode == http.StatusForbidden
+		if n.triedLogin {
+			n.refused = used.login
+		}
+	}
+}
+
+// obtain answers the challenge with the login, and where that is refused as a
+// stranger.
+func (n *negotiation) obtain(ctx context.Context, offer challenge) (*grant, error) {
+	var failure error
+	if !n.triedLogin {
+		n.triedLogin = true
+		login, err := n.login(ctx, n.target.host, n.target.repository)
+		if err != nil {
+			return nil, &Error{Op: "credentials", Source: n.source, Where: "for " + n.target.host, Err: seal(err)}
+		}
+		if !login.empty() {
+			g, err := n.grant(ctx, offer, login)
+			if err == nil || !refusedBy(err) {
+				return g, err
+			}
+			n.refused, failure = login, withLogin(err, login)
+		}
+	}
+	if n.triedStranger || offer.scheme == "basic" {
+		return nil, failure
+	}
+	n.triedStranger = true
+	g, err := n.grant(ctx, offer, Login{})
+	if err != nil && failure != nil {
+		err = failure
+	}
+	return g, err
+}
+
+// grant answers a challenge with a login, or as a stranger.
+func (n *negotiation) grant(ctx context.Context, offer challenge, login Login) (*grant, error) {
+	switch {
+	case offer.scheme == "basic":
+		pair := base64.StdEncoding.EncodeToString([]byte(login.Username + ":" + login.Password))
+		return n.keep(&grant{"Basic " + pair, login, offer}), nil
+	case login.RegistryToken != "":
+		return n.keep(&grant{"Bearer " + login.RegistryToken, login, offer}), nil
+	}
+	return n.tokens.fetch(ctx, n.target, login.From, func(ctx context.Context) (*grant, error) {
+		token, err := n.fetchToken(ctx, n.target, offer, login)
+		if err != nil {
 			return nil, err
 		}
-		attemptOf(req.Context()).realm = realm
-		// In every place: of two realms, oras takes the last.
-		challenge = realmParam.ReplaceAllLiteralString(challenge, `realm="`+origin(t.base)+`"`)
-	} else if isBearer(challenge) {
-		challenge = "" // names no token server: the 401 stands
-	}
-	resp.Header.Set("WWW-Authenticate", challenge)
-	return resp, nil
+		return n.keep(&grant{"Bearer " + token, login, offer}), nil
+	})
 }
 
-var realmParam = regexp.MustCompile(`(?i)\brealm\s*=\s*"([^"\\]*)"`)
-
-func (t *authTransport) tokenServer(realm string) (*url.URL, error) {
-	u, err := t.base.Parse(realm)
-	switch {
-	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
-		return nil, t.fault(t.base, errors.New("the host names no usable token server"))
-	case u.Scheme == "http" && t.base.Scheme == "https":
-		return nil, t.fault(u, errors.New("refused: a host on https names this token server on http"))
+// keep remembers a grant for the requests to come, unless it is a stranger's
+// that stands in for a login: what it is good for is not known yet.
+func (n *negotiation) keep(g *grant) *grant {
+	if n.refused.empty() {
+		n.tokens.set(n.target, g)
 	}
-	u.User = nil
-	return u, nil
+	return g
 }
 
-// fetchToken sends oras' request to the true token server, and answers with a
-// token or an *Error. Redirects are not followed: they would carry credentials
-// along, or lose them.
-func (t *authTransport) fetchToken(req *http.Request, realm *url.URL) (*http.Response, error) {
-	u := *realm
-	query := u.Query()
-	for key, values := range req.URL.Query() {
-		query[key] = values
+// conclude remembers what the host accepted, and reports a login that it did
+// not.
+func (n *negotiation) conclude(used *grant, resp *http.Response) {
+	if n.refused.empty() || used == nil || resp.StatusCode >= 400 {
+		return
 	}
-	u.RawQuery = query.Encode()
-	req = req.Clone(req.Context())
-	req.URL, req.Host = &u, u.Host
-	resp, err := t.next.RoundTrip(req)
+	n.tokens.set(n.target, used)
+	n.warn(fmt.Sprintf("%s refuses the login that is stored in %s; the image is public and is pulled without it: run docker login %[1]s or docker logout %[1]s",
+		n.target.host, n.refused.From))
+	n.refused = Login{}
+}
+
+// greeting is what the source's own host asks for at /v2/. It is asked once.
+type greeting struct {
+	mu    sync.Mutex
+	asked bool
+	found challenge
+	ok    bool
+}
+
+// offer returns the challenge of /v2/, false if there is none.
+func (g *greeting) offer(ctx context.Context, transport http.RoundTripper, url string) (challenge, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.asked {
+		return g.found, g.ok
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, t.fault(&u, bare(err))
+		return challenge{}, false
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return challenge{}, false
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, refusal("token", t.source, origin(&u), resp)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenBytes))
-	if err != nil {
-		return nil, t.fault(&u, err)
-	}
-	var token struct {
-		Token       string `json:"token"`
-		AccessToken string `json:"access_token"`
-	}
-	if isWebPage(resp.Header, body) {
-		return nil, t.fault(&u, errWebPage)
-	}
-	if json.Unmarshal(body, &token) != nil || token.Token+token.AccessToken == "" {
-		return nil, t.fault(&u, errors.New("answered without a token"))
-	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	return resp, nil
-}
-
-func (t *authTransport) fault(at *url.URL, err error) *Error {
-	return &Error{Op: "token", Source: t.source, Where: origin(at), Err: seal(err)}
+	g.asked = true
+	g.found, g.ok = chooseChallenge(resp.Header.Values("WWW-Authenticate"))
+	g.ok = g.ok && resp.StatusCode == http.StatusUnauthorized
+	return g.found, g.ok
 }

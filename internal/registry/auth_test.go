@@ -15,8 +15,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
 // bearer is a registry with a token server, whose tokens can be expired.
@@ -51,8 +49,8 @@ func plainBearer(realm string) []string {
 	return []string{`Bearer realm="` + realm + `",service="reg.test",scope="repository:library/ubuntu:pull"`}
 }
 
-func login(_ context.Context, hostport string) (auth.Credential, error) {
-	return auth.Credential{Username: "user", Password: "secret-password"}, nil
+func login(context.Context, string, string) (Login, error) {
+	return Login{Username: "user", Password: "secret-password", From: "auth.json"}, nil
 }
 
 func TestBearer(t *testing.T) {
@@ -117,15 +115,15 @@ func TestBearerCredentials(t *testing.T) {
 	var asked atomic.Value
 	c := client(t, b.registry.URL, func(cfg *Config) {
 		cfg.Header = http.Header{"X-Mirror-Key": {"k"}}
-		cfg.Credential = func(ctx context.Context, hostport string) (auth.Credential, error) {
-			asked.Store(hostport)
-			return login(ctx, hostport)
+		cfg.Login = func(ctx context.Context, host, repository string) (Login, error) {
+			asked.Store(host + "/" + repository)
+			return login(ctx, host, repository)
 		}
 	})
 	if _, err := fetchBlob(t, c, 0, 16); err != nil {
 		t.Fatal(err)
 	}
-	if asked.Load() != strings.TrimPrefix(b.registry.URL, "http://") {
+	if asked.Load() != strings.TrimPrefix(b.registry.URL, "http://")+"/library/ubuntu" {
 		t.Errorf("credentials of %v", asked.Load())
 	}
 	req := b.tokensSeen.requests()[0]
@@ -149,8 +147,8 @@ func TestIdentityToken(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(map[string]string{"access_token": b.token()})
 	})
 	c := client(t, b.registry.URL, func(cfg *Config) {
-		cfg.Credential = func(context.Context, string) (auth.Credential, error) {
-			return auth.Credential{RefreshToken: "identity"}, nil
+		cfg.Login = func(context.Context, string, string) (Login, error) {
+			return Login{IdentityToken: "identity"}, nil
 		}
 	})
 	if _, err := fetchBlob(t, c, 0, 16); err != nil {
@@ -167,12 +165,12 @@ func TestBasic(t *testing.T) {
 		}
 		blobServer(w, req)
 	})
-	c := client(t, server.URL, func(cfg *Config) { cfg.Credential = login })
+	c := client(t, server.URL, func(cfg *Config) { cfg.Login = login })
 	if _, err := fetchBlob(t, c, 0, 16); err != nil {
 		t.Fatal(err)
 	}
 	_, err := fetchBlob(t, client(t, server.URL), 0, 16)
-	if e := asError(t, err); !e.Refused() || !strings.Contains(e.Error(), "wants credentials") {
+	if e := asError(t, err); !e.Refused() || e.Login != "" {
 		t.Errorf("anonymous: %v", e)
 	}
 }
@@ -189,15 +187,15 @@ func TestAuthRefused(t *testing.T) {
 		"token server lacks":   {status(404), false, false, "404"},
 		"no token in it":       {text("application/json", `{"expires_in":60}`), false, false, "without a token"},
 		"no JSON":              {text("text/plain", "token"), false, false, "without a token"},
-		"web page":             {text("text/html", "<html>log in"), false, false, "captive portal"},
-		"redirects":            {status(302, "Location", "http://127.0.0.1:1/?password=x"), false, false, "302"},
+		"web page":             {text("text/html", "<html>log in"), false, false, "without a token: log in"},
+		"redirects":            {status(302, "Location", "http://127.0.0.1:1/?password=x"), false, false, "another host"},
 		"another token":        {text("application/json", `{"token":"wrong"}`), true, false, "authentication required"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBearer(t, plainBearer)
 			b.tokens.Config.Handler = test.tokens
-			_, err := fetchBlob(t, client(t, b.registry.URL, func(cfg *Config) { cfg.Credential = login }), 0, 16)
+			_, err := fetchBlob(t, client(t, b.registry.URL, func(cfg *Config) { cfg.Login = login }), 0, 16)
 			e := asError(t, err)
 			if e.Refused() != test.refused || e.Busy() != test.busy || e.Missing() || !strings.Contains(e.Error(), test.want) {
 				t.Errorf("got %v (refused %v, busy %v, missing %v)", e, e.Refused(), e.Busy(), e.Missing())
@@ -220,7 +218,7 @@ func TestCredentialHelperFails(t *testing.T) {
 	b := newBearer(t, plainBearer)
 	broken := errors.New("docker-credential-x: not found")
 	_, err := fetchBlob(t, client(t, b.registry.URL, func(cfg *Config) {
-		cfg.Credential = func(context.Context, string) (auth.Credential, error) { return auth.Credential{}, broken }
+		cfg.Login = func(context.Context, string, string) (Login, error) { return Login{}, broken }
 	}), 0, 16)
 	if e := asError(t, err); e.Op != "credentials" || !errors.Is(err, broken) {
 		t.Errorf("got %v", e)
@@ -241,7 +239,7 @@ func TestTokenServerRules(t *testing.T) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="`+realm+`"`)
 		w.WriteHeader(401)
 	})
-	trust := func(cfg *Config) { cfg.TLS = roots(server, secureTokens); cfg.Credential = login }
+	trust := func(cfg *Config) { cfg.TLS = roots(server, secureTokens); cfg.Login = login }
 
 	for _, realm = range []string{tokens.URL, "ftp://x/", "https://", "http://[::1"} {
 		if _, err := fetchBlob(t, client(t, server.URL, trust), 0, 16); err == nil {
@@ -253,7 +251,7 @@ func TestTokenServerRules(t *testing.T) {
 	realm = secureTokens.URL
 	public := client(t, server.URL, trust)
 	pretendPublic(public)
-	if _, err := fetchBlob(t, public, 0, 16); !errors.Is(err, errNotPublic) {
+	if _, err := fetchBlob(t, public, 0, 16); !errors.Is(err, ErrPrivateStorage) {
 		t.Errorf("got %v", err)
 	}
 	if n := len(seen.requests()) + len(secureSeen.requests()); n != 0 {
@@ -288,26 +286,25 @@ func (publicConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(1, 1,
 func TestTokenOutlivesItsFirstAsker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache := new(tokenCache)
-		ctx := auth.WithScopes(t.Context(), "repository:a:pull")
-		first, cancel := context.WithCancel(withAttempt(ctx))
-		fetch := func(ctx context.Context) (string, error) {
+		first, cancel := context.WithCancel(t.Context())
+		fetch := func(ctx context.Context) (*grant, error) {
 			time.Sleep(time.Second)
-			return "token", ctx.Err()
+			return &grant{header: "Bearer token"}, ctx.Err()
 		}
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if _, err := cache.Set(first, "", auth.SchemeBearer, "", fetch); !errors.Is(err, context.Canceled) {
+			if _, err := cache.fetch(first, target{}, "", fetch); !errors.Is(err, context.Canceled) {
 				t.Errorf("the first got %v", err)
 			}
 		})
 		synctest.Wait()
 		wg.Go(func() {
-			token, err := cache.Set(withAttempt(ctx), "", auth.SchemeBearer, "", func(context.Context) (string, error) {
+			g, err := cache.fetch(t.Context(), target{}, "", func(context.Context) (*grant, error) {
 				t.Error("fetched twice")
-				return "", nil
+				return nil, nil
 			})
-			if token != "token" || err != nil {
-				t.Errorf("the second got %q, %v", token, err)
+			if err != nil || g.header != "Bearer token" {
+				t.Errorf("the second got %v, %v", g, err)
 			}
 		})
 		synctest.Wait()
@@ -318,21 +315,27 @@ func TestTokenOutlivesItsFirstAsker(t *testing.T) {
 
 func TestChooseChallenge(t *testing.T) {
 	for _, test := range []struct {
-		lines []string
-		want  string
+		lines  []string
+		scheme string // "" for none
+		realm  string
 	}{
-		{nil, ""},
-		{[]string{"Negotiate", "NTLM"}, ""},
-		{[]string{`Basic realm="x"`}, "Basic"},
-		{[]string{"Basic"}, "Basic"},
-		{[]string{`Negotiate, Basic realm="x"`}, "Basic"},
-		{[]string{`Basic realm="x"`, `BEARER realm="y"`}, `BEARER realm="y"`},
-		{[]string{`Digest realm="a\", Bearer b", Bearer realm="y",scope="a:pull,push"`}, `Bearer realm="y",scope="a:pull,push"`},
-		{[]string{`Digest realm="unclosed, Bearer realm=`}, ""},
-		{[]string{`Bearerish realm="x"`}, ""},
+		{nil, "", ""},
+		{[]string{"Negotiate", "NTLM"}, "", ""},
+		{[]string{`Basic realm="x"`}, "basic", "x"},
+		{[]string{"Basic"}, "basic", ""},
+		{[]string{`Negotiate, Basic realm="x"`}, "basic", "x"},
+		{[]string{`Negotiate YII=, Basic realm=x`}, "basic", "x"},
+		{[]string{`Basic realm="x"`, `BEARER realm="y"`}, "bearer", "y"},
+		{[]string{`Digest realm="a\", Bearer b", Bearer realm="y",scope="a:pull,push"`}, "bearer", "y"},
+		{[]string{`Digest realm="unclosed, Bearer realm=`}, "", ""},
+		{[]string{`Bearerish realm="x"`}, "", ""},
+		{[]string{`Bearer realm=https://tokens.test/token,service=registry`}, "bearer", "https://tokens.test/token"},
+		{[]string{`Bearer realm = "y" , service = "z"`}, "bearer", "y"},
+		{[]string{`Bearer service="z"`, `Basic realm="x"`}, "basic", "x"},
 	} {
-		if got := chooseChallenge(test.lines); got != test.want {
-			t.Errorf("%q: got %q, want %q", test.lines, got, test.want)
+		c, ok := chooseChallenge(test.lines)
+		if ok != (test.scheme != "") || c.scheme != test.scheme || c.params["realm"] != test.realm {
+			t.Errorf("%q: got %v", test.lines, c)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -16,129 +17,135 @@ import (
 
 // Stream is the range of a blob that a server sends.
 type Stream struct {
-	// Body yields End-Start bytes, or io.ErrUnexpectedEOF before. Close ends
-	// the request at once: it never waits for what is still to come.
+	// Body yields End-Start bytes, or an error before. Close ends the request
+	// at once: it never waits for what is still to come.
 	Body io.ReadCloser
-	// Start and End, half-open, are what was asked for, or the whole blob
-	// from a server that ignored the range.
+	// Start and End, half-open, are what was asked for, or its beginning, or
+	// the whole blob from a server that does not serve the range.
 	Start, End int64
 }
 
-// Blob asks for the bytes [start, end) of blob b, whose Digest and Size must be
-// set. It returns as soon as the headers are there. Every error is an *Error;
-// of the bytes nothing is checked but their number.
+// Blob asks for the bytes [start, end) of blob b, whose Digest, Size and
+// MediaType must be set. It returns as soon as the headers are there, however
+// long that takes: a proxy may fetch all of the blob before it answers. Every
+// error is an *Error; of the bytes nothing is checked but their number.
 //
-// Where the host redirects to is remembered for each digest. Where that is
-// refused, the host is asked anew, once.
+// A server that refuses ranges, or whose answer to one cannot be used, is asked
+// for the whole blob, now and from then on. Where the host redirects to is
+// remembered for each digest. Where that is refused, the host is asked once
+// more.
 func (c *Client) Blob(ctx context.Context, repository string, b ocispec.Descriptor, start, end int64) (*Stream, error) {
-	f := fetch{
-		op:     "blob",
-		url:    c.endpoint(repository, "blobs", b.Digest.String()),
-		scope:  c.scope(repository),
-		header: rangeHeader(start, end),
-		via:    c.blobs,
+	if err := c.chooseScheme(ctx); err != nil {
+		return nil, err
 	}
-	return c.stream(ctx, f, b, start, end, func(ctx context.Context) (*http.Response, error) {
+	f := fetch{op: "blob", at: c.endpoint(repository, "blobs", b.Digest.String()), via: c.blobs}
+	return c.stream(ctx, f, b, start, end, func(ctx context.Context, f fetch) (reply, error) {
 		return c.openRemembered(ctx, f, b.Digest)
 	})
 }
 
-// stream checks what is asked for, opens it, and checks what the server sends.
-func (c *Client) stream(ctx context.Context, f fetch, b ocispec.Descriptor, start, end int64, open func(context.Context) (*http.Response, error)) (*Stream, error) {
+// rangeMemory knows whether a source is to be asked for whole blobs only.
+type rangeMemory struct{ useless atomic.Bool }
+
+type openFunc func(context.Context, fetch) (reply, error)
+
+// stream asks for a range, and where that does not do for the whole blob.
+func (c *Client) stream(ctx context.Context, f fetch, b ocispec.Descriptor, start, end int64, open openFunc) (*Stream, error) {
 	if start < 0 || end < start || end > b.Size || (start == end && b.Size > 0) {
-		err := fmt.Errorf("no such range: %d-%d of %d bytes", start, end, b.Size)
-		return nil, c.fault(f.op, f.url, err)
+		return nil, c.fault(f.op, f.at.url, fmt.Errorf("no such range: %d-%d of %d bytes", start, end, b.Size))
 	}
 	if b.Size == 0 {
 		return &Stream{Body: http.NoBody}, nil // no closed range names no bytes
 	}
-	resp, err := within(ctx, blobPatience, open)
-	if err != nil {
+	if start == 0 && end == b.Size || c.ranges.useless.Load() {
+		return c.streamOnce(ctx, f, b, 0, b.Size, open)
+	}
+	s, err := c.streamOnce(ctx, f, b, start, end, open)
+	if err == nil || !rangeMayBeWhy(err) || ctx.Err() != nil {
+		return s, err
+	}
+	whole, wholeErr := c.streamOnce(ctx, f, b, 0, b.Size, open)
+	if wholeErr != nil {
+		return nil, wholeErr
+	}
+	if whole.End < b.Size && start > 0 {
+		whole.Body.Close()
 		return nil, err
 	}
-	s, err := newStream(resp, b.Size, start, end)
+	c.ranges.useless.Store(true)
+	return whole, nil
+}
+
+// streamOnce sends one request; one for the whole blob has no Range.
+func (c *Client) streamOnce(ctx context.Context, f fetch, b ocispec.Descriptor, start, end int64, open openFunc) (*Stream, error) {
+	f.header = http.Header{"Accept-Encoding": {"identity"}}
+	if start != 0 || end != b.Size {
+		f.header.Set("Range", fmt.Sprintf("bytes=%d-%d", start, end-1))
+	}
+	var at *url.URL
+	resp, err := within(ctx, 0, func(ctx context.Context) (*http.Response, error) {
+		r, err := open(ctx, f)
+		at = r.at
+		return r.Response, err
+	})
+	if err != nil {
+		return nil, withSize(err, b.Size)
+	}
+	s, err := newStream(resp, b, start, end)
 	if err != nil {
 		resp.Body.Close()
-		return nil, c.fault(f.op, resp.Request.URL, err)
+		return nil, c.failure(ctx, f.op, at, err)
 	}
 	return s, nil
 }
 
-func rangeHeader(start, end int64) http.Header {
-	return http.Header{
-		"Range":           {fmt.Sprintf("bytes=%d-%d", start, end-1)},
-		"Accept-Encoding": {"identity"},
+// withSize adds to a 416 that the source has another size of the blob.
+func withSize(err error, size int64) error {
+	e, ok := errors.AsType[*Error](err)
+	if ok && e.StatusCode == http.StatusRequestedRangeNotSatisfiable && e.size >= 0 && e.size != size {
+		e.Err = &sizeError{got: e.size, want: size}
 	}
+	return err
 }
 
-// newStream believes a 206 only for exactly the range asked for, and a 200 only
-// as the whole.
-func newStream(resp *http.Response, size, start, end int64) (*Stream, error) {
-	if resp.StatusCode == http.StatusOK {
-		start, end = 0, size
-		if resp.ContentLength < 0 && isHTML(resp.Header) {
-			return nil, errWebPage
-		}
-	} else {
-		given := resp.Header.Get("Content-Range")
-		from, to, total, ok := parseContentRange(given)
-		if !ok || from != start || to != end || (total >= 0 && total != size) {
-			return nil, mismatch("Content-Range %q where bytes %d-%d/%d were", given, start, end-1, size)
-		}
+// rangeMayBeWhy reports whether a request may have failed for its Range: some
+// stores refuse it, also in the middle of a blob alone, and some proxies spoil
+// the answer.
+func rangeMayBeWhy(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return false
 	}
-	if n := resp.ContentLength; n >= 0 && n != end-start {
-		if isHTML(resp.Header) {
-			return nil, errWebPage
-		}
-		return nil, mismatch("Content-Length %d where it takes %d", n, end-start)
+	switch e.StatusCode {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusRequestedRangeNotSatisfiable, http.StatusNotImplemented:
+		return true
 	}
-	return &Stream{Body: &exactBody{resp.Body, end - start}, Start: start, End: end}, nil
-}
-
-// exactBody yields left bytes, not more, and fewer only with an error.
-type exactBody struct {
-	io.ReadCloser
-	left int64
-}
-
-func (b *exactBody) Read(p []byte) (int, error) {
-	if b.left == 0 {
-		return 0, io.EOF
-	}
-	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	switch {
-	case b.left == 0:
-		return n, io.EOF
-	case err == io.EOF:
-		return n, io.ErrUnexpectedEOF
-	}
-	return n, err
+	return errors.Is(e.Err, errPart)
 }
 
 // openRemembered goes straight to where the blob was last redirected to.
-func (c *Client) openRemembered(ctx context.Context, f fetch, d digest.Digest) (*http.Response, error) {
+func (c *Client) openRemembered(ctx context.Context, f fetch, d digest.Digest) (reply, error) {
 	at := c.redirects.get(d)
 	if at != nil {
 		direct := f
-		direct.url = at
-		resp, err := c.open(ctx, direct)
+		direct.at = *at
+		r, err := c.open(ctx, direct)
 		if err == nil || !stale(err) {
-			return resp, err
+			return r, err
 		}
 		c.redirects.forget(d, at)
 		if ctx.Err() != nil {
-			return nil, err
+			return r, err
 		}
 	}
-	resp, err := c.open(ctx, f)
+	r, err := c.open(ctx, f)
 	if at == nil && c.expired(f, err) {
-		resp, err = c.open(ctx, f)
+		r, err = c.open(ctx, f)
 	}
-	if err == nil && resp.Request.URL.String() != f.url.String() {
-		c.redirects.set(d, resp.Request.URL)
+	if err == nil && r.at.String() != f.at.url.String() {
+		c.redirects.set(d, &place{url: r.at, repository: f.at.repository, plain: r.plain || !c.home.is(r.at)})
 	}
-	return resp, err
+	return r, err
 }
 
 // expired reports whether the host that f was redirected to refuses what it
@@ -146,40 +153,40 @@ func (c *Client) openRemembered(ctx context.Context, f fetch, d digest.Digest) (
 // or slow.
 func (c *Client) expired(f fetch, err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.Refused() && e.Where != c.where(f.url)
+	return ok && e.Refused() && e.Where != c.where(f.at.url)
 }
 
 // stale reports whether err may come from a redirect that is over: its
 // signature has expired, or its server is gone or silent.
 func stale(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && slices.Contains([]int{0, 401, 403, 404, 410}, e.StatusCode)
+	return ok && slices.Contains([]int{0, 400, 401, 403, 404, 410}, e.StatusCode)
 }
 
 // redirects remembers for each blob the URL that served it last. The zero
 // value is ready, and safe for concurrent use.
 type redirects struct {
 	mu sync.Mutex
-	at map[digest.Digest]*url.URL
+	at map[digest.Digest]*place
 }
 
-func (r *redirects) get(d digest.Digest) *url.URL {
+func (r *redirects) get(d digest.Digest) *place {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.at[d]
 }
 
-func (r *redirects) set(d digest.Digest, u *url.URL) {
+func (r *redirects) set(d digest.Digest, u *place) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.at == nil {
-		r.at = make(map[digest.Digest]*url.URL)
+		r.at = make(map[digest.Digest]*place)
 	}
 	r.at[d] = u
 }
 
 // forget drops u, unless another has found a newer one meanwhile.
-func (r *redirects) forget(d digest.Digest, u *url.URL) {
+func (r *redirects) forget(d digest.Digest, u *place) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.at[d] == u {

@@ -2,50 +2,93 @@ package registry
 
 import "strings"
 
-// chooseChallenge returns the Bearer challenge, which also serves the
-// anonymous, else the Basic one, else "".
-func chooseChallenge(lines []string) string {
-	basic := ""
+// challenge is one way that a host offers to authenticate (RFC 9110, section
+// 11.6.1). Names of schemes and parameters are in lower case.
+type challenge struct {
+	scheme string
+	params map[string]string
+}
+
+// chooseChallenge returns the challenge to answer: the first Bearer one that
+// names a token server, since it serves the anonymous too, else the first
+// Basic one.
+func chooseChallenge(lines []string) (challenge, bool) {
+	var basic *challenge
+	for _, c := range parseChallenges(lines) {
+		switch {
+		case c.scheme == "bearer" && c.params["realm"] != "":
+			return c, true
+		case c.scheme == "basic" && basic == nil:
+			basic = &c
+		}
+	}
+	if basic == nil {
+		return challenge{}, false
+	}
+	return *basic, true
+}
+
+// parseChallenges reads the fields of WWW-Authenticate. A field may hold
+// several challenges, and a challenge several parameters, both separated by
+// commas. Values may be quoted or not. Of a parameter that comes twice, the
+// first counts.
+func parseChallenges(lines []string) []challenge {
+	var all []challenge
 	for _, line := range lines {
-		for start := range challengeStarts(line) {
-			switch rest := line[start:]; {
-			case isBearer(rest):
-				return rest
-			case hasScheme(rest, "basic"):
-				basic = "Basic"
+		for _, part := range splitQuoted(line) {
+			part = strings.TrimSpace(part)
+			word, rest, _ := strings.Cut(part, " ")
+			rest = strings.TrimSpace(rest)
+			if word != "" && !strings.Contains(word, "=") && !strings.HasPrefix(rest, "=") {
+				all = append(all, challenge{strings.ToLower(word), map[string]string{}})
+				part = rest
+			}
+			if name, value, ok := strings.Cut(part, "="); ok && len(all) > 0 {
+				all[len(all)-1].add(strings.TrimSpace(name), unquote(strings.TrimSpace(value)))
 			}
 		}
 	}
-	return basic
+	return all
 }
 
-// challengeStarts yields where a challenge could start: at the start of line
-// and after each comma that stands outside of quotes.
-func challengeStarts(line string) func(yield func(int) bool) {
-	return func(yield func(int) bool) {
-		quoted, start := false, true
-		for i := 0; i < len(line); i++ {
-			switch c := line[i]; {
-			case quoted && c == '\\':
-				i++
-			case c == '"':
-				quoted, start = !quoted, false
-			case quoted || c == ' ' || c == '\t':
-			case c == ',':
-				start = true
-			case start:
-				start = false
-				if !yield(i) {
-					return
-				}
-			}
-		}
+func (c challenge) add(name, value string) {
+	name = strings.ToLower(name)
+	if _, given := c.params[name]; !given {
+		c.params[name] = value
 	}
 }
 
-func isBearer(challenge string) bool { return hasScheme(challenge, "bearer") }
+// unquote reads a quoted string (RFC 9110, section 5.6.4), or returns a token
+// as it is.
+func unquote(s string) string {
+	s, quoted := strings.CutPrefix(s, `"`)
+	if !quoted {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s) && s[i] != '"'; i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
 
-func hasScheme(challenge, scheme string) bool {
-	name, _, _ := strings.Cut(challenge, " ")
-	return strings.EqualFold(strings.TrimRight(name, ","), scheme)
+// splitQuoted splits line at commas outside of quotes.
+func splitQuoted(line string) []string {
+	var parts []string
+	start, quoted := 0, false
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == ',' && !quoted:
+			parts = append(parts, line[start:i])
+			start = i + 1
+		}
+	}
+	return append(parts, line[start:])
 }

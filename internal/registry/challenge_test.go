@@ -1,14 +1,11 @@
 package registry
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
-
-	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
 // challenger is the network of a host that answers every request with its
@@ -50,29 +47,31 @@ func FuzzChallenge(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
-	base := &url.URL{Scheme: "https", Host: "registry.test", Path: "/v2"}
+	home := newHome(&url.URL{Scheme: "https", Host: "registry.test"}, "")
 	f.Fuzz(func(t *testing.T, first, second, answer string) {
 		network := &challenger{lines: []string{first, second}, answer: answer}
-		o := newOpener(Config{Name: "mirror", Credential: login}, base, network, blobRetries, new(tokenCache))
-		ctx := auth.WithScopes(context.Background(), "repository:a/b:pull")
-		resp, at, err := o.follow(ctx, "", base.JoinPath("a/b/blobs/x"), http.Header{})
-		if len(network.seen) > 3 {
+		auth := newAuthorizer(Config{Name: "mirror", Login: login, Warn: func(string) {}})
+		o := &opener{auth: auth.over(blobRetries.over(network)), home: home}
+		c := &Client{name: "mirror", home: home, manifests: o}
+		r, err := o.follow(t.Context(), "", c.endpoint("a/b", "blobs", "x"), http.Header{})
+		if len(network.seen) > 5 {
 			t.Errorf("%d requests", len(network.seen))
 		}
 		for _, req := range network.seen {
-			own := req.URL.Host == base.Host
+			own := req.URL.Host == home.url().Host
 			authorization := req.Header.Get("Authorization")
 			if req.URL.Scheme != "https" || req.URL.User != nil || !own && strings.HasPrefix(authorization, "Bearer ") {
 				t.Errorf("%v was asked with %q", req.URL, authorization)
 			}
 		}
 		if err != nil {
-			e := (&Client{name: "mirror", base: base}).failure(ctx, "blob", at, err)
+			c.scheme.answered.Store(true)
+			e := c.failure(t.Context(), "blob", r.at, err)
 			if text := e.Error(); strings.ContainsAny(text, "\n\x1b") || strings.Contains(text, "secret-password") || len(text) > 2000 {
 				t.Errorf("said %q", text)
 			}
 			return
 		}
-		resp.Body.Close()
+		r.Body.Close()
 	})
 }

@@ -6,19 +6,19 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/url"
-	"path"
-	"strings"
-
-	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
 // Config says how one host is reached. Name and URL are needed.
 type Config struct {
 	// Name is what errors call the host.
 	Name string
-	// URL has the scheme (http or https), the host, and perhaps a path, which
-	// is put behind /v2/. User, query and fragment are ignored.
+	// URL has the scheme (http or https), the host, and perhaps a path. A path
+	// with v2 in it is asked as it is written, as /repository/hub/v2; any other
+	// is put behind /v2. User, query and fragment are ignored.
 	URL *url.URL
+	// PlainFallback allows http where URL is https and the port does not speak
+	// TLS. Which of them it is shows when the host is first asked.
+	PlainFallback bool
 	// Namespace is sent as ?ns= when it is not empty, as containerd does to
 	// mirrors of several registries.
 	Namespace string
@@ -30,9 +30,17 @@ type Config struct {
 	TLS *tls.Config
 	// Proxy chooses the proxy of a request. nil: from the environment.
 	Proxy func(*http.Request) (*url.URL, error)
-	// Credential finds what to log in with to host[:port], as it stands in
-	// URL. It is asked once the host demands it. nil: anonymous.
-	Credential func(ctx context.Context, hostport string) (auth.Credential, error)
+	// Login finds what to log in with to host[:port] for a repository. It is
+	// asked once a host demands it: this one, or one that it redirects to. An
+	// error ends the request. nil: as a stranger.
+	Login func(ctx context.Context, host, repository string) (Login, error)
+	// Warn gets what the user should know, in one line. nil: nothing is said.
+	Warn func(message string)
+	// InsecureStorage allows redirects from https to http.
+	InsecureStorage bool
+	// PrivateStorage allows a host at a public address to redirect to an
+	// address that is not public.
+	PrivateStorage bool
 	// UserAgent is sent to every host. Empty: "segpull".
 	UserAgent string
 }
@@ -40,21 +48,19 @@ type Config struct {
 // Client asks one host for manifests and blobs. Close it after use.
 type Client struct {
 	name      string
-	base      *url.URL // path is /v2[/prefix], query has ns
+	home      *home
+	scheme    schemeChoice
 	manifests *opener
 	blobs     *opener
 	foreign   *opener
 	redirects redirects
+	ranges    rangeMemory
 	transport *hostTransport // below manifests and blobs
 	stranger  *hostTransport // below foreign
 }
 
 // New returns a client of one host. It connects to nothing yet.
 func New(cfg Config) *Client {
-	base := &url.URL{Scheme: cfg.URL.Scheme, Host: cfg.URL.Host, Path: path.Join("/v2", cfg.URL.Path)}
-	if cfg.Namespace != "" {
-		base.RawQuery = url.Values{"ns": {cfg.Namespace}}.Encode()
-	}
 	cfg.UserAgent = cmp.Or(cfg.UserAgent, "segpull")
 	if cfg.Proxy == nil {
 		cfg.Proxy = http.ProxyFromEnvironment
@@ -62,15 +68,23 @@ func New(cfg Config) *Client {
 	if cfg.TLS == nil {
 		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	transport := newHostTransport(base, cfg)
+	if cfg.Login == nil {
+		cfg.Login = func(context.Context, string, string) (Login, error) { return Login{}, nil }
+	}
+	if cfg.Warn == nil {
+		cfg.Warn = func(string) {}
+	}
+	home := newHome(cfg.URL, cfg.Namespace)
+	transport := newHostTransport(home, cfg)
 	stranger := newForeignTransport(cfg)
-	cache := new(tokenCache)
+	auth := newAuthorizer(cfg)
 	return &Client{
 		name:      cfg.Name,
-		base:      base,
-		manifests: newOpener(cfg, base, transport, manifestRetries, cache),
-		blobs:     newOpener(cfg, base, transport, blobRetries, cache),
-		foreign:   newOpener(cfg, nil, stranger, blobRetries, nil),
+		home:      home,
+		scheme:    schemeChoice{settled: !cfg.PlainFallback},
+		manifests: &opener{auth.over(manifestRetries.over(transport)), home, cfg.InsecureStorage},
+		blobs:     &opener{auth.over(blobRetries.over(transport)), home, cfg.InsecureStorage},
+		foreign:   &opener{auth.over(blobRetries.over(stranger)), nil, cfg.InsecureStorage},
 		transport: transport,
 		stranger:  stranger,
 	}
@@ -91,42 +105,35 @@ func (c *Client) Close() {
 	c.stranger.closeIdle()
 }
 
-// endpoint is the URL of a manifest or blob: kind is "manifests" or "blobs".
-func (c *Client) endpoint(repository, kind, reference string) *url.URL {
-	return c.base.JoinPath(repository, kind, reference)
-}
-
-// scope is that of a token to pull from repository. A mirror with a path counts
-// it as part of the name.
-func (c *Client) scope(repository string) string {
-	name := strings.TrimPrefix(c.base.Path+"/"+repository, "/v2/")
-	return auth.ScopeRepository(name, auth.ActionPull)
+// endpoint is where a manifest or blob is: kind is "manifests" or "blobs".
+func (c *Client) endpoint(repository, kind, reference string) place {
+	return place{url: c.home.url().JoinPath(repository, kind, reference), repository: c.home.name(repository)}
 }
 
 // fetch is one thing asked for: Op of its errors, where, and how.
 type fetch struct {
 	op     string
 	method string // "" for GET
-	url    *url.URL
-	scope  string // of the token, "" for none
+	at     place
 	header http.Header
 	via    *opener
 }
 
-// open sends the request, follows redirects, and returns the response if its
-// status is 200 or 206 and nobody encoded it. Every error is an *Error.
-func (c *Client) open(ctx context.Context, f fetch) (*http.Response, error) {
-	resp, at, err := f.via.follow(auth.WithScopes(ctx, f.scope), f.method, f.url, f.header)
+// open sends the request, follows redirects, and returns the reply if its
+// status is 200 or 206. Every error is an *Error.
+func (c *Client) open(ctx context.Context, f fetch) (reply, error) {
+	r, err := f.via.follow(ctx, f.method, f.at, f.header)
 	if err != nil {
-		return nil, c.failure(ctx, f.op, at, err)
+		return r, c.failure(ctx, f.op, r.at, err)
 	}
-	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent {
-		defer resp.Body.Close()
-		return nil, c.refusal(f.op, resp)
+	if r.StatusCode != http.StatusOK && r.StatusCode != http.StatusPartialContent {
+		defer r.Body.Close()
+		e := c.refusal(f.op, r)
+		if e.StatusCode == http.StatusBadRequest && (wantsTLS(e.Message) || c.speaksTLS(ctx, r.at)) {
+			return r, c.fault(f.op, r.at, speaksHTTPS(r.at))
+		}
+		return r, e
 	}
-	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		resp.Body.Close()
-		return nil, c.fault(f.op, at, mismatch("Content-Encoding %q where identity was", encoding))
-	}
-	return resp, nil
+	c.scheme.answered.Store(true)
+	return r, nil
 }

@@ -2,15 +2,15 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-
-	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
 // Error is the error of every method of Client. It holds no secret.
@@ -24,6 +24,11 @@ type Error struct {
 	After      time.Duration
 	HasAfter   bool
 	Err        error // what went wrong, where the status does not say it
+	// Login is where the login is stored that the host refused, "" for none.
+	Login string
+
+	size  int64 // of the blob, as a 416 gives it; -1: not given
+	final bool  // Err would be the same next time
 }
 
 func (e *Error) Error() string {
@@ -58,7 +63,7 @@ func (e *Error) Missing() bool {
 	case "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "NAME_UNKNOWN":
 		return true
 	}
-	return e.StatusCode == http.StatusNotFound && e.Op != "token" || errors.Is(e.Err, errNotPublic)
+	return e.StatusCode == http.StatusNotFound && e.Op != "token"
 }
 
 // Refused reports whether the host would not let us have it, credentials
@@ -74,11 +79,38 @@ func (e *Error) Busy() bool {
 		e.StatusCode == http.StatusServiceUnavailable && e.HasAfter
 }
 
-// Mismatch reports whether the host answered, but with something else: another
-// digest, size or range.
+// Mismatch reports whether the host has something else by that name: of another
+// digest or size.
 func (e *Error) Mismatch() bool {
 	return errors.Is(e.Err, errMismatch) || e.StatusCode == http.StatusRequestedRangeNotSatisfiable
 }
+
+// Permanent reports whether the same request would be answered in the same way
+// another time, for a reason that none of the other methods names: a
+// certificate, a proxy that wants a login, a policy, a redirect that is refused.
+func (e *Error) Permanent() bool {
+	if e.Missing() || e.Refused() || e.Busy() || e.Mismatch() {
+		return false
+	}
+	return e.final || e.StatusCode >= 400 && e.StatusCode < 500 && !passing[e.StatusCode] ||
+		e.StatusCode == http.StatusNotImplemented
+}
+
+// passing are the statuses of requests that may well succeed next time.
+var passing = map[int]bool{
+	http.StatusRequestTimeout: true, http.StatusMisdirectedRequest: true, http.StatusTooEarly: true,
+	http.StatusTooManyRequests: true, http.StatusLocked: true,
+}
+
+// WantsClientCertificate reports whether the server ended the handshake for
+// want of a certificate that it accepts (RFC 8446, section 6.2; before TLS 1.3,
+// servers say only that the certificate is bad).
+func (e *Error) WantsClientCertificate() bool {
+	return e.Err != nil && (strings.Contains(e.Err.Error(), "tls: certificate required") || strings.Contains(e.Err.Error(), "remote error: tls: bad certificate"))
+}
+
+// Unreachable reports whether there was no answer at all.
+func (e *Error) Unreachable() bool { return e.StatusCode == 0 && !e.Permanent() && !e.Mismatch() }
 
 var errMismatch = errors.New("not what was asked for")
 
@@ -86,21 +118,59 @@ func mismatch(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errMismatch, fmt.Sprintf(format, args...))
 }
 
+// permanentError is what would go wrong in the same way another time.
+type permanentError struct{ text string }
+
+func (e *permanentError) Error() string { return e.text }
+
+func permanent(text string) error { return &permanentError{text} }
+
+// isPermanent reports whether err would be the same another time.
+func isPermanent(err error) bool {
+	if _, ok := errors.AsType[*permanentError](err); ok {
+		return true
+	}
+	return isCertificate(err) || isAlert(err)
+}
+
+// isCertificate reports whether the certificate of a server is not accepted.
+func isCertificate(err error) bool {
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	return ok
+}
+
+// isAlert reports whether the server ended the handshake with a reason that
+// concerns what we are or lack, such as "tls: certificate required".
+func isAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error"
+}
+
 // fault is the error of a response that cannot be used.
 func (c *Client) fault(op string, at *url.URL, err error) *Error {
-	return &Error{Op: op, Source: c.name, Where: c.where(at), Err: seal(err)}
+	return &Error{Op: op, Source: c.name, Where: c.where(at), Err: seal(err), final: isPermanent(err)}
 }
 
 // refusal is the error of a response whose status is no success.
-func (c *Client) refusal(op string, resp *http.Response) *Error {
-	return refusal(op, c.name, c.where(resp.Request.URL), resp)
+func (c *Client) refusal(op string, r reply) *Error {
+	e := refusal(op, c.name, c.where(r.at), r.Response)
+	e.Login = r.refused.From
+	return e
 }
 
 func refusal(op, source, where string, resp *http.Response) *Error {
-	e := &Error{Op: op, Source: source, Where: where, StatusCode: resp.StatusCode}
+	e := &Error{Op: op, Source: source, Where: where, StatusCode: resp.StatusCode, size: -1}
+	if total, ok := strings.CutPrefix(resp.Header.Get("Content-Range"), "bytes */"); ok {
+		if n, ok := parseDigits(total); ok {
+			e.size = n
+		}
+	}
 	e.After, e.HasAfter = retryAfter(resp)
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // a cut-off one says enough
 	e.Code, e.Message = explain(resp.Header, []byte(hideSecrets(resp.Request, string(body))))
+	if e.StatusCode == http.StatusProxyAuthRequired {
+		e.Message = proxyLogin
+	}
 	return e
 }
 
@@ -109,23 +179,16 @@ func (c *Client) failure(ctx context.Context, op string, at *url.URL, err error)
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return c.fault(op, at, ended(ctx))
-	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		e := c.fault(op, at, errors.New("it wants credentials, and none are known"))
-		e.StatusCode = http.StatusUnauthorized
-		return e
 	}
-	return c.fault(op, at, bare(err))
+	return c.fault(op, at, c.plainly(ctx, at, bare(err)))
 }
 
 // where names a URL in an error. The path of another host may be a secret.
 func (c *Client) where(u *url.URL) string {
-	if sameOrigin(u, c.base) {
+	if c.home.is(u) {
 		return origin(u) + u.EscapedPath()
 	}
 	return origin(u)
 }
-
-func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }

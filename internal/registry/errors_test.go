@@ -14,7 +14,7 @@ import (
 )
 
 func TestErrorKinds(t *testing.T) {
-	type kinds struct{ missing, refused, busy, mismatch bool }
+	type kinds struct{ missing, refused, busy, mismatch, permanent bool }
 	for name, test := range map[string]struct {
 		err  Error
 		want kinds
@@ -22,7 +22,14 @@ func TestErrorKinds(t *testing.T) {
 		"404":              {Error{StatusCode: 404}, kinds{missing: true}},
 		"blob unknown":     {Error{StatusCode: 400, Code: "BLOB_UNKNOWN"}, kinds{missing: true}},
 		"name unknown":     {Error{StatusCode: 401, Code: "NAME_UNKNOWN"}, kinds{missing: true}},
-		"no token server":  {Error{Op: "token", StatusCode: 404}, kinds{}},
+		"no token server":  {Error{Op: "token", StatusCode: 404}, kinds{permanent: true}},
+		"400":              {Error{StatusCode: 400}, kinds{permanent: true}},
+		"a proxy's 407":    {Error{StatusCode: 407}, kinds{permanent: true}},
+		"408":              {Error{StatusCode: 408}, kinds{}},
+		"a policy's 412":   {Error{StatusCode: 412}, kinds{permanent: true}},
+		"a court's 451":    {Error{StatusCode: 451}, kinds{permanent: true}},
+		"501":              {Error{StatusCode: 501}, kinds{permanent: true}},
+		"refused redirect": {Error{final: isPermanent(ErrInsecureStorage)}, kinds{permanent: true}},
 		"401":              {Error{StatusCode: 401}, kinds{refused: true}},
 		"403":              {Error{StatusCode: 403, Code: "DENIED"}, kinds{refused: true}},
 		"403, for a while": {Error{StatusCode: 403, Code: "TOOMANYREQUESTS"}, kinds{busy: true}},
@@ -35,7 +42,7 @@ func TestErrorKinds(t *testing.T) {
 		"broken":           {Error{Err: errors.New("connection refused")}, kinds{}},
 	} {
 		e := &test.err
-		if got := (kinds{e.Missing(), e.Refused(), e.Busy(), e.Mismatch()}); got != test.want {
+		if got := (kinds{e.Missing(), e.Refused(), e.Busy(), e.Mismatch(), e.Permanent()}); got != test.want {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}
@@ -60,10 +67,13 @@ func TestExplain(t *testing.T) {
 	for name, test := range map[string]struct{ contentType, body, code, message string }{
 		"specification":  {"application/json", `{"errors":[{"code":"DENIED","message":"no","detail":{"a":1}},{"code":"X"}]}`, "DENIED", "no"},
 		"no errors":      {"application/json", `{"errors":[]}`, "", `{"errors":[]}`},
-		"other JSON":     {"application/json", `{"message":"no"}`, "", `{"message":"no"}`},
+		"other JSON":     {"application/json", `{"code":403,"message":"no"}`, "", "no"},
+		"error in JSON":  {"application/json", `{"error":{"code":7,"message":"no"}}`, "", "no"},
+		"text of errors": {"application/json", `{"errors":["no"]}`, "", `{"errors":["no"]}`},
 		"S3":             {"application/xml", `<?xml version="1.0"?><Error><Code>AccessDenied</Code><Message>Request has expired</Message><Key>k</Key></Error>`, "AccessDenied", "Request has expired"},
-		"web page":       {"", "\n<!DOCTYPE html><html>", "", errWebPage.Error()},
-		"web page, type": {"text/html; charset=utf-8", "hello", "", errWebPage.Error()},
+		"web page":       {"", "\n<!DOCTYPE html><html><head><title>Stop</title><style>p{}</style><script>let x = \"</p>\"</script></head><body><h1>403</h1>\n<p>Not &amp; never</p>", "", "Stop 403 Not & never"},
+		"web page, type": {"text/html; charset=utf-8", "hello", "", "hello"},
+		"JSON as HTML":   {"text/html", `{"message":"no"}`, "", "no"},
 		"text":           {"text/plain", "not\tfound\r\n\x1b[31m\x00", "", "not found [31m"},
 		"long":           {"text/plain", strings.Repeat("é", 1000), "", strings.Repeat("é", 300) + "…"},
 		"not UTF-8":      {"text/plain", "a\xffb", "", "a?b"},
@@ -118,7 +128,7 @@ func TestNoSecretInErrors(t *testing.T) {
 			server, _ := serve(t, false, handler)
 			c := client(t, strings.Replace(server.URL, "http://", "http://u:secret@", 1), func(cfg *Config) {
 				cfg.Header = http.Header{"X-Mirror-Key": {"mirror-secret"}, "Authorization": {"Bearer secret-token"}}
-				cfg.Credential = login
+				cfg.Login = login
 			})
 			_, err := fetchBlob(t, c, 0, 16)
 			for e := error(asError(t, err)); e != nil; e = errors.Unwrap(e) {

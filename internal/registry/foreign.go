@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/url"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -24,8 +23,7 @@ func (c *Client) Foreign(ctx context.Context, urls []string, b ocispec.Descripto
 			last = &Error{Op: "blob", Source: c.name, Where: b.Digest.String(), Err: err}
 			continue
 		}
-		f := fetch{op: "blob", url: u, header: rangeHeader(start, end), via: c.foreign}
-		s, err := c.stream(ctx, f, b, start, end, func(ctx context.Context) (*http.Response, error) { return c.open(ctx, f) })
+		s, err := c.stream(ctx, fetch{op: "blob", at: place{url: u, plain: true}, via: c.foreign}, b, start, end, c.open)
 		if err == nil || ctx.Err() != nil {
 			return s, err
 		}

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -11,8 +10,6 @@ import (
 	"sync"
 	"syscall"
 )
-
-var errNotPublic = errors.New("refused: not a public address")
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -46,11 +43,11 @@ func (g *guard) dial(ctx context.Context, network, addr string) (net.Conn, error
 	return strict.DialContext(ctx, network, addr)
 }
 
-func refuseInternal(_ context.Context, _, address string, _ syscall.RawConn) error {
+func refuseInternal(_ context.Context, network, address string, conn syscall.RawConn) error {
 	if ap, err := netip.ParseAddrPort(address); err != nil || !public(ap.Addr()) {
-		return errNotPublic
+		return ErrPrivateStorage
 	}
-	return nil
+	return userTimeout(network, address, conn)
 }
 
 var (

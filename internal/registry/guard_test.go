@@ -93,13 +93,13 @@ func TestForeignAsksFewHosts(t *testing.T) {
 	dialed := 0
 	c.stranger.others.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		dialed++
-		return nil, errNotPublic
+		return nil, ErrPrivateStorage
 	}
 	var urls []string
 	for i := range 10_000 {
 		urls = append(urls, fmt.Sprintf("https://victim-%d.test/x", i))
 	}
-	if _, err := foreign(t, c, urls...); !errors.Is(err, errNotPublic) {
+	if _, err := foreign(t, c, urls...); !errors.Is(err, ErrPrivateStorage) {
 		t.Errorf("got %v", err)
 	}
 	if dialed != maxForeign {
@@ -115,7 +115,7 @@ func TestForeignRedirect(t *testing.T) {
 	good, goodSeen := serve(t, false, blobServer)
 	c := client(t, "http://registry.test", func(cfg *Config) {
 		cfg.Header = http.Header{"X-Mirror-Key": {"k"}}
-		cfg.Credential = login
+		cfg.Login = login
 	})
 	guarded := c.stranger.others.DialContext
 	c.stranger.others.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -132,7 +132,7 @@ func TestForeignRedirect(t *testing.T) {
 		return newDialer().DialContext(ctx, network, addr)
 	}
 	for _, u := range []string{"http://outside.test/x", "http://rebinds.test/x"} {
-		if _, err := foreign(t, c, u); !errors.Is(err, errNotPublic) {
+		if _, err := foreign(t, c, u); !errors.Is(err, ErrPrivateStorage) {
 			t.Errorf("%s: %v", u, err)
 		}
 	}
@@ -165,7 +165,7 @@ func TestGuardLetsProxiesThrough(t *testing.T) {
 	if rec.requests()[0].Host != "cdn.test" {
 		t.Errorf("asked for %s", rec.requests()[0].Host)
 	}
-	if _, err := foreign(t, c, "http://127.0.0.1/x"); !errors.Is(err, errNotPublic) {
+	if _, err := foreign(t, c, "http://127.0.0.1/x"); !errors.Is(err, ErrPrivateStorage) {
 		t.Errorf("through the proxy: %v", err)
 	}
 }

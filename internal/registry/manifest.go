@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	_ "crypto/sha256" // go-digest needs it linked in
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -21,32 +23,36 @@ const (
 	manifestTries    = 3 // while the body is cut off; retryablehttp ends at the headers
 )
 
-// acceptManifests names what we read. Without it some registries answer with
-// schema 1.
-var acceptManifests = []string{
+// acceptManifests names what we read, in one field: some servers read no
+// second one. Without it some registries answer with schema 1.
+var acceptManifests = strings.Join([]string{
 	ocispec.MediaTypeImageIndex,
 	ocispec.MediaTypeImageManifest,
 	"application/vnd.docker.distribution.manifest.list.v2+json",
 	"application/vnd.docker.distribution.manifest.v2+json",
-}
+}, ", ")
 
 // Manifest returns the manifest or index that reference, a tag or a digest,
-// names in repository. Asked for by digest, its bytes match it. The descriptor
-// has the media type that the host claims, and the computed digest and size.
-// Every error is an *Error.
+// names in repository. Asked for by digest, its bytes match it; asked for by
+// tag, they may be anything that the host answered with. The descriptor has the
+// media type that the host claims, and the computed digest and size. Every
+// error is an *Error.
 func (c *Client) Manifest(ctx context.Context, repository, reference string) (ocispec.Descriptor, []byte, error) {
+	if err := c.chooseScheme(ctx); err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
 	f := c.manifestAt(repository, reference)
 	var cut error
 	for range manifestTries {
-		resp, err := within(ctx, manifestPatience, func(ctx context.Context) (*http.Response, error) { return c.open(ctx, f) })
+		resp, at, err := c.openManifest(ctx, f)
 		if err != nil {
 			return ocispec.Descriptor{}, nil, err
 		}
 		body, err := readManifest(resp)
 		if err == nil {
-			return c.describe(f, resp, reference, body)
+			return c.describe(f, resp, at, reference, body)
 		}
-		cut = c.failure(ctx, f.op, resp.Request.URL, err)
+		cut = c.failure(ctx, f.op, at, err)
 		if _, silent := errors.AsType[silence](err); silent || ctx.Err() != nil || errors.Is(err, errTooLarge) {
 			break
 		}
@@ -54,13 +60,25 @@ func (c *Client) Manifest(ctx context.Context, repository, reference string) (oc
 	return ocispec.Descriptor{}, nil, cut
 }
 
+func (c *Client) openManifest(ctx context.Context, f fetch) (resp *http.Response, at *url.URL, err error) {
+	resp, err = within(ctx, manifestPatience, func(ctx context.Context) (*http.Response, error) {
+		r, err := c.open(ctx, f)
+		at = r.at
+		return r.Response, err
+	})
+	return resp, at, err
+}
+
 // Claim returns the digest that the host claims for a tag, "" if it claims
 // none, without fetching the manifest: nothing is proved by it. Docker Hub does
 // not count such requests. Every error is an *Error.
 func (c *Client) Claim(ctx context.Context, repository, tag string) (digest.Digest, error) {
+	if err := c.chooseScheme(ctx); err != nil {
+		return "", err
+	}
 	f := c.manifestAt(repository, tag)
 	f.method = http.MethodHead
-	resp, err := within(ctx, manifestPatience, func(ctx context.Context) (*http.Response, error) { return c.open(ctx, f) })
+	resp, _, err := c.openManifest(ctx, f)
 	if err != nil {
 		return "", err
 	}
@@ -74,18 +92,14 @@ func (c *Client) Claim(ctx context.Context, repository, tag string) (digest.Dige
 
 func (c *Client) manifestAt(repository, reference string) fetch {
 	return fetch{
-		op:    "manifest",
-		url:   c.endpoint(repository, "manifests", reference),
-		scope: c.scope(repository),
-		header: http.Header{
-			"Accept":          acceptManifests,
-			"Accept-Encoding": {"identity"},
-		},
-		via: c.manifests,
+		op:     "manifest",
+		at:     c.endpoint(repository, "manifests", reference),
+		header: http.Header{"Accept": {acceptManifests}, "Accept-Encoding": {"identity"}},
+		via:    c.manifests,
 	}
 }
 
-var errTooLarge = errors.New("larger than 4 MiB")
+var errTooLarge = permanent("larger than 4 MiB")
 
 func readManifest(resp *http.Response) ([]byte, error) {
 	timer := time.AfterFunc(manifestPatience, func() { resp.Body.Close() })
@@ -100,22 +114,46 @@ func readManifest(resp *http.Response) ([]byte, error) {
 	return body, err
 }
 
-// describe checks body and computes its descriptor.
-func (c *Client) describe(f fetch, resp *http.Response, reference string, body []byte) (ocispec.Descriptor, []byte, error) {
-	at := resp.Request.URL
+// describe checks body and computes its descriptor. A body that is labelled as
+// encoded, rightly or not, is tried as it is and then decoded.
+func (c *Client) describe(f fetch, resp *http.Response, at *url.URL, reference string, body []byte) (ocispec.Descriptor, []byte, error) {
 	if resp.StatusCode != http.StatusOK {
 		return ocispec.Descriptor{}, nil, c.fault(f.op, at, mismatch("a part of it"))
 	}
-	if isWebPage(resp.Header, body) {
-		return ocispec.Descriptor{}, nil, c.fault(f.op, at, errWebPage)
+	for _, body := range [][]byte{body, decodeManifest(resp.Header, body)} {
+		computed := digest.FromBytes(body)
+		if reference == computed.String() || !strings.Contains(reference, ":") && json.Valid(body) {
+			return describe(resp.Header, computed, body), body, nil
+		}
 	}
-	computed := digest.FromBytes(body)
-	if strings.Contains(reference, ":") && reference != computed.String() {
-		return ocispec.Descriptor{}, nil, c.fault(f.op, at, mismatch("its digest is %s", computed))
+	if !strings.Contains(reference, ":") {
+		return describe(resp.Header, digest.FromBytes(body), body), body, nil
 	}
-	if !json.Valid(body) { // a tag's; another source may do better
-		return ocispec.Descriptor{}, nil, c.fault(f.op, at, fmt.Errorf("no manifest but %.40q (does a proxy or login page answer?)", body))
+	if json.Valid(body) {
+		return ocispec.Descriptor{}, nil, c.fault(f.op, at, mismatch("its digest is %s", digest.FromBytes(body)))
 	}
-	mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")) // only a hint
-	return ocispec.Descriptor{MediaType: mediaType, Digest: computed, Size: int64(len(body))}, body, nil
+	return ocispec.Descriptor{}, nil, c.fault(f.op, at, permanent(fmt.Sprintf("answered with no manifest: %q", readableText(body))))
+}
+
+func describe(header http.Header, computed digest.Digest, body []byte) ocispec.Descriptor {
+	mediaType, _, _ := mime.ParseMediaType(header.Get("Content-Type")) // only a hint
+	return ocispec.Descriptor{MediaType: mediaType, Digest: computed, Size: int64(len(body))}
+}
+
+// decodeManifest undoes the encoding of body, if it has one. The result is
+// nil where it has none, is broken, or is too large for a manifest.
+func decodeManifest(header http.Header, body []byte) []byte {
+	decoder := decoderFor(encodings(header), body)
+	if decoder == nil {
+		return nil
+	}
+	r, err := decoder(bytes.NewReader(body))
+	if err != nil {
+		return nil
+	}
+	decoded, err := io.ReadAll(io.LimitReader(r, maxManifestBytes+1))
+	if err != nil || len(decoded) > maxManifestBytes {
+		return nil
+	}
+	return decoded
 }

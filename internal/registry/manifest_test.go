@@ -31,7 +31,7 @@ func TestManifest(t *testing.T) {
 		}
 	}
 	req := rec.requests()[0]
-	if got := req.Header.Values("Accept"); len(got) != 4 {
+	if got := req.Header.Values("Accept"); len(got) != 1 || strings.Count(got[0], ", ") != 3 {
 		t.Errorf("Accept: %q", got)
 	}
 	if req.URL.Path != "/v2/library/ubuntu/manifests/22.04" {
@@ -49,10 +49,7 @@ func TestManifestRefused(t *testing.T) {
 	}{
 		"other bytes":  {other, text("", "{}"), "its digest is sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", true},
 		"too large":    {"1", text("", strings.Repeat(" ", maxManifestBytes+1)), "larger than 4 MiB", false},
-		"web page":     {other, text("text/html", "<html>log in"), "captive portal", false},
-		"nothing":      {"1", text("", ""), `no manifest but ""`, false},
-		"half of it":   {"1", text("", `{"schemaVersion":2,"mediaType":"appl`), `no manifest but "{\"schemaVersion\":2`, false},
-		"compressed":   {"1", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "gzip") }, "Content-Encoding", true},
+		"web page":     {other, text("text/html", "<html>log in"), `no manifest: "log in"`, false},
 		"a part of it": {"1", status(206), "a part of it", true},
 	} {
 		t.Run(name, func(t *testing.T) {

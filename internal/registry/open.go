@@ -2,93 +2,142 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
-
-	"github.com/hashicorp/go-retryablehttp"
-	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
 // maxHops bounds the redirects of one request; registries need one or two.
 const maxHops = 5
 
 var (
-	errTooManyRedirects = errors.New("redirected more than 5 times")
-	errBadLocation      = errors.New("redirected without a usable Location")
-	errDowngrade        = errors.New("redirected from https to http, which is refused")
+	errTooManyRedirects = permanent("redirected more than 5 times")
+	errBadLocation      = permanent("redirected without a usable Location")
 )
 
-// opener sends requests: with credentials to its own host, plainly to others.
+// ErrInsecureStorage and ErrPrivateStorage say where a host may not redirect to,
+// unless Config allows it. They are found by errors.Is.
+var (
+	ErrInsecureStorage = permanent("redirected from https to http, which is refused")
+	ErrPrivateStorage  = permanent("refused: not a public address")
+)
+
+// opener sends requests with authorization to the hosts that ask for it, and
+// follows redirects one by one.
 type opener struct {
-	base  *url.URL // nil: no host is its own
-	own   *auth.Client
-	plain *http.Client
+	auth     authorizer
+	home     *home // nil: no host is the source's own
+	insecure bool  // a redirect may lead from https to http
 }
 
-func newOpener(cfg Config, base *url.URL, transport http.RoundTripper, policy retries, cache auth.Cache) *opener {
-	retrying := &retryablehttp.RoundTripper{Client: policy.client(transport)}
-	return &opener{
-		base: base,
-		own: &auth.Client{
-			Client:     lastHop(&authTransport{next: retrying, base: base, source: cfg.Name}),
-			Credential: named(cfg.Name, cfg.Credential),
-			Cache:      cache,
-			ClientID:   "segpull",
-		},
-		plain: lastHop(retrying),
-	}
+// reply is what came of a request.
+type reply struct {
+	*http.Response
+	at      *url.URL // that it came from
+	plain   bool     // a redirect led to at, which was asked without authorization
+	refused Login    // the login that the host refused
 }
 
-// lastHop returns an HTTP client that hands redirects over as they are.
-func lastHop(transport http.RoundTripper) *http.Client {
-	return &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+// place is where to ask.
+type place struct {
+	url        *url.URL
+	repository string // as the source's own host calls it
+	plain      bool   // without authorization
 }
 
-// follow asks u and whatever it redirects to. It returns the first response
-// that is no redirect, and the URL that it came from or failed at.
-func (o *opener) follow(ctx context.Context, method string, u *url.URL, header http.Header) (*http.Response, *url.URL, error) {
-	own := true
-	for range maxHops + 1 {
-		// Having left its host for another, a request has no rights there
-		// any more, even if it is sent back.
-		own = own && o.base != nil && sameOrigin(u, o.base)
-		resp, err := o.send(ctx, method, u, header, own)
-		if err != nil || !redirected(resp) {
-			return resp, u, err
+// follow asks at p and wherever that redirects to, and returns the first reply
+// that is no redirect. With an error, the reply has the URL that failed.
+func (o *opener) follow(ctx context.Context, method string, p place, header http.Header) (reply, error) {
+	left := false
+	for hop := range maxHops + 1 {
+		r, err := o.ask(ctx, method, p, header, hop > 0)
+		if err != nil || !redirected(r.Response) {
+			return r, err
 		}
-		resp.Body.Close()
-		location := resp.Header.Get("Location")
-		next, err := u.Parse(location)
-		switch {
-		case err != nil || location == "" || next.Host == "" || (next.Scheme != "http" && next.Scheme != "https"):
-			return nil, u, errBadLocation
-		case u.Scheme == "https" && next.Scheme == "http":
-			return nil, u, errDowngrade
+		r.Body.Close()
+		next, err := o.redirect(p.url, r.Header.Get("Location"))
+		if err != nil {
+			return reply{at: p.url}, err
 		}
-		next.User = nil // net/http would log in by it, wherever a host sends us
-		u = next
+		left = left || !o.home.is(next)
+		p = o.place(next, p.repository, left)
 	}
-	return nil, u, errTooManyRedirects
+	return reply{at: p.url}, errTooManyRedirects
 }
 
-func (o *opener) send(ctx context.Context, method string, u *url.URL, header http.Header, own bool) (*http.Response, error) {
-	if own {
-		ctx = withAttempt(ctx)
+// place is where a redirect leads to. A request that has left the source's own
+// host has no rights there any more, unless it is one for a registry's API.
+func (o *opener) place(u *url.URL, repository string, left bool) place {
+	if !o.home.is(u) {
+		return place{url: u, repository: repositoryIn(u), plain: isSigned(u)}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if named := o.home.repositoryIn(u); named != "" {
+		return place{url: u, repository: named, plain: isSigned(u)}
+	}
+	return place{url: u, repository: repository, plain: left || isSigned(u)}
+}
+
+// ask sends one request. A link that a host gave may carry its own
+// authorization, and be refused where a second one comes with it.
+func (o *opener) ask(ctx context.Context, method string, p place, header http.Header, redirect bool) (reply, error) {
+	r := reply{at: p.url, plain: p.plain}
+	req, err := http.NewRequestWithContext(ctx, method, p.url.String(), nil)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	req.Header = header.Clone()
-	if own {
-		return o.own.Do(req)
+	t, known := o.target(p)
+	if p.plain || !known {
+		r.Response, err = o.auth.next.RoundTrip(req)
+		return r, err
 	}
-	return o.plain.Do(req)
+	r.Response, r.refused, err = o.auth.do(req, t)
+	if err != nil || !redirect || !wantsNoAuthorization(r.StatusCode) {
+		return r, err
+	}
+	without, err := o.auth.next.RoundTrip(req)
+	switch {
+	case err != nil:
+		return r, nil // the first answer stands
+	case without.StatusCode >= 300:
+		without.Body.Close()
+		return r, nil
+	}
+	r.Body.Close()
+	return reply{Response: without, at: p.url, plain: true}, nil
+}
+
+func wantsNoAuthorization(status int) bool {
+	return status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden
+}
+
+// target says how p is authorized. Hosts that a redirect leads to may ask for
+// their own login where a registry's API is. From https none is sent over http.
+func (o *opener) target(p place) (t target, known bool) {
+	t = target{scheme: p.url.Scheme, host: p.url.Host, repository: p.repository}
+	if o.home.is(p.url) {
+		t.greet = o.home.root()
+		return t, true
+	}
+	if o.home == nil || p.repository == "" {
+		return t, false
+	}
+	t.stranger = p.url.Scheme == "http" && o.home.url().Scheme == "https"
+	return t, true
+}
+
+// redirect reads a Location.
+func (o *opener) redirect(from *url.URL, location string) (*url.URL, error) {
+	next, err := from.Parse(location)
+	switch {
+	case err != nil || location == "" || next.Host == "" || (next.Scheme != "http" && next.Scheme != "https"):
+		return nil, errBadLocation
+	case from.Scheme == "https" && next.Scheme == "http" && !o.insecure:
+		return nil, ErrInsecureStorage
+	}
+	next.User = nil // net/http would log in by it, wherever a host sends us
+	return next, nil
 }
 
 func redirected(resp *http.Response) bool {
@@ -100,16 +149,29 @@ func redirected(resp *http.Response) bool {
 	return false
 }
 
+// isSigned reports whether a link carries its own authorization, as those of
+// S3, Google's, Azure's, Alibaba's, Tencent's and CloudFront's storage do.
+func isSigned(u *url.URL) bool {
+	for key := range u.Query() {
+		if key = strings.ToLower(key); key == "sig" || strings.HasSuffix(key, "signature") {
+			return true
+		}
+	}
+	return false
+}
+
+var apiPath = regexp.MustCompile(`/v2/(.+)/(?:manifests|blobs)/[^/]+$`)
+
+// repositoryIn is the repository that a URL of some registry is about, "" for
+// a URL of another kind.
+func repositoryIn(u *url.URL) string {
+	if m := apiPath.FindStringSubmatch(u.Path); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
 // sameOrigin compares scheme, host and port (RFC 6454).
 func sameOrigin(a, b *url.URL) bool {
 	return a.Scheme == b.Scheme && hostPort(a) == hostPort(b)
-}
-
-// hostPort is u's host in lower case, with the port that it stands for.
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
-	}
-	return strings.ToLower(u.Hostname()) + ":" + port
 }

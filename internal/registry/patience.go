@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-// How long a host may take until the headers of its answer are there, with
-// retries, tokens and redirects.
-const (
-	manifestPatience = 30 * time.Second
-	blobPatience     = 120 * time.Second // some mirrors sleep 1 s for each MiB asked for
-)
+// manifestPatience is how long a host may take until the headers of a manifest
+// are there, with retries, tokens and redirects. For blobs there is no limit.
+const manifestPatience = 30 * time.Second
 
-// within gives open a time limit, and binds the response's body to the context
-// that it was opened with: closing the body ends the request at once.
+// within gives open a time limit, 0 for none, and binds the response's body to
+// the context that it was opened with: closing the body ends the request at
+// once.
 func within(ctx context.Context, limit time.Duration, open func(context.Context) (*http.Response, error)) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(limit, func() { cancel(silence(limit)) })
+	if limit > 0 {
+		timer := time.AfterFunc(limit, func() { cancel(silence(limit)) })
+		defer timer.Stop() // had it fired since, the body says so
+	}
 	resp, err := open(ctx)
-	timer.Stop() // had it fired since, the body says so
 	if err != nil {
 		cancel(nil)
 		return nil, err

@@ -96,7 +96,7 @@ func TestPatience(t *testing.T) {
 	}{
 		"manifest":                {silent, manifest, time.Hour, 30 * time.Second, true},
 		"manifest's body":         {cut, manifest, time.Hour, 30 * time.Second, true},
-		"blob":                    {silent, blob, time.Hour, 120 * time.Second, true},
+		"blob":                    {silent, blob, time.Hour, time.Hour, false},
 		"blob, impatient caller":  {silent, blob, 3 * time.Second, 3 * time.Second, false},
 		"dribbling error":         {dribble, blob, time.Hour, 2 * time.Second, false},
 		"another protocol":        {switching, blob, time.Hour, 2 * time.Second, false},

@@ -32,8 +32,9 @@ var (
 	blobRetries     = retries{most: 1, lo: 50 * time.Millisecond, hi: 100 * time.Millisecond}
 )
 
-func (r retries) client(transport http.RoundTripper) *retryablehttp.Client {
-	return &retryablehttp.Client{
+// over sends requests by transport, and again where that may help.
+func (r retries) over(transport http.RoundTripper) http.RoundTripper {
+	return &retryablehttp.RoundTripper{Client: &retryablehttp.Client{
 		HTTPClient:   lastHop(transport),
 		RetryMax:     r.most,
 		RetryWaitMin: r.lo,
@@ -41,6 +42,14 @@ func (r retries) client(transport http.RoundTripper) *retryablehttp.Client {
 		CheckRetry:   r.check,
 		Backoff:      backoff,
 		ErrorHandler: handOver,
+	}}
+}
+
+// lastHop returns an HTTP client that hands redirects over as they are.
+func lastHop(transport http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
@@ -50,7 +59,7 @@ func (r retries) check(ctx context.Context, resp *http.Response, err error) (boo
 	}
 	if err != nil {
 		timeout, ok := errors.AsType[net.Error](err)
-		if ok && timeout.Timeout() || errors.Is(err, errNotPublic) || errors.Is(err, errBadLocation) {
+		if ok && timeout.Timeout() || isPermanent(err) || isSchemeMismatch(err) {
 			return false, nil
 		}
 		if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {

@@ -91,7 +91,7 @@ func TestRetries(t *testing.T) {
 		"manifest 503":                 {manifest, status(503), 4},
 		"manifest 429 soon":            {manifest, status(429, "Retry-After", "0.01"), 4},
 		"manifest 429, too long":       {manifest, status(429, "Retry-After", "60"), 1},
-		"manifest 404":                 {manifest, status(404), 1},
+		"manifest 404":                 {manifest, status(404), 2}, // and /v2/ for a challenge
 		"manifest 501":                 {manifest, status(501), 1},
 		"manifest, lost connection":    {manifest, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 4},
 		"blob 503 is for the caller":   {blob, status(503), 1},

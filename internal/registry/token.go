@@ -2,119 +2,246 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
-	"oras.land/oras-go/v2/registry/remote/auth"
+
+	"github.com/segpull/segpull/internal/readable"
 )
 
 const (
-	maxTokens     = 1000 // repositories asked for; more start over
+	maxTokens     = 1000      // grants kept; more start over
+	maxTokenBytes = 128 << 10 // twice a token of 64 KiB: it may be given under two names
 	tokenPatience = 30 * time.Second
+	clientID      = "segpull"
 )
 
-// attempt is what one request knows of its own authorization. It travels in
-// the request's context, which is all that oras' client hands to both its
-// cache and its transport.
-type attempt struct {
-	token string   // what the request was sent with
-	realm *url.URL // the token server that the host named, answering it
-}
-
-type (
-	attemptKey struct{}
-	realmKey   struct{} // marks a request for a token
-)
-
-func withAttempt(ctx context.Context) context.Context {
-	return context.WithValue(ctx, attemptKey{}, new(attempt))
-}
-
-func attemptOf(ctx context.Context) *attempt {
-	a, _ := ctx.Value(attemptKey{}).(*attempt)
-	return a
-}
-
-// tokenCache keeps the tokens of one host, one for each hinted scope, that is
-// for each repository. Unlike auth.NewCache it
-//
-//   - fetches apart from the context of who happened to ask first, whose
-//     cancellation would else fail all who wait with it;
-//   - knows which token was refused, so that of many requests that find it
-//     expired only one fetches another;
-//   - ignores scopes that the host adds to those hinted, under which the next
-//     request could not find its token.
+// tokenCache keeps the grant that each repository of each host was last served
+// with. The zero value is ready, and safe for concurrent use.
 type tokenCache struct {
 	flight singleflight.Group
 	mu     sync.Mutex
-	scheme auth.Scheme
-	tokens map[string]string
+	grants map[target]*grant
 }
 
-var errNoToken = errors.New("no token yet")
-
-func (c *tokenCache) GetScheme(context.Context, string) (auth.Scheme, error) {
+func (c *tokenCache) get(t target) *grant {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.scheme == auth.SchemeUnknown {
-		return c.scheme, errNoToken
-	}
-	return c.scheme, nil
+	return c.grants[t]
 }
 
-func (c *tokenCache) GetToken(ctx context.Context, _ string, scheme auth.Scheme, _ string) (string, error) {
-	token, ok := c.fresh(ctx, scheme)
-	if !ok {
-		return "", errNoToken
-	}
-	attemptOf(ctx).token = token
-	return token, nil
-}
-
-// fresh returns the token for ctx unless it is the one already tried.
-func (c *tokenCache) fresh(ctx context.Context, scheme auth.Scheme) (string, bool) {
+func (c *tokenCache) set(t target, g *grant) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	token, ok := c.tokens[hint(ctx)]
-	return token, ok && c.scheme == scheme && token != attemptOf(ctx).token
+	if c.grants == nil || len(c.grants) >= maxTokens {
+		c.grants = make(map[target]*grant)
+	}
+	c.grants[t] = g
 }
 
-func (c *tokenCache) Set(ctx context.Context, _ string, scheme auth.Scheme, _ string, get func(context.Context) (string, error)) (string, error) {
-	if token, ok := c.fresh(ctx, scheme); ok {
-		return token, nil
-	}
-	done := c.flight.DoChan(scheme.String()+" "+hint(ctx), func() (any, error) {
-		if token, ok := c.fresh(ctx, scheme); ok { // one flight has just landed
-			return token, nil
-		}
-		own := context.WithValue(context.WithoutCancel(ctx), realmKey{}, attemptOf(ctx).realm)
-		own, cancel := context.WithTimeoutCause(own, tokenPatience, silence(tokenPatience))
+// fetch calls get once for all requests that need the same grant at the same
+// time. It runs apart from the context of the request that happened to ask
+// first, whose end must not fail the others.
+func (c *tokenCache) fetch(ctx context.Context, t target, login string, get func(context.Context) (*grant, error)) (*grant, error) {
+	done := c.flight.DoChan(t.origin()+" "+t.repository+" "+login, func() (any, error) {
+		own, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), tokenPatience, silence(tokenPatience))
 		defer cancel()
-		token, err := get(own)
-		if err == nil {
-			c.keep(hint(ctx), scheme, token)
-		}
-		return token, err
+		return get(own)
 	})
 	select {
 	case r := <-done:
-		return r.Val.(string), r.Err
+		g, _ := r.Val.(*grant)
+		return g, r.Err
 	case <-ctx.Done():
-		return "", ended(ctx)
+		return nil, ended(ctx)
 	}
 }
 
-func (c *tokenCache) keep(hint string, scheme auth.Scheme, token string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.scheme != scheme || len(c.tokens) >= maxTokens {
-		c.scheme, c.tokens = scheme, make(map[string]string)
+// fetchToken asks the token server that a challenge names for a token to pull
+// (distribution's token and OAuth 2 specifications). Every error is an *Error.
+func (a *authorizer) fetchToken(ctx context.Context, t target, offer challenge, login Login) (string, error) {
+	u, err := a.tokenServer(t, offer.params["realm"])
+	if err != nil {
+		return "", err
 	}
-	c.tokens[hint] = token
+	query := url.Values{}
+	if service := offer.params["service"]; service != "" {
+		query.Set("service", service)
+	}
+	scopes := scopesOf(t, offer)
+	if login.IdentityToken != "" {
+		query.Set("grant_type", "refresh_token")
+		query.Set("refresh_token", login.IdentityToken)
+		query.Set("client_id", clientID)
+		query.Set("scope", strings.Join(scopes, " "))
+		return a.askToken(ctx, http.MethodPost, u, query, Login{})
+	}
+	for key, values := range u.Query() {
+		query[key] = values
+	}
+	query["scope"] = scopes
+	u.RawQuery = query.Encode()
+	return a.askToken(ctx, http.MethodGet, u, nil, login)
 }
 
-func hint(ctx context.Context) string { return strings.Join(auth.GetScopes(ctx), " ") }
+// scopesOf are what a token is asked for: to pull, and what the host wants
+// besides.
+func scopesOf(t target, offer challenge) []string {
+	var scopes []string
+	if t.repository != "" {
+		scopes = append(scopes, "repository:"+t.repository+":pull")
+	}
+	for scope := range strings.FieldsSeq(offer.params["scope"]) {
+		if scope = readOnly(scope); !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
+		}
+	}
+	return scopes
+}
+
+// readOnly leaves of the actions on a repository only to pull: a registry may
+// name all that it knows, and no pull needs more.
+func readOnly(scope string) string {
+	if i := strings.LastIndexByte(scope, ':'); i >= 0 && strings.HasPrefix(scope, "repository:") {
+		return scope[:i] + ":pull"
+	}
+	return scope
+}
+
+// tokenServer checks the address of a token server. It is on https unless the
+// host itself is on http. An address on http at the very host is tried on
+// https: the registry behind a TLS front does not know better.
+func (a *authorizer) tokenServer(t target, realm string) (*url.URL, error) {
+	base := &url.URL{Scheme: t.scheme, Host: t.host}
+	u, err := base.Parse(realm)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return nil, a.tokenFault(base, permanent("the host names no usable token server"))
+	case u.Scheme == "http" && t.scheme == "https" && !strings.EqualFold(u.Hostname(), base.Hostname()):
+		return nil, a.tokenFault(u, permanent("refused: a host on https names this token server on http: the registry's operator has to name it by https"))
+	case u.Scheme == "http" && t.scheme == "https":
+		u = secure(u)
+	}
+	u.User = nil
+	return u, nil
+}
+
+// secure is u on https, at the same port unless that is the port of http.
+func secure(u *url.URL) *url.URL {
+	s := *u
+	s.Scheme = "https"
+	if u.Port() == "80" {
+		s.Host = strings.TrimSuffix(u.Host, ":80")
+	}
+	return &s
+}
+
+// askToken sends one request to a token server and follows its redirects
+// within its host: to another host they would carry the login along.
+func (a *authorizer) askToken(ctx context.Context, method string, u *url.URL, form url.Values, login Login) (string, error) {
+	for range maxHops + 1 {
+		resp, err := a.sendForToken(ctx, method, u, form, login)
+		if err != nil {
+			return "", a.tokenFault(u, bare(err))
+		}
+		if !redirected(resp) {
+			return a.readToken(u, resp)
+		}
+		resp.Body.Close()
+		next, err := u.Parse(resp.Header.Get("Location"))
+		switch {
+		case err != nil || resp.Header.Get("Location") == "":
+			return "", a.tokenFault(u, errBadLocation)
+		case next.Scheme == "http" && u.Scheme == "https":
+			next = secure(next)
+		}
+		upgrade := u.Scheme == "http" && next.Scheme == "https" && strings.EqualFold(next.Hostname(), u.Hostname())
+		if !sameOrigin(next, u) && !upgrade {
+			return "", a.tokenFault(u, permanent("the token server redirects to "+origin(next)+", which is refused: it is another host"))
+		}
+		next.User = nil
+		u = next
+	}
+	return "", a.tokenFault(u, errTooManyRedirects)
+}
+
+func (a *authorizer) sendForToken(ctx context.Context, method string, u *url.URL, form url.Values, login Login) (*http.Response, error) {
+	var body io.Reader
+	if form != nil {
+		body = strings.NewReader(form.Encode())
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if !login.empty() {
+		req.SetBasicAuth(login.Username, login.Password)
+	}
+	return a.next.RoundTrip(req)
+}
+
+// readToken reads the token server's answer.
+func (a *authorizer) readToken(u *url.URL, resp *http.Response) (string, error) {
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return "", refusal("token", a.source, origin(u), resp)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenBytes))
+	if err != nil {
+		return "", a.tokenFault(u, err)
+	}
+	var answer struct {
+		Token       string `json:"token"`
+		AccessToken string `json:"access_token"`
+	}
+	err = json.Unmarshal(body, &answer)
+	if answer.Token+answer.AccessToken == "" {
+		return "", a.tokenFault(u, permanent("answered without a token"+words(body, err)))
+	}
+	if answer.Token == "" {
+		return answer.AccessToken, nil
+	}
+	return answer.Token, nil
+}
+
+// words are what an answer without a token says. Other answers than pages and
+// errors in JSON may be a secret.
+func words(body []byte, jsonErr error) string {
+	text := readable.Message(body)
+	if jsonErr != nil && readable.IsPage(body) {
+		text = readable.Text(body)
+	}
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+func (a *authorizer) tokenFault(at *url.URL, err error) *Error {
+	return &Error{Op: "token", Source: a.source, Where: origin(at), Err: seal(err), final: isPermanent(err)}
+}
+
+// refusedBy reports whether err says that the login, or a stranger, is refused.
+func refusedBy(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Op == "token" && (e.StatusCode == http.StatusBadRequest || e.Refused())
+}
+
+// withLogin notes in err which login was refused.
+func withLogin(err error, login Login) error {
+	if e, ok := errors.AsType[*Error](err); ok && e.Login == "" {
+		e.Login = login.From
+	}
+	return err
+}

@@ -29,18 +29,19 @@ const (
 // It has no CloseIdleConnections on purpose: retryablehttp calls that on each
 // request it gives up, which would close everybody's connections.
 type hostTransport struct {
-	base      *url.URL // nil: every host is another
+	home      *home // nil: every host is another
 	header    http.Header
 	userAgent string
 	proxy     func(*http.Request) (*url.URL, error)
 	own       *http.Transport
 	others    *http.Transport
+	private   bool         // other hosts may be at private addresses
 	internal  atomic.Bool  // the host answered from an address that is not public
 	window    atomic.Int64 // bytes that a new connection may receive unread; 0: the system's choice
 }
 
-func newHostTransport(base *url.URL, cfg Config) *hostTransport {
-	t := &hostTransport{base: base, header: cfg.Header, userAgent: cfg.UserAgent, proxy: cfg.Proxy}
+func newHostTransport(home *home, cfg Config) *hostTransport {
+	t := &hostTransport{home: home, header: cfg.Header, userAgent: cfg.UserAgent, proxy: cfg.Proxy, private: cfg.PrivateStorage}
 	t.own = newTransport(cfg.TLS, cfg.Proxy, t.windowed(newDialer().DialContext))
 	g := &guard{dialer: newDialer(), strict: t.strict}
 	t.others = newTransport(withoutIdentity(cfg.TLS), g.remember(cfg.Proxy), t.windowed(g.dial))
@@ -83,12 +84,32 @@ func newTransport(config *tls.Config, proxy func(*http.Request) (*url.URL, error
 		MaxIdleConnsPerHost:    64,
 		IdleConnTimeout:        60 * time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
+		OnProxyConnectResponse: checkProxy,
 	}
 }
 
+// keepAlive finds connections whose other end is gone within about a minute.
+// Nothing else ends a request that waits for its answer.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 4}
+
 func newDialer() *net.Dialer {
-	return &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 15 * time.Second}
+	return &net.Dialer{Timeout: 15 * time.Second, KeepAliveConfig: keepAlive, Control: userTimeout}
 }
+
+// checkProxy reads a proxy's answer to CONNECT. What it refuses, it refuses
+// another time too.
+func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	switch {
+	case resp.StatusCode == http.StatusProxyAuthRequired:
+		return permanent("proxy " + proxy.Host + ": " + proxyLogin)
+	case resp.StatusCode >= 400 && resp.StatusCode < 500:
+		return permanent("proxy " + proxy.Host + " refuses to connect: " + resp.Status)
+	}
+	return nil
+}
+
+// proxyLogin says what to do about a status of 407.
+const proxyLogin = "407 Proxy Authentication Required: write user:password@ before the host of the proxy's URL, in HTTPS_PROXY, HTTP_PROXY or the proxy of the mirror's table"
 
 // withoutIdentity is config for hosts that it was not made for.
 func withoutIdentity(config *tls.Config) *tls.Config {
@@ -108,13 +129,13 @@ func (t *hostTransport) closeIdle() {
 // strict reports whether other hosts must be public: a host on the internet
 // must not make us ask in the local network for it.
 func (t *hostTransport) strict() bool {
-	return t.base == nil || t.base.Scheme == "https" && !t.internal.Load()
+	return t.home == nil || t.home.url().Scheme == "https" && !t.internal.Load() && !t.private
 }
 
 func (t *hostTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	var resp *http.Response
 	var err error
-	if t.base != nil && sameOrigin(req.URL, t.base) {
+	if t.home.is(req.URL) {
 		resp, err = t.roundTripOwn(req)
 	} else {
 		resp, err = t.roundTripOther(req)
@@ -129,11 +150,13 @@ func (t *hostTransport) roundTripOwn(req *http.Request) (*http.Response, error) 
 	var remote net.Addr
 	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { remote = info.Conn.RemoteAddr() }}
 	req = req.Clone(httptrace.WithClientTrace(req.Context(), trace))
-	req.Header.Set("User-Agent", t.userAgent)
 	for name, values := range t.header {
 		if _, set := req.Header[http.CanonicalHeaderKey(name)]; !set {
 			req.Header[http.CanonicalHeaderKey(name)] = values
 		}
+	}
+	if req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", t.userAgent)
 	}
 	resp, err := t.own.RoundTrip(req)
 	if proxy, perr := t.proxy(req); err == nil && perr == nil && proxy == nil {
@@ -145,7 +168,7 @@ func (t *hostTransport) roundTripOwn(req *http.Request) (*http.Response, error) 
 func (t *hostTransport) roundTripOther(req *http.Request) (*http.Response, error) {
 	// Dialing finds this too, but not behind a proxy.
 	if addr, err := netip.ParseAddr(req.URL.Hostname()); err == nil && t.strict() && !public(addr) {
-		return nil, errNotPublic
+		return nil, ErrPrivateStorage
 	}
 	req = req.Clone(req.Context())
 	req.Header.Set("User-Agent", t.userAgent)

@@ -1,0 +1,247 @@
+package registry
+
+import (
+	"bufio"
+	"bytes"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	// maxSkip is how many bytes before the wanted ones are read over.
+	maxSkip = 1 << 20
+	// sniffed is how much of a body shows what it is: the magic number of a
+	// tar file is at byte 257.
+	sniffed = 512
+)
+
+// errPart is an answer to a range whose bytes are not known to belong anywhere.
+var errPart = fmt.Errorf("%w: an unusable answer to a range", errMismatch)
+
+// newStream makes a stream of resp, the answer to a request for the bytes
+// [start, end) of b, or for all of b. It uses bytes only where resp says where
+// they belong.
+func newStream(resp *http.Response, b ocispec.Descriptor, start, end int64) (*Stream, error) {
+	if resp.StatusCode == http.StatusOK && (resp.ContentLength == b.Size || !isPart(resp, start)) {
+		return newWhole(resp, b)
+	}
+	return newPart(resp, b.Size, start, end)
+}
+
+// isPart reports whether a 200 says that it is a part with the byte at start.
+func isPart(resp *http.Response, start int64) bool {
+	from, to, _, ok := parseContentRange(resp.Header.Get("Content-Range"))
+	return ok && from <= start && start < to && resp.ContentLength == to-from
+}
+
+// newPart takes what a 206 has of the bytes [start, end): fewer than were asked
+// for, or more (RFC 9110, section 15.3.7).
+func newPart(resp *http.Response, size, start, end int64) (*Stream, error) {
+	given := resp.Header.Get("Content-Range")
+	from, to, total, ok := parseContentRange(given)
+	switch n := resp.ContentLength; {
+	case !ok:
+		return nil, fmt.Errorf("%w: Content-Range %q where bytes %d-%d/%d were asked for", errPart, given, start, end-1, size)
+	case total >= 0 && total != size:
+		return nil, fmt.Errorf("%w: Content-Range %q of a blob of %d bytes", errPart, given, size)
+	case from > start || to <= start || start-from > maxSkip:
+		return nil, fmt.Errorf("%w: Content-Range %q where bytes %d-%d were asked for", errPart, given, start, end-1)
+	case n >= 0 && n != to-from:
+		return nil, fmt.Errorf("%w: Content-Length %d with Content-Range %q", errPart, n, given)
+	case (n < 0 || total < 0) && len(encodings(resp.Header)) > 0:
+		return nil, fmt.Errorf("%w: Content-Encoding %q", errPart, resp.Header.Get("Content-Encoding"))
+	}
+	if _, err := io.CopyN(io.Discard, resp.Body, start-from); err != nil {
+		return nil, err
+	}
+	end = min(end, to)
+	return &Stream{Body: &exactBody{ReadCloser: resp.Body, left: end - start}, Start: start, End: end}, nil
+}
+
+// newWhole takes a 200 as the whole blob, as it is or decoded.
+func newWhole(resp *http.Response, b ocispec.Descriptor) (*Stream, error) {
+	body := &exactBody{ReadCloser: resp.Body, left: b.Size, size: b.Size, exact: resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0}
+	if resp.ContentLength != b.Size {
+		if isHTML(resp.Header) {
+			return nil, webPage(resp)
+		}
+		raw := bufio.NewReaderSize(resp.Body, 32<<10)
+		decoded, err := decode(resp, raw, b)
+		if err != nil {
+			return nil, err
+		}
+		body.ReadCloser = readCloser{decoded, resp.Body}
+	}
+	return &Stream{Body: body, Start: 0, End: b.Size}, nil
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
+}
+
+// exactBody yields left bytes, not more, and fewer only with an error.
+type exactBody struct {
+	io.ReadCloser
+	left  int64
+	size  int64 // of the blob, if the body is all of it
+	exact bool  // an end of the body is the sender's, and not that of the connection
+}
+
+func (b *exactBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	switch {
+	case b.left == 0:
+		return n, io.EOF
+	case err == io.EOF && b.exact && b.size > 0:
+		return n, &sizeError{got: b.size - b.left, want: b.size}
+	case err == io.EOF:
+		return n, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// sizeError says that a source has another size of a blob than the manifest.
+type sizeError struct{ got, want int64 }
+
+func (e *sizeError) Error() string {
+	return fmt.Sprintf("the source has %d bytes of the blob, and the manifest gives it %d", e.got, e.want)
+}
+
+// Mismatch is true.
+func (e *sizeError) Mismatch() bool { return true }
+
+// Is makes it one of the errors of a source that has something else.
+func (e *sizeError) Is(target error) bool { return target == errMismatch }
+
+// decode returns the bytes of blob b that are in raw, the body of resp: as they
+// are, or decoded where that is what b is.
+func decode(resp *http.Response, raw *bufio.Reader, b ocispec.Descriptor) (io.Reader, error) {
+	known := resp.ContentLength >= 0 // and it is not the blob's
+	head, err := raw.Peek(sniffed)
+	if err != nil && err != io.EOF && !known {
+		return nil, err
+	}
+	if decoder := decoderOf(resp.Header, head, b.MediaType, known); decoder != nil {
+		return decoder(raw)
+	}
+	if known {
+		return nil, &sizeError{got: resp.ContentLength, want: b.Size}
+	}
+	return raw, nil
+}
+
+// decoderOf chooses how to decode a body that begins with head; nil: not at
+// all. Labels are often wrong, so what comes out has to look like the blob. A
+// blob that looks right as it is, and is as long as it should be, is left so.
+func decoderOf(header http.Header, head []byte, mediaType string, wrongLength bool) decoder {
+	labels := encodings(header)
+	decoder := decoderFor(labels, head)
+	if decoder == nil || len(labels) == 0 && !hasMagic(mediaType) {
+		return nil
+	}
+	inner, err := decoder(bytes.NewReader(head))
+	if err != nil {
+		return nil
+	}
+	decoded := make([]byte, sniffed)
+	n, _ := io.ReadFull(inner, decoded) // head is cut off somewhere, perhaps in its first block
+	looksEncoded := !looksLike(head, mediaType)
+	if looksEncoded && n == 0 || (looksEncoded || wrongLength || hasMagic(mediaType)) && n > 0 && looksLike(decoded[:n], mediaType) {
+		return decoder
+	}
+	return nil
+}
+
+// magics are how contents begin, by a word of their media types.
+var magics = []struct {
+	word  string
+	bytes []byte
+}{
+	{"gzip", []byte{0x1f, 0x8b}},
+	{"zstd", []byte{0x28, 0xb5, 0x2f, 0xfd}},
+	{"json", []byte("{")},
+}
+
+// hasMagic reports whether contents of a media type show what they are.
+func hasMagic(mediaType string) bool { return magicOf(mediaType) != nil }
+
+func magicOf(mediaType string) []byte {
+	for _, m := range magics {
+		if strings.Contains(mediaType, m.word) {
+			return m.bytes
+		}
+	}
+	return nil
+}
+
+// looksLike reports whether content may be of a media type.
+func looksLike(content []byte, mediaType string) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(content, " \t\r\n"), magicOf(mediaType))
+}
+
+// decoder undoes an encoding.
+type decoder = func(io.Reader) (io.Reader, error)
+
+var decoders = map[string]decoder{
+	"gzip":    func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) },
+	"x-gzip":  func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) },
+	"deflate": func(r io.Reader) (io.Reader, error) { return zlib.NewReader(r) },
+	"zstd": func(r io.Reader) (io.Reader, error) {
+		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
+	},
+	"aws-chunked": func(r io.Reader) (io.Reader, error) { return httputil.NewChunkedReader(r), nil }, // whose extensions are like S3's signatures
+}
+
+// maxWindow is what a zstd stream may use of memory (RFC 8878, section 3.1.1.1.2).
+const maxWindow = 8 << 20
+
+// encodings are the labels of Content-Encoding that could be undone, in the
+// order in which they were applied.
+func encodings(header http.Header) []string {
+	var all []string
+	for _, field := range header.Values("Content-Encoding") {
+		for label := range strings.SplitSeq(strings.ToLower(field), ",") {
+			if label = strings.TrimSpace(label); decoders[label] != nil {
+				all = append(all, label)
+			}
+		}
+	}
+	return all
+}
+
+// decoderFor undoes the labels, or what the content itself shows where there
+// are none. nil: there is nothing to undo.
+func decoderFor(labels []string, head []byte) decoder {
+	if len(labels) == 0 {
+		for _, m := range magics {
+			if decoders[m.word] != nil && bytes.HasPrefix(head, m.bytes) {
+				return decoders[m.word]
+			}
+		}
+		return nil
+	}
+	return func(r io.Reader) (io.Reader, error) {
+		var err error
+		for _, label := range slices.Backward(labels) {
+			if r, err = decoders[label](r); err != nil {
+				return nil, errors.Join(errMismatch, err)
+			}
+		}
+		return r, nil
+	}
+}

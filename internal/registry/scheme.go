@@ -1,0 +1,160 @@
+package registry
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// schemePatience bounds each look at which protocol a port speaks.
+const schemePatience = 5 * time.Second
+
+// schemeChoice is what is known of the protocol that the host's port speaks.
+type schemeChoice struct {
+	mu       sync.Mutex
+	settled  bool // guarded by mu
+	answered atomic.Bool
+}
+
+// chooseScheme finds out whether a host that may be asked by http has to be:
+// https comes first, as with docker. What speaks TLS is asked by https,
+// whatever its certificate is worth. It returns only errors of ctx.
+func (c *Client) chooseScheme(ctx context.Context) error {
+	c.scheme.mu.Lock()
+	defer c.scheme.mu.Unlock()
+	if c.scheme.settled {
+		return nil
+	}
+	err := c.ping(ctx, c.home.root())
+	switch {
+	case ctx.Err() != nil:
+		return c.fault("manifest", c.home.url(), ended(ctx))
+	case err == nil || isPermanent(err):
+	default:
+		plain := *c.home.url()
+		plain.Scheme = "http"
+		c.home.at.Store(&plain)
+	}
+	c.scheme.settled = true
+	return nil
+}
+
+// ping sends one request without authorization, for the sake of the answer's
+// being there.
+func (c *Client) ping(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, schemePatience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := lastHop(c.transport).Do(req)
+	if err == nil {
+		resp.Body.Close()
+	}
+	return err
+}
+
+// plainly says of a request that failed that the port speaks the other
+// protocol, where that is so.
+func (c *Client) plainly(ctx context.Context, at *url.URL, err error) error {
+	switch {
+	case isSchemeMismatch(err):
+		return speaksHTTP(at)
+	case at.Scheme == "http" && c.speaksTLS(ctx, at):
+		return speaksHTTPS(at)
+	case at.Scheme == "https" && isBroken(err) && c.speaksPlain(ctx, at):
+		return speaksHTTP(at)
+	}
+	return err
+}
+
+func speaksHTTP(at *url.URL) error {
+	return permanent(fmt.Sprintf("this port speaks HTTP, not HTTPS: write http://%s", at.Host))
+}
+
+func speaksHTTPS(at *url.URL) error {
+	return permanent(fmt.Sprintf("this port speaks HTTPS, not HTTP: write https://%s", at.Host))
+}
+
+// isSchemeMismatch reports whether a server answered a TLS handshake with
+// something else.
+func isSchemeMismatch(err error) bool {
+	_, ok := errors.AsType[tls.RecordHeaderError](err)
+	return ok || errors.Is(err, http.ErrSchemeMismatch)
+}
+
+var tlsWanted = regexp.MustCompile(`(?i)http request (was sent )?to (an )?https|plain http to an ssl`)
+
+// wantsTLS reports whether that is what a server says of a request by http: the
+// words of Go, nginx and Apache.
+func wantsTLS(message string) bool { return tlsWanted.MatchString(message) }
+
+// isBroken reports whether a connection ended before there was an answer.
+func isBroken(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE) || strings.Contains(err.Error(), "malformed HTTP")
+}
+
+// mayLook reports whether to find out what a port speaks: it has given no
+// answer so far, and there is no proxy between.
+func (c *Client) mayLook(at *url.URL) bool {
+	if c.scheme.answered.Load() || !c.home.is(at) {
+		return false
+	}
+	proxy, err := c.transport.proxy(&http.Request{URL: at})
+	return proxy == nil && err == nil
+}
+
+// speaksTLS shakes hands at an http URL's port. Nothing is sent, so the
+// certificate does not matter.
+func (c *Client) speaksTLS(ctx context.Context, at *url.URL) bool {
+	if at.Scheme != "http" || !c.mayLook(at) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, schemePatience)
+	defer cancel()
+	conn, err := c.transport.own.DialContext(ctx, "tcp", hostPort(at))
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	client := tls.Client(conn, &tls.Config{ServerName: at.Hostname(), InsecureSkipVerify: true}) //nolint:gosec // nothing is sent
+	err = client.HandshakeContext(ctx)
+	return err == nil || isAlert(err)
+}
+
+// speaksPlain asks an https URL's port for its API by plain http.
+func (c *Client) speaksPlain(ctx context.Context, at *url.URL) bool {
+	if !c.mayLook(at) {
+		return false
+	}
+	root, err := url.Parse(c.home.root())
+	if err != nil {
+		return false
+	}
+	root.Scheme, root.Host = "http", hostPort(at)
+	ctx, cancel := context.WithTimeout(ctx, schemePatience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, root.String(), nil)
+	if err != nil {
+		return false
+	}
+	plain := &http.Transport{DialContext: c.transport.own.DialContext, DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeaderBytes}
+	resp, err := plain.RoundTrip(req)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return true
+}

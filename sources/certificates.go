@@ -1,0 +1,158 @@
+package sources
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// tls trusts the certificates of ca, and those that Docker and podman trust for
+// the host, beside the system's, and presents the certificates that are there
+// for the host.
+func (e endpoint) tls() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: !e.verified()}
+	switch {
+	case e.verified():
+	case e.url.Scheme == "http":
+		return nil, &MirrorError{e.name, "tls-verify means nothing to a mirror on http", "take it out of its table"}
+	case len(e.CA) > 0:
+		return nil, &MirrorError{e.name, "with tls-verify = false its ca means nothing", "take one of them out of its table"}
+	}
+	files := hostFiles(e.url.Host)
+	var err error
+	if config.RootCAs, err = e.roots(files); err != nil {
+		return nil, err
+	}
+	config.Certificates, err = e.identities(files)
+	return config, err
+}
+
+// roots are the certificates to trust; nil: the system's.
+func (e endpoint) roots(files []string) (*x509.CertPool, error) {
+	trusted := slices.Concat(e.CA, withSuffix(files, ".crt"))
+	if len(trusted) == 0 {
+		return nil, nil
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	for _, file := range trusted {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, &MirrorError{e.name, err.Error(), "correct its ca"}
+		}
+		if !roots.AppendCertsFromPEM(pem) {
+			return nil, &MirrorError{e.name, "no PEM certificate in " + file, "correct its ca"}
+		}
+	}
+	return roots, nil
+}
+
+// identities are the client certificates of the mirror's table, else those of
+// the host's directories.
+func (e endpoint) identities(files []string) ([]tls.Certificate, error) {
+	if e.ClientCert == "" && e.ClientKey == "" {
+		return e.hostIdentities(files)
+	}
+	if e.ClientCert == "" || e.ClientKey == "" {
+		return nil, &MirrorError{e.name, "client-cert and client-key belong together", "set both of them, or neither"}
+	}
+	pair, err := tls.LoadX509KeyPair(e.ClientCert, e.ClientKey)
+	if err != nil {
+		return nil, &MirrorError{e.name, fmt.Sprintf("client-cert %s, client-key %s: %v", e.ClientCert, e.ClientKey, err), "correct them in its table"}
+	}
+	return []tls.Certificate{pair}, nil
+}
+
+// hostIdentities reads the pairs NAME.cert and NAME.key.
+func (e endpoint) hostIdentities(files []string) ([]tls.Certificate, error) {
+	var pairs []tls.Certificate
+	for _, cert := range withSuffix(files, ".cert") {
+		key := strings.TrimSuffix(cert, ".cert") + ".key"
+		if !slices.Contains(files, key) {
+			return nil, &MirrorError{e.name, "client certificate " + cert + " has no key", "put it at " + key + ", or call a certificate to trust ….crt"}
+		}
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return nil, &MirrorError{e.name, fmt.Sprintf("%s: %v", cert, err), "correct the files"}
+		}
+		pairs = append(pairs, pair)
+	}
+	return pairs, nil
+}
+
+func withSuffix(files []string, suffix string) []string {
+	return slices.DeleteFunc(slices.Clone(files), func(f string) bool { return filepath.Ext(f) != suffix })
+}
+
+// hostFiles lists the files in the directories that docker, containerd and
+// podman have for a host (docs.docker.com/engine/security/certificates,
+// containers-certs.d(5), containerd's docs/hosts.md).
+func hostFiles(host string) []string {
+	roots := []string{"/etc/docker/certs.d", "/etc/containers/certs.d", "/etc/containerd/certs.d"}
+	if config, err := userConfigDir(); err == nil {
+		roots = append(roots, filepath.Join(config, "containers/certs.d"), filepath.Join(config, "docker/certs.d"))
+	}
+	var files []string
+	for _, root := range roots {
+		for _, name := range hostDirectories(host) {
+			entries, _ := os.ReadDir(filepath.Join(root, name)) // mostly absent
+			for _, entry := range entries {
+				files = append(files, filepath.Join(root, name, entry.Name()))
+			}
+		}
+	}
+	return files
+}
+
+// hostDirectories are the names that a host's directory may have: with its
+// port, also as containerd writes that, and without the default one.
+func hostDirectories(host string) []string {
+	host = strings.ToLower(host)
+	names := []string{host}
+	if canonical(host) != host {
+		names = append(names, canonical(host))
+	}
+	name, port, err := net.SplitHostPort(host)
+	switch {
+	case err != nil:
+		names = append(names, host+":443")
+	case port == "443":
+		names = append(names, name)
+	}
+	if err == nil {
+		names = append(names, fmt.Sprintf("%s_%s_", name, port))
+	}
+	return names
+}
+
+// userConfigDir is $XDG_CONFIG_HOME, or ~/.config where that is unset or
+// relative (XDG Base Directory 0.8).
+func userConfigDir() (string, error) {
+	if dir := os.Getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+		return dir, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", errors.New("there is no home directory")
+	}
+	return filepath.Join(home, ".config"), nil
+}
+
+// warning tells what it means that the mirror's certificate is not checked.
+func (e endpoint) warning() error {
+	reason := "its certificate is not checked, so whoever is on the way can answer for it: "
+	if e.trusted() {
+		reason += "what a tag means, too"
+	} else {
+		reason += "it is asked by digest only"
+	}
+	return &MirrorError{e.name, reason, "name its certificate by ca in place of tls-verify = false"}
+}
