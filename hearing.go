@@ -166,7 +166,7 @@ func (w *word) hear(ctx context.Context, ranges []segment.Range) error {
 
 // waitFor is how long the peer may take for ranges: long only when nobody else is
 // left to hear.
-func (h *hearing) waitFor(p *peer, ranges []segment.Range) wait {
+func (h *hearing) waitFor(p *peer, ranges []segment.Range) segment.Budget {
 	bytes := int64(0)
 	for _, r := range ranges {
 		bytes += r.Len()

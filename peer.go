@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -91,35 +90,19 @@ func (c *counted) Close() error {
 	return c.ReadCloser.Close()
 }
 
-// perConnection is how many bytes ask wants before it opens one more
-// connection: with many, the ends of ranges are fetched twice for speed.
-const perConnection = 1 << 20
-
 // ask fetches ranges of a blob from p alone, and hands their bytes to write,
 // one call at a time, in any order. The error is a *segment.GiveUpError or a
-// *segment.HopelessError if p is what fails, as it does after wait.
-func (j *job) ask(ctx context.Context, p *peer, blob int, ranges []segment.Range, wait wait, write func(off int64, b []byte) error) error {
-	a := &answer{write: write}
-	for _, r := range ranges {
-		a.left.Add(r)
-	}
-	terms := p.terms(oneBlob{p, blob})
-	terms.Connections = min(terms.Connections, 1+int(a.left.Len()/perConnection))
-	a.fetch = segment.NewFetch(segment.Options{
-		Blobs:       []int64{j.blobs[blob].Size},
-		Peers:       []segment.Peer{terms},
-		Sink:        a,
+// *segment.HopelessError if p is what fails, as it does after the budget.
+func (j *job) ask(ctx context.Context, p *peer, blob int, ranges []segment.Range, budget segment.Budget, write func(off int64, b []byte) error) error {
+	return segment.FetchRanges(ctx, p.terms(p), segment.Request{
+		Blob:        blob,
+		Size:        j.blobs[blob].Size,
+		Ranges:      ranges,
 		SegmentSize: j.opts.SegmentSize,
 		Limiter:     j.limits.all,
-		GiveUpAfter: wait.idle,
-		Trouble:     func(_ int, err error) { j.trouble(p, err) },
-	})
-	for _, r := range ranges {
-		a.fetch.Want(0, r)
-	}
-	ctx, cancel := wait.limit(ctx)
-	defer cancel()
-	return a.fetch.Run(ctx)
+		Budget:      budget,
+		Trouble:     func(err error) { j.trouble(p, err) },
+	}, write)
 }
 
 const (
@@ -132,75 +115,27 @@ const (
 	leastRate = 16 << 10
 )
 
-// wait is how long a source that is asked alone may take.
-type wait struct {
-	total time.Duration // a trickle is no answer: it could hold up the pull for ever
-	idle  time.Duration // without a byte
-}
-
-// limit is a context that ends after the total.
-func (w wait) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, w.total, &segment.GiveUpError{After: w.total})
-}
-
 // patience is the wait for so many bytes of p where there is nobody else.
-func (j *job) patience(p *peer, bytes int64) wait {
+func (j *job) patience(p *peer, bytes int64) segment.Budget {
 	total := j.opts.GiveUpAfter + time.Duration(bytes/leastRate)*time.Second
 	for _, limiter := range []*segment.Limiter{j.limits.all, p.limiter} {
 		if limit := limiter.Rate(); limit > 0 {
 			total += 2 * time.Duration(float64(bytes)/float64(limit)*float64(time.Second))
 		}
 	}
-	return wait{total, j.opts.GiveUpAfter}
+	return segment.Budget{Total: total, Idle: j.opts.GiveUpAfter}
 }
 
 // haste is the wait where there are others. What p has served, it did until
 // some time.
-func (j *job) haste(p *peer, bytes int64, until time.Time) wait {
+func (j *job) haste(p *peer, bytes int64, until time.Time) segment.Budget {
 	perByte := float64(until.Sub(j.began)) / float64(max(1, p.served.Load()))
 	total := quickAnswer + time.Duration(min(slowdown*perByte*float64(bytes), float64(time.Hour)))
 	most := j.patience(p, bytes)
-	return wait{min(total, most.total), min(quickAnswer, most.idle)}
+	return segment.Budget{Total: min(total, most.Total), Idle: min(quickAnswer, most.Idle)}
 }
 
 // streams says whether p answers a request for a range with the whole blob.
 func (j *job) streams(p *peer) bool {
 	return j.fetch.Status()[slices.Index(j.peers, p)].Whole
-}
-
-// oneBlob is a peer that is asked for a single blob, which is number 0.
-type oneBlob struct {
-	*peer
-	blob int
-}
-
-func (o oneBlob) Open(ctx context.Context, _ int, r segment.Range) (io.ReadCloser, segment.Range, error) {
-	return o.peer.Open(ctx, o.blob, r)
-}
-
-// answer is the sink of ask. It is complete when nothing is left.
-type answer struct {
-	write func(off int64, b []byte) error
-	fetch *segment.Fetch
-
-	mu   sync.Mutex
-	left segment.Set
-}
-
-// Write implements segment.Sink.
-func (a *answer) Write(_ int, off int64, b []byte, _ int) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	came := segment.Range{Start: off, End: off + int64(len(b))}
-	news := a.left.Within(came)
-	for _, r := range news {
-		if err := a.write(r.Start, b[r.Start-off:r.End-off]); err != nil {
-			return err
-		}
-	}
-	a.left.Remove(came)
-	if len(news) > 0 && a.left.Len() == 0 {
-		a.fetch.Settle()
-	}
-	return nil
 }

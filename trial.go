@@ -41,7 +41,7 @@ type trial struct {
 func (h *hearing) try(ctx context.Context, witness *word) (right bool, err error) {
 	t := &trial{version: h.onDisk(), witness: witness, met: make(map[string]int)}
 	// Steps that each come just in time would add up to hours.
-	listening, cancel := h.waitFor(witness.peer, []segment.Range{h.whole()}).limit(ctx)
+	listening, cancel := h.waitFor(witness.peer, []segment.Range{h.whole()}).Limit(ctx)
 	defer cancel()
 	part := []segment.Range{h.whole()} // some of it was heard before
 	for step := int64(firstStep); ; step = min(2*step, lastStep) {
