@@ -60,6 +60,7 @@ type Fetch struct {
 	mu        sync.Mutex // guards what follows
 	sched     *Scheduler
 	cancel    map[*Task]context.CancelFunc
+	trust     []Trust // of each source
 	unsettled int
 	last      []error   // last failure of each source
 	looked    time.Time // when outlook was last called
@@ -94,6 +95,7 @@ func NewFetch(opts Options) *Fetch {
 		opts:      opts,
 		sched:     NewScheduler(opts.SegmentSize, opts.Blobs, connections, uint64(time.Now().UnixNano())),
 		cancel:    make(map[*Task]context.CancelFunc),
+		trust:     make([]Trust, len(opts.Peers)),
 		unsettled: len(opts.Blobs),
 		last:      make([]error, len(opts.Peers)),
 		kick:      make(chan struct{}, 1),
