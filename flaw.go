@@ -13,14 +13,14 @@ const flawless = layer.Unbroken
 
 // flaw returns where a layer of size bytes, of which it reads those before
 // end, turns out not to be one.
-func flaw(ctx context.Context, src verify.Source, size, end int64) (int64, error) {
+func flaw(ctx context.Context, src verify.Content, size, end int64) (int64, error) {
 	return layer.FindBreak(&stream{ctx: ctx, src: src, size: size, end: end, buf: make([]byte, verify.MaxRun)}, size)
 }
 
-// stream reads a verify.Source in order.
+// stream reads a verify.Content in order.
 type stream struct {
 	ctx  context.Context
-	src  verify.Source
+	src  verify.Content
 	size int64
 	end  int64 // of what is read
 	off  int64

@@ -61,7 +61,7 @@ func (j *job) hashStanding(ctx context.Context) error {
 	return group.Wait()
 }
 
-// whole is the verify.Source of a blob that is all there.
+// whole is the verify.Content of a blob that is all there.
 type whole struct{ *io.SectionReader }
 
 func (whole) Wait(context.Context, int64) error { return nil }

@@ -61,7 +61,7 @@ func (v version) source(off int64) string {
 	return ""
 }
 
-// Wait implements verify.Source.
+// Wait implements verify.Content.
 func (v version) Wait(ctx context.Context, off int64) error {
 	for _, set := range v.taken {
 		if len(set.Within(segment.Range{Start: off, End: off + 1})) > 0 {
@@ -71,7 +71,7 @@ func (v version) Wait(ctx context.Context, off int64) error {
 	return v.blob.Wait(ctx, off)
 }
 
-// Read implements verify.Source.
+// Read implements verify.Content.
 func (v version) Read(off int64, buf []byte) (int, error) {
 	next := off + verify.MaxRun
 	for w, set := range v.taken {

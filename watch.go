@@ -287,7 +287,7 @@ type timely struct{ version }
 
 var errBehind = errors.New("the sources are faster")
 
-// Read implements verify.Source.
+// Read implements verify.Content.
 func (t timely) Read(off int64, buf []byte) (int, error) {
 	if t.blob.Prefix()-off > mostBehind {
 		return 0, errBehind

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// arriving is a Source whose runs of MaxRun bytes arrive at their own times.
+// arriving is a Content whose runs of MaxRun bytes arrive at their own times.
 type arriving struct {
 	data    []byte
 	at      []time.Time // when each run is there
@@ -149,12 +149,12 @@ func TestOtherDigestsNeverMatch(t *testing.T) {
 	}
 }
 
-func TestErrorOfTheSource(t *testing.T) {
+func TestErrorOfTheContent(t *testing.T) {
 	src := newArriving(random(10))
 	src.failing = errors.New("input/output error")
 	var f Frontier
 	if err := f.Blob(t.Context(), src, digestOf(src.data), 10); err != src.failing {
-		t.Errorf("Blob() = %v, want the source's error", err)
+		t.Errorf("Blob() = %v, want the content's error", err)
 	}
 }
 

@@ -9,11 +9,11 @@ import (
 	"sync/atomic"
 )
 
-// MaxRun is the most bytes that Source.Read returns at once.
+// MaxRun is the most bytes that Content.Read returns at once.
 const MaxRun = 256 << 10
 
-// Source yields a blob's bytes in order.
-type Source interface {
+// Content yields a blob's bytes in order.
+type Content interface {
 	// Wait waits until the byte at off has arrived.
 	Wait(ctx context.Context, off int64) error
 	// Read reads bytes from off on into buf, which has room for MaxRun bytes,
@@ -45,7 +45,7 @@ var buffers = sync.Pool{New: func() any { return new([MaxRun]byte) }}
 // compares the result with want, a "sha256:…" digest. The error is a
 // *MismatchError, that of src, or the cause of ctx. Only one Blob may run on a
 // Frontier at a time.
-func (f *Frontier) Blob(ctx context.Context, src Source, want string, size int64) error {
+func (f *Frontier) Blob(ctx context.Context, src Content, want string, size int64) error {
 	f.offset.Store(0)
 	hash := sha256.New()
 	for off := int64(0); off < size; off = f.offset.Load() {
@@ -63,7 +63,7 @@ func (f *Frontier) Blob(ctx context.Context, src Source, want string, size int64
 
 // step waits for a run of bytes and hashes it. It holds a buffer only while
 // there is something to hash: an image may have many blobs that wait.
-func (f *Frontier) step(ctx context.Context, src Source, off int64, write func([]byte) (int, error)) (int, error) {
+func (f *Frontier) step(ctx context.Context, src Content, off int64, write func([]byte) (int, error)) (int, error) {
 	if ctx.Err() != nil { // src looks at it only where it has to wait
 		return 0, context.Cause(ctx)
 	}
