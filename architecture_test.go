@@ -39,7 +39,7 @@ var house = map[string]struct {
 	"internal/registrytest": {nil, "a server that shared code with what it tests would share its mistakes"},
 	"internal/realtest":     {nil, "real programs are tested against the binary alone"},
 	"segment":               {nil, "the scheduler is pure: sources and disks are interfaces of its own"},
-	"verify":                {nil, "hashing is the ground floor: it takes any reader"},
+	"verify":                {[]string{"segment", "internal/layer"}, "the search for corrupt sources takes mirrors, disks and schedulers as interfaces of its own"},
 }
 
 func TestImportsPointDown(t *testing.T) {
