@@ -25,11 +25,12 @@ var house = map[string]struct {
 	"bench/chart":   {nil, "a picture shows anybody's figures"},
 	"bench/weaknet": {nil, "a network carries anybody's packets"},
 
-	".": {[]string{"archive", "image", "internal/layer", "segment", "sources", "state", "verify"}, "the library puts the parts together, and nothing below knows of it"},
+	".": {[]string{"archive", "image", "segment", "sources", "state", "transfer", "verify"}, "the library puts the parts together, and nothing below knows of it"},
 
-	"archive": {[]string{"image", "internal/layer"}, "an archive is written from verified blobs, wherever they came from"},
-	"sources": {[]string{"image", "internal/credentials", "internal/registry"}, "mirrors serve bytes, and know of no plan, disk or archive"},
-	"state":   {[]string{"segment"}, "the sidecar remembers ranges, and knows of no network or archive"},
+	"archive":  {[]string{"image", "internal/layer"}, "an archive is written from verified blobs, wherever they came from"},
+	"sources":  {[]string{"image", "internal/credentials", "internal/registry"}, "mirrors serve bytes, and know of no plan, disk or archive"},
+	"transfer": {[]string{"segment", "sources", "state", "verify"}, "a transfer brings blobs to disk, and knows of no reference or archive"},
+	"state":    {[]string{"segment"}, "the sidecar remembers ranges, and knows of no network or archive"},
 
 	"image":                 {[]string{"internal/readable"}, "names and manifests are the ground floor: an image can be resolved from anything that fetches"},
 	"internal/credentials":  {nil, "logins are the ground floor: they are read from files and helpers, whoever sends them"},

@@ -1,6 +1,6 @@
 //go:build unix
 
-package segpull
+package transfer
 
 import "syscall"
 

@@ -1,4 +1,4 @@
-package segpull
+package transfer
 
 import "time"
 
@@ -15,23 +15,23 @@ const (
 	longestPace = 200 * time.Millisecond
 )
 
-// pace has blobs fetched side by side where the hash falls behind, and holds
-// back who has just brought bytes while it is far behind. Else one blob is
-// complete before the next is begun, and shows whom to believe.
-func (j *job) pace() {
-	if j.unhashed() > oneProcessor {
-		j.spread.Do(j.fetch.Spread)
+// pace fetches blobs side by side where the hash falls behind, and holds back
+// a source that has just brought bytes while it is far behind. Else one blob is
+// complete before the next is begun, and shows which sources are corrupt.
+func (t *Transfer) pace() {
+	if t.unhashed() > oneProcessor {
+		t.spread.Do(t.fetch.Spread)
 	}
 	const step = 5 * time.Millisecond
-	for waited := time.Duration(0); waited < longestPace && j.unhashed() > mostUnhashed; waited += step {
+	for waited := time.Duration(0); waited < longestPace && t.unhashed() > mostUnhashed; waited += step {
 		time.Sleep(step)
 	}
 }
 
 // unhashed is the number of bytes that the hash could take at once.
-func (j *job) unhashed() (n int64) {
-	for i := range j.blobs {
-		n += max(0, j.store.Blob(i).Prefix()-j.frontiers[i].Offset())
+func (t *Transfer) unhashed() (n int64) {
+	for i := range t.opts.Blobs {
+		n += max(0, t.opts.Store.Blob(i).Prefix()-t.search.Hashed(i))
 	}
 	return n
 }
