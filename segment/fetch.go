@@ -137,42 +137,11 @@ func (f *Fetch) Settle() {
 	f.poke()
 }
 
-// Ban has a source asked for nothing more but what no other source has.
-func (f *Fetch) Ban(source int) {
-	f.locked(func() { f.sched.Ban(source) })
-	f.poke()
-}
-
 // Lacks says whether a source can't be asked for a blob.
 func (f *Fetch) Lacks(source, blob int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.sched.Lacks(source, blob)
-}
-
-// SetAside has a source asked for nothing more as long as others bring
-// enough, until TakeBack was called as often.
-func (f *Fetch) SetAside(source int) {
-	f.locked(func() { f.sched.SetAside(source, time.Now()) })
-	f.poke()
-}
-
-// TakeBack undoes a SetAside.
-func (f *Fetch) TakeBack(source int) {
-	f.locked(func() { f.sched.TakeBack(source) })
-	f.poke()
-}
-
-// Focus has no blob after this one fetched until Unfocus is called, or it takes
-// much longer than it should: it is to tell whom to believe.
-func (f *Fetch) Focus(blob int) {
-	f.locked(func() { f.sched.Focus(blob, time.Now()) })
-}
-
-// Unfocus undoes a Focus.
-func (f *Fetch) Unfocus(blob int) {
-	f.locked(func() { f.sched.Unfocus(blob) })
-	f.poke()
 }
 
 // Status says how each source is doing.
