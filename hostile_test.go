@@ -193,8 +193,8 @@ func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
 			if len(m.servers[0].Stats().Log) == 0 {
 				t.Error("the hostile mirror was not asked")
 			}
-			if len(r.Liars) > 0 {
-				t.Errorf("%q is no liar, only broken", r.Liars)
+			if len(r.Corrupt) > 0 {
+				t.Errorf("%q is no liar, only broken", r.Corrupt)
 			}
 		})
 	}

@@ -255,8 +255,8 @@ func (j *job) fetch(ctx context.Context) error {
 // no proof in this one: they are used, but are the last to be trusted.
 func (j *job) warnOfDoubted(memory sources.Memory) {
 	for _, src := range j.set.Sources() {
-		if lied := memory[src.Name()].Lied; !lied.IsZero() {
-			j.call.warn(fmt.Sprintf("%s served wrong bytes on %s; it is used until it does so again: better leave it out", src.Name(), lied.Format(time.DateOnly)))
+		if corrupt := memory[src.Name()].Corrupt; !corrupt.IsZero() {
+			j.call.warn(fmt.Sprintf("%s served wrong bytes on %s; it is used until it does so again: better leave it out", src.Name(), corrupt.Format(time.DateOnly)))
 		}
 	}
 }

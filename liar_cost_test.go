@@ -81,8 +81,8 @@ func TestWhatALiarCosts(t *testing.T) {
 			if ratio > tc.most {
 				t.Errorf("%.2f of the bytes were fetched", ratio)
 			}
-			if slices.Contains(r.Liars, m.name(honest)) || len(r.Liars) == 0 && ratio > 1.2 {
-				t.Errorf("liars %q, not %q", r.Liars, m.name(liar))
+			if slices.Contains(r.Corrupt, m.name(honest)) || len(r.Corrupt) == 0 && ratio > 1.2 {
+				t.Errorf("liars %q, not %q", r.Corrupt, m.name(liar))
 			}
 		})
 	}
@@ -106,8 +106,8 @@ func TestALiarIsRemembered(t *testing.T) {
 	}
 	m.servers[1].Misbehave(registrytest.Flip(0, mib))
 	memory := filepath.Join(t.TempDir(), "mirrors.json")
-	if r := m.mustPull(t, segpull.Options{Memory: memory}); !slices.Equal(r.Liars, []string{m.name(1)}) {
-		t.Fatalf("liars %q", r.Liars)
+	if r := m.mustPull(t, segpull.Options{Memory: memory}); !slices.Equal(r.Corrupt, []string{m.name(1)}) {
+		t.Fatalf("liars %q", r.Corrupt)
 	}
 	m.servers[1].Misbehave()
 	rec := &recorder{}
@@ -116,7 +116,7 @@ func TestALiarIsRemembered(t *testing.T) {
 	if w := rec.warnings(); !strings.HasPrefix(w, m.name(1)) || !strings.Contains(w, time.Now().Format("2006-01")) {
 		t.Errorf("warnings %q", w)
 	}
-	if len(r.Liars) > 0 || m.servers[1].Stats().Bytes == before {
-		t.Errorf("one that lies no more is not used: liars %q", r.Liars)
+	if len(r.Corrupt) > 0 || m.servers[1].Stats().Bytes == before {
+		t.Errorf("one that lies no more is not used: liars %q", r.Corrupt)
 	}
 }

@@ -71,13 +71,13 @@ func TestTheLiarIsFound(t *testing.T) {
 			wantFiles(t, filepath.Dir(r.Path), "app.tar")
 
 			ratio := float64(m.served()) / float64(blobsOf(img))
-			t.Logf("%.2f of the bytes; %d liars of %d were caught: %s", ratio, len(r.Liars), len(liars), rec.warnings())
+			t.Logf("%.2f of the bytes; %d liars of %d were caught: %s", ratio, len(r.Corrupt), len(liars), rec.warnings())
 			// How much it costs depends on who happened to serve what. At the worst
 			// each mirror is heard once about everything.
 			if ratio > float64(1+tc.mirrors) {
 				t.Errorf("%.2f of the bytes were served", ratio)
 			}
-			for _, name := range r.Liars {
+			for _, name := range r.Corrupt {
 				if !slices.Contains(liars, name) {
 					t.Errorf("%s was blamed, which is honest", name)
 				}
@@ -86,11 +86,11 @@ func TestTheLiarIsFound(t *testing.T) {
 				}
 			}
 			// Where another was always sooner, no lie was ever used.
-			if len(r.Liars) == 0 && tc.certain {
+			if len(r.Corrupt) == 0 && tc.certain {
 				t.Error("nobody was caught")
 			}
-			if n := len(eventsOf[segpull.Liar](rec)); n != len(r.Liars) {
-				t.Errorf("%d events for %d liars", n, len(r.Liars))
+			if n := len(eventsOf[segpull.Corrupt](rec)); n != len(r.Corrupt) {
+				t.Errorf("%d events for %d liars", n, len(r.Corrupt))
 			}
 		})
 	}
@@ -119,8 +119,8 @@ func TestALiarIsUsedNoMore(t *testing.T) {
 	if after := m.servers[1].Stats().Bytes; after != before {
 		t.Errorf("the liar served %d bytes more", after-before)
 	}
-	if !slices.Equal(results[1].Liars, []string{m.name(1)}) {
-		t.Errorf("liars %q", results[1].Liars)
+	if !slices.Equal(results[1].Corrupt, []string{m.name(1)}) {
+		t.Errorf("liars %q", results[1].Corrupt)
 	}
 	var states []string
 	for _, p := range eventsOf[segpull.Progress](rec) {
@@ -159,7 +159,7 @@ func TestWithLiarsAloneNothingIsKept(t *testing.T) {
 			}
 			rec = &recorder{}
 			r := m.mustPull(t, segpull.Options{Output: out, Observer: rec})
-			if len(r.Liars) > 0 || r.Fetched+r.Resumed > blobsOf(img)*8/5 {
+			if len(r.Corrupt) > 0 || r.Fetched+r.Resumed > blobsOf(img)*8/5 {
 				t.Errorf("of %d resumed bytes some were wrong: %d more were fetched, %s", r.Resumed, r.Fetched, rec.warnings())
 			}
 			checkDocker(t, contents(t, out), img)
@@ -211,8 +211,8 @@ func TestASingleSourceGetsOneMoreTry(t *testing.T) {
 	rec := &recorder{}
 	r := m.mustPull(t, segpull.Options{Observer: rec})
 	checkDocker(t, contents(t, r.Path), img)
-	if !strings.Contains(rec.warnings(), "once more") || len(r.Liars) > 0 {
-		t.Errorf("warnings %q, liars %q", rec.warnings(), r.Liars)
+	if !strings.Contains(rec.warnings(), "once more") || len(r.Corrupt) > 0 {
+		t.Errorf("warnings %q, liars %q", rec.warnings(), r.Corrupt)
 	}
 }
 
@@ -237,8 +237,8 @@ func TestALiarOfAnEarlierRunIsFound(t *testing.T) {
 	rec = &recorder{}
 	r := m.mustPull(t, segpull.Options{Output: out, Mirrors: m.urls[:1], Observer: rec})
 	checkDocker(t, contents(t, out), img)
-	if !slices.Equal(r.Liars, []string{liar}) {
-		t.Errorf("liars %q, warnings %s", r.Liars, rec.warnings())
+	if !slices.Equal(r.Corrupt, []string{liar}) {
+		t.Errorf("liars %q, warnings %s", r.Corrupt, rec.warnings())
 	}
 	if n := m.served(); n > blobsOf(img)*8/5+slack {
 		t.Errorf("%d bytes of %d were served", n, blobsOf(img))
@@ -267,8 +267,8 @@ func TestADiskThatChangesBytesIsNobodysLie(t *testing.T) {
 	}
 	r := m.mustPull(t, segpull.Options{Output: out})
 	checkDocker(t, contents(t, out), img)
-	if len(r.Liars) > 0 {
-		t.Errorf("liars %q", r.Liars)
+	if len(r.Corrupt) > 0 {
+		t.Errorf("liars %q", r.Corrupt)
 	}
 	if over := m.served() - blobsOf(img); over > 3*mib/2 {
 		t.Errorf("%d bytes were fetched again for 1000 damaged ones", over)

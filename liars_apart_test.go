@@ -37,11 +37,11 @@ func TestLiarsAboutDifferentBytes(t *testing.T) {
 			r := m.mustPull(t, segpull.Options{Observer: rec, SegmentSize: 128 * kib})
 			checkDocker(t, contents(t, r.Path), tc.img)
 			ratio := float64(m.served()) / float64(blobsOf(tc.img))
-			t.Logf("%.2f of the bytes, %d liars: %s", ratio, len(r.Liars), rec.warnings())
+			t.Logf("%.2f of the bytes, %d liars: %s", ratio, len(r.Corrupt), rec.warnings())
 			if ratio > float64(2+len(tc.lies)) {
 				t.Errorf("%.2f of the bytes were served", ratio)
 			}
-			for _, name := range r.Liars {
+			for _, name := range r.Corrupt {
 				if !slices.Contains(names, name) {
 					t.Errorf("%s is no source", name)
 				}

@@ -95,7 +95,7 @@ func (j *job) result() Result {
 		Size:      j.size(),
 		Resumed:   j.resumed,
 		Duration:  time.Since(j.began),
-		Liars:     j.call.corrupt.Names(),
+		Corrupt:   j.call.corrupt.Names(),
 	}
 	if j.transfer == nil {
 		return r

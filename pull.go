@@ -129,7 +129,7 @@ func (c *call) found(f verify.Finding) {
 	if !f.Excluded {
 		use = "is used on only because all others do so too"
 	}
-	c.notify(Liar{Source: f.Source, Proof: f.Proof})
+	c.notify(Corrupt{Source: f.Source, Proof: f.Proof})
 	c.warn(fmt.Sprintf("%s serves wrong bytes and %s: %s; leave it out, or tell whoever runs it", f.Source, use, f.Proof))
 }
 

@@ -48,8 +48,8 @@ func TestPullsSurvive(t *testing.T) {
 			if n := m.served(); n > int64(tc.cost*float64(blobsOf(img)))+slack {
 				t.Errorf("%d bytes of %d were served", n, blobsOf(img))
 			}
-			if len(r.Liars) > 0 {
-				t.Errorf("%q is no liar", r.Liars)
+			if len(r.Corrupt) > 0 {
+				t.Errorf("%q is no liar", r.Corrupt)
 			}
 		})
 	}

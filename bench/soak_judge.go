@@ -193,7 +193,7 @@ func (j *judge) checkResume(e ending) {
 // checkLiars sees to it that nobody else is called one.
 func (j *judge) checkLiars(e ending) {
 	for _, event := range e.events {
-		if event.Event != "liar" {
+		if event.Event != "corrupt" {
 			continue
 		}
 		if !slices.ContainsFunc(j.mirrors, func(m *soakMirror) bool { return m.name == event.Source && m.role == liar }) {

@@ -142,7 +142,7 @@ func TestJudge(t *testing.T) {
 		"a crash":                 {e: ending{usage: usage{Exit: 2}, stderr: []byte("panic: x\n")}, blame: "crashed"},
 		"hung":                    {e: ending{usage: usage{Exit: 2}, stderr: []byte("SIGQUIT: quit\n")}, blame: "hung"},
 		"no output":               {e: ending{}, blame: "no output"},
-		"an honest one convicted": {e: events(`{"event":"liar","source":"m0"}`), blame: "m0 is called a liar"},
+		"an honest one convicted": {e: events(`{"event":"corrupt","source":"m0"}`), blame: "m0 is called a liar"},
 		"a password":              {e: ending{usage: usage{Exit: 6}, stderr: []byte("segpull: 401 for pass-m0\n")}, blame: "stands in standard error"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -44,7 +44,7 @@ func (t *Transfer) Memory() sources.Memory {
 			h = sources.Habits{Connections: s.Hint.Connections, Request: s.Hint.Request, Rate: s.Hint.Rate, Ranges: s.Hint.Ranges, Seen: time.Now()}
 		}
 		if t.opts.Corrupt.Has(name) {
-			h.Lied = time.Now()
+			h.Corrupt = time.Now()
 		}
 		if h != (sources.Habits{}) {
 			memory[name] = h

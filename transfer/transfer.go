@@ -101,7 +101,7 @@ func (t *Transfer) searchOptions() verify.Options {
 	}
 	for _, src := range t.sources {
 		opts.Sources = append(opts.Sources, src)
-		opts.Doubted[src.Name()] = !t.opts.Memory[src.Name()].Lied.IsZero()
+		opts.Doubted[src.Name()] = !t.opts.Memory[src.Name()].Corrupt.IsZero()
 	}
 	return opts
 }
