@@ -220,6 +220,9 @@ func (w *watch) decide(ctx context.Context, a, b *replica, start segment.Range) 
 	if start.End > w.check.blob.Size()/mostCompared {
 		return nil, nil
 	}
+	if err := w.check.blob.Wait(ctx, start.End-1); err != nil {
+		return nil, err
+	}
 	var sound [2]bool
 	for i, r := range []*replica{a, b} {
 		o, err := w.check.with(ctx, r, start)
