@@ -140,7 +140,7 @@ func (j *job) transferOptions(memory sources.Memory) transfer.Options {
 		Resolver:    j.resolver,
 		Corrupt:     &c.corrupt,
 		Report: transfer.Report{
-			Report:  verify.Report{Corrupt: c.found, Suspect: c.suspect, Warn: c.warn},
+			Search:  verify.Report{Corrupt: c.found, Suspect: c.suspect, Warn: c.warn},
 			Trouble: c.trouble,
 			Stalled: func(silent time.Duration, reasons []error) { c.stalled(j.image.Reference, silent, reasons) },
 		},

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -21,8 +22,8 @@ const syncInterval = time.Second
 // Options say which blobs to bring, from where, and to where.
 type Options struct {
 	Repository  string
-	Blobs       []ocispec.Descriptor        // in the order in which they are fetched
-	Sources     []*sources.Source           //
+	Blobs       []ocispec.Descriptor // in the order in which they are fetched
+	Sources     []*sources.Source
 	Store       *state.Store                // opened for these blobs, and for the names of these sources first
 	Memory      sources.Memory              // what sources were like before
 	Limiter     *segment.Limiter            // for all traffic together
@@ -38,7 +39,7 @@ type Options struct {
 // Report takes what happens in a transfer. Its functions may be called from
 // many goroutines.
 type Report struct {
-	verify.Report
+	Search  verify.Report                  // of sources and their bytes
 	Trouble func(source string, err error) // a request failed, and is made again or elsewhere
 	Stalled func(silent time.Duration, reasons []error)
 }
@@ -46,11 +47,12 @@ type Report struct {
 // Transfer brings blobs from mirrors to disk. Its methods may be called while
 // it runs.
 type Transfer struct {
-	opts    Options
-	sources []*source
-	fetch   *segment.Fetch
-	search  *verify.Search
-	spread  sync.Once // over several blobs at a time
+	opts     Options
+	sources  []*source
+	outcomes []*outcome // of each blob
+	fetch    *segment.Fetch
+	search   *verify.Search
+	spread   sync.Once // over several blobs at a time
 }
 
 // New prepares a transfer. Nothing is fetched before Run.
@@ -58,6 +60,9 @@ func New(opts Options) *Transfer {
 	t := &Transfer{opts: opts}
 	for _, src := range opts.Sources {
 		t.sources = append(t.sources, newSource(t, src))
+	}
+	for range opts.Blobs {
+		t.outcomes = append(t.outcomes, newOutcome())
 	}
 	t.fetch = segment.NewFetch(t.fetchOptions())
 	t.search = verify.New(t.searchOptions())
@@ -94,7 +99,7 @@ func (t *Transfer) searchOptions() verify.Options {
 		Resolver:    t.opts.Resolver,
 		GiveUpAfter: t.opts.GiveUpAfter,
 		Scratch:     t.opts.Store.Create, // it goes with the folder
-		Report:      t.opts.Report.Report,
+		Report:      t.opts.Report.Search,
 	}
 	for i, b := range t.opts.Blobs {
 		opts.Blobs = append(opts.Blobs, blob{t.opts.Store.Blob(i), string(b.Digest)})
@@ -106,8 +111,8 @@ func (t *Transfer) searchOptions() verify.Options {
 	return opts
 }
 
-// Run fetches what is missing of the blobs, and returns when all of them are
-// right. The error is the cause of ctx; a *verify.MismatchError, or a
+// Run fetches what is missing of the blobs, and returns when each of them is
+// right or was ended. It is called once. The error is the cause of ctx; a *verify.MismatchError, or a
 // *segment.HopelessError, where no source has the right bytes of a blob; a
 // *segment.GiveUpError where no source has moved for long; or one of the disk.
 func (t *Transfer) Run(parent context.Context) error {
@@ -134,18 +139,31 @@ func (t *Transfer) Run(parent context.Context) error {
 	}
 	err := group.Wait()
 	if parent.Err() != nil {
-		return context.Cause(parent)
+		err = context.Cause(parent)
+	}
+	if err != nil {
+		for _, o := range t.outcomes {
+			o.end(err)
+		}
 	}
 	return err
 }
 
-// verify hashes blob i as it arrives, until it is right.
+// verify hashes blob i as it arrives, until it is right or was ended.
 func (t *Transfer) verify(ctx context.Context, i int) error {
-	if err := t.search.Blob(ctx, i); err != nil {
-		return err
+	o := t.outcomes[i]
+	ctx, cancel := o.bind(ctx)
+	defer cancel()
+	err := t.search.Blob(ctx, i)
+	switch {
+	case err == nil:
+		close(o.right)
+		t.fetch.Settle()
+	case errors.Is(err, ErrEnded):
+		t.fetch.Drop(i)
+		return nil
 	}
-	t.fetch.Settle()
-	return nil
+	return err
 }
 
 func (t *Transfer) sync(ctx context.Context) error {
