@@ -14,36 +14,40 @@ import (
 
 const module = "github.com/segpull/segpull"
 
-// house is docs/architecture.md as rules: what each package may import of
-// ours, and why no more. Tests may import registrytest besides.
+// house is docs/architecture.md as rules: the floor of each package, what it may
+// import of ours, and why no more. Tests may import registrytest besides.
 var house = map[string]struct {
+	floor   int
 	imports []string
 	why     string
 }{
-	"cmd/segpull":   {[]string{".", "sources"}, "the command reads flags and shows events; what a pull is, the library alone decides"},
-	"bench":         {[]string{".", "sources", "internal/registrytest", "bench/chart", "bench/weaknet"}, "the bench measures what users get, so it pulls as they do"},
-	"bench/chart":   {nil, "a picture shows anybody's figures"},
-	"bench/weaknet": {nil, "a network carries anybody's packets"},
+	"cmd/segpull": {5, []string{".", "sources"}, "the command reads flags and shows events; what a pull is, the library alone decides"},
+	"bench":       {5, []string{".", "internal/registrytest", "bench/chart", "bench/weaknet"}, "the bench measures what users get, so it pulls as they do"},
 
-	".": {[]string{"archive", "image", "segment", "sources", "state", "transfer", "verify"}, "the library puts the parts together, and nothing below knows of it"},
+	".": {4, []string{"archive", "image", "segment", "sources", "state", "transfer", "verify"}, "the library puts the parts together, and nothing below knows of it"},
 
-	"archive":  {[]string{"image", "internal/layer"}, "an archive is written from verified blobs, wherever they came from"},
-	"sources":  {[]string{"image", "internal/credentials", "internal/registry"}, "mirrors serve bytes, and know of no plan, disk or archive"},
-	"transfer": {[]string{"segment", "sources", "state", "verify"}, "a transfer brings blobs to disk, and knows of no reference or archive"},
-	"state":    {[]string{"segment"}, "the sidecar remembers ranges, and knows of no network or archive"},
+	"transfer": {3, []string{"segment", "sources", "state", "verify"}, "a transfer brings blobs to disk, and knows of no reference or archive"},
 
-	"image":                 {[]string{"internal/readable"}, "names and manifests are the ground floor: an image can be resolved from anything that fetches"},
-	"internal/credentials":  {nil, "logins are the ground floor: they are read from files and helpers, whoever sends them"},
-	"internal/layer":        {nil, "a layer is a stream of bytes, wherever it comes from"},
-	"internal/readable":     {nil, "what an answer says to a person is the same, whoever asks"},
-	"internal/registry":     {[]string{"internal/readable"}, "the protocol is the ground floor: it speaks to one host, and knows of no mirrors"},
-	"internal/registrytest": {nil, "a server that shared code with what it tests would share its mistakes"},
-	"internal/realtest":     {nil, "real programs are tested against the binary alone"},
-	"segment":               {nil, "the scheduler is pure: sources and disks are interfaces of its own"},
-	"verify":                {[]string{"segment", "internal/layer"}, "the search for corrupt sources takes mirrors, disks and schedulers as interfaces of its own"},
+	"archive": {2, []string{"image", "internal/layer"}, "an archive is written from verified blobs, wherever they came from"},
+	"sources": {2, []string{"image", "internal/credentials", "internal/registry"}, "mirrors serve bytes, and know of no plan, disk or archive"},
+	"state":   {2, []string{"segment"}, "the sidecar remembers ranges, and knows of no network or archive"},
+	"verify":  {2, []string{"internal/layer", "segment"}, "mirrors, disks and the scheduler are interfaces of its own"},
+
+	"image":                 {1, []string{"internal/readable"}, "an image can be resolved from anything that fetches"},
+	"internal/credentials":  {1, nil, "logins are read from files and helpers, whoever sends them"},
+	"internal/layer":        {1, nil, "a layer is a stream of bytes, wherever it comes from"},
+	"internal/registry":     {1, []string{"internal/readable"}, "the protocol speaks to one host, and knows of no mirrors"},
+	"internal/registrytest": {1, nil, "a server that shared code with what it tests would share its mistakes"},
+	"segment":               {1, nil, "the scheduler is pure: sources and disks are interfaces of its own"},
+
+	"bench/chart":       {0, nil, "a picture shows anybody's figures"},
+	"bench/weaknet":     {0, nil, "a network carries anybody's packets"},
+	"internal/readable": {0, nil, "what an answer says to a person is the same, whoever asks"},
+	"internal/realtest": {0, nil, "real programs are tested against the binary alone"},
 }
 
 func TestImportsPointDown(t *testing.T) {
+	used := make(map[[2]string]bool)
 	err := fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -51,18 +55,28 @@ func TestImportsPointDown(t *testing.T) {
 		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
 			return fs.SkipDir
 		case path.Ext(name) == ".go":
-			checkImports(t, name)
+			checkImports(t, name, used)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	for dir, rule := range house {
+		for _, imported := range rule.imports {
+			if !used[[2]string{dir, imported}] {
+				t.Errorf("%s does not import %s: take the permission out of docs/architecture.md and this test", dir, imported)
+			}
+			if house[imported].floor >= rule.floor {
+				t.Errorf("%s on floor %d may import %s on floor %d: imports point down", dir, rule.floor, imported, house[imported].floor)
+			}
+		}
+	}
 }
 
 // checkImports reads the file itself rather than ask the go command, which
-// would leave out the files of other systems.
-func checkImports(t *testing.T, name string) {
+// would leave out the files of other systems. It notes which imports are used.
+func checkImports(t *testing.T, name string, used map[[2]string]bool) {
 	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
 	if err != nil {
 		t.Error(err)
@@ -75,13 +89,18 @@ func checkImports(t *testing.T, name string) {
 		return
 	}
 	allowed := rule.imports
-	if strings.HasSuffix(name, "_test.go") {
+	test := strings.HasSuffix(name, "_test.go")
+	if test {
 		allowed = append(slices.Clone(allowed), dir, "internal/registrytest")
 	}
 	for _, spec := range file.Imports {
 		imported, _ := strconv.Unquote(spec.Path.Value)
-		if ours, ok := inModule(imported); ok && !slices.Contains(allowed, ours) {
+		ours, ok := inModule(imported)
+		if ok && !slices.Contains(allowed, ours) {
 			t.Errorf("%s imports %s, which %s may not: %s", name, ours, dir, rule.why)
+		}
+		if ok && !test {
+			used[[2]string{dir, ours}] = true
 		}
 	}
 }
