@@ -1,4 +1,4 @@
-package segpull_test
+package pulltest
 
 import (
 	"archive/tar"
@@ -18,9 +18,9 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// textImage is an image whose layers compress, as those of programs do; those
+// TextImage is an image whose layers compress, as those of programs do; those
 // of imageOf do not, and are stored as they are.
-func textImage(t *testing.T, seed uint64, sizes ...int64) registrytest.Image {
+func TextImage(t *testing.T, seed uint64, sizes ...int64) registrytest.Image {
 	t.Helper()
 	var layers []registrytest.Blob
 	var diffIDs []digest.Digest
@@ -52,7 +52,7 @@ func textLayer(t *testing.T, seed uint64, size int64) (registrytest.Blob, digest
 	var packed bytes.Buffer
 	sum := sha256.New()
 	z, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
-	must(t, err)
+	Must(t, err)
 	files := tar.NewWriter(io.MultiWriter(z, sum))
 	for n := 0; int64(packed.Len()) < size-32*kib; n++ {
 		var text strings.Builder
@@ -60,11 +60,11 @@ func textLayer(t *testing.T, seed uint64, size int64) (registrytest.Blob, digest
 			text.WriteString(words[min(dice.IntN(5000), dice.IntN(5000))])
 			text.WriteByte(" \n=;"[dice.IntN(4)])
 		}
-		must(t, files.WriteHeader(&tar.Header{Name: fmt.Sprintf("usr/lib/%d", n), Mode: 0o644, Size: int64(text.Len())}))
+		Must(t, files.WriteHeader(&tar.Header{Name: fmt.Sprintf("usr/lib/%d", n), Mode: 0o644, Size: int64(text.Len())}))
 		_, err := io.WriteString(files, text.String())
-		must(t, err)
+		Must(t, err)
 	}
-	must(t, files.Close())
-	must(t, z.Close())
+	Must(t, files.Close())
+	Must(t, z.Close())
 	return registrytest.NewBlob(ocispec.MediaTypeImageLayerGzip, packed.Bytes()), digest.NewDigest(digest.SHA256, sum)
 }

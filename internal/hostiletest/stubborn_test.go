@@ -1,4 +1,4 @@
-package segpull_test
+package hostiletest
 
 import (
 	"archive/tar"
@@ -11,15 +11,16 @@ import (
 	"time"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
 // within bounds a pull that could hang.
-func (m *mirrors) within(t *testing.T, most time.Duration, opts segpull.Options) {
+func within(t *testing.T, m *pulltest.Mirrors, most time.Duration, opts segpull.Options) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
-	if _, err := m.pullContext(ctx, t, opts); err != nil {
+	if _, err := m.PullContext(ctx, t, opts); err != nil {
 		t.Error(err)
 	}
 }
@@ -34,40 +35,40 @@ func breaksOff() registrytest.Fault {
 func TestAStreamThatAlwaysBreaksOff(t *testing.T) {
 	t.Run("beside an honest one", func(t *testing.T) {
 		t.Parallel()
-		m := serve(t, 2, imageOf(1, 8*mib))
-		m.servers[0].Misbehave(breaksOff())
-		m.servers[1].Misbehave(registrytest.Latency(100 * time.Millisecond))
-		m.servers[1].Throttle(8 * mib)
-		m.within(t, 20*time.Second, segpull.Options{})
+		m := pulltest.Serve(t, 2, pulltest.ImageOf(1, 8*mib))
+		m.Servers[0].Misbehave(breaksOff())
+		m.Servers[1].Misbehave(registrytest.Latency(100 * time.Millisecond))
+		m.Servers[1].Throttle(8 * mib)
+		within(t, m, 20*time.Second, segpull.Options{})
 	})
 	t.Run("alone", func(t *testing.T) {
 		t.Parallel()
-		m := serve(t, 1, imageOf(1, mib))
-		m.servers[0].Misbehave(breaksOff())
+		m := pulltest.Serve(t, 1, pulltest.ImageOf(1, mib))
+		m.Servers[0].Misbehave(breaksOff())
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		_, err := m.pullContext(ctx, t, segpull.Options{GiveUpAfter: time.Second})
-		wantCode(t, err, segpull.ExitNetwork)
+		_, err := m.PullContext(ctx, t, segpull.Options{GiveUpAfter: time.Second})
+		pulltest.WantCode(t, err, segpull.ExitNetwork)
 	})
 	// By its lie, the honest one is set aside; then it keeps busy, and no more.
 	t.Run("of a liar", func(t *testing.T) {
 		t.Parallel()
-		img, other := textImage(t, 1, 6*mib), textImage(t, 11, 6*mib)
-		m, layer := serve(t, 2, img), img.Layers[0].Digest
+		img, other := pulltest.TextImage(t, 1, 6*mib), pulltest.TextImage(t, 11, 6*mib)
+		m, layer := pulltest.Serve(t, 2, img), img.Layers[0].Digest
 		long := func(r *http.Request) bool {
 			var start, last int64
 			_, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &start, &last)
 			return err != nil || last-start > 200*kib || start >= mib
 		}
-		m.servers[0].Misbehave(registrytest.Impostor(other.Layers[0]).Of(layer), breaksOff().When(long).Of(layer))
-		m.servers[1].Throttle(2 * mib)
-		m.within(t, 30*time.Second, segpull.Options{})
+		m.Servers[0].Misbehave(registrytest.Impostor(other.Layers[0]).Of(layer), breaksOff().When(long).Of(layer))
+		m.Servers[1].Throttle(2 * mib)
+		within(t, m, 30*time.Second, segpull.Options{})
 	})
 }
 
 // TestWhatNoOtherHas is taken from a liar too: its digest will tell.
 func TestWhatNoOtherHas(t *testing.T) {
-	img := imageOf(1, 2*mib, 4*mib)
+	img := pulltest.ImageOf(1, 2*mib, 4*mib)
 	small, large := img.Layers[0].Digest, img.Layers[1].Digest
 	lacks := func(of ...registrytest.Blob) registrytest.Fault {
 		f := registrytest.Status(404)
@@ -84,13 +85,13 @@ func TestWhatNoOtherHas(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, len(faults), img)
+			m := pulltest.Serve(t, len(faults), img)
 			for i, f := range faults {
-				m.servers[i].Misbehave(f)
-				m.servers[i].Throttle(4 * mib)
+				m.Servers[i].Misbehave(f)
+				m.Servers[i].Throttle(4 * mib)
 			}
-			r := m.mustPull(t, segpull.Options{SegmentSize: 128 * kib})
-			checkDocker(t, contents(t, r.Path), img)
+			r := m.MustPull(t, segpull.Options{SegmentSize: 128 * kib})
+			pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
 		})
 	}
 }
@@ -107,7 +108,7 @@ func bitsOf(b registrytest.Blob, step int64) registrytest.Fault {
 // TestALiarIsNotWaitedFor has a liar stop answering, or answer slowly, once it
 // has lied.
 func TestALiarIsNotWaitedFor(t *testing.T) {
-	img := imageOf(1, 4*mib, 60*kib)
+	img := pulltest.ImageOf(1, 4*mib, 60*kib)
 	for what, tc := range map[string]struct {
 		liar int // 0: its word counts for the tag, and is believed first
 		then func(*registrytest.Server, ...registrytest.Fault)
@@ -119,19 +120,19 @@ func TestALiarIsNotWaitedFor(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, 2, img)
+			m := pulltest.Serve(t, 2, img)
 			lie := bitsOf(img.Layers[0], 64*kib)
-			m.servers[tc.liar].Misbehave(lie)
-			for _, s := range m.servers {
+			m.Servers[tc.liar].Misbehave(lie)
+			for _, s := range m.Servers {
 				s.Throttle(mib)
 			}
-			rec := &recorder{hook: func(e segpull.Event) {
-				if p, ok := e.(segpull.Progress); ok && p.Done >= blobsOf(img)*9/10 {
-					tc.then(m.servers[tc.liar], lie)
+			rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
+				if p, ok := e.(segpull.Progress); ok && p.Done >= pulltest.BlobsOf(img)*9/10 {
+					tc.then(m.Servers[tc.liar], lie)
 				}
 			}}
 			began := time.Now()
-			m.within(t, 90*time.Second, segpull.Options{Observer: rec, SegmentSize: 128 * kib})
+			within(t, m, 90*time.Second, segpull.Options{Observer: rec, SegmentSize: 128 * kib})
 			if took := time.Since(began); took > 50*time.Second {
 				t.Errorf("it took %v", took)
 			}
@@ -143,33 +144,33 @@ func TestALiarIsNotWaitedFor(t *testing.T) {
 func TestASourceWithoutRangesIsHeard(t *testing.T) {
 	t.Run("at little cost", func(t *testing.T) {
 		t.Parallel()
-		img := imageOf(1, 16*mib)
-		m := serve(t, 2, img)
-		m.servers[0].Misbehave(bitsOf(img.Layers[0], 256*kib))
-		m.servers[1].Misbehave(registrytest.IgnoreRange())
-		for _, s := range m.servers {
+		img := pulltest.ImageOf(1, 16*mib)
+		m := pulltest.Serve(t, 2, img)
+		m.Servers[0].Misbehave(bitsOf(img.Layers[0], 256*kib))
+		m.Servers[1].Misbehave(registrytest.IgnoreRange())
+		for _, s := range m.Servers {
 			s.Throttle(24 * mib)
 		}
-		r := m.mustPull(t, segpull.Options{})
-		if ratio := float64(r.Fetched) / float64(blobsOf(img)); ratio > 5 {
+		r := m.MustPull(t, segpull.Options{})
+		if ratio := float64(r.Fetched) / float64(pulltest.BlobsOf(img)); ratio > 5 {
 			t.Errorf("%.2f of the bytes were fetched", ratio)
 		}
 	})
 	t.Run("however long it takes", func(t *testing.T) {
 		t.Parallel()
-		img := imageOf(1, 3*mib)
-		m := serve(t, 2, img)
+		img := pulltest.ImageOf(1, 3*mib)
+		m := pulltest.Serve(t, 2, img)
 		lie := registrytest.Flip(11*mib/4, 11*mib/4+1).Of(img.Layers[0].Digest)
-		m.servers[0].Misbehave(lie)
-		m.servers[1].Misbehave(registrytest.IgnoreRange())
-		m.servers[0].Throttle(3 * mib)
-		m.servers[1].Throttle(400 * kib)
-		rec := &recorder{hook: func(e segpull.Event) {
-			if p, ok := e.(segpull.Progress); ok && p.Done >= blobsOf(img) {
-				m.servers[0].Misbehave(registrytest.Status(500), lie)
+		m.Servers[0].Misbehave(lie)
+		m.Servers[1].Misbehave(registrytest.IgnoreRange())
+		m.Servers[0].Throttle(3 * mib)
+		m.Servers[1].Throttle(400 * kib)
+		rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
+			if p, ok := e.(segpull.Progress); ok && p.Done >= pulltest.BlobsOf(img) {
+				m.Servers[0].Misbehave(registrytest.Status(500), lie)
 			}
 		}}
-		m.within(t, time.Minute, segpull.Options{Observer: rec, GiveUpAfter: 5 * time.Second})
+		within(t, m, time.Minute, segpull.Options{Observer: rec, GiveUpAfter: 5 * time.Second})
 	})
 }
 
@@ -179,13 +180,13 @@ func TestBombsInManyLayersAtOnce(t *testing.T) {
 	for i := range int64(8) {
 		sizes = append(sizes, 2*mib+i*kib)
 	}
-	m := serve(t, 2, imageOf(1, sizes...))
-	m.servers[0].Misbehave(registrytest.Impostor(registrytest.NewBlob("", bomb(t, 3*mib))), registrytest.PauseAfter(6*kib, 5*time.Second))
-	m.servers[1].Throttle(4 * mib)
+	m := pulltest.Serve(t, 2, pulltest.ImageOf(1, sizes...))
+	m.Servers[0].Misbehave(registrytest.Impostor(registrytest.NewBlob("", bomb(t, 3*mib))), registrytest.PauseAfter(6*kib, 5*time.Second))
+	m.Servers[1].Throttle(4 * mib)
 	ctx, stop := context.WithCancel(t.Context())
 	most := make(chan uint64)
 	go func() { most <- largestHeap(ctx) }()
-	m.within(t, time.Minute, segpull.Options{})
+	within(t, m, time.Minute, segpull.Options{})
 	stop()
 	if n := <-most; n > 256*mib {
 		t.Errorf("%d MiB of heap", n/mib)

@@ -1,4 +1,4 @@
-package segpull_test
+package crashtest
 
 import (
 	"math/rand/v2"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/segpull/segpull/internal/pulltest"
 )
 
 // Any call that concerns files may fail: the disk is full, or the user's share
@@ -14,19 +16,19 @@ import (
 // pull then ends right all the same, or says so and leaves no output; and the
 // next one ends right, having fetched nothing twice that could be kept.
 func TestAnyCallOfTheSystemMayFail(t *testing.T) {
-	img := imageOf(1, 6*mib, 2*mib)
+	img := pulltest.ImageOf(1, 6*mib, 2*mib)
 	errors := []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.EMFILE}
 	for _, format := range []string{"docker-archive", "legacy", "oci"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, 1, img)
-			s := &story{T: t, mirrors: m, img: img}
-			s.watched = watched{Mirrors: m.urls, Output: filepath.Join(memory(t), "app"), Format: format}
+			m := pulltest.Serve(t, 1, img)
+			s := &story{T: t, Mirrors: m, img: img}
+			s.watched = watched{Mirrors: m.URLs, Output: filepath.Join(memory(t), "app"), Format: format}
 			calls := s.start(t).ended
 			s.right = files(t, s.Output)
 			failed := 0
 			for range 25 {
-				must(t, os.RemoveAll(s.Output))
+				pulltest.Must(t, os.RemoveAll(s.Output))
 				call, with := 1+rand.IntN(calls), errors[rand.IntN(len(errors))]
 				before := s.sent()
 				s.fail, s.with = call, with
@@ -45,8 +47,8 @@ func TestAnyCallOfTheSystemMayFail(t *testing.T) {
 				}
 				s.check(true)
 				// What stands in socket buffers at the failure is lost.
-				if sent := s.sent() - before; sent > blobsOf(img)+4*mib {
-					t.Errorf("after call %d had failed with %q: %d bytes were sent for %d", call, with, sent, blobsOf(img))
+				if sent := s.sent() - before; sent > pulltest.BlobsOf(img)+4*mib {
+					t.Errorf("after call %d had failed with %q: %d bytes were sent for %d", call, with, sent, pulltest.BlobsOf(img))
 				}
 			}
 			if failed == 0 {

@@ -1,4 +1,4 @@
-package segpull_test
+package hostiletest
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -177,20 +177,20 @@ func anotherETag(next http.Handler) http.Handler {
 // is named first, and an honest one, which is slow enough for the other to be
 // asked. The pull ends right, and soon.
 func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
-	img := imageOf(1, 300*kib, 50*kib)
+	img := pulltest.ImageOf(1, 300*kib, 50*kib)
 	for what, mirror := range misbehaviours() {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, 2, img)
-			m.servers[0].Misbehave(mirror.faults...)
-			m.servers[1].Throttle(600 * kib)
+			m := pulltest.Serve(t, 2, img)
+			m.Servers[0].Misbehave(mirror.faults...)
+			m.Servers[1].Throttle(600 * kib)
 			began := time.Now()
-			r := m.mustPull(t, segpull.Options{})
-			checkDocker(t, contents(t, r.Path), img)
+			r := m.MustPull(t, segpull.Options{})
+			pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
 			if took := time.Since(began); took > 15*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			if len(m.servers[0].Stats().Log) == 0 {
+			if len(m.Servers[0].Stats().Log) == 0 {
 				t.Error("the hostile mirror was not asked")
 			}
 			if len(r.Corrupt) > 0 {
@@ -204,48 +204,40 @@ func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
 // in words that are fit for a terminal, and leaves nothing that is in the way
 // once the mirror behaves.
 func TestAHostileMirrorAlone(t *testing.T) {
-	img := imageOf(1, 300*kib, 50*kib)
+	img := pulltest.ImageOf(1, 300*kib, 50*kib)
 	for what, mirror := range misbehaviours() {
 		if mirror.alone == slow {
 			continue
 		}
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, 1, img)
-			m.servers[0].Misbehave(mirror.faults...)
+			m := pulltest.Serve(t, 1, img)
+			m.Servers[0].Misbehave(mirror.faults...)
 			out := filepath.Join(t.TempDir(), "app.tar")
 			opts := segpull.Options{Output: out}
 			if mirror.alone == segpull.ExitNetwork { // the others end by themselves
 				opts.GiveUpAfter = 400 * time.Millisecond
 			}
 			began := time.Now()
-			_, err := m.pull(t, opts)
+			_, err := m.Pull(t, opts)
 			if took := time.Since(began); took > 8*time.Second {
 				t.Errorf("it took %v", took)
 			}
 			if mirror.alone != 0 {
-				wantCode(t, err, mirror.alone)
-				wantPlainWords(t, err.Error())
+				pulltest.WantCode(t, err, mirror.alone)
+				pulltest.WantPlainWords(t, err.Error())
 				if _, err := os.Stat(out); err == nil {
 					t.Error("there is an output")
 				}
-				m.servers[0].Misbehave()
+				m.Servers[0].Misbehave()
 				opts.GiveUpAfter = 0
-				_, err = m.pull(t, opts)
+				_, err = m.Pull(t, opts)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			checkDocker(t, contents(t, out), img)
+			pulltest.CheckDocker(t, pulltest.Contents(t, out), img)
 		})
-	}
-}
-
-// wantPlainWords checks what is made of the words of strangers.
-func wantPlainWords(t *testing.T, said string) {
-	t.Helper()
-	if strings.ContainsFunc(said, func(r rune) bool { return !unicode.IsPrint(r) }) || len(said) > 1500 {
-		t.Errorf("said %.2000q", said)
 	}
 }
 
@@ -258,11 +250,11 @@ func TestAHandshakeThatNeverEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close() // its connections wait in the queue until then
-	img := imageOf(1, 300*kib)
-	m := serve(t, 1, img)
+	img := pulltest.ImageOf(1, 300*kib)
+	m := pulltest.Serve(t, 1, img)
 	at := "https://" + silent.Addr().String()
-	r := m.mustPull(t, segpull.Options{Mirrors: []string{at, m.urls[0]}})
-	checkDocker(t, contents(t, r.Path), img)
-	_, err = m.pull(t, segpull.Options{Mirrors: []string{at}, GiveUpAfter: 400 * time.Millisecond})
-	wantCode(t, err, segpull.ExitNetwork)
+	r := m.MustPull(t, segpull.Options{Mirrors: []string{at, m.URLs[0]}})
+	pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
+	_, err = m.Pull(t, segpull.Options{Mirrors: []string{at}, GiveUpAfter: 400 * time.Millisecond})
+	pulltest.WantCode(t, err, segpull.ExitNetwork)
 }

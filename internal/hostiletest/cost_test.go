@@ -1,4 +1,4 @@
-package segpull_test
+package hostiletest
 
 import (
 	"path/filepath"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -16,10 +17,10 @@ import (
 // those of another layer, the stream may go on, and it takes more to find them.
 func TestWhatALiarCosts(t *testing.T) {
 	sizes := []int64{2 * mib, mib / 2, 200 * kib}
-	text, otherText := textImage(t, 1, sizes...), textImage(t, 11, sizes...)
-	noise, otherNoise := imageOf(1, sizes...), imageOf(11, sizes...)
-	one, otherOne := textImage(t, 2, 12*mib), textImage(t, 12, 12*mib)
-	many, otherMany := imageOf(3, 4*mib, 4*mib, 4*mib, 4*mib), imageOf(13, 4*mib, 4*mib, 4*mib, 4*mib)
+	text, otherText := pulltest.TextImage(t, 1, sizes...), pulltest.TextImage(t, 11, sizes...)
+	noise, otherNoise := pulltest.ImageOf(1, sizes...), pulltest.ImageOf(11, sizes...)
+	one, otherOne := pulltest.TextImage(t, 2, 12*mib), pulltest.TextImage(t, 12, 12*mib)
+	many, otherMany := pulltest.ImageOf(3, 4*mib, 4*mib, 4*mib, 4*mib), pulltest.ImageOf(13, 4*mib, 4*mib, 4*mib, 4*mib)
 	flips := registrytest.Flip(0, 12*mib)
 	aBit := registrytest.Rewrite(func(p []byte, _ int64) { p[len(p)/2] ^= 0x10 })
 	sameBits := registrytest.Rewrite(func(p []byte, offset int64) {
@@ -58,31 +59,31 @@ func TestWhatALiarCosts(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, 2, tc.img)
+			m := pulltest.Serve(t, 2, tc.img)
 			honest, liar := 0, 1
 			if tc.first {
 				honest, liar = 1, 0
 			}
-			m.servers[honest].Throttle(tc.rates[0])
-			m.servers[liar].Throttle(tc.rates[1])
-			m.servers[liar].Misbehave(tc.lie)
+			m.Servers[honest].Throttle(tc.rates[0])
+			m.Servers[liar].Throttle(tc.rates[1])
+			m.Servers[liar].Misbehave(tc.lie)
 			// The honest one alone would take long for what the liar was to send.
-			rec := &recorder{hook: func(e segpull.Event) {
-				if aside, ok := e.(segpull.Trouble); ok && aside.Source == m.name(liar) {
-					m.servers[honest].Throttle(0)
+			rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
+				if aside, ok := e.(segpull.Trouble); ok && aside.Source == m.Name(liar) {
+					m.Servers[honest].Throttle(0)
 				}
 			}}
-			r := m.mustPull(t, segpull.Options{Observer: rec, SegmentSize: 128 * kib})
-			checkDocker(t, contents(t, r.Path), tc.img)
+			r := m.MustPull(t, segpull.Options{Observer: rec, SegmentSize: 128 * kib})
+			pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), tc.img)
 			// Not what the servers wrote: how much of an answer that is broken
 			// off stands in socket buffers depends on how busy the machine is.
-			ratio := float64(r.Fetched) / float64(blobsOf(tc.img))
-			t.Logf("%s: %.2f of the bytes: %s", what, ratio, rec.warnings())
+			ratio := float64(r.Fetched) / float64(pulltest.BlobsOf(tc.img))
+			t.Logf("%s: %.2f of the bytes: %s", what, ratio, rec.Warnings())
 			if ratio > tc.most {
 				t.Errorf("%.2f of the bytes were fetched", ratio)
 			}
-			if slices.Contains(r.Corrupt, m.name(honest)) || len(r.Corrupt) == 0 && ratio > 1.2 {
-				t.Errorf("liars %q, not %q", r.Corrupt, m.name(liar))
+			if slices.Contains(r.Corrupt, m.Name(honest)) || len(r.Corrupt) == 0 && ratio > 1.2 {
+				t.Errorf("liars %q, not %q", r.Corrupt, m.Name(liar))
 			}
 		})
 	}
@@ -99,24 +100,24 @@ func impostors(img, other registrytest.Image) registrytest.Fault {
 
 func TestALiarIsRemembered(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, mib)
-	m := serve(t, 2, img)
-	for _, s := range m.servers {
+	img := pulltest.ImageOf(1, mib)
+	m := pulltest.Serve(t, 2, img)
+	for _, s := range m.Servers {
 		s.Throttle(8 * mib)
 	}
-	m.servers[1].Misbehave(registrytest.Flip(0, mib))
+	m.Servers[1].Misbehave(registrytest.Flip(0, mib))
 	memory := filepath.Join(t.TempDir(), "mirrors.json")
-	if r := m.mustPull(t, segpull.Options{Memory: memory}); !slices.Equal(r.Corrupt, []string{m.name(1)}) {
+	if r := m.MustPull(t, segpull.Options{Memory: memory}); !slices.Equal(r.Corrupt, []string{m.Name(1)}) {
 		t.Fatalf("liars %q", r.Corrupt)
 	}
-	m.servers[1].Misbehave()
-	rec := &recorder{}
-	before := m.servers[1].Stats().Bytes
-	r := m.mustPull(t, segpull.Options{Memory: memory, Observer: rec})
-	if w := rec.warnings(); !strings.HasPrefix(w, m.name(1)) || !strings.Contains(w, time.Now().Format("2006-01")) {
+	m.Servers[1].Misbehave()
+	rec := &pulltest.Recorder{}
+	before := m.Servers[1].Stats().Bytes
+	r := m.MustPull(t, segpull.Options{Memory: memory, Observer: rec})
+	if w := rec.Warnings(); !strings.HasPrefix(w, m.Name(1)) || !strings.Contains(w, time.Now().Format("2006-01")) {
 		t.Errorf("warnings %q", w)
 	}
-	if len(r.Corrupt) > 0 || m.servers[1].Stats().Bytes == before {
+	if len(r.Corrupt) > 0 || m.Servers[1].Stats().Bytes == before {
 		t.Errorf("one that lies no more is not used: liars %q", r.Corrupt)
 	}
 }

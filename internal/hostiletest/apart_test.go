@@ -1,15 +1,16 @@
-package segpull_test
+package hostiletest
 
 import (
 	"slices"
 	"testing"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
 func TestLiarsAboutDifferentBytes(t *testing.T) {
-	noise, text := imageOf(1, 2*mib, 2*mib), textImage(t, 1, 2*mib, 2*mib)
+	noise, text := pulltest.ImageOf(1, 2*mib, 2*mib), pulltest.TextImage(t, 1, 2*mib, 2*mib)
 	lies := func(lies ...registrytest.Fault) []registrytest.Fault { return lies }
 	for what, tc := range map[string]struct {
 		img  registrytest.Image
@@ -26,18 +27,18 @@ func TestLiarsAboutDifferentBytes(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, len(tc.lies), tc.img)
+			m := pulltest.Serve(t, len(tc.lies), tc.img)
 			var names []string
-			for i, s := range m.servers {
+			for i, s := range m.Servers {
 				s.Throttle(8 * mib)
 				s.Misbehave(tc.lies[i])
-				names = append(names, m.name(i))
+				names = append(names, m.Name(i))
 			}
-			rec := &recorder{}
-			r := m.mustPull(t, segpull.Options{Observer: rec, SegmentSize: 128 * kib})
-			checkDocker(t, contents(t, r.Path), tc.img)
-			ratio := float64(m.served()) / float64(blobsOf(tc.img))
-			t.Logf("%.2f of the bytes, %d liars: %s", ratio, len(r.Corrupt), rec.warnings())
+			rec := &pulltest.Recorder{}
+			r := m.MustPull(t, segpull.Options{Observer: rec, SegmentSize: 128 * kib})
+			pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), tc.img)
+			ratio := float64(m.Served()) / float64(pulltest.BlobsOf(tc.img))
+			t.Logf("%.2f of the bytes, %d liars: %s", ratio, len(r.Corrupt), rec.Warnings())
 			if ratio > float64(2+len(tc.lies)) {
 				t.Errorf("%.2f of the bytes were served", ratio)
 			}

@@ -1,4 +1,4 @@
-package segpull_test
+package crashtest
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -33,7 +34,7 @@ const (
 )
 
 func TestKilledAtAnyMoment(t *testing.T) {
-	img := imageOf(1, 6*mib, 2*mib)
+	img := pulltest.ImageOf(1, 6*mib, 2*mib)
 	var kills atomic.Int64
 	t.Cleanup(func() {
 		if n := kills.Load(); n < 200 && !t.Failed() {
@@ -60,31 +61,31 @@ func TestKilledAtAnyMoment(t *testing.T) {
 
 func tellStory(t *testing.T, img registrytest.Image, format string, deaths map[string]int) {
 	dir, m := memory(t), serveClosely(t, img)
-	s := &story{T: t, mirrors: m, img: img, deaths: deaths, full: filepath.Join(memory(t), "full")}
-	s.watched = watched{Mirrors: m.urls, Output: filepath.Join(dir, "app"), Format: format}
+	s := &story{T: t, Mirrors: m, img: img, deaths: deaths, full: filepath.Join(memory(t), "full")}
+	s.watched = watched{Mirrors: m.URLs, Output: filepath.Join(dir, "app"), Format: format}
 	fresh := s.start(t)
 	s.right = files(t, s.Output)
-	must(t, os.RemoveAll(s.Output))
+	pulltest.Must(t, os.RemoveAll(s.Output))
 
-	before, allowed := s.sent(), blobsOf(img)
+	before, allowed := s.sent(), pulltest.BlobsOf(img)
 	for range 5 {
 		if s.die(fresh.resolved+1+rand.IntN(60)) == fetching {
 			allowed += mib // of the one connection
 		}
 		if stands(s.Output) { // it had too little left
-			must(t, os.RemoveAll(s.Output))
-			allowed += blobsOf(img)
+			pulltest.Must(t, os.RemoveAll(s.Output))
+			allowed += pulltest.BlobsOf(img)
 		}
 	}
 	s.killAtEnd = true
 	s.die(0)
 	s.killAtEnd = false
 	if fetched := s.sent() - before; fetched > allowed {
-		t.Errorf("%d bytes were fetched, %d more than there are", fetched, fetched-blobsOf(img))
+		t.Errorf("%d bytes were fetched, %d more than there are", fetched, fetched-pulltest.BlobsOf(img))
 	}
 
 	before = s.sent()
-	must(t, os.CopyFS(s.full, os.DirFS(s.Output+".segpull")))
+	pulltest.Must(t, os.CopyFS(s.full, os.DirFS(s.Output+".segpull")))
 	s.kill = 0
 	rest := s.start(t)
 	for range 6 {
@@ -103,13 +104,13 @@ func tellStory(t *testing.T, img registrytest.Image, format string, deaths map[s
 	s.kill = 0
 	s.start(t)
 	s.check(true)
-	wantFiles(t, dir, "app")
+	pulltest.WantFiles(t, dir, "app")
 }
 
 // story is what one output goes through.
 type story struct {
 	*testing.T
-	*mirrors
+	*pulltest.Mirrors
 	watched
 	img    registrytest.Image
 	right  map[string][]byte // files of the output
@@ -121,7 +122,7 @@ type story struct {
 // asked for in each pull, to see who lies.
 func (s *story) sent() (n int64) {
 	for _, l := range s.img.Layers {
-		n += sentOf(s.mirrors, l)
+		n += s.Mirrors.SentOf(l)
 	}
 	return n
 }
@@ -162,9 +163,9 @@ func (s *story) dieAgain(call int) {
 // restore goes back to where nothing was missing.
 func (s *story) restore() {
 	s.Helper()
-	must(s.T, os.RemoveAll(s.Output))
-	must(s.T, os.RemoveAll(s.Output+".segpull"))
-	must(s.T, os.CopyFS(s.Output+".segpull", os.DirFS(s.full)))
+	pulltest.Must(s.T, os.RemoveAll(s.Output))
+	pulltest.Must(s.T, os.RemoveAll(s.Output+".segpull"))
+	pulltest.Must(s.T, os.CopyFS(s.Output+".segpull", os.DirFS(s.full)))
 }
 
 // check compares what is at the output with what belongs there: all of it, or
@@ -206,13 +207,13 @@ func files(t *testing.T, path string) map[string][]byte {
 		}
 		return err
 	})
-	must(t, err)
+	pulltest.Must(t, err)
 	return all
 }
 
 // serveClosely is serve by a mirror whose kernel holds little for a client: what
 // it holds when the client dies counts as sent.
-func serveClosely(t *testing.T, img registrytest.Image) *mirrors {
+func serveClosely(t *testing.T, img registrytest.Image) *pulltest.Mirrors {
 	s := registrytest.New()
 	s.Push(repo, "1", img)
 	s.Throttle(60 * mib)
@@ -224,7 +225,7 @@ func serveClosely(t *testing.T, img registrytest.Image) *mirrors {
 	}
 	server.Start()
 	t.Cleanup(server.Close)
-	return &mirrors{servers: []*registrytest.Server{s}, urls: []string{server.URL}}
+	return &pulltest.Mirrors{Servers: []*registrytest.Server{s}, URLs: []string{server.URL}}
 }
 
 // memory is a temporary folder, in memory where there is one such: a kill,

@@ -1,4 +1,4 @@
-package segpull_test
+package hostiletest
 
 import (
 	"os"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -28,7 +29,7 @@ func (i inverse) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func TestTheLiarIsFound(t *testing.T) {
-	img := imageOf(1, 3*mib, mib, 300*kib)
+	img := pulltest.ImageOf(1, 3*mib, mib, 300*kib)
 	large, small := img.Layers[0], img.Layers[2]
 	flips := registrytest.Flip(0, large.Size)
 	for what, tc := range map[string]struct {
@@ -52,9 +53,9 @@ func TestTheLiarIsFound(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, tc.mirrors, img)
+			m := pulltest.Serve(t, tc.mirrors, img)
 			var liars []string
-			for i, s := range m.servers {
+			for i, s := range m.Servers {
 				rate := []int64{8, 6, 8, 8}[i]
 				if tc.rates != nil {
 					rate = tc.rates[i]
@@ -62,16 +63,16 @@ func TestTheLiarIsFound(t *testing.T) {
 				s.Throttle(rate * mib)
 				if lie, ok := tc.lies[i]; ok {
 					s.Misbehave(lie)
-					liars = append(liars, m.name(i))
+					liars = append(liars, m.Name(i))
 				}
 			}
-			rec := &recorder{}
-			r := m.mustPull(t, segpull.Options{Observer: rec, SegmentSize: 256 * kib})
-			checkDocker(t, contents(t, r.Path), img)
-			wantFiles(t, filepath.Dir(r.Path), "app.tar")
+			rec := &pulltest.Recorder{}
+			r := m.MustPull(t, segpull.Options{Observer: rec, SegmentSize: 256 * kib})
+			pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
+			pulltest.WantFiles(t, filepath.Dir(r.Path), "app.tar")
 
-			ratio := float64(m.served()) / float64(blobsOf(img))
-			t.Logf("%.2f of the bytes; %d liars of %d were caught: %s", ratio, len(r.Corrupt), len(liars), rec.warnings())
+			ratio := float64(m.Served()) / float64(pulltest.BlobsOf(img))
+			t.Logf("%.2f of the bytes; %d liars of %d were caught: %s", ratio, len(r.Corrupt), len(liars), rec.Warnings())
 			// How much it costs depends on who happened to serve what. At the worst
 			// each mirror is heard once about everything.
 			if ratio > float64(1+tc.mirrors) {
@@ -81,7 +82,7 @@ func TestTheLiarIsFound(t *testing.T) {
 				if !slices.Contains(liars, name) {
 					t.Errorf("%s was blamed, which is honest", name)
 				}
-				if !strings.Contains(rec.warnings(), name) {
+				if !strings.Contains(rec.Warnings(), name) {
 					t.Errorf("nobody is warned of %s", name)
 				}
 			}
@@ -89,7 +90,7 @@ func TestTheLiarIsFound(t *testing.T) {
 			if len(r.Corrupt) == 0 && tc.certain {
 				t.Error("nobody was caught")
 			}
-			if n := len(eventsOf[segpull.Corrupt](rec)); n != len(r.Corrupt) {
+			if n := len(pulltest.EventsOf[segpull.Corrupt](rec)); n != len(r.Corrupt) {
 				t.Errorf("%d events for %d liars", n, len(r.Corrupt))
 			}
 		})
@@ -98,32 +99,32 @@ func TestTheLiarIsFound(t *testing.T) {
 
 func TestALiarIsUsedNoMore(t *testing.T) {
 	t.Parallel()
-	img, other := imageOf(1, mib), imageOf(2, mib)
-	m := serve(t, 2, img)
-	m.servers[0].Push(repo, "2", other)
-	m.servers[1].Misbehave(registrytest.Flip(0, mib))
-	for _, s := range m.servers {
+	img, other := pulltest.ImageOf(1, mib), pulltest.ImageOf(2, mib)
+	m := pulltest.Serve(t, 2, img)
+	m.Servers[0].Push(repo, "2", other)
+	m.Servers[1].Misbehave(registrytest.Flip(0, mib))
+	for _, s := range m.Servers {
 		s.Throttle(8 * mib)
 	}
-	rec := &recorder{}
+	rec := &pulltest.Recorder{}
 	var before int64
-	rec.hook = func(e segpull.Event) {
+	rec.Hook = func(e segpull.Event) {
 		if _, ok := e.(segpull.Finished); ok && before == 0 {
-			before = m.servers[1].Stats().Bytes
+			before = m.Servers[1].Stats().Bytes
 		}
 	}
-	results, err := m.pull(t, segpull.Options{Output: t.TempDir(), Observer: rec}, ref, "registry.example/team/app:2")
+	results, err := m.Pull(t, segpull.Options{Output: t.TempDir(), Observer: rec}, ref, "registry.example/team/app:2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after := m.servers[1].Stats().Bytes; after != before {
+	if after := m.Servers[1].Stats().Bytes; after != before {
 		t.Errorf("the liar served %d bytes more", after-before)
 	}
-	if !slices.Equal(results[1].Corrupt, []string{m.name(1)}) {
+	if !slices.Equal(results[1].Corrupt, []string{m.Name(1)}) {
 		t.Errorf("liars %q", results[1].Corrupt)
 	}
 	var states []string
-	for _, p := range eventsOf[segpull.Progress](rec) {
+	for _, p := range pulltest.EventsOf[segpull.Progress](rec) {
 		states = append(states, p.Sources[1].State)
 	}
 	if states[len(states)-1] != "off" {
@@ -132,7 +133,7 @@ func TestALiarIsUsedNoMore(t *testing.T) {
 }
 
 func TestWithLiarsAloneNothingIsKept(t *testing.T) {
-	img := imageOf(1, mib, 300*kib)
+	img := pulltest.ImageOf(1, mib, 300*kib)
 	large := img.Layers[0]
 	for what, lies := range map[string][]registrytest.Fault{
 		"one":                        {registrytest.Flip(0, mib)},
@@ -142,51 +143,51 @@ func TestWithLiarsAloneNothingIsKept(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, len(lies), img)
+			m := pulltest.Serve(t, len(lies), img)
 			names := []string{"digest"}
 			for i, lie := range lies {
-				m.servers[i].Misbehave(lie)
-				names = append(names, m.name(i))
+				m.Servers[i].Misbehave(lie)
+				names = append(names, m.Name(i))
 			}
 			out := filepath.Join(t.TempDir(), "app.tar")
-			rec := &recorder{}
-			_, err := m.pull(t, segpull.Options{Output: out, Observer: rec})
-			wantCode(t, err, segpull.ExitMismatch, append(names, "--mirror")...)
-			wantFiles(t, filepath.Dir(out), "app.tar.segpull")
+			rec := &pulltest.Recorder{}
+			_, err := m.Pull(t, segpull.Options{Output: out, Observer: rec})
+			pulltest.WantCode(t, err, segpull.ExitMismatch, append(names, "--mirror")...)
+			pulltest.WantFiles(t, filepath.Dir(out), "app.tar.segpull")
 
-			for _, s := range m.servers {
+			for _, s := range m.Servers {
 				s.Misbehave()
 			}
-			rec = &recorder{}
-			r := m.mustPull(t, segpull.Options{Output: out, Observer: rec})
-			if len(r.Corrupt) > 0 || r.Fetched+r.Resumed > blobsOf(img)*8/5 {
-				t.Errorf("of %d resumed bytes some were wrong: %d more were fetched, %s", r.Resumed, r.Fetched, rec.warnings())
+			rec = &pulltest.Recorder{}
+			r := m.MustPull(t, segpull.Options{Output: out, Observer: rec})
+			if len(r.Corrupt) > 0 || r.Fetched+r.Resumed > pulltest.BlobsOf(img)*8/5 {
+				t.Errorf("of %d resumed bytes some were wrong: %d more were fetched, %s", r.Resumed, r.Fetched, rec.Warnings())
 			}
-			checkDocker(t, contents(t, out), img)
+			pulltest.CheckDocker(t, pulltest.Contents(t, out), img)
 		})
 	}
 }
 
 func TestAWitnessThatFallsSilentIsWaitedForInTheNextRun(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, mib)
+	img := pulltest.ImageOf(1, mib)
 	large := img.Layers[0]
-	m := serve(t, 2, img)
-	for _, s := range m.servers {
+	m := pulltest.Serve(t, 2, img)
+	for _, s := range m.Servers {
 		s.Throttle(2 * mib)
 	}
-	m.servers[0].Misbehave(registrytest.Impostor(inverted(large)).Of(large.Digest))
+	m.Servers[0].Misbehave(registrytest.Impostor(inverted(large)).Of(large.Digest))
 	out := filepath.Join(t.TempDir(), "app.tar")
-	rec := &recorder{hook: func(e segpull.Event) {
+	rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
 		if p, ok := e.(segpull.Progress); ok && p.Done > mib/2 {
-			m.servers[1].Misbehave(registrytest.Hang())
+			m.Servers[1].Misbehave(registrytest.Hang())
 		}
 	}}
-	_, err := m.pull(t, segpull.Options{Output: out, Observer: rec, GiveUpAfter: time.Second, SegmentSize: 128 * kib})
-	wantCode(t, err, segpull.ExitNetwork, "run the same command again")
-	m.servers[1].Misbehave()
-	r := m.mustPull(t, segpull.Options{Output: out})
-	checkDocker(t, contents(t, out), img)
+	_, err := m.Pull(t, segpull.Options{Output: out, Observer: rec, GiveUpAfter: time.Second, SegmentSize: 128 * kib})
+	pulltest.WantCode(t, err, segpull.ExitNetwork, "run the same command again")
+	m.Servers[1].Misbehave()
+	r := m.MustPull(t, segpull.Options{Output: out})
+	pulltest.CheckDocker(t, pulltest.Contents(t, out), img)
 	if r.Resumed == 0 {
 		t.Error("nothing was kept")
 	}
@@ -194,67 +195,67 @@ func TestAWitnessThatFallsSilentIsWaitedForInTheNextRun(t *testing.T) {
 
 func TestALiarThatAloneHasABlob(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, mib)
+	img := pulltest.ImageOf(1, mib)
 	large := img.Layers[0]
-	m := serve(t, 2, img)
-	m.servers[0].Misbehave(registrytest.Flip(100, 200).Of(large.Digest))
-	m.servers[1].Misbehave(registrytest.Status(404).Of(large.Digest))
-	_, err := m.pull(t, segpull.Options{})
-	wantCode(t, err, segpull.ExitMismatch, m.name(0), "404")
+	m := pulltest.Serve(t, 2, img)
+	m.Servers[0].Misbehave(registrytest.Flip(100, 200).Of(large.Digest))
+	m.Servers[1].Misbehave(registrytest.Status(404).Of(large.Digest))
+	_, err := m.Pull(t, segpull.Options{})
+	pulltest.WantCode(t, err, segpull.ExitMismatch, m.Name(0), "404")
 }
 
 func TestASingleSourceGetsOneMoreTry(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, mib)
-	m := serve(t, 1, img)
-	m.servers[0].Misbehave(registrytest.Flip(0, mib).Of(img.Layers[0].Digest).Times(1))
-	rec := &recorder{}
-	r := m.mustPull(t, segpull.Options{Observer: rec})
-	checkDocker(t, contents(t, r.Path), img)
-	if !strings.Contains(rec.warnings(), "once more") || len(r.Corrupt) > 0 {
-		t.Errorf("warnings %q, liars %q", rec.warnings(), r.Corrupt)
+	img := pulltest.ImageOf(1, mib)
+	m := pulltest.Serve(t, 1, img)
+	m.Servers[0].Misbehave(registrytest.Flip(0, mib).Of(img.Layers[0].Digest).Times(1))
+	rec := &pulltest.Recorder{}
+	r := m.MustPull(t, segpull.Options{Observer: rec})
+	pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
+	if !strings.Contains(rec.Warnings(), "once more") || len(r.Corrupt) > 0 {
+		t.Errorf("warnings %q, liars %q", rec.Warnings(), r.Corrupt)
 	}
 }
 
 func TestALiarOfAnEarlierRunIsFound(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 4*mib, mib)
-	m := serve(t, 2, img)
-	for _, s := range m.servers {
+	img := pulltest.ImageOf(1, 4*mib, mib)
+	m := pulltest.Serve(t, 2, img)
+	for _, s := range m.Servers {
 		s.Throttle(2 * mib)
 	}
-	m.servers[1].Misbehave(registrytest.Flip(0, 4*mib).Of(img.Layers[0].Digest))
+	m.Servers[1].Misbehave(registrytest.Flip(0, 4*mib).Of(img.Layers[0].Digest))
 	out := filepath.Join(t.TempDir(), "app.tar")
-	ctx, rec, _ := cancelAt(2 * mib)
-	if _, err := m.pullContext(ctx, t, segpull.Options{Output: out, Observer: rec}); err == nil {
+	ctx, rec, _ := pulltest.CancelAt(2 * mib)
+	if _, err := m.PullContext(ctx, t, segpull.Options{Output: out, Observer: rec}); err == nil {
 		t.Fatal("ended well")
 	}
-	if m.servers[1].Stats().Bytes == 0 {
+	if m.Servers[1].Stats().Bytes == 0 {
 		t.Fatal("the liar served nothing")
 	}
-	liar := m.name(1)
-	m.servers[1].Kill()
-	rec = &recorder{}
-	r := m.mustPull(t, segpull.Options{Output: out, Mirrors: m.urls[:1], Observer: rec})
-	checkDocker(t, contents(t, out), img)
+	liar := m.Name(1)
+	m.Servers[1].Kill()
+	rec = &pulltest.Recorder{}
+	r := m.MustPull(t, segpull.Options{Output: out, Mirrors: m.URLs[:1], Observer: rec})
+	pulltest.CheckDocker(t, pulltest.Contents(t, out), img)
 	if !slices.Equal(r.Corrupt, []string{liar}) {
-		t.Errorf("liars %q, warnings %s", r.Corrupt, rec.warnings())
+		t.Errorf("liars %q, warnings %s", r.Corrupt, rec.Warnings())
 	}
-	if n := m.served(); n > blobsOf(img)*8/5+slack {
-		t.Errorf("%d bytes of %d were served", n, blobsOf(img))
+	if n := m.Served(); n > pulltest.BlobsOf(img)*8/5+slack {
+		t.Errorf("%d bytes of %d were served", n, pulltest.BlobsOf(img))
 	}
 }
 
 func TestADiskThatChangesBytesIsNobodysLie(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 4*mib)
-	m := serve(t, 2, img)
-	for _, s := range m.servers {
+	img := pulltest.ImageOf(1, 4*mib)
+	m := pulltest.Serve(t, 2, img)
+	for _, s := range m.Servers {
 		s.Throttle(2 * mib)
 	}
 	out := filepath.Join(t.TempDir(), "app.tar")
-	ctx, rec, _ := cancelAt(2 * mib)
-	if _, err := m.pullContext(ctx, t, segpull.Options{Output: out, Observer: rec}); err == nil {
+	ctx, rec, _ := pulltest.CancelAt(2 * mib)
+	if _, err := m.PullContext(ctx, t, segpull.Options{Output: out, Observer: rec}); err == nil {
 		t.Fatal("ended well")
 	}
 	part, err := os.OpenFile(filepath.Join(out+".segpull", "part"), os.O_RDWR, 0)
@@ -265,12 +266,12 @@ func TestADiskThatChangesBytesIsNobodysLie(t *testing.T) {
 	if _, err := part.WriteAt(make([]byte, 1000), mib); err != nil {
 		t.Fatal(err)
 	}
-	r := m.mustPull(t, segpull.Options{Output: out})
-	checkDocker(t, contents(t, out), img)
+	r := m.MustPull(t, segpull.Options{Output: out})
+	pulltest.CheckDocker(t, pulltest.Contents(t, out), img)
 	if len(r.Corrupt) > 0 {
 		t.Errorf("liars %q", r.Corrupt)
 	}
-	if over := m.served() - blobsOf(img); over > 3*mib/2 {
+	if over := m.Served() - pulltest.BlobsOf(img); over > 3*mib/2 {
 		t.Errorf("%d bytes were fetched again for 1000 damaged ones", over)
 	}
 }

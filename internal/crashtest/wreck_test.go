@@ -1,4 +1,4 @@
-package segpull_test
+package crashtest
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/sources"
 )
 
@@ -17,13 +18,13 @@ import (
 // fetches again no more than what was lost.
 func TestWhateverBecameOfThePartFolder(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 5*mib, 2*mib)
-	m := serve(t, 1, img)
-	kept, done := interrupted(t, m, "1")
-	m.servers[0].Push(repo, "2", imageOf(2, 5*mib, 2*mib))
-	other, _ := interrupted(t, m, "2")
+	img := pulltest.ImageOf(1, 5*mib, 2*mib)
+	m := pulltest.Serve(t, 1, img)
+	kept, done := pulltest.Interrupted(t, m, "1")
+	m.Servers[0].Push(repo, "2", pulltest.ImageOf(2, 5*mib, 2*mib))
+	other, _ := pulltest.Interrupted(t, m, "2")
 	pristine := filepath.Join(t.TempDir(), "app.tar")
-	m.mustPull(t, segpull.Options{Output: pristine})
+	m.MustPull(t, segpull.Options{Output: pristine})
 
 	const all = 1 << 30
 	for what, tc := range map[string]struct {
@@ -32,9 +33,9 @@ func TestWhateverBecameOfThePartFolder(t *testing.T) {
 	}{
 		"nothing": {func(string, string) error { return nil }, 0},
 		"part file truncated": {func(part, _ string) error {
-			return os.Truncate(part, stat(t, part).Size()-mib)
+			return os.Truncate(part, pulltest.Stat(t, part).Size()-mib)
 		}, mib},
-		"part file grown": {func(part, _ string) error { return os.Truncate(part, stat(t, part).Size()+50*mib) }, 0},
+		"part file grown": {func(part, _ string) error { return os.Truncate(part, pulltest.Stat(t, part).Size()+50*mib) }, 0},
 		"writes to the part file lost": {func(part, _ string) error {
 			f, err := os.OpenFile(part, os.O_WRONLY, 0)
 			if err != nil {
@@ -43,7 +44,7 @@ func TestWhateverBecameOfThePartFolder(t *testing.T) {
 			_, err = f.WriteAt(make([]byte, mib), 512*kib)
 			return errors.Join(err, f.Close())
 		}, mib},
-		"writes to the sidecar lost": {func(_, sidecar string) error { return os.Truncate(sidecar, stat(t, sidecar).Size()-100) }, mib},
+		"writes to the sidecar lost": {func(_, sidecar string) error { return os.Truncate(sidecar, pulltest.Stat(t, sidecar).Size()-100) }, mib},
 		"part file a link": {func(part, _ string) error {
 			return errors.Join(os.Rename(part, part+"-elsewhere"), os.Symlink(part+"-elsewhere", part))
 		}, all},
@@ -59,33 +60,17 @@ func TestWhateverBecameOfThePartFolder(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "app.tar")
 			folder := out + ".segpull"
-			must(t, os.CopyFS(folder, os.DirFS(kept)))
-			must(t, tc.wreck(filepath.Join(folder, "part"), filepath.Join(folder, "state")))
-			r := m.mustPull(t, segpull.Options{Output: out})
-			if most := min(blobsOf(img), blobsOf(img)-done+tc.costs) + slack; r.Fetched > most {
-				t.Errorf("%d of %d bytes were there, and %d were fetched", done, blobsOf(img), r.Fetched)
+			pulltest.Must(t, os.CopyFS(folder, os.DirFS(kept)))
+			pulltest.Must(t, tc.wreck(filepath.Join(folder, "part"), filepath.Join(folder, "state")))
+			r := m.MustPull(t, segpull.Options{Output: out})
+			if most := min(pulltest.BlobsOf(img), pulltest.BlobsOf(img)-done+tc.costs) + slack; r.Fetched > most {
+				t.Errorf("%d of %d bytes were there, and %d were fetched", done, pulltest.BlobsOf(img), r.Fetched)
 			}
-			if string(readFile(t, out)) != string(readFile(t, pristine)) {
+			if string(pulltest.ReadFile(t, out)) != string(pulltest.ReadFile(t, pristine)) {
 				t.Error("the archive is wrong")
 			}
 		})
 	}
-}
-
-// interrupted pulls half of an image, and returns the part folder and how many
-// bytes it has.
-func interrupted(t *testing.T, m *mirrors, tag string) (folder string, done int64) {
-	t.Helper()
-	m.servers[0].Throttle(4 * mib)
-	defer m.servers[0].Throttle(0)
-	out := filepath.Join(t.TempDir(), "app.tar")
-	ctx, rec, _ := cancelAt(3 * mib)
-	_, err := m.pullContext(ctx, t, segpull.Options{Output: out, Observer: rec}, strings.TrimSuffix(ref, "1")+tag)
-	if err == nil {
-		t.Fatal("it was not interrupted")
-	}
-	samples := eventsOf[segpull.Progress](rec)
-	return out + ".segpull", samples[len(samples)-1].Done
 }
 
 func edit(name, old, text string) error {
@@ -106,13 +91,13 @@ func future(name string) error {
 // remembered of mirrors from a day that is yet to come is passed over.
 func TestWhatIsRememberedFromTheFuture(t *testing.T) {
 	t.Parallel()
-	m := serve(t, 1, imageOf(1, 300*kib))
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 300*kib))
 	memory := filepath.Join(t.TempDir(), "mirrors.json")
-	text, err := json.Marshal(sources.Memory{m.name(0): {Connections: 1, Rate: 1, Seen: time.Now().AddDate(20, 0, 0)}})
-	must(t, err)
-	must(t, os.WriteFile(memory, text, 0o600))
+	text, err := json.Marshal(sources.Memory{m.Name(0): {Connections: 1, Rate: 1, Seen: time.Now().AddDate(20, 0, 0)}})
+	pulltest.Must(t, err)
+	pulltest.Must(t, os.WriteFile(memory, text, 0o600))
 	if got := sources.Recall(memory); len(got) > 0 {
 		t.Errorf("remembered %v", got)
 	}
-	m.mustPull(t, segpull.Options{Memory: memory})
+	m.MustPull(t, segpull.Options{Memory: memory})
 }

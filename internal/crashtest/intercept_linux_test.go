@@ -1,4 +1,4 @@
-package segpull_test
+package crashtest
 
 import (
 	"bufio"
@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 )
 
 // A pull in a process of its own, this test's binary, whose calls of the system
@@ -129,7 +130,7 @@ func intercept() (listener uintptr, err error) {
 func (w watched) start(t *testing.T) (r report) {
 	t.Helper()
 	text, err := json.Marshal(w)
-	must(t, err)
+	pulltest.Must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
@@ -137,17 +138,17 @@ func (w watched) start(t *testing.T) (r report) {
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", watchedVariable+"="+string(text))
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
+	pulltest.Must(t, err)
+	pulltest.Must(t, cmd.Start())
 	lines := bufio.NewReader(stdout)
 	var descriptor int
 	if _, err := fmt.Fscanln(lines, &descriptor); err != nil {
 		t.Fatal(err)
 	}
 	listener, err := descriptorOf(cmd.Process.Pid, descriptor)
-	must(t, err)
+	pulltest.Must(t, err)
 	w.watch(listener, cmd.Process, &r)
-	must(t, unix.Close(listener))
+	pulltest.Must(t, unix.Close(listener))
 	said, _ := io.ReadAll(lines)
 	r.err = strings.TrimSpace(string(said))
 	_ = cmd.Wait() // it may have been killed
