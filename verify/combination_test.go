@@ -9,6 +9,10 @@ import (
 func TestCombine(t *testing.T) {
 	r := func(start, end int64) damage { return inverted(segment.Range{Start: start * kib, End: end * kib}) }
 	source := func(d damage) *fakeSource { return &fakeSource{damage: map[int]damage{0: d}} }
+	many := r(0, 0)
+	for k := range int64(16) {
+		many = both(many, r(k*128, k*128+8))
+	}
 	for what, tc := range map[string]struct {
 		sources []*fakeSource
 		right   bool
@@ -20,9 +24,10 @@ func TestCombine(t *testing.T) {
 		"all have the same byte wrong": {[]*fakeSource{source(r(100, 200)), source(r(150, 160))}, false, nil},
 		"one that is right":            {[]*fakeSource{source(r(100, 200)), {}}, true, []string{"a"}},
 		"of two, one lacks the blob":   {[]*fakeSource{source(r(100, 200)), {lacks: true}}, false, nil},
+		"one is right in many places":  {[]*fakeSource{source(many), {}}, true, []string{"a"}},
 	} {
 		inBubble(t, what, func(t *testing.T) {
-			w := newWorld(t, [][]byte{random(mib)}, tc.sources...)
+			w := newWorld(t, [][]byte{random(2 * mib)}, tc.sources...)
 			w.serveAlternately(0, 64*kib, 0)
 			c := w.search.newCheck(0)
 			c.begin()
@@ -33,5 +38,12 @@ func TestCombine(t *testing.T) {
 			w.wantRight(0, tc.right)
 			w.wantCorrupt(tc.corrupt...)
 		})
+	}
+}
+
+func both(a, b damage) damage {
+	return func(p []byte, off int64, n int) {
+		a(p, off, n)
+		b(p, off, n)
 	}
 }

@@ -8,8 +8,9 @@ import (
 )
 
 func TestEliminate(t *testing.T) {
-	bit := inverted(segment.Range{Start: 700*kib + 5, End: 700*kib + 6})
-	all := inverted(segment.Range{End: mib})
+	at := func(k int64) damage { return inverted(segment.Range{Start: k*kib + 5, End: k*kib + 6}) }
+	early, bit, late := at(70), at(700), at(1620)
+	all := inverted(segment.Range{End: 2 * mib})
 	source := func(d damage) *fakeSource { return &fakeSource{damage: map[int]damage{0: d}} }
 	silent, lacks := &fakeSource{silent: true, damage: map[int]damage{0: bit}}, &fakeSource{lacks: true}
 	for what, tc := range map[string]struct {
@@ -19,18 +20,26 @@ func TestEliminate(t *testing.T) {
 		done    bool
 		corrupt []string
 		warning string
+		most    int64 // KiB that are fetched again
 	}{
-		"a bit of the other":                        {[]*fakeSource{{}, source(bit)}, []int{0, 1, 0}, true, true, []string{"b"}, ""},
-		"a bit of the one that served most":         {[]*fakeSource{source(bit), {}}, []int{0, 0, 1}, false, true, []string{"a"}, ""},
-		"bits of every other answer":                {[]*fakeSource{{}, source(sometimes(all))}, []int{0, 1}, false, true, []string{"b"}, ""},
-		"two of three":                              {[]*fakeSource{source(bit), {}, source(bit)}, []int{0, 1, 2}, false, true, []string{"a"}, ""},
-		"the only source, for the first time":       {[]*fakeSource{source(bit), lacks}, []int{0}, false, true, nil, "once more"},
-		"a source that can't be heard is passed by": {[]*fakeSource{{}, silent}, []int{1, 1, 0}, true, true, []string{"b"}, ""},
-		"all are silent":                            {[]*fakeSource{silent, silent}, []int{0, 1}, false, false, nil, ""},
-		"whole blobs only":                          {[]*fakeSource{{whole: true}, source(bit)}, []int{0, 1, 0}, true, true, []string{"b"}, ""},
+		"a bit of the other":                      {[]*fakeSource{{}, source(bit)}, []int{0, 1, 0}, true, true, []string{"b"}, "", 350},
+		"an early bit of the other":               {[]*fakeSource{{}, source(early)}, []int{0, 1}, true, true, []string{"b"}, "", 150},
+		"a bit of the one that served most":       {[]*fakeSource{source(bit), {}}, []int{0, 0, 1}, false, true, []string{"a"}, "", 400},
+		"all bits of the other":                   {[]*fakeSource{{}, source(all)}, []int{0, 1}, true, true, []string{"b"}, "", 512 + 6*16},
+		"bits of every other answer":              {[]*fakeSource{{}, source(sometimes(all))}, []int{0, 1}, false, true, []string{"b"}, "", 250},
+		"such bits of the one that served most":   {[]*fakeSource{{}, source(sometimes(all))}, []int{1, 1, 0}, false, true, []string{"b"}, "", 150},
+		"two of three":                            {[]*fakeSource{source(bit), {}, source(bit)}, []int{0, 1, 2}, false, true, []string{"a"}, "", 800},
+		"the only source, for the first time":     {[]*fakeSource{source(bit), lacks}, []int{0}, false, true, nil, "once more", 0},
+		"a source that is silent is passed over":  {[]*fakeSource{{}, silent}, []int{1, 1, 0}, true, true, []string{"b"}, "", 720},
+		"all are silent":                          {[]*fakeSource{silent, silent}, []int{0, 1}, false, false, nil, "", 0},
+		"a source of whole blobs, which is right": {[]*fakeSource{{whole: true}, source(late)}, []int{0, 1, 0}, true, true, []string{"b"}, "", 800},
 	} {
 		inBubble(t, what, func(t *testing.T) {
-			w := newWorld(t, [][]byte{random(mib)}, copies(tc.sources)...)
+			size := mib
+			if tc.sources[0].whole {
+				size = 2 * mib // the wrong bit is too far in to ask it again
+			}
+			w := newWorld(t, [][]byte{random(size)}, copies(tc.sources)...)
 			w.serveAlternately(0, 64*kib, tc.serve...)
 			c := w.search.newCheck(0)
 			c.begin()
@@ -42,6 +51,12 @@ func TestEliminate(t *testing.T) {
 				w.wantRight(0, true)
 			}
 			w.wantCorrupt(tc.corrupt...)
+			if n := w.askedFor(0) / kib; n > tc.most {
+				t.Errorf("%d KiB were fetched again", n)
+			}
+			if s := w.sources[0]; s.whole && s.calls > 1 {
+				t.Errorf("%d whole blobs were asked for", s.calls)
+			}
 			if got := strings.Join(w.warnings, "\n"); !strings.Contains(got, tc.warning) || tc.warning == "" && got != "" {
 				t.Errorf("warnings %q", got)
 			}
@@ -55,4 +70,25 @@ func copies(sources []*fakeSource) (all []*fakeSource) {
 		all = append(all, &fakeSource{damage: s.damage, silent: s.silent, lacks: s.lacks, whole: s.whole})
 	}
 	return all
+}
+
+// TestWhatTheReferenceSentIsUsed looks at what is fetched a third time, after
+// equivocation was found.
+func TestWhatTheReferenceSentIsUsed(t *testing.T) {
+	inBubble(t, "", func(t *testing.T) {
+		w := newWorld(t, [][]byte{random(mib)}, &fakeSource{}, &fakeSource{damage: map[int]damage{0: sometimes(inverted(segment.Range{End: mib}))}})
+		w.serveAlternately(0, 64*kib, 0, 1)
+		c := w.search.newCheck(0)
+		c.begin()
+		if done, err := c.eliminate(t.Context()); !done || err != nil {
+			t.Fatal(done, err)
+		}
+		again := int64(0)
+		for _, r := range w.wanted {
+			again += r.Len()
+		}
+		if served := int64(mib / 2); again == 0 || again >= served {
+			t.Errorf("%d of the %d bytes that the corrupt source served are wanted again", again, served)
+		}
+	})
 }

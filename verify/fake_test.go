@@ -35,6 +35,7 @@ type fakeBlob struct {
 	data    []byte
 	owners  []int // of each KiB: the source that served it, -1 for none
 	arrived chan struct{}
+	read    int64 // bytes
 }
 
 func newFakeBlob(right []byte, names []string) *fakeBlob {
@@ -71,6 +72,7 @@ func (b *fakeBlob) Read(off int64, buf []byte) (int, error) {
 	for end < b.size && end < off+MaxRun && b.owners[end/kib] >= 0 {
 		end = min(end/kib*kib+kib, b.size, off+MaxRun)
 	}
+	b.read += end - off
 	return copy(buf, b.data[off:end]), nil
 }
 
@@ -148,10 +150,12 @@ type fakeSource struct {
 	name    string
 	right   [][]byte
 	damage  map[int]damage // of each blob
+	delay   time.Duration  // before an answer; 0: a millisecond
 	silent  bool
 	lacks   bool
 	whole   bool
 	mu      sync.Mutex
+	calls   int // of ReadRanges
 	answers int
 	served  int64
 }
@@ -167,10 +171,13 @@ func (s *fakeSource) Served() int64 {
 }
 
 func (s *fakeSource) ReadRanges(ctx context.Context, blob int, ranges []segment.Range, budget segment.Budget, write func(off int64, p []byte) error) error {
+	s.mu.Lock()
+	s.calls++
+	s.mu.Unlock()
 	if s.lacks {
 		return &segment.HopelessError{Reasons: []error{errors.New("404")}}
 	}
-	wait := time.Millisecond
+	wait := max(s.delay, time.Millisecond)
 	if s.silent {
 		wait = time.Hour
 	}
@@ -179,7 +186,7 @@ func (s *fakeSource) ReadRanges(ctx context.Context, blob int, ranges []segment.
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if s.silent {
+	if wait > budget.Idle {
 		return &segment.GiveUpError{After: budget.Idle}
 	}
 	for _, r := range ranges {
@@ -228,6 +235,7 @@ func newWorld(t *testing.T, right [][]byte, sources ...*fakeSource) *world {
 	opts := Options{
 		Scheduler:   w,
 		Corrupt:     &w.corrupt,
+		Doubted:     make(map[string]bool),
 		GiveUpAfter: time.Minute,
 		Scratch:     func() (*os.File, error) { return os.CreateTemp(t.TempDir(), "scratch") },
 		Report: Report{

@@ -32,6 +32,7 @@ func TestWatch(t *testing.T) {
 		"wrong from the start on":         {layer, []*fakeSource{{}, source(all)}, []int{1}, "a", []string{"b"}, true},
 		"the other is wrong at the start": {layer, []*fakeSource{{}, source(all)}, []int{0}, "a", []string{"b"}, true},
 		"the resolver is wrong":           {layer, []*fakeSource{source(all), {}}, []int{0}, "a", []string{"b", "a"}, true},
+		"the same without a resolver":     {layer, []*fakeSource{{}, source(all)}, []int{0}, "", []string{"a", "b"}, true},
 		"two sound layers":                {layer, []*fakeSource{{}, source(another)}, []int{1}, "a", []string{"b"}, true},
 		"a blob that is no layer":         {random(6 * mib), []*fakeSource{{}, source(middle)}, []int{0, 1}, "a", nil, false},
 		"a small blob":                    {layerOf(mib / 2), []*fakeSource{{}, source(all)}, []int{0, 1}, "a", nil, false},
@@ -93,6 +94,7 @@ func TestBlob(t *testing.T) {
 		"all of two":                {[]*fakeSource{source(early), source(middle)}, true, []string{"a", "b"}},
 		"a byte that all get wrong": {[]*fakeSource{source(middle), source(middle)}, false, []string{"a", "b"}},
 		"the other falls silent":    {[]*fakeSource{source(middle), {silent: true}}, true, []string{"a"}},
+		"the other is slow":         {[]*fakeSource{source(early), {delay: 20 * time.Second}}, true, []string{"a"}},
 		"all fall silent":           {[]*fakeSource{{silent: true}, {silent: true, damage: map[int]damage{0: bit}}}, false, nil},
 	} {
 		inBubble(t, what, func(t *testing.T) {

@@ -1,0 +1,84 @@
+package verify
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segpull/segpull/segment"
+)
+
+// TestCandidates serves a blob of 1 MiB from three sources, and looks at the
+// order in which they are tried as a reference.
+func TestCandidates(t *testing.T) {
+	for what, tc := range map[string]struct {
+		serve   []int // in turns
+		sources int
+		edit    func(w *world, c *check)
+		want    string
+	}{
+		"most bytes first":                          {[]int{0, 1, 1, 2, 2, 2}, 3, func(*world, *check) {}, "c b a"},
+		"the resolver is trusted":                   {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, _ *check) { w.search.opts.Resolver = "a" }, "a c b"},
+		"its bytes count twice beside one other":    {[]int{0, 0, 1, 1, 1}, 2, func(w *world, _ *check) { w.search.opts.Resolver = "a"; w.proveRight("b") }, "a b"},
+		"one that was proved right":                 {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, _ *check) { w.proveRight("b") }, "b c a"},
+		"one that was corrupt in an earlier pull":   {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, _ *check) { w.search.opts.Doubted["c"] = true }, "b a c"},
+		"one whose bytes seem to be wrong":          {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, c *check) { w.search.opts.Doubted["b"] = true; c.doubted["c"] = true }, "a b c"},
+		"one that the watch suspects":               {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, c *check) { c.suspects = []int{2} }, "b a c"},
+		"one that is corrupt is not tried any more": {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, c *check) { w.corrupt.add("c") }, "b a"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var sources []*fakeSource
+			for range tc.sources {
+				sources = append(sources, &fakeSource{})
+			}
+			w := newWorld(t, [][]byte{random(mib), random(kib)}, sources...)
+			w.serveAlternately(0, 64*kib, tc.serve...)
+			c := w.search.newCheck(0)
+			tc.edit(w, c)
+			var got []string
+			for _, r := range c.candidates() {
+				got = append(got, r.name())
+			}
+			if strings.Join(got, " ") != tc.want {
+				t.Errorf("got %v, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// proveRight says that a source has served a blob that is right.
+func (w *world) proveRight(name string) {
+	w.serve(1, w.search.sourceNamed(name), segment.Range{End: kib})
+	w.search.target(1).right.Store(true)
+}
+
+// TestATimeoutIsRemembered asks a silent source for two blobs.
+func TestATimeoutIsRemembered(t *testing.T) {
+	inBubble(t, "", func(t *testing.T) {
+		w := newWorld(t, [][]byte{random(mib), random(mib)}, &fakeSource{}, &fakeSource{silent: true})
+		w.serveAlternately(0, 64*kib, 0)
+		w.serveAlternately(1, 64*kib, 0)
+		for blob, calls := range []int{1, 1, 2} {
+			c := w.search.newCheck(min(blob, 1))
+			c.begin()
+			began := time.Now()
+			err := c.fetch(t.Context(), c.replicas[1], []segment.Range{{End: kib}})
+			if !unavailable(err) || w.sources[1].calls != calls || time.Since(began) > quickAnswer {
+				t.Errorf("step %d: %d calls, %v", blob, w.sources[1].calls, err)
+			}
+			if blob == 1 {
+				time.Sleep(timeoutMemory)
+			}
+		}
+	})
+}
+
+func TestTheWatchDoesNotLag(t *testing.T) {
+	w := newWorld(t, [][]byte{make([]byte, mostBehind+mib)}, &fakeSource{})
+	w.serveAlternately(0, mib, 0)
+	b := w.blobs[0]
+	if _, err := findBreak(t.Context(), timely{b}, b.size, b.size); !errors.Is(err, errBehind) {
+		t.Error(err)
+	}
+}
