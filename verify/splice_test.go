@@ -46,6 +46,9 @@ func TestSplice(t *testing.T) {
 			}
 			w.wantRight(0, tc.right)
 			w.wantCorrupt(tc.corrupt...)
+			if n := w.blobs[0].read / mib; n > 30 { // else it is decompressed for each window
+				t.Errorf("%d MiB were read of a blob of 2 MiB", n)
+			}
 			if n := w.askedFor(0) / kib; n > tc.most {
 				t.Errorf("%d KiB were fetched again", n)
 			}
