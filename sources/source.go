@@ -81,6 +81,8 @@ func (s *Source) advice(err error) string {
 		return fmt.Sprintf("the login stored in %s is refused: run docker login %s, or docker logout %[2]s if the image is public", failed.Login, host)
 	case s.at.Note != "":
 		return "it " + s.at.Note
+	case failed.StatusCode == http.StatusForbidden && failed.Code == "" && failed.Message != "":
+		return "" // it has said why
 	}
 	return "no such image there, or run docker login " + host
 }
