@@ -95,7 +95,10 @@ func certificateAdvice(err error, host string) string {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return "check the clock of this machine, or tell whoever runs the server"
 	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+	if other, ok := errors.AsType[x509.HostnameError](err); ok {
+		if c := other.Certificate; c != nil && len(c.DNSNames)+len(c.IPAddresses) == 0 {
+			return "whoever runs the server has to get a certificate with subject alternative names"
+		}
 		return "another server answers in its place: a captive portal, or a proxy?"
 	}
 	return ""

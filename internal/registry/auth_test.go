@@ -1,11 +1,15 @@
 package registry
 
 import (
+	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -337,5 +341,38 @@ func TestChooseChallenge(t *testing.T) {
 		if ok != (test.scheme != "") || c.scheme != test.scheme || c.params["realm"] != test.realm {
 			t.Errorf("%q: got %v", test.lines, c)
 		}
+	}
+}
+
+// Some front ends compress what they are asked to leave as it is.
+func TestCompressedAnswersAreRead(t *testing.T) {
+	compressed := func(status int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			w.WriteHeader(status)
+			zip := gzip.NewWriter(w)
+			_, _ = zip.Write([]byte(body))
+			_ = zip.Close()
+		}
+	}
+	b := newBearer(t, plainBearer)
+	b.tokens.Config.Handler = compressed(200, `{"token":"`+b.token()+`"}`)
+	if _, err := fetchBlob(t, client(t, b.registry.URL), 0, 16); err != nil {
+		t.Errorf("a token: %v", err)
+	}
+	server, _ := serve(t, false, compressed(412, `{"errors":[{"code":"POLICY","message":"not allowed"}]}`))
+	if e := get(t, client(t, server.URL)); e.Code != "POLICY" || e.Message != "not allowed" {
+		t.Errorf("an error: %v", e)
+	}
+}
+
+func TestOldTLSIsPermanent(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(blobServer))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes
+	server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	server.StartTLS()
+	defer server.Close()
+	if e := get(t, client(t, server.URL)); !e.Permanent() {
+		t.Errorf("got %v", e)
 	}
 }

@@ -130,7 +130,7 @@ func isPermanent(err error) bool {
 	if _, ok := errors.AsType[*permanentError](err); ok {
 		return true
 	}
-	return isCertificate(err) || isAlert(err)
+	return isCertificate(err) || isAlert(err) || strings.Contains(err.Error(), "tls: server selected unsupported protocol version")
 }
 
 // isCertificate reports whether the certificate of a server is not accepted.
@@ -167,6 +167,7 @@ func refusal(op, source, where string, resp *http.Response) *Error {
 	}
 	e.After, e.HasAfter = retryAfter(resp)
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // a cut-off one says enough
+	body = plain(resp.Header, body)
 	e.Code, e.Message = explain(resp.Header, []byte(hideSecrets(resp.Request, string(body))))
 	if e.StatusCode == http.StatusProxyAuthRequired {
 		e.Message = proxyLogin

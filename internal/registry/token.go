@@ -205,6 +205,7 @@ func (a *authorizer) readToken(u *url.URL, resp *http.Response) (string, error) 
 		Token       string `json:"token"`
 		AccessToken string `json:"access_token"`
 	}
+	body = plain(resp.Header, body)
 	err = json.Unmarshal(body, &answer)
 	if answer.Token+answer.AccessToken == "" {
 		return "", a.tokenFault(u, permanent("answered without a token"+words(body, err)))
