@@ -20,9 +20,11 @@ import (
 const (
 	// maxSkip is how many bytes before the wanted ones are read over.
 	maxSkip = 1 << 20
-	// sniffed is how much of a body shows what it is: the magic number of a
-	// tar file is at byte 257.
-	sniffed = 512
+	// sniffed is how much of a body shows what it is: the first header of a tar
+	// file, whose magic number (POSIX.1-2017, pax) is in its middle.
+	sniffed    = 512
+	tarMagic   = "ustar"
+	tarMagicAt = 257
 )
 
 // errPart is an answer to a range whose bytes are not known to belong anywhere.
@@ -191,6 +193,9 @@ func magicOf(mediaType string) []byte {
 
 // looksLike reports whether content may be of a media type.
 func looksLike(content []byte, mediaType string) bool {
+	if strings.HasSuffix(mediaType, ".tar") && len(content) >= sniffed {
+		return bytes.Equal(content[tarMagicAt:tarMagicAt+len(tarMagic)], []byte(tarMagic))
+	}
 	return bytes.HasPrefix(bytes.TrimLeft(content, " \t\r\n"), magicOf(mediaType))
 }
 
