@@ -72,7 +72,7 @@ func (s *Source) advice(err error) string {
 	case errors.Is(err, registry.ErrPrivateStorage):
 		return "to allow it, set allow-private-storage = true under " + s.at.table
 	case failed != nil && failed.WantsClientCertificate():
-		return fmt.Sprintf("the server wants a client certificate: set client-cert and client-key under %s, or put client.cert and client.key into ~/.config/containers/certs.d/%s", s.at.table, host)
+		return fmt.Sprintf("if the server wants a client certificate, set client-cert and client-key under %s, or put client.cert and client.key into ~/.config/containers/certs.d/%s", s.at.table, host)
 	case failed != nil && !failed.Refused():
 		return certificateAdvice(err, host)
 	case failed == nil || !refused(err):
