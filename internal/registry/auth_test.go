@@ -272,6 +272,33 @@ func TestTokenServerRules(t *testing.T) {
 	}
 }
 
+// A registry behind a TLS front may name its own token server by http, as it
+// hears of no other scheme. It is asked by https, and no other host's is.
+func TestTokenServerOfAFrontIsAskedByHTTPS(t *testing.T) {
+	var realm string
+	server, _ := serve(t, true, func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case req.URL.Path == "/token":
+			text("application/json", `{"token":"x"}`)(w, req)
+		case req.Header.Get("Authorization") == "Bearer x":
+			blobServer(w, req)
+		default:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+realm+`"`)
+			w.WriteHeader(401)
+		}
+	})
+	trust := func(cfg *Config) { cfg.TLS = roots(server); cfg.Login = login }
+	realm = strings.Replace(server.URL, "https://", "http://", 1) + "/token"
+	if _, err := fetchBlob(t, client(t, server.URL, trust), 0, 16); err != nil {
+		t.Errorf("%s: %v", realm, err)
+	}
+	realm = "http://tokens.test/token"
+	_, err := fetchBlob(t, client(t, server.URL, trust), 0, 16)
+	if e := asError(t, err); !e.Permanent() || !strings.Contains(e.Error(), "has to name it by https") {
+		t.Errorf("%s: %v", realm, e)
+	}
+}
+
 // pretendPublic makes the host of c look as if it were dialed at a public
 // address.
 func pretendPublic(c *Client) {

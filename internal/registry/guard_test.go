@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -154,18 +155,31 @@ func TestForeignRedirect(t *testing.T) {
 
 // The user's own proxy may well be at a loopback address.
 func TestGuardLetsProxiesThrough(t *testing.T) {
-	proxy, rec := serve(t, false, blobServer)
-	through, _ := url.Parse(proxy.URL)
-	c := client(t, "http://registry.test", func(cfg *Config) { cfg.Proxy = http.ProxyURL(through) })
-	s, err := foreign(t, c, "http://cdn.test/x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Body.Close()
-	if rec.requests()[0].Host != "cdn.test" {
-		t.Errorf("asked for %s", rec.requests()[0].Host)
-	}
-	if _, err := foreign(t, c, "http://127.0.0.1/x"); !errors.Is(err, ErrPrivateStorage) {
-		t.Errorf("through the proxy: %v", err)
+	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
+		t.Run(at, func(t *testing.T) {
+			listener, err := net.Listen("tcp", at)
+			if err != nil {
+				t.Skip(err)
+			}
+			rec := &recorder{Handler: http.HandlerFunc(blobServer)}
+			proxy := httptest.NewUnstartedServer(rec)
+			proxy.Listener.Close()
+			proxy.Listener = listener
+			proxy.Start()
+			defer proxy.Close()
+			through, _ := url.Parse(proxy.URL)
+			c := client(t, "http://registry.test", func(cfg *Config) { cfg.Proxy = http.ProxyURL(through) })
+			s, err := foreign(t, c, "http://cdn.test/x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Body.Close()
+			if rec.requests()[0].Host != "cdn.test" {
+				t.Errorf("asked for %s", rec.requests()[0].Host)
+			}
+			if _, err := foreign(t, c, "http://127.0.0.1/x"); !errors.Is(err, ErrPrivateStorage) {
+				t.Errorf("through the proxy: %v", err)
+			}
+		})
 	}
 }
