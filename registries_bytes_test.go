@@ -80,12 +80,13 @@ func TestEncodings(t *testing.T) {
 	tar := registrytest.NewImage(registrytest.ImageOptions{
 		Seed: 1, Layers: []int64{mib}, Compression: registrytest.Uncompressed, Platform: "linux/amd64",
 	})
+	index := registrytest.NewIndex(imageOf(1, 100*kib))
 	rows := map[string]quirk{}
 	for _, label := range []string{"gzip", "x-gzip", "deflate", "zstd", "aws-chunked"} {
 		rows[label+" alone (moby#17595, moby#27642)"] = quirky(registrytest.Encoded(label, false))
-		rows[label+" of manifests alone (docker-registry#369)"] = quirky(registrytest.Encoded(label, false).On(manifests))
+		rows[label+" of manifests alone (docker-registry#369)"] = quirk{img: index, faults: []registrytest.Fault{registrytest.Encoded(label, false).On(manifests)}}
 		rows[label+" in truth"] = quirky(registrytest.Encoded(label, true))
-		rows[label+" in truth, of manifests (docker-registry#369)"] = quirky(registrytest.Encoded(label, true).On(manifests))
+		rows[label+" in truth, of manifests (docker-registry#369)"] = quirk{img: index, faults: []registrytest.Fault{registrytest.Encoded(label, true).On(manifests)}}
 		rows[label+" in truth, of a tar"] = quirk{img: tar, faults: []registrytest.Fault{registrytest.Encoded(label, true)}}
 		rows[label+" alone, of a tar"] = quirk{img: tar, faults: []registrytest.Fault{registrytest.Encoded(label, false)}}
 	}
