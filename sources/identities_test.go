@@ -112,6 +112,15 @@ func TestClientCertificates(t *testing.T) {
 	}
 }
 
+func TestAServerMayWantAClientCertificateInAPage(t *testing.T) {
+	registry, address := serving(t, imageA)
+	registry.Misbehave(registrytest.Page(400, "<title>400 No required SSL certificate was sent</title>").On())
+	err := fetchFrom(t, Mirror{URL: address})
+	if !permanent(err) || !strings.Contains(err.Error(), "set client-cert and client-key under [mirror.m]") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // certsDirectory is where podman has the certificates of a host.
 func certsDirectory(t *testing.T, address string) string {
 	t.Helper()

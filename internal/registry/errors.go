@@ -107,8 +107,10 @@ var passing = map[int]bool{
 // does for want of a certificate that it accepts (RFC 8446, section 6.2). Before
 // TLS 1.3 servers said only that the certificate is bad, or of none that the
 // handshake failed (RFC 5246, section 7.4.6), as they do for other reasons too.
+// nginx shakes hands, and answers 400.
 func (e *Error) WantsClientCertificate() bool {
-	return e.Err != nil && certificateWanted.MatchString(e.Err.Error())
+	return e.Err != nil && certificateWanted.MatchString(e.Err.Error()) ||
+		e.StatusCode == http.StatusBadRequest && strings.Contains(e.Message, "SSL certificate")
 }
 
 var certificateWanted = regexp.MustCompile(`tls: certificate required|remote error: tls: (bad certificate|handshake failure)`)
