@@ -69,6 +69,7 @@ func TestRefusalsWithAReason(t *testing.T) {
 
 // TestTheOtherScheme names what to write (regclient#268, zarf#4727).
 func TestTheOtherScheme(t *testing.T) {
+	t.Parallel()
 	m := serve(t, 1, imageOf(1, 4*kib))
 	secure, _ := serveTLS(t, m.servers[0].Mirror())
 	behind := m.servers[0].Mirror()
