@@ -56,11 +56,11 @@ func (h *home) name(repository string) string {
 // repositoryIn is repositoryIn for a URL at the host, whose API may be behind
 // a path that looks like another.
 func (h *home) repositoryIn(u *url.URL) string {
-	rest, ok := strings.CutPrefix(u.Path, h.under)
+	rest, ok := strings.CutPrefix(u.EscapedPath(), (&url.URL{Path: h.under}).EscapedPath())
 	if !ok {
 		return ""
 	}
-	return repositoryIn(&url.URL{Path: "/v2" + rest})
+	return repositoryIn("/v2" + rest)
 }
 
 // hostPort is u's host in lower case, with the port that it stands for.

@@ -123,7 +123,7 @@ func (a *authorizer) tokenServer(t target, realm string) (*url.URL, error) {
 	base := &url.URL{Scheme: t.scheme, Host: t.host}
 	u, err := base.Parse(realm)
 	switch {
-	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+	case err != nil || !mayName(base, u):
 		return nil, a.tokenFault(base, permanent("the host names no usable token server"))
 	case u.Scheme == "http" && t.scheme == "https" && !strings.EqualFold(u.Hostname(), base.Hostname()):
 		return nil, a.tokenFault(u, permanent("refused: a host on https names this token server on http: the registry's operator has to name it by https"))
@@ -158,7 +158,7 @@ func (a *authorizer) askToken(ctx context.Context, method string, u *url.URL, fo
 		resp.Body.Close()
 		next, err := u.Parse(resp.Header.Get("Location"))
 		switch {
-		case err != nil || resp.Header.Get("Location") == "":
+		case err != nil || resp.Header.Get("Location") == "" || !mayName(u, next):
 			return "", a.tokenFault(u, errBadLocation)
 		case next.Scheme == "http" && u.Scheme == "https":
 			next = secure(next)
