@@ -29,7 +29,9 @@ func (l *Logins) find(ctx context.Context, host, repository string) (registry.Lo
 }
 
 // withhold returns no login, and an error if one is stored: whoever answers in
-// the host's place would get it.
+// the place of a mirror that is not checked would get it. That goes for hosts
+// that it leads to, too, since it may be these hosts' token server, or one of
+// them by another spelling.
 func (l *Logins) withhold(ctx context.Context, host, repository string) (registry.Login, error) {
 	login, err := l.store.Find(ctx, host, repository)
 	if err == nil && !login.Empty() {

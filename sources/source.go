@@ -121,13 +121,10 @@ func (e endpoint) open(registryName string, logins *Logins, warn func(message st
 	config := registry.Config{
 		Name: e.name, URL: e.url, PlainFallback: e.plain, Header: header, TLS: tlsConfig, Proxy: proxy,
 		InsecureStorage: e.AllowInsecureStorage, PrivateStorage: e.AllowPrivateStorage,
-		Warn: warn,
-		Login: func(ctx context.Context, host, repository string) (registry.Login, error) {
-			if host == e.url.Host && !e.verified() {
-				return logins.withhold(ctx, host, repository)
-			}
-			return logins.find(ctx, host, repository)
-		},
+		Warn: warn, Login: logins.find,
+	}
+	if !e.verified() {
+		config.Login = logins.withhold
 	}
 	if e.NS != nil && *e.NS {
 		config.Namespace = registryName
