@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Login is what is stored for a registry. The zero Login is that of a stranger.
@@ -36,7 +38,7 @@ type authorizer struct {
 }
 
 func newAuthorizer(cfg Config) authorizer {
-	return authorizer{source: cfg.Name, login: cfg.Login, warn: cfg.Warn, tokens: new(tokenCache), greeting: new(greeting)}
+	return authorizer{source: cfg.Name, login: cfg.Login, warn: cfg.Warn, tokens: new(tokenCache), greeting: &greeting{turn: semaphore.NewWeighted(1)}}
 }
 
 // over returns an authorizer that shares what a knows, and sends by next.
@@ -233,32 +235,43 @@ func (n *negotiation) conclude(used *grant, resp *http.Response) {
 	n.refused = Login{}
 }
 
+// greetingPatience is how long the host may take to say what it asks for.
+const greetingPatience = 10 * time.Second
+
 // greeting is what the source's own host asks for at /v2/. It is asked once.
 type greeting struct {
-	mu    sync.Mutex
-	asked bool
+	turn  *semaphore.Weighted // a mutex that can be waited for with a context
+	asked bool                // guarded by turn, as what follows
 	found challenge
 	ok    bool
 }
 
 // offer returns the challenge of /v2/, false if there is none.
 func (g *greeting) offer(ctx context.Context, transport http.RoundTripper, url string) (challenge, bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.asked {
-		return g.found, g.ok
+	if g.turn.Acquire(ctx, 1) != nil {
+		return challenge{}, false
 	}
+	defer g.turn.Release(1)
+	if !g.asked {
+		patient, cancel := context.WithTimeout(ctx, greetingPatience)
+		defer cancel()
+		g.ask(patient, transport, url)
+		g.asked = g.asked || patient.Err() != nil && ctx.Err() == nil // a silent host has none
+	}
+	return g.found, g.ok
+}
+
+func (g *greeting) ask(ctx context.Context, transport http.RoundTripper, url string) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return challenge{}, false
+		return
 	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
-		return challenge{}, false
+		return
 	}
 	defer resp.Body.Close()
 	g.asked = true
 	g.found, g.ok = chooseChallenge(resp.Header.Values("WWW-Authenticate"))
 	g.ok = g.ok && resp.StatusCode == http.StatusUnauthorized
-	return g.found, g.ok
 }
