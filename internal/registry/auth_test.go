@@ -160,6 +160,26 @@ func TestIdentityToken(t *testing.T) {
 	}
 }
 
+// A token server may repeat what it was sent, in a refusal or without a token.
+func TestIdentityTokenIsNotTold(t *testing.T) {
+	for _, status := range []int{400, 401, 200} {
+		b := newBearer(t, plainBearer)
+		b.tokens.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			w.WriteHeader(status)
+			fmt.Fprintf(w, `{"error":"bad token %s"}`, req.PostFormValue("refresh_token"))
+		})
+		c := client(t, b.registry.URL, func(cfg *Config) {
+			cfg.Login = func(context.Context, string, string) (Login, error) {
+				return Login{IdentityToken: "secret-identity"}, nil
+			}
+		})
+		_, err := fetchBlob(t, c, 0, 16)
+		if e := asError(t, err); strings.Contains(e.Error(), "secret-identity") || !strings.Contains(e.Error(), "bad token …") {
+			t.Errorf("%d: got %v", status, e)
+		}
+	}
+}
+
 func TestBasic(t *testing.T) {
 	server, _ := serve(t, false, func(w http.ResponseWriter, req *http.Request) {
 		if _, password, _ := req.BasicAuth(); password != "secret-password" {

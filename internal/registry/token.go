@@ -184,6 +184,7 @@ func (a *authorizer) sendForToken(ctx context.Context, method string, u *url.URL
 	}
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.PostForm = form // is not sent, but hidden from what is told of the answer
 	}
 	if !login.empty() {
 		req.SetBasicAuth(login.Username, login.Password)
@@ -208,7 +209,7 @@ func (a *authorizer) readToken(u *url.URL, resp *http.Response) (string, error) 
 	body = plain(resp.Header, body)
 	err = json.Unmarshal(body, &answer)
 	if answer.Token+answer.AccessToken == "" {
-		return "", a.tokenFault(u, permanent("answered without a token"+words(body, err)))
+		return "", a.tokenFault(u, permanent("answered without a token"+hideSecrets(resp.Request, words(body, err))))
 	}
 	if answer.Token == "" {
 		return answer.AccessToken, nil
