@@ -229,9 +229,16 @@ func encodings(header http.Header) []string {
 	return all
 }
 
+// mostLabels is how many encodings are undone: one, and what S3 was sent it in.
+// Each takes memory.
+const mostLabels = 2
+
 // decoderFor undoes the labels, or what the content itself shows where there
-// are none. nil: there is nothing to undo.
+// are none. nil: there is nothing to undo, or too much.
 func decoderFor(labels []string, head []byte) decoder {
+	if len(labels) > mostLabels {
+		return nil
+	}
 	if len(labels) == 0 {
 		for _, m := range magics {
 			if decoders[m.word] != nil && bytes.HasPrefix(head, m.bytes) {
