@@ -138,6 +138,7 @@ func (sim *simulation) run(t testing.TB) simResult {
 		for i := range running {
 			running[i] = sim.step(s, i, running[i], now, at, &res)
 		}
+		audit(t, s)
 		if s.Idle(at) {
 			res.took = now
 			for _, status := range s.Status(at) {
