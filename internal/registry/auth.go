@@ -84,6 +84,7 @@ func (a *authorizer) do(req *http.Request, t target) (resp *http.Response, refus
 			return nil, Login{}, err
 		}
 		if next == nil {
+			a.tokens.drop(t, used, resp)
 			break
 		}
 		used = next
@@ -182,7 +183,7 @@ func (n *negotiation) obtain(ctx context.Context, offer challenge) (*grant, erro
 			if err == nil || !refusedBy(err) {
 				return g, err
 			}
-			n.refused, failure = login, withLogin(err, login)
+			n.refused, failure = login, err
 		}
 	}
 	if n.triedStranger || offer.scheme == "basic" {
@@ -208,7 +209,7 @@ func (n *negotiation) grant(ctx context.Context, offer challenge, login Login) (
 	return n.tokens.fetch(ctx, n.target, login.From, func(ctx context.Context) (*grant, error) {
 		token, err := n.fetchToken(ctx, n.target, offer, login)
 		if err != nil {
-			return nil, err
+			return nil, withLogin(err, login) // before others see it
 		}
 		return n.keep(&grant{"Bearer " + token, login, offer}), nil
 	})

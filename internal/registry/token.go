@@ -47,6 +47,16 @@ func (c *tokenCache) set(t target, g *grant) {
 	c.grants[t] = g
 }
 
+// drop forgets a grant that is of no use: with 401 the host knows it not, or
+// not any more.
+func (c *tokenCache) drop(t target, g *grant, resp *http.Response) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if resp.StatusCode == http.StatusUnauthorized && c.grants[t] == g {
+		delete(c.grants, t)
+	}
+}
+
 // fetch calls get once for all requests that need the same grant at the same
 // time. It runs apart from the context of the request that happened to ask
 // first, whose end must not fail the others.
@@ -240,9 +250,9 @@ func refusedBy(err error) bool {
 	return ok && e.Op == "token" && (e.StatusCode == http.StatusBadRequest || e.Refused())
 }
 
-// withLogin notes in err which login was refused.
+// withLogin notes in err that the login was refused, if that is what it says.
 func withLogin(err error, login Login) error {
-	if e, ok := errors.AsType[*Error](err); ok && e.Login == "" {
+	if e, ok := errors.AsType[*Error](err); ok && refusedBy(err) {
 		e.Login = login.From
 	}
 	return err
