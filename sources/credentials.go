@@ -2,7 +2,6 @@ package sources
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/segpull/segpull/internal/credentials"
@@ -60,8 +59,13 @@ func (e *CredentialError) Unwrap() error { return e.Err }
 // Refused is true: asking again does not help.
 func (e *CredentialError) Refused() bool { return true }
 
-// errSilentHelper is the reason of a source that cannot be asked before a
+// silentHelper is the reason of a source that cannot be asked before a
 // credential helper has answered.
-func errSilentHelper(helper string) error {
-	return errors.New("waiting for " + helper + ", which has not answered")
+type silentHelper string
+
+func (h silentHelper) Error() string {
+	return "waiting for " + string(h) + ", which has not answered"
 }
+
+// Unreachable is false: the network is not to blame.
+func (h silentHelper) Unreachable() bool { return false }

@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -78,13 +79,25 @@ func (s *Source) advice(err error) string {
 	case failed == nil || !refused(err):
 		return ""
 	case failed.Login != "":
-		return fmt.Sprintf("the login stored in %s is refused: run docker login %s, or docker logout %[2]s if the image is public", failed.Login, host)
+		return fmt.Sprintf("the login stored in %s is refused: run docker login %s, or docker logout %[2]s if the image is public", failed.Login, cmp.Or(s.elsewhere(failed), host))
+	case s.elsewhere(failed) != "":
+		return fmt.Sprintf("%s leads to that host: use another mirror, or run docker login %s if it is a registry", s.Name(), s.elsewhere(failed))
 	case s.at.Note != "":
 		return "it " + s.at.Note
 	case failed.StatusCode == http.StatusForbidden && failed.Code == "" && failed.Message != "":
 		return "" // it has said why
 	}
 	return "no such image there, or run docker login " + host
+}
+
+// elsewhere is the host that refused, where that is one that the mirror leads
+// to; else "". A token server refuses in the name of a host that is not told.
+func (s *Source) elsewhere(e *registry.Error) string {
+	at, err := url.Parse(e.Where)
+	if e.Op == "token" || err != nil || canonical(at.Host) == canonical(s.at.url.Host) {
+		return ""
+	}
+	return canonical(at.Host)
 }
 
 // certificateAdvice says what to do about a certificate that is not accepted.
