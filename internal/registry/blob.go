@@ -143,7 +143,7 @@ func (c *Client) openRemembered(ctx context.Context, f fetch, d digest.Digest) (
 		r, err = c.open(ctx, f)
 	}
 	if err == nil && r.at.String() != f.at.url.String() {
-		c.redirects.set(d, &place{url: r.at, repository: f.at.repository, plain: r.plain || !c.home.is(r.at)})
+		c.redirects.set(d, &place{url: r.at, repository: r.repository, plain: r.plain})
 	}
 	return r, err
 }

@@ -35,22 +35,23 @@ type opener struct {
 // reply is what came of a request.
 type reply struct {
 	*http.Response
-	at      *url.URL // that it came from
-	plain   bool     // a redirect led to at, which was asked without authorization
-	refused Login    // the login that the host refused
+	at         *url.URL // that it came from
+	repository string   // as the host calls it
+	plain      bool     // a redirect led to at, which was asked without authorization
+	refused    Login    // the login that the host refused
 }
 
 // place is where to ask.
 type place struct {
 	url        *url.URL
-	repository string // as the source's own host calls it
+	repository string // as the host calls it; "": no host but the source's own gets authorization
 	plain      bool   // without authorization
 }
 
 // follow asks at p and wherever that redirects to, and returns the first reply
 // that is no redirect. With an error, the reply has the URL that failed.
 func (o *opener) follow(ctx context.Context, method string, p place, header http.Header) (reply, error) {
-	left := false
+	left := !o.home.is(p.url)
 	for hop := range maxHops + 1 {
 		r, err := o.ask(ctx, method, p, header, hop > 0)
 		if err != nil || !redirected(r.Response) {
@@ -82,7 +83,7 @@ func (o *opener) place(u *url.URL, repository string, left bool) place {
 // ask sends one request. A link that a host gave may carry its own
 // authorization, and be refused where a second one comes with it.
 func (o *opener) ask(ctx context.Context, method string, p place, header http.Header, redirect bool) (reply, error) {
-	r := reply{at: p.url, plain: p.plain}
+	r := reply{at: p.url, repository: p.repository, plain: p.plain}
 	req, err := http.NewRequestWithContext(ctx, method, p.url.String(), nil)
 	if err != nil {
 		return r, err
@@ -106,7 +107,7 @@ func (o *opener) ask(ctx context.Context, method string, p place, header http.He
 		return r, nil
 	}
 	r.Body.Close()
-	return reply{Response: without, at: p.url, plain: true}, nil
+	return reply{Response: without, at: p.url, repository: p.repository, plain: true}, nil
 }
 
 func wantsNoAuthorization(status int) bool {

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -53,6 +54,56 @@ func TestLoginAfterRedirect(t *testing.T) {
 		}
 		if err != nil || len(asked) != 1 || asked[0] != strings.TrimPrefix(other.URL, "https://")+"/team/app" {
 			t.Errorf("over https: %v, logins of %q", err, asked)
+		}
+	}
+}
+
+// A registry that a redirect led to is asked straight, with what it asked for.
+func TestRedirectToARegistryIsRemembered(t *testing.T) {
+	other, otherSeen := basicServer(t, true)
+	mirror, seen := serve(t, false, func(w http.ResponseWriter, req *http.Request) {
+		http.Redirect(w, req, other.URL+"/v2/team/app/blobs/sha256:00", http.StatusTemporaryRedirect)
+	})
+	c := client(t, mirror.URL, func(cfg *Config) { cfg.Login, cfg.TLS = login, roots(other) })
+	for range 3 {
+		if _, err := fetchBlob(t, c, 0, 16); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, m := len(seen.requests()), len(otherSeen.requests()); n != 1 || m != 4 {
+		t.Errorf("the mirror was asked %d times, the registry %d", n, m)
+	}
+}
+
+// A host that was asked straight cannot lead back to the source's own, with
+// authorization for what it likes.
+func TestRememberedRedirectBack(t *testing.T) {
+	var back atomic.Pointer[string]
+	other, _ := serve(t, false, func(w http.ResponseWriter, req *http.Request) {
+		if to := back.Load(); to != nil {
+			http.Redirect(w, req, *to, http.StatusTemporaryRedirect)
+			return
+		}
+		blobServer(w, req)
+	})
+	server, rec := serve(t, false, func(w http.ResponseWriter, req *http.Request) {
+		if _, _, ok := req.BasicAuth(); !ok {
+			w.Header().Set("WWW-Authenticate", "Basic")
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		http.Redirect(w, req, other.URL, http.StatusTemporaryRedirect)
+	})
+	c := client(t, server.URL, func(cfg *Config) { cfg.Login = login })
+	if _, err := fetchBlob(t, c, 0, 16); err != nil {
+		t.Fatal(err)
+	}
+	to := server.URL + "/logout"
+	back.Store(&to)
+	_, _ = fetchBlob(t, c, 0, 16)
+	for _, req := range rec.requests() {
+		if req.URL.Path == "/logout" && req.Header.Get("Authorization") != "" {
+			t.Error("came back with authorization")
 		}
 	}
 }
