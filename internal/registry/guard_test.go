@@ -58,6 +58,17 @@ func TestPublic(t *testing.T) {
 	}
 }
 
+// A host on the internet has no business in the local network over http either.
+func TestPublicHostOnHTTPStaysOut(t *testing.T) {
+	inside, rec := serve(t, false, blobServer)
+	server, _ := serve(t, false, status(307, "Location", inside.URL+"/latest/meta-data"))
+	c := client(t, server.URL)
+	pretendPublic(c)
+	if _, err := fetchBlob(t, c, 0, 16); !errors.Is(err, ErrPrivateStorage) || len(rec.requests()) != 0 {
+		t.Errorf("got %v after %d requests", err, len(rec.requests()))
+	}
+}
+
 func foreign(t *testing.T, c *Client, urls ...string) (*Stream, error) {
 	t.Helper()
 	return c.Foreign(t.Context(), urls, contentDescriptor(), 16, 32)
