@@ -189,13 +189,10 @@ func (e endpoint) proxy() (chooseProxy, error) {
 		return choose, err
 	}
 	// net/http treats the certificate of an https proxy as it does the mirror's.
-	return func(req *http.Request) (*url.URL, error) {
-		u, err := choose(req)
-		if u != nil && u.Scheme == "https" {
-			return nil, errors.New("tls-verify = false would leave the certificate of its https proxy unchecked too: use another proxy, or ca")
-		}
-		return u, err
-	}, nil
+	if u, _ := choose(&http.Request{URL: e.url}); u != nil && u.Scheme == "https" {
+		return nil, &MirrorError{e.name, "tls-verify = false would leave the certificate of its https proxy unchecked too", "use another proxy, or ca"}
+	}
+	return choose, nil
 }
 
 func (e endpoint) anyProxy() (chooseProxy, error) {

@@ -183,8 +183,7 @@ func TestAnUncheckedHostIsNotAskedThroughAnUncheckedProxy(t *testing.T) {
 	defer proxy.Close()
 	_, m := selfSigned(t)
 	m.Proxy = proxy.URL
-	set, _ := unverified(t, m)
-	_, _, err := set.Fetch(t.Context(), app, imageA.Manifest.Descriptor)
+	_, _, err := New(Config{Mirror: map[string]Mirror{"m": m}}, NewLogins("", nil), []string{"m"}, dockerHub)
 	if err == nil || !strings.Contains(err.Error(), "https proxy unchecked") {
 		t.Errorf("got %v", err)
 	}
