@@ -2,6 +2,7 @@ package registry
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"path"
 	"slices"
@@ -73,3 +74,9 @@ func hostPort(u *url.URL) string {
 }
 
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
+
+// isLoopback reports whether a host is this machine.
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
+}

@@ -115,8 +115,8 @@ func wantsNoAuthorization(status int) bool {
 }
 
 // target says how p is authorized. Hosts that a redirect leads to may ask for
-// their own login where a registry's API is, on https alone: any host can lead
-// to any other, and http can be read on the way.
+// their own login where a registry's API is, on https or on this very machine
+// alone: any host can lead to any other, and http can be read on the way.
 func (o *opener) target(p place) (t target, known bool) {
 	t = target{scheme: p.url.Scheme, host: p.url.Host, repository: p.repository}
 	if o.home.is(p.url) {
@@ -126,7 +126,7 @@ func (o *opener) target(p place) (t target, known bool) {
 	if o.home == nil || p.repository == "" {
 		return t, false
 	}
-	t.stranger = p.url.Scheme == "http"
+	t.stranger = p.url.Scheme == "http" && !isLoopback(p.url.Hostname())
 	return t, true
 }
 

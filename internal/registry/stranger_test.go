@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"cmp"
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -23,38 +25,53 @@ func basicServer(t *testing.T, secure bool) (*httptest.Server, *recorder) {
 }
 
 // A mirror may lead to another registry, which gets its own login; but over
-// http nobody knows who answers in that registry's name.
+// http nobody knows who answers in that registry's name, except on this machine.
 func TestLoginAfterRedirect(t *testing.T) {
-	for _, secure := range []bool{true, false} {
-		other, seen := basicServer(t, secure)
-		mirror, _ := serve(t, false, func(w http.ResponseWriter, req *http.Request) {
-			http.Redirect(w, req, other.URL+"/v2/team/app/blobs/sha256:00", http.StatusTemporaryRedirect)
-		})
-		var asked []string
-		c := client(t, mirror.URL, func(cfg *Config) {
-			cfg.Login = func(ctx context.Context, host, repository string) (Login, error) {
-				asked = append(asked, host+"/"+repository)
-				return login(ctx, host, repository)
+	for name, test := range map[string]struct {
+		secure bool
+		host   string // that the redirect names; "" for that of the server
+		sent   bool
+	}{
+		"https":            {secure: true, sent: true},
+		"http on loopback": {sent: true},
+		"http":             {host: "registry.test"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			other, seen := basicServer(t, test.secure)
+			at, _ := url.Parse(other.URL)
+			at.Host = cmp.Or(test.host, at.Host)
+			mirror, _ := serve(t, false, func(w http.ResponseWriter, req *http.Request) {
+				http.Redirect(w, req, at.String()+"/v2/team/app/blobs/sha256:00", http.StatusTemporaryRedirect)
+			})
+			var asked []string
+			c := client(t, mirror.URL, func(cfg *Config) {
+				cfg.Login = func(ctx context.Context, host, repository string) (Login, error) {
+					asked = append(asked, host+"/"+repository)
+					return login(ctx, host, repository)
+				}
+				if test.secure {
+					cfg.TLS = roots(other)
+				}
+			})
+			c.transport.others.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return newDialer().DialContext(ctx, network, other.Listener.Addr().String())
 			}
-			if secure {
-				cfg.TLS = roots(other)
+			_, err := fetchBlob(t, c, 0, 16)
+			if test.sent {
+				if err != nil || len(asked) != 1 || asked[0] != at.Host+"/team/app" {
+					t.Errorf("%v, logins of %q", err, asked)
+				}
+				return
 			}
-		})
-		_, err := fetchBlob(t, c, 0, 16)
-		if !secure {
 			if e := asError(t, err); !e.Refused() || len(asked) != 0 {
-				t.Errorf("over http: %v, logins of %q", err, asked)
+				t.Errorf("%v, logins of %q", err, asked)
 			}
 			for _, req := range seen.requests() {
 				if req.Header.Get("Authorization") != "" {
-					t.Error("over http the login was sent")
+					t.Error("the login was sent")
 				}
 			}
-			continue
-		}
-		if err != nil || len(asked) != 1 || asked[0] != strings.TrimPrefix(other.URL, "https://")+"/team/app" {
-			t.Errorf("over https: %v, logins of %q", err, asked)
-		}
+		})
 	}
 }
 
