@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+
+	"github.com/segpull/segpull/bench/program"
 )
 
 // Baseline has ratios, which say the same on every machine: efficiencies,
@@ -71,7 +73,7 @@ func check(ctx context.Context, args []string) error {
 }
 
 func measureRatios(ctx context.Context, dir string, runs int) (Baseline, error) {
-	segpull, err := buildSegpull(ctx, dir)
+	segpull, err := program.Build(ctx, dir)
 	if err != nil {
 		return Baseline{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -40,7 +41,7 @@ func demo(ctx context.Context, args []string) error {
 	}
 	return inTemp(func(dir string) error {
 		fmt.Fprintln(os.Stderr, "Building segpull and an image of 80 MiB …")
-		segpull, err := buildSegpull(ctx, dir)
+		segpull, err := program.Build(ctx, dir)
 		if err != nil {
 			return err
 		}

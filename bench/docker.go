@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
+
+	"github.com/segpull/segpull/bench/program"
 )
 
 // service is what a tool needs running beside it.
@@ -22,7 +19,7 @@ type service struct {
 
 // dockerService runs a dockerd of its own on the user's host, with all mirrors
 // of docker.io that the case has, the fastest first.
-func dockerService(ctx context.Context, j job, at place) (service, error) {
+func dockerService(ctx context.Context, j job, at program.Place) (service, error) {
 	mirrors := slices.Clone(j.mirrors)
 	slices.SortStableFunc(mirrors, func(a, b running) int { return cmp.Compare(b.Rate, a.Rate) })
 	dir := j.dockerDir()
@@ -38,8 +35,8 @@ func dockerService(ctx context.Context, j job, at place) (service, error) {
 	}
 	dockerd := exec.Command("dockerd", args...)
 	dockerd.Env = j.environment()
-	pid, stop, err := daemon(at, dockerd, func() error {
-		return runQuiet(ctx, "docker", "--host", j.dockerSocket(), "info")
+	pid, stop, err := program.Daemon(at, dockerd, func() error {
+		return program.Run(ctx, "docker", "--host", j.dockerSocket(), "info")
 	})
 	return service{pid, stop}, err
 }
@@ -50,25 +47,4 @@ func (j job) dockerSocket() string { return "unix://" + filepath.Join(j.dockerDi
 
 func dockerCommand(j job) (*exec.Cmd, error) {
 	return exec.Command(j.program, "--host", j.dockerSocket(), "pull", "--quiet", j.repository+":"+j.tag), nil
-}
-
-// clockTick is USER_HZ, which is 100 on every architecture that Linux has.
-const clockTick = 10 * time.Millisecond
-
-// cpuTimeOf is what a running process, and those of its children that ended,
-// have used so far.
-func cpuTimeOf(pid int) time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	// The name in parentheses may have spaces; see proc(5).
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	const utime, cstime = 14 - 3, 17 - 3
-	var ticks int64
-	for _, field := range fields[utime : cstime+1] {
-		n, _ := strconv.ParseInt(field, 10, 64)
-		ticks += n
-	}
-	return time.Duration(ticks) * clockTick
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/bench/weaknet"
 )
 
@@ -34,7 +35,7 @@ func figures(ctx context.Context, args []string) error {
 		wanted[name] = true
 	}
 	return inTemp(func(dir string) error {
-		segpull, err := buildSegpull(ctx, dir)
+		segpull, err := program.Build(ctx, dir)
 		if err != nil {
 			return err
 		}
@@ -140,7 +141,7 @@ func binaryFigure(ctx context.Context, r *runner, _ int) error {
 	figure("binary, stripped", "< 20 MiB", "%.1f MiB", float64(info.Size())/mib)
 	var starts []float64
 	for range 20 {
-		u, err := measure(ctx, loopback{}, exec.Command(r.segpull, "--version"), 0, time.Minute)
+		u, err := program.Measure(ctx, program.Loopback{}, exec.Command(r.segpull, "--version"), 0, time.Minute)
 		if err != nil {
 			return err
 		}

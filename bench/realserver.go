@@ -2,18 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
-	"time"
 
-	"github.com/segpull/segpull/internal/registrytest"
 	"oras.land/oras-go/v2/registry/remote"
+
+	"github.com/segpull/segpull/bench/program"
+	"github.com/segpull/segpull/internal/registrytest"
 )
 
 // registryStorage is where docker-registry keeps what was pushed.
@@ -25,7 +24,7 @@ type registryStorage struct {
 }
 
 // serveRegistry runs Debian's docker-registry until stop is called.
-func serveRegistry(at place, s registryStorage) (address string, stop func(), err error) {
+func serveRegistry(at program.Place, s registryStorage) (address string, stop func(), err error) {
 	address, err = freeAddress(at)
 	if err != nil {
 		return "", nil, err
@@ -42,12 +41,12 @@ http: {addr: %q}
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return "", nil, err
 	}
-	_, stop, err = daemon(at, exec.Command("docker-registry", "serve", path), listens(at, address))
+	_, stop, err = program.Daemon(at, exec.Command("docker-registry", "serve", path), listens(at, address))
 	return address, stop, err
 }
 
 // serveCDN runs an nginx that serves the registry's blobs with TLS.
-func serveCDN(at place, s registryStorage, certificate authority) (base string, stop func(), err error) {
+func serveCDN(at program.Place, s registryStorage, certificate authority) (base string, stop func(), err error) {
 	address, err := freeAddress(at)
 	if err != nil {
 		return "", nil, err
@@ -82,7 +81,7 @@ http {
 		return "", nil, err
 	}
 	nginx := exec.Command("nginx", "-e", filepath.Join(dir, "error.log"), "-p", dir, "-c", "nginx.conf")
-	_, stop, err = daemon(at, nginx, listens(at, address))
+	_, stop, err = program.Daemon(at, nginx, listens(at, address))
 	return "https://" + address, stop, err
 }
 
@@ -95,7 +94,7 @@ func asRoot() string {
 }
 
 // freeAddress is one that nobody listens on now.
-func freeAddress(at place) (string, error) {
+func freeAddress(at program.Place) (string, error) {
 	listener, err := at.Listen(0)
 	if err != nil {
 		return "", err
@@ -103,60 +102,8 @@ func freeAddress(at place) (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
-// daemon starts a server and waits until it is ready. stop ends it and
-// everything it started.
-func daemon(at place, cmd *exec.Cmd, ready func() error) (pid int, stop func(), err error) {
-	said := &tail{max: maxSaid}
-	cmd.Stdout, cmd.Stderr = said, said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = grace
-	if err := at.Start(cmd); err != nil {
-		return 0, nil, err
-	}
-	pid = cmd.Process.Pid
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = cmd.Wait()
-	}()
-	stop = func() {
-		_ = syscall.Kill(-pid, syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(grace):
-		}
-		_ = syscall.Kill(-pid, syscall.SIGKILL)
-		<-ended
-	}
-	if err := wait(ready, ended); err != nil {
-		stop()
-		return 0, nil, fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, said.lastLine())
-	}
-	return pid, stop, nil
-}
-
-// startTime is what a server gets until it is ready.
-const startTime = 20 * time.Second
-
-func wait(ready func() error, ended <-chan struct{}) error {
-	over := time.After(startTime)
-	for {
-		err := ready()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ended:
-			return errors.New("it ended at once")
-		case <-over:
-			return fmt.Errorf("not ready after %s: %w", startTime, err)
-		}
-	}
-}
-
 // listens tells whether a server takes connections.
-func listens(at place, address string) func() error {
+func listens(at program.Place, address string) func() error {
 	return func() error {
 		conn, err := at.Dial(address)
 		if err != nil {

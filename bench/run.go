@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -127,7 +128,7 @@ func (p *pushed) store(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	address, stop, err := serveRegistry(loopback{}, registryStorage{dir: storage})
+	address, stop, err := serveRegistry(program.Loopback{}, registryStorage{dir: storage})
 	if err != nil {
 		return err
 	}
@@ -142,7 +143,7 @@ func (p *pushed) store(ctx context.Context, dir string) error {
 
 // run sets the case's network up, lets the tool pull, and takes all down.
 func (r *runner) run(ctx context.Context, c Case, t Tool) (Run, error) {
-	program, err := t.find(r.segpull)
+	path, err := t.find(r.segpull)
 	if err != nil {
 		return Run{}, err
 	}
@@ -160,7 +161,7 @@ func (r *runner) run(ctx context.Context, c Case, t Tool) (Run, error) {
 		return Run{}, err
 	}
 	defer os.RemoveAll(dir)
-	j := job{program: program, repository: benchRepository, tag: benchTag, image: p.image, mirrors: s.mirrors, dir: dir, ca: p.authority.path}
+	j := job{program: path, repository: benchRepository, tag: benchTag, image: p.image, mirrors: s.mirrors, dir: dir, ca: p.authority.path}
 	cmd, err := t.command(j)
 	if err != nil {
 		return Run{}, err
@@ -176,7 +177,7 @@ func (r *runner) run(ctx context.Context, c Case, t Tool) (Run, error) {
 	s.begin()
 	started := time.Now()
 	sampler := startSampler(s)
-	u, err := measure(ctx, s.user, cmd, servant.pid, patience(bound))
+	u, err := program.Measure(ctx, s.user, cmd, servant.pid, patience(bound))
 	samples := sampler.end()
 	if err != nil {
 		return Run{}, err
@@ -217,7 +218,7 @@ func (r *runner) turns(ctx context.Context, on []Case, with []Tool, runs int) ([
 	return all, nil
 }
 
-func newRun(c Case, t Tool, u usage, needed int64, bound time.Duration, mirrors []running) Run {
+func newRun(c Case, t Tool, u program.Usage, needed int64, bound time.Duration, mirrors []running) Run {
 	run := Run{
 		Case: c.Name, Tool: t.Name,
 		Wall: u.Wall.Seconds(), Bound: bound.Seconds(), Needed: needed,

@@ -1,8 +1,6 @@
 package main
 
-import (
-	"time"
-)
+import "time"
 
 // sampleEvery is how often the bytes that came are looked at.
 const sampleEvery = 100 * time.Millisecond

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -19,7 +20,7 @@ func script(t *testing.T, name string, args ...string) string {
 		}
 	}
 	dir := t.TempDir()
-	if _, err := buildSegpull(t.Context(), dir); err != nil {
+	if _, err := program.Build(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	path, err := filepath.Abs(name)
@@ -28,8 +29,7 @@ func script(t *testing.T, name string, args ...string) string {
 	}
 	cmd := exec.CommandContext(t.Context(), path, args...)
 	cmd.Dir = dir
-	home := t.TempDir()
-	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home)
+	cmd.Env = append(program.Environment(t.TempDir()), "PATH="+dir+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %q: %v\n%s", name, args, err, out)

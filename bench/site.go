@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/bench/weaknet"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
 // site is a network that is set up: where the user is, and the mirrors.
 type site struct {
-	user    place
+	user    program.Place
 	mirrors []running
 	stops   []func()
 }
@@ -45,12 +46,12 @@ func setUp(c Case, p pushed) (*site, error) {
 }
 
 // connect makes the network, and returns the mirrors' places on it.
-func (s *site) connect(c Case) ([]place, error) {
-	places := make([]place, len(c.Mirrors))
+func (s *site) connect(c Case) ([]program.Place, error) {
+	places := make([]program.Place, len(c.Mirrors))
 	if !c.TCP {
-		s.user = loopback{}
+		s.user = program.Loopback{}
 		for i := range places {
-			places[i] = loopback{}
+			places[i] = program.Loopback{}
 		}
 		return places, nil
 	}
@@ -70,7 +71,7 @@ func (s *site) connect(c Case) ([]place, error) {
 	return places, nil
 }
 
-func (s *site) serveTest(at place, c Case, m Mirror, p pushed) (running, error) {
+func (s *site) serveTest(at program.Place, c Case, m Mirror, p pushed) (running, error) {
 	listener, err := at.Listen(0)
 	if err != nil {
 		return running{}, err
@@ -82,7 +83,7 @@ func (s *site) serveTest(at place, c Case, m Mirror, p pushed) (running, error) 
 	return running{Mirror: m, url: url, reg: reg}, nil
 }
 
-func (s *site) serveReal(at place, c Case, m Mirror, p pushed) (running, error) {
+func (s *site) serveReal(at program.Place, c Case, m Mirror, p pushed) (running, error) {
 	storage := registryStorage{dir: p.storage}
 	if c.Server == cdn {
 		base, stop, err := serveCDN(at, storage, p.authority)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/segpull/segpull/bench/program"
 )
 
 // soaker plays rounds, each of which pulls an image through misbehaving
@@ -48,7 +50,7 @@ func soak(ctx context.Context, args []string) error {
 	if s.dir, err = os.MkdirTemp("", "segpull-soak-"); err != nil {
 		return err
 	}
-	if s.program, err = buildSegpull(ctx, s.dir); err != nil {
+	if s.program, err = program.Build(ctx, s.dir); err != nil {
 		return errors.Join(err, os.RemoveAll(s.dir))
 	}
 	err = s.run(ctx)

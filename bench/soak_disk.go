@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+
+	"github.com/segpull/segpull/bench/program"
 )
 
 // smallDisk is a file system of its own, in memory, whose size can be changed.
@@ -18,7 +20,7 @@ const largeDisk = 8 * mostBytes
 
 // mountSmallDisk returns nil where that can't be done.
 func mountSmallDisk(ctx context.Context, dir string) *smallDisk {
-	if os.Geteuid() != 0 || runQuiet(ctx, "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", largeDisk), "tmpfs", dir) != nil {
+	if os.Geteuid() != 0 || program.Run(ctx, "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", largeDisk), "tmpfs", dir) != nil {
 		return nil
 	}
 	return &smallDisk{dir}
@@ -43,7 +45,7 @@ func (d *smallDisk) resize(ctx context.Context, size int64) error {
 	if d == nil {
 		return nil
 	}
-	return runQuiet(ctx, "mount", "-o", fmt.Sprintf("remount,size=%d", size), d.dir)
+	return program.Run(ctx, "mount", "-o", fmt.Sprintf("remount,size=%d", size), d.dir)
 }
 
 func (d *smallDisk) unmount() {

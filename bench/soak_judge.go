@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -117,7 +118,7 @@ func (j *judge) checkWords(e ending) {
 	if e.Exit <= 0 {
 		return
 	}
-	last := (&tail{bytes: e.stderr}).lastLine()
+	last := program.LastLine(e.stderr)
 	if e.run.progress != "json" {
 		if !strings.HasPrefix(last, "segpull: ") {
 			j.blame("exit code %d ends with the line %q", e.Exit, last)

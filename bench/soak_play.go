@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/bench/program"
 )
 
 // soakGame is a round that is being played.
@@ -214,7 +215,7 @@ func (g *soakGame) command(run soakRun) *exec.Cmd {
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = outputs(g.dir)
-	cmd.Env = append(job{dir: g.dir}.environment(), "DOCKER_CONFIG="+g.dir)
+	cmd.Env = append(program.Environment(g.dir), "DOCKER_CONFIG="+g.dir)
 	return cmd
 }
 

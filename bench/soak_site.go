@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -61,7 +62,7 @@ func serveSoak(r soakRound) (*soakSite, error) {
 }
 
 func (s *soakSite) serve(origin *registrytest.Server, m *soakMirror, faults []registrytest.Fault) (reg *registrytest.Server, url string, err error) {
-	listener, err := loopback{}.Listen(0)
+	listener, err := program.Loopback{}.Listen(0)
 	if err != nil {
 		return nil, "", err
 	}

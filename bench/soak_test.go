@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -125,25 +126,25 @@ func TestJudge(t *testing.T) {
 		{name: "m1", role: liar, user: "user-m1", password: "pass-m1"},
 	}
 	events := func(lines string) ending { return ending{stderr: []byte(lines), events: readEvents([]byte(lines))} }
-	killed := ending{usage: usage{Exit: -1, Err: "signal: killed"}, run: soakRun{blow: kill}, struck: time.Now()}
+	killed := ending{Usage: program.Usage{Exit: -1, Err: "signal: killed"}, run: soakRun{blow: kill}, struck: time.Now()}
 	for name, test := range map[string]struct {
 		e     ending
 		kept  int64
 		blame string // "": nothing is wrong
 	}{
 		"killed":                  {e: killed},
-		"killed by nobody":        {e: ending{usage: usage{Exit: -1, Err: "signal: killed"}}, blame: "exit code -1"},
-		"gave out":                {e: ending{usage: usage{Exit: 6}, stderr: []byte("segpull: gave out\n")}},
-		"wrong code":              {e: ending{usage: usage{Exit: 5}, stderr: []byte("segpull: mismatch\n")}, blame: "exit code 5"},
-		"interrupted by nobody":   {e: ending{usage: usage{Exit: 130}, stderr: []byte("segpull: interrupted\n")}, blame: "exit code 130"},
-		"late":                    {e: ending{usage: usage{Exit: 130}, run: soakRun{blow: interrupt}, struck: time.Now(), lived: time.Minute, stderr: []byte("segpull: interrupted\n")}, blame: "went on for"},
-		"no word":                 {e: ending{usage: usage{Exit: 6}}, blame: "ends with the line"},
-		"another code in JSON":    {e: ending{usage: usage{Exit: 6}, run: soakRun{progress: "json"}, stderr: []byte(`{"event":"error","exit_code":1}`)}, blame: "ends with the event"},
-		"a crash":                 {e: ending{usage: usage{Exit: 2}, stderr: []byte("panic: x\n")}, blame: "crashed"},
-		"hung":                    {e: ending{usage: usage{Exit: 2}, stderr: []byte("SIGQUIT: quit\n")}, blame: "hung"},
+		"killed by nobody":        {e: ending{Usage: program.Usage{Exit: -1, Err: "signal: killed"}}, blame: "exit code -1"},
+		"gave out":                {e: ending{Usage: program.Usage{Exit: 6}, stderr: []byte("segpull: gave out\n")}},
+		"wrong code":              {e: ending{Usage: program.Usage{Exit: 5}, stderr: []byte("segpull: mismatch\n")}, blame: "exit code 5"},
+		"interrupted by nobody":   {e: ending{Usage: program.Usage{Exit: 130}, stderr: []byte("segpull: interrupted\n")}, blame: "exit code 130"},
+		"late":                    {e: ending{Usage: program.Usage{Exit: 130}, run: soakRun{blow: interrupt}, struck: time.Now(), lived: time.Minute, stderr: []byte("segpull: interrupted\n")}, blame: "went on for"},
+		"no word":                 {e: ending{Usage: program.Usage{Exit: 6}}, blame: "ends with the line"},
+		"another code in JSON":    {e: ending{Usage: program.Usage{Exit: 6}, run: soakRun{progress: "json"}, stderr: []byte(`{"event":"error","exit_code":1}`)}, blame: "ends with the event"},
+		"a crash":                 {e: ending{Usage: program.Usage{Exit: 2}, stderr: []byte("panic: x\n")}, blame: "crashed"},
+		"hung":                    {e: ending{Usage: program.Usage{Exit: 2}, stderr: []byte("SIGQUIT: quit\n")}, blame: "hung"},
 		"no output":               {e: ending{}, blame: "no output"},
 		"an honest one convicted": {e: events(`{"event":"liar","source":"m0"}`), blame: "m0 is called a liar"},
-		"a password":              {e: ending{usage: usage{Exit: 6}, stderr: []byte("segpull: 401 for pass-m0\n")}, blame: "stands in standard error"},
+		"a password":              {e: ending{Usage: program.Usage{Exit: 6}, stderr: []byte("segpull: 401 for pass-m0\n")}, blame: "stands in standard error"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -171,7 +172,7 @@ func wantBlame(t *testing.T, j *judge, blame string) {
 
 func TestJudgeOfResumes(t *testing.T) {
 	run := func(lines string) ending {
-		return ending{usage: usage{Exit: -1}, events: readEvents([]byte(lines)), alone: true, path: "/nowhere"}
+		return ending{Usage: program.Usage{Exit: -1}, events: readEvents([]byte(lines)), alone: true, path: "/nowhere"}
 	}
 	j := &judge{soakRound: &soakRound{mirrors: []*soakMirror{{role: honest}}}}
 	j.checkResume(run(`{"event":"progress","done":5,"resumed":0}` + "\n" + `{"event":"progress","done":90,"resumed":0}`))
@@ -276,7 +277,7 @@ func TestSoak(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds segpull")
 	}
-	program, err := buildSegpull(t.Context(), t.TempDir())
+	program, err := program.Build(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

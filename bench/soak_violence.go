@@ -10,6 +10,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/segpull/segpull/bench/program"
 )
 
 // soakPatience is how long a pull of seconds may take, on a busy machine and
@@ -24,7 +26,7 @@ var signals = map[blow]syscall.Signal{kill: syscall.SIGKILL, interrupt: syscall.
 
 // ending is what came of one process.
 type ending struct {
-	usage
+	program.Usage
 	run            soakRun
 	struck         time.Time     // when it was told to end; zero: it was not
 	lived          time.Duration // after that
@@ -60,13 +62,13 @@ func suffer(ctx context.Context, run soakRun, cmd *exec.Cmd, open func() int) (e
 	}
 	cmd.Stderr = &stderr
 	v := &violence{run: run, responses: open, over: make(chan struct{}), done: make(chan struct{})}
-	u, err := measure(ctx, v, cmd, 0, soakPatience+grace)
+	u, err := program.Measure(ctx, v, cmd, 0, soakPatience+10*time.Second)
 	if err != nil {
 		return ending{}, err
 	}
 	close(v.over)
 	<-v.done
-	e := ending{usage: u, run: run, struck: v.struck, open: v.open, stdout: stdout.Bytes(), stderr: stderr.Bytes()}
+	e := ending{Usage: u, run: run, struck: v.struck, open: v.open, stdout: stdout.Bytes(), stderr: stderr.Bytes()}
 	if !v.struck.IsZero() {
 		e.lived = v.started.Add(u.Wall).Sub(v.struck)
 	}
@@ -78,7 +80,7 @@ func suffer(ctx context.Context, run soakRun, cmd *exec.Cmd, open func() int) (e
 
 // violence is a place where what starts is soon struck.
 type violence struct {
-	loopback
+	program.Loopback
 	run       soakRun
 	responses func() int
 	started   time.Time
@@ -90,7 +92,7 @@ type violence struct {
 
 func (v *violence) Start(cmd *exec.Cmd) error {
 	v.started = time.Now()
-	if err := v.loopback.Start(cmd); err != nil {
+	if err := v.Loopback.Start(cmd); err != nil {
 		return err
 	}
 	go v.strike(cmd.Process)

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/segpull/segpull/bench/program"
 )
 
 // stat runs the Go benchmarks of two commits in turns and lets benchstat
@@ -57,10 +59,10 @@ func export(ctx context.Context, commit, dir string) error {
 		return err
 	}
 	tarball := dir + ".tar"
-	if err := runQuiet(ctx, "git", "archive", "--output", tarball, commit); err != nil {
+	if err := program.Run(ctx, "git", "archive", "--output", tarball, commit); err != nil {
 		return err
 	}
-	return runQuiet(ctx, "tar", "-x", "-f", tarball, "-C", dir)
+	return program.Run(ctx, "tar", "-x", "-f", tarball, "-C", dir)
 }
 
 // goBench appends what the benchmarks of a tree say to a file.

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
+	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -17,7 +17,7 @@ type Tool struct {
 	Settings string // in words, for the tables
 	program  string // to look for in PATH
 	command  func(job) (*exec.Cmd, error)
-	service  func(context.Context, job, place) (service, error) // nil: none
+	service  func(context.Context, job, program.Place) (service, error) // nil: none
 }
 
 // job is what a tool is to do: fetch the image from the mirrors into a folder
@@ -81,7 +81,7 @@ func (t Tool) find(segpull string) (string, error) {
 // environment has the bench's certificate authority where Go's programs and
 // curl look for it, and none of the user's own settings.
 func (j job) environment() []string {
-	env := append(os.Environ(), "HOME="+j.dir, "XDG_CONFIG_HOME="+j.dir, "XDG_CACHE_HOME="+j.dir)
+	env := program.Environment(j.dir)
 	if j.ca != "" {
 		env = append(env, "SSL_CERT_FILE="+j.ca, "CURL_CA_BUNDLE="+j.ca)
 	}
@@ -89,7 +89,7 @@ func (j job) environment() []string {
 }
 
 // serve starts what the tool needs beside it.
-func (t Tool) serve(ctx context.Context, j job, at place) (service, error) {
+func (t Tool) serve(ctx context.Context, j job, at program.Place) (service, error) {
 	if t.service == nil {
 		return service{stop: func() {}}, nil
 	}

@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-func shell(t *testing.T, script string, limit time.Duration) usage {
+func shell(t *testing.T, script string, limit time.Duration) Usage {
 	t.Helper()
-	u, err := measure(t.Context(), loopback{}, exec.Command("sh", "-c", script), 0, limit)
+	u, err := Measure(t.Context(), Loopback{}, exec.Command("sh", "-c", script), 0, limit)
 	if err != nil {
 		t.Skip(err)
 	}
@@ -18,25 +18,25 @@ func shell(t *testing.T, script string, limit time.Duration) usage {
 }
 
 func TestMeasure(t *testing.T) {
-	t.Run("success says nothing", func(t *testing.T) {
+	t.Run("success leaves no message", func(t *testing.T) {
 		u := shell(t, "echo words >&2; sleep 0.1", time.Minute)
 		if u.Exit != 0 || u.Err != "" || u.Wall < 100*time.Millisecond {
 			t.Errorf("usage is %+v", u)
 		}
 	})
-	t.Run("failure has the last line", func(t *testing.T) {
+	t.Run("a failure keeps the last line", func(t *testing.T) {
 		u := shell(t, "echo first >&2; echo connection reset >&2; echo >&2; exit 7", time.Minute)
 		if u.Exit != 7 || u.Err != "connection reset" {
 			t.Errorf("usage is %+v, want exit 7 and the last line", u)
 		}
 	})
-	t.Run("the time ends, for children too", func(t *testing.T) {
+	t.Run("the limit ends children too", func(t *testing.T) {
 		u := shell(t, "sleep 60 & wait", 300*time.Millisecond)
 		if u.Wall > 10*time.Second || u.Exit != -1 || !strings.Contains(u.Err, "given up") {
 			t.Errorf("usage is %+v, want an end after 300 ms", u)
 		}
 	})
-	t.Run("its own memory, not the parent's", func(t *testing.T) {
+	t.Run("the memory is that of the process, not of its parent", func(t *testing.T) {
 		big := make([]byte, 200<<20)
 		for i := range big {
 			big[i] = 1
@@ -46,16 +46,16 @@ func TestMeasure(t *testing.T) {
 		}
 		clear(big)
 	})
-	t.Run("a servant's time counts", func(t *testing.T) {
-		servant := exec.Command("sh", "-c", "while :; do :; done")
-		if err := servant.Start(); err != nil {
+	t.Run("the time of a helper counts", func(t *testing.T) {
+		helper := exec.Command("sh", "-c", "while :; do :; done")
+		if err := helper.Start(); err != nil {
 			t.Skip(err)
 		}
-		defer servant.Wait()
-		defer servant.Process.Kill()
-		u, err := measure(t.Context(), loopback{}, exec.Command("sleep", "0.5"), servant.Process.Pid, time.Minute)
+		defer helper.Wait()
+		defer helper.Process.Kill()
+		u, err := Measure(t.Context(), Loopback{}, exec.Command("sleep", "0.5"), helper.Process.Pid, time.Minute)
 		if err != nil || u.CPU < 50*time.Millisecond {
-			t.Errorf("usage is %+v, %v; want the servant's time", u, err)
+			t.Errorf("usage is %+v, %v; want the time of the helper", u, err)
 		}
 	})
 }
@@ -63,7 +63,7 @@ func TestMeasure(t *testing.T) {
 func TestMeasureEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
-	u, err := measure(ctx, loopback{}, exec.Command("sleep", "60"), 0, time.Minute)
+	u, err := Measure(ctx, Loopback{}, exec.Command("sleep", "60"), 0, time.Minute)
 	if err != nil || u.Wall > 10*time.Second || u.Exit != -1 {
 		t.Errorf("usage is %+v, %v", u, err)
 	}
@@ -76,7 +76,7 @@ func TestTail(t *testing.T) {
 			t.Fatalf("Write = %d, %v", n, err)
 		}
 	}
-	if got := end.lastLine(); got != "and more" {
+	if got := LastLine(end.bytes); got != "and more" {
 		t.Errorf("the last line is %q", got)
 	}
 	if len(end.bytes) > 12 {
