@@ -21,9 +21,11 @@ var house = map[string]struct {
 	why     string
 }{
 	"cmd/segpull":   {[]string{".", "sources"}, "the command reads flags and shows events; what a pull is, the library alone decides"},
-	"bench":         {[]string{".", "internal/registrytest", "bench/chart", "bench/program", "bench/weaknet"}, "the bench measures what users get, so it pulls as they do"},
+	"bench":         {[]string{".", "internal/registrytest", "bench/chart", "bench/output", "bench/program", "bench/weaknet"}, "the bench measures what users get, so it pulls as they do"},
 	"bench/chart":   {nil, "a picture shows anybody's figures"},
+	"bench/output":  {nil, "a reader that shared code with the writers would share their mistakes"},
 	"bench/program": {nil, "any program is measured the same way, so its package knows none"},
+	"bench/scripts": {[]string{"bench/program"}, "the scripts need segpull and a shell, nothing of the bench"},
 	"bench/weaknet": {nil, "a network carries anybody's packets"},
 
 	".": {[]string{"archive", "image", "segment", "sources", "state", "verify"}, "the library puts the parts together, and nothing below knows of it"},

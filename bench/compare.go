@@ -115,7 +115,7 @@ func installed(all []Tool) []Tool {
 	return slices.DeleteFunc(all, func(t Tool) bool {
 		_, err := t.find("segpull")
 		if err != nil {
-			fmt.Fprintf(os.Stderr, "bench: %s is not installed and left out; bench/install-peers.sh installs the peers\n", t.Name)
+			fmt.Fprintf(os.Stderr, "bench: %s is not installed and left out; bench/scripts/install-peers.sh installs the peers\n", t.Name)
 		}
 		return err != nil
 	})

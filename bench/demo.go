@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segpull/segpull/bench/output"
 	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/internal/registrytest"
 )
@@ -54,11 +55,11 @@ func demo(ctx context.Context, args []string) error {
 			return err
 		}
 		defer stop()
-		output := filepath.Join(dir, "demo.tar")
-		if err := demoPull(ctx, segpull, dir, config, output, mirrors); err != nil {
+		archive := filepath.Join(dir, "demo.tar")
+		if err := demoPull(ctx, segpull, dir, config, archive, mirrors); err != nil {
 			return err
 		}
-		return demoReport(output, image, mirrors)
+		return demoReport(archive, image, mirrors)
 	})
 }
 
@@ -89,11 +90,11 @@ func startDemoMirrors(origin *registrytest.Server) (mirrors []demoMirror, config
 	return mirrors, toml.String(), stop, nil
 }
 
-func demoPull(ctx context.Context, segpull, dir, config, output string, mirrors []demoMirror) error {
+func demoPull(ctx context.Context, segpull, dir, config, archive string, mirrors []demoMirror) error {
 	if err := os.WriteFile(filepath.Join(dir, "config.toml"), []byte(config), 0o600); err != nil {
 		return err
 	}
-	args := []string{"--config", "config.toml", "-o", filepath.Base(output)}
+	args := []string{"--config", "config.toml", "-o", filepath.Base(archive)}
 	for _, m := range mirrors {
 		args = append(args, "-m", m.name)
 		fmt.Fprintf(os.Stderr, "  mirror %-5s gives %s/s%s\n", m.name, inMiB(m.rate), m.fate("dies"))
@@ -119,14 +120,14 @@ func demoPull(ctx context.Context, segpull, dir, config, output string, mirrors 
 	return nil
 }
 
-func demoReport(output string, image registrytest.Image, mirrors []demoMirror) error {
+func demoReport(archive string, image registrytest.Image, mirrors []demoMirror) error {
 	wanted := []string{image.Manifest.Digest.String(), image.Config.Digest.String()}
 	size := image.Config.Size
 	for _, layer := range image.Layers {
 		wanted = append(wanted, layer.Digest.String())
 		size += layer.Size
 	}
-	if err := checkArchive(output, wanted...); err != nil {
+	if err := output.Check(archive, wanted...); err != nil {
 		return err
 	}
 	fmt.Fprintln(os.Stderr)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/segpull/segpull/bench/output"
 	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/internal/registrytest"
 )
@@ -183,7 +184,7 @@ func (r *runner) run(ctx context.Context, c Case, t Tool) (Run, error) {
 		return Run{}, err
 	}
 	if u.Err == "" && t.Name == "segpull" {
-		if err := checkArchive(filepath.Join(dir, "image.tar"), p.image.Manifest.Digest.String()); err != nil {
+		if err := output.Check(filepath.Join(dir, "image.tar"), p.image.Manifest.Digest.String()); err != nil {
 			u.Err = err.Error()
 		}
 	}

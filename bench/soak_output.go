@@ -9,15 +9,14 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-)
 
-// unfinished is how files begin that a kill may leave in an image layout.
-const unfinished = ".segpull-"
+	"github.com/segpull/segpull/bench/output"
+)
 
 // checkOutput reads an output to its end, whatever format it turns out to
 // have, and fails unless it is the image, whole and right in every byte.
 func (i soakImage) checkOutput(path, tag string) (format string, err error) {
-	files, err := readArchive(path)
+	files, err := output.Read(path)
 	if err != nil {
 		return "", err
 	}
@@ -36,9 +35,9 @@ func (i soakImage) checkOutput(path, tag string) (format string, err error) {
 
 // checkLayout checks an OCI layout: the blobs of the image, no others, and an
 // index that names it.
-func (i soakImage) checkLayout(files map[string]packed) error {
+func (i soakImage) checkLayout(files output.Files) error {
 	var index ocispec.Index
-	if err := json.Unmarshal(files["index.json"].body, &index); err != nil {
+	if err := json.Unmarshal(files["index.json"].Body, &index); err != nil {
 		return fmt.Errorf("index.json: %w", err)
 	}
 	manifest := i.image.Manifest
@@ -49,41 +48,35 @@ func (i soakImage) checkLayout(files map[string]packed) error {
 	for _, b := range i.blobs() {
 		wanted = append(wanted, b.Digest.String())
 	}
-	found := 0
-	for name := range files {
-		if blob, ok := strings.CutPrefix(name, blobFolder); ok && !strings.HasPrefix(blob, unfinished) {
-			found++
-		}
-	}
-	if found != len(wanted) {
+	if found := len(files.Blobs()); found != len(wanted) {
 		return fmt.Errorf("%d blobs instead of %d", found, len(wanted))
 	}
-	return checkBlobs(files, wanted...)
+	return files.CheckBlobs(wanted...)
 }
 
 // checkDocker checks what docker load reads: the config, and as many layers as
 // it has diff IDs, each the layer or what it decompresses to.
-func (i soakImage) checkDocker(files map[string]packed, tag string) error {
+func (i soakImage) checkDocker(files output.Files, tag string) error {
 	var manifests []struct {
 		Config   string
 		RepoTags []string
 		Layers   []string
 	}
-	if err := json.Unmarshal(files["manifest.json"].body, &manifests); err != nil {
+	if err := json.Unmarshal(files["manifest.json"].Body, &manifests); err != nil {
 		return fmt.Errorf("manifest.json: %w", err)
 	}
 	if len(manifests) != 1 || strings.Join(manifests[0].RepoTags, " ") != tag || len(manifests[0].Layers) != len(i.layers) {
 		return fmt.Errorf("manifest.json lists %+v", manifests)
 	}
-	if got := files[manifests[0].Config].digest; got != i.image.Config.Digest.String() {
+	if got := files[manifests[0].Config].Digest; got != i.image.Config.Digest.String() {
 		return fmt.Errorf("the config is %q", got)
 	}
 	for n, name := range manifests[0].Layers {
 		f := files[name]
-		if f.link != "" { // docker save's way to repeat a layer
-			f = files[path.Join(path.Dir(name), f.link)]
+		if f.Link != "" { // docker save's way to repeat a layer
+			f = files[path.Join(path.Dir(name), f.Link)]
 		}
-		if got := digest.Digest(f.digest); got != i.layers[n].Digest && got != i.diffIDs[n] {
+		if got := digest.Digest(f.Digest); got != i.layers[n].Digest && got != i.diffIDs[n] {
 			return fmt.Errorf("layer %d, %s, is %q", n, name, got)
 		}
 	}

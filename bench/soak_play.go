@@ -146,8 +146,8 @@ func (g *soakGame) wound(run soakRun) error {
 		switch w.file {
 		case memory:
 			paths = []string{filepath.Join(g.dir, "segpull", memory)}
-		case output:
-			paths = []string{filepath.Join(outputs(g.dir), output)}
+		case outputName:
+			paths = []string{filepath.Join(outputs(g.dir), outputName)}
 			g.judge.spoilt, g.judge.stands = g.shape == toFile, ""
 		}
 		for _, path := range paths {
@@ -167,7 +167,7 @@ func (g *soakGame) process(ctx context.Context, run soakRun) (ending, error) {
 	g.starts++
 	number := g.starts
 	g.mu.Unlock()
-	path := filepath.Join(outputs(g.dir), output)
+	path := filepath.Join(outputs(g.dir), outputName)
 	cmd := g.command(run)
 	if g.shape == toStdout {
 		path = filepath.Join(g.dir, fmt.Sprintf("stdout-%d", number))
@@ -207,7 +207,7 @@ func (g *soakGame) command(run soakRun) *exec.Cmd {
 	if g.shape == toStdout {
 		args = append(args, "--output", "-")
 	} else {
-		args = append(args, "--output", output)
+		args = append(args, "--output", outputName)
 	}
 	args = append(args, g.reference())
 	if run.blow == noRoom && g.disk == nil {

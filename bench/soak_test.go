@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/bench/output"
 	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/internal/registrytest"
 )
@@ -105,7 +106,7 @@ func TestCheckOutput(t *testing.T) {
 		}
 		damaged := path
 		if format == "oci" {
-			damaged = filepath.Join(path, blobFolder, i.layers[0].Digest.Encoded())
+			damaged = filepath.Join(path, output.BlobDirectory, i.layers[0].Digest.Encoded())
 		}
 		if err := (wound{what: "flip", at: 0.6, length: 1}).inflict(damaged, ""); err != nil { // in the largest layer
 			t.Fatal(err)
@@ -148,7 +149,7 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			test.e.run.mirrors, test.e.alone, test.e.path = well, true, filepath.Join(outputs(dir), output)
+			test.e.run.mirrors, test.e.alone, test.e.path = well, true, filepath.Join(outputs(dir), outputName)
 			if test.e.Exit == 0 && test.blame != "no output" {
 				test.e.Exit = segpull.ExitNetwork
 			}

@@ -17,17 +17,17 @@ type wound struct {
 }
 
 const (
-	memory = "mirrors.json" // what segpull remembers of mirrors
-	output = "image"        // what a run may have made before
+	memory     = "mirrors.json" // what segpull remembers of mirrors
+	outputName = "image"        // what a run may have made before
 )
 
 func drawWound(d dice) wound {
 	w := wound{
 		what: pick(d, "flip", "flip", "truncate", "grow", "garbage", "remove", "folder", "link"),
-		file: pick(d, "part", "part", "state", "state", output, memory),
+		file: pick(d, "part", "part", "state", "state", outputName, memory),
 		at:   d.Float64(), length: d.size(1, 64*kib), seed: d.Uint64(),
 	}
-	if w.file == output && w.what == "folder" {
+	if w.file == outputName && w.what == "folder" {
 		w.what = "remove" // segpull refuses to replace a folder
 	}
 	return w

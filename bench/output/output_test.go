@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"archive/tar"
@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestCheckArchive(t *testing.T) {
+func TestCheck(t *testing.T) {
 	sum := sha256.Sum256([]byte("layer"))
 	name := hex.EncodeToString(sum[:])
 	archive := func(content string) string {
@@ -21,7 +21,7 @@ func TestCheckArchive(t *testing.T) {
 		defer f.Close()
 		w := tar.NewWriter(f)
 		defer w.Close()
-		for file, body := range map[string]string{"manifest.json": "[]", blobFolder + name: content} {
+		for file, body := range map[string]string{"manifest.json": "[]", BlobDirectory + name: content} {
 			if err := w.WriteHeader(&tar.Header{Name: file, Mode: 0o644, Size: int64(len(body))}); err != nil {
 				t.Fatal(err)
 			}
@@ -31,13 +31,13 @@ func TestCheckArchive(t *testing.T) {
 		}
 		return path
 	}
-	if err := checkArchive(archive("layer"), "sha256:"+name); err != nil {
-		t.Errorf("a right archive: %v", err)
+	if err := Check(archive("layer"), "sha256:"+name); err != nil {
+		t.Errorf("a correct archive: %v", err)
 	}
-	if checkArchive(archive("liar!"), "sha256:"+name) == nil {
-		t.Error("a blob with other bytes was taken")
+	if Check(archive("other"), "sha256:"+name) == nil {
+		t.Error("Check accepts a blob with other bytes")
 	}
-	if checkArchive(archive("layer"), "sha256:"+name, "sha256:missing") == nil {
-		t.Error("a missing blob was not missed")
+	if Check(archive("layer"), "sha256:"+name, "sha256:missing") == nil {
+		t.Error("Check accepts an archive without a blob")
 	}
 }

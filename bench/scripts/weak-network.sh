@@ -1,12 +1,12 @@
 #!/bin/sh
-# What segpull makes of your network: the rate that curl gets from each of
+# Compares segpull with curl on your network: the rate that curl gets from each of
 # your mirrors alone, and the rate of one pull from all of them at once.
 # Needs segpull and curl, nothing else. Fetches the image once and up to ten
 # seconds of its largest layer from each mirror. LIMIT, bytes a second, holds
 # for segpull's mirrors together, and for each mirror that curl has alone.
 #
-#   bench/weak-network.sh [-l LIMIT] IMAGE MIRROR_URL...
-#   bench/weak-network.sh -l 2M ubuntu:22.04 https://docker.m.daocloud.io https://registry-1.docker.io
+#   bench/scripts/weak-network.sh [-l LIMIT] IMAGE MIRROR_URL...
+#   bench/scripts/weak-network.sh -l 2M ubuntu:22.04 https://docker.m.daocloud.io https://registry-1.docker.io
 set -eu
 
 fail() {

@@ -1,4 +1,4 @@
-package main
+package scripts
 
 import (
 	"os"
@@ -83,7 +83,7 @@ func TestScriptsCheckTheirArguments(t *testing.T) {
 	} {
 		cmd := exec.CommandContext(t.Context(), "sh", append([]string{c.script}, strings.Fields(c.args)...)...)
 		out, _ := cmd.CombinedOutput()
-		if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), c.want) || !strings.Contains(string(out), "usage: bench/"+c.script) {
+		if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), c.want) || !strings.Contains(string(out), "usage: bench/scripts/"+c.script) {
 			t.Errorf("%s %s: %v\n%s", c.script, c.args, cmd.ProcessState, out)
 		}
 	}

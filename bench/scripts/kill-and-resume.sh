@@ -1,9 +1,9 @@
 #!/bin/sh
-# Kills a pull again and again, without a warning, and shows that what had
+# Kills a pull repeatedly, without a warning, and shows that what had
 # arrived is not fetched again. Needs segpull, nothing else.
 #
-#   bench/kill-and-resume.sh [-n KILLS] [-s SECONDS] IMAGE MIRROR...
-#   bench/kill-and-resume.sh -n 5 -s 4 ubuntu:22.04 daocloud docker.io
+#   bench/scripts/kill-and-resume.sh [-n KILLS] [-s SECONDS] IMAGE MIRROR...
+#   bench/scripts/kill-and-resume.sh -n 5 -s 4 ubuntu:22.04 daocloud docker.io
 set -eu
 
 fail() {
