@@ -21,10 +21,15 @@ var house = map[string]struct {
 	why     string
 }{
 	"cmd/segpull":   {[]string{".", "sources"}, "the command reads flags and shows events; what a pull is, the library alone decides"},
-	"bench":         {[]string{".", "internal/registrytest", "bench/chart", "bench/output", "bench/program", "bench/weaknet"}, "the bench measures what users get, so it pulls as they do"},
+	"bench":         {[]string{".", "internal/registrytest", "bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/output", "bench/program", "bench/report"}, "the command line parses flags; the packages below measure"},
 	"bench/chart":   {nil, "a picture shows anybody's figures"},
+	"bench/corrupt": {[]string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
+	"bench/demo":    {[]string{"internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "the demo shows one pull and measures nothing"},
+	"bench/lab":     {[]string{".", "internal/registrytest", "bench/output", "bench/program", "bench/weaknet"}, "the lab measures what users get, and does not know how it is reported"},
+	"bench/limits":  {[]string{"bench/lab", "bench/program", "bench/report", "bench/weaknet"}, "a promise is measured by runs of the lab"},
 	"bench/output":  {nil, "a reader that shared code with the writers would share their mistakes"},
 	"bench/program": {nil, "any program is measured the same way, so its package knows none"},
+	"bench/report":  {[]string{"internal/registrytest", "bench/chart", "bench/lab"}, "a report shows runs, and starts none"},
 	"bench/scripts": {[]string{"bench/program"}, "the scripts need segpull and a shell, nothing of the bench"},
 	"bench/weaknet": {nil, "a network carries anybody's packets"},
 

@@ -31,20 +31,17 @@ type soaker struct {
 	tally   *tally
 }
 
-// soak pulls again and again through random faults, and fails if anything
+// runSoak pulls again and again through random faults, and fails if anything
 // that segpull promises did not hold.
-func soak(ctx context.Context, args []string) error {
+func runSoak(ctx context.Context, args []string) error {
 	s := &soaker{tally: newTally()}
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	flags.DurationVar(&s.length, "for", 10*time.Minute, "how long rounds are begun")
 	flags.Uint64Var(&s.seed, "seed", rand.Uint64N(1e6), "decides what the rounds do")
 	flags.Int64Var(&s.only, "round", -1, "play this round alone; by default all that the time allows")
 	flags.IntVar(&s.atOnce, "at-once", 2*runtime.NumCPU(), "how many rounds are played at a time")
-	if err := parse(flags, args); err != nil {
+	if err := parseOnly(flags, args); err != nil {
 		return err
-	}
-	if flags.NArg() > 0 {
-		return usageError{"soak takes flags alone"}
 	}
 	var err error
 	if s.dir, err = os.MkdirTemp("", "segpull-soak-"); err != nil {

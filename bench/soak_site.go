@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segpull/segpull/bench/lab"
 	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/internal/registrytest"
 )
@@ -70,7 +71,7 @@ func (s *soakSite) serve(origin *registrytest.Server, m *soakMirror, faults []re
 	reg.Throttle(m.rate)
 	reg.ThrottleConnections(m.connection)
 	reg.Misbehave(faults...)
-	url, stop := serveMirror(reg, shortBuffers{listener})
+	url, stop := lab.Serve(reg, shortBuffers{listener})
 	s.stops = append(s.stops, stop)
 	return reg, url, nil
 }
