@@ -21,7 +21,7 @@ var house = map[string]struct {
 	why     string
 }{
 	"cmd/segpull":   {[]string{".", "sources"}, "the command reads flags and shows events; what a pull is, the library alone decides"},
-	"bench":         {[]string{".", "internal/registrytest", "bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/output", "bench/program", "bench/report"}, "the command line parses flags; the packages below measure"},
+	"bench":         {[]string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/soak"}, "the command line parses flags; the packages below measure"},
 	"bench/chart":   {nil, "a picture shows anybody's figures"},
 	"bench/corrupt": {[]string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
 	"bench/demo":    {[]string{"internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "the demo shows one pull and measures nothing"},
@@ -31,6 +31,7 @@ var house = map[string]struct {
 	"bench/program": {nil, "any program is measured the same way, so its package knows none"},
 	"bench/report":  {[]string{"internal/registrytest", "bench/chart", "bench/lab"}, "a report shows runs, and starts none"},
 	"bench/scripts": {[]string{"bench/program"}, "the scripts need segpull and a shell, nothing of the bench"},
+	"bench/soak":    {[]string{".", "internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "a soak holds the command against its promises, and measures no speed"},
 	"bench/weaknet": {nil, "a network carries anybody's packets"},
 
 	".": {[]string{"archive", "image", "segment", "sources", "state", "verify"}, "the library puts the parts together, and nothing below knows of it"},

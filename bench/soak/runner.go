@@ -1,4 +1,4 @@
-package main
+package soak
 
 import (
 	"context"
@@ -16,13 +16,13 @@ import (
 	"github.com/segpull/segpull/bench/program"
 )
 
-// soakGame is a round that is being played.
-type soakGame struct {
-	*soakRound
+// runner is a round that is being played.
+type runner struct {
+	*round
 	program string
 	dir     string // the user's; outputs go to a folder in it
 	disk    *smallDisk
-	site    *soakSite
+	site    *site
 	tally   *tally
 
 	mu     sync.Mutex // one process is judged at a time
@@ -51,10 +51,10 @@ func bystanderOf(dir string) string { return filepath.Join(dir, "bystander") }
 
 const bystanding = "nobody writes here"
 
-// playSoak plays a round in a folder and returns what did not hold. The error
+// runRound plays a round in a folder and returns what did not hold. The error
 // is the bench's own, or the context's.
-func playSoak(ctx context.Context, r soakRound, program, dir string, t *tally) (wrong []string, err error) {
-	g := &soakGame{soakRound: &r, program: program, dir: dir, tally: t, judge: &judge{soakRound: &r, dir: dir}}
+func runRound(ctx context.Context, r round, program, dir string, t *tally) (wrong []string, err error) {
+	g := &runner{round: &r, program: program, dir: dir, tally: t, judge: &judge{round: &r, dir: dir}}
 	if err := os.MkdirAll(outputs(dir), 0o700); err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func playSoak(ctx context.Context, r soakRound, program, dir string, t *tally) (
 		g.disk = mountSmallDisk(ctx, outputs(dir))
 		defer g.disk.unmount()
 	}
-	g.site, err = serveSoak(r)
+	g.site, err = serve(r)
 	defer g.site.close()
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func playSoak(ctx context.Context, r soakRound, program, dir string, t *tally) (
 }
 
 // finish pulls in peace, again where that is what segpull asks for.
-func (g *soakGame) finish(ctx context.Context, run soakRun) error {
+func (g *runner) finish(ctx context.Context, run attempt) error {
 	for range mostTries {
 		e, err := g.start(ctx, run)
 		if err != nil {
@@ -109,7 +109,7 @@ func (g *soakGame) finish(ctx context.Context, run soakRun) error {
 
 // start runs segpull, and others on the same output beside it, until all have
 // ended, and returns what came of the first.
-func (g *soakGame) start(ctx context.Context, run soakRun) (ending, error) {
+func (g *runner) start(ctx context.Context, run attempt) (ending, error) {
 	if err := g.wound(run); err != nil {
 		return ending{}, err
 	}
@@ -139,7 +139,7 @@ func (g *soakGame) start(ctx context.Context, run soakRun) (ending, error) {
 }
 
 // wound damages what the runs before have left.
-func (g *soakGame) wound(run soakRun) error {
+func (g *runner) wound(run attempt) error {
 	bystander := bystanderOf(g.dir)
 	for _, w := range run.wounds {
 		paths := partFiles(g.dir, w.file)
@@ -162,7 +162,7 @@ func (g *soakGame) wound(run soakRun) error {
 }
 
 // process runs one segpull to its end and has it judged.
-func (g *soakGame) process(ctx context.Context, run soakRun) (ending, error) {
+func (g *runner) process(ctx context.Context, run attempt) (ending, error) {
 	g.mu.Lock()
 	g.starts++
 	number := g.starts
@@ -189,13 +189,13 @@ func (g *soakGame) process(ctx context.Context, run soakRun) (ending, error) {
 	if e.run.blow == kill && e.Exit == -1 {
 		g.killed += e.open
 	}
-	g.tally.ended(*g.soakRound, e)
+	g.tally.ended(*g.round, e)
 	said := fmt.Sprintf("%s\n%s\nexit %d after %s, struck %s before its end, %d responses open\n", run, cmd, e.Exit, e.Wall, e.lived, e.open)
 	return e, os.WriteFile(filepath.Join(g.dir, fmt.Sprintf("run-%02d.txt", number)), append(e.stderr, said...), 0o600)
 }
 
 // command is segpull as the run wants it.
-func (g *soakGame) command(run soakRun) *exec.Cmd {
+func (g *runner) command(run attempt) *exec.Cmd {
 	args := []string{
 		g.program, "--config", filepath.Join(g.dir, "soak.toml"), "--progress", run.progress, "--format", run.format,
 		"--platform", g.image.platform, "--give-up-after", giveUpAfter[g.fateOf(run.mirrors)],

@@ -1,4 +1,4 @@
-package main
+package soak
 
 import (
 	"encoding/base64"
@@ -16,28 +16,28 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// soakSite is a round's mirrors while they serve.
-type soakSite struct {
-	running []soakServer
+// site is a round's mirrors while they serve.
+type site struct {
+	running []server
 	stops   []func()
 }
 
-type soakServer struct {
-	*soakMirror
+type server struct {
+	*mirror
 	url string
 	reg *registrytest.Server
 	cdn *registrytest.Server // nil: none
 }
 
-const soakRepository = "library/soak"
+const repository = "library/soak"
 
-// serveSoak serves the round's mirrors until close.
-func serveSoak(r soakRound) (*soakSite, error) {
-	s := &soakSite{}
+// serve serves the round's mirrors until close.
+func serve(r round) (*site, error) {
+	s := &site{}
 	origin := registrytest.New()
-	origin.Push(soakRepository, "1", r.image.pushed)
+	origin.Push(repository, "1", r.image.pushed)
 	for _, m := range r.mirrors {
-		server := soakServer{soakMirror: m}
+		server := server{mirror: m}
 		faults := slices.Clip(m.faults)
 		if len(m.lacks) > 0 {
 			faults = append(faults, registrytest.Status(404).Of(m.lacks...))
@@ -62,7 +62,7 @@ func serveSoak(r soakRound) (*soakSite, error) {
 	return s, nil
 }
 
-func (s *soakSite) serve(origin *registrytest.Server, m *soakMirror, faults []registrytest.Fault) (reg *registrytest.Server, url string, err error) {
+func (s *site) serve(origin *registrytest.Server, m *mirror, faults []registrytest.Fault) (reg *registrytest.Server, url string, err error) {
 	listener, err := program.Loopback{}.Listen(0)
 	if err != nil {
 		return nil, "", err
@@ -115,7 +115,7 @@ func flicker(reg *registrytest.Server, outage time.Duration) (stop func()) {
 	return func() { close(over); <-done }
 }
 
-func (s *soakSite) close() {
+func (s *site) close() {
 	for i := len(s.stops) - 1; i >= 0; i-- {
 		s.stops[i]()
 	}
@@ -123,7 +123,7 @@ func (s *soakSite) close() {
 
 // configure writes what the user of a folder has: a configuration that names
 // the mirrors, and credentials for those that ask.
-func (s *soakSite) configure(home string) error {
+func (s *site) configure(home string) error {
 	var config strings.Builder
 	logins := map[string]any{}
 	for _, m := range s.running {
@@ -146,12 +146,12 @@ func (s *soakSite) configure(home string) error {
 }
 
 // login is the user's name and password as Docker's file and HTTP have them.
-func (m *soakMirror) login() string {
+func (m *mirror) login() string {
 	return base64.StdEncoding.EncodeToString([]byte(m.user + ":" + m.password))
 }
 
 // secrets are what only this mirror may ever see.
-func (m *soakMirror) secrets() (all []string) {
+func (m *mirror) secrets() (all []string) {
 	if m.user != "" {
 		all = append(all, m.password, m.login())
 	}
@@ -162,19 +162,19 @@ func (m *soakMirror) secrets() (all []string) {
 }
 
 // logs are all requests, of each server, with whose it is.
-func (s *soakSite) logs(each func(m *soakMirror, cdn bool, log []registrytest.Request)) {
+func (s *site) logs(each func(m *mirror, cdn bool, log []registrytest.Request)) {
 	for _, m := range s.running {
-		each(m.soakMirror, false, m.reg.Stats().Log)
+		each(m.mirror, false, m.reg.Stats().Log)
 		if m.cdn != nil {
-			each(m.soakMirror, true, m.cdn.Stats().Log)
+			each(m.mirror, true, m.cdn.Stats().Log)
 		}
 	}
 }
 
 // traffic is what the mirrors sent of blobs, and how many responses were
 // broken off.
-func (s *soakSite) traffic() (served int64, broken int) {
-	s.logs(func(_ *soakMirror, _ bool, log []registrytest.Request) {
+func (s *site) traffic() (served int64, broken int) {
+	s.logs(func(_ *mirror, _ bool, log []registrytest.Request) {
 		for _, r := range log {
 			if r.Kind != registrytest.KindBlob && r.Kind != registrytest.KindCDN || r.Status != 200 && r.Status != 206 {
 				continue
@@ -193,8 +193,8 @@ func (s *soakSite) traffic() (served int64, broken int) {
 }
 
 // open is how many responses with blobs are being sent.
-func (s *soakSite) open() (n int) {
-	s.logs(func(_ *soakMirror, _ bool, log []registrytest.Request) {
+func (s *site) open() (n int) {
+	s.logs(func(_ *mirror, _ bool, log []registrytest.Request) {
 		for _, r := range log {
 			if r.Done.IsZero() && (r.Kind == registrytest.KindBlob || r.Kind == registrytest.KindCDN) {
 				n++

@@ -1,4 +1,4 @@
-package main
+package soak
 
 import (
 	"fmt"
@@ -33,7 +33,7 @@ func newTally() *tally {
 	return &tally{blows: map[string]int{}, faults: map[string]int{}, wounds: map[string]int{}, exits: map[string]int{}}
 }
 
-func (t *tally) ended(r soakRound, e ending) {
+func (t *tally) ended(r round, e ending) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.processes++
@@ -74,7 +74,7 @@ func (t *tally) ranAgain() {
 }
 
 // played adds a round that is over.
-func (t *tally) played(r soakRound, served int64, j *judge) {
+func (t *tally) played(r round, served int64, j *judge) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.rounds++

@@ -1,4 +1,4 @@
-package main
+package soak
 
 import (
 	"os"
@@ -20,8 +20,8 @@ import (
 )
 
 // smallImage is one of a few KiB, with a layer that comes twice.
-func smallImage() soakImage {
-	i := soakImage{platform: "linux/amd64"}
+func smallImage() image {
+	i := image{platform: "linux/amd64"}
 	i.image = registrytest.NewImage(registrytest.ImageOptions{
 		Layers: []int64{20 * kib, 3 * kib}, Platform: i.platform,
 		EditConfig: func(c *ocispec.Image) {
@@ -38,11 +38,11 @@ func smallImage() soakImage {
 }
 
 func TestARoundFollowsFromItsSeed(t *testing.T) {
-	r := newSoakRound(1, 2)
-	if again := newSoakRound(1, 2); again.String() != r.String() {
+	r := newRound(1, 2)
+	if again := newRound(1, 2); again.String() != r.String() {
 		t.Errorf("the same seed gave\n%s\nand\n%s", r, again)
 	}
-	if other := newSoakRound(2, 2); other.String() == r.String() {
+	if other := newRound(2, 2); other.String() == r.String() {
 		t.Errorf("two seeds gave\n%s", r)
 	}
 	if last := r.runs[len(r.runs)-1]; last.blow != peace || len(last.wounds)+len(last.rivals) > 0 {
@@ -54,7 +54,7 @@ func TestMirrorsLeadToTheFate(t *testing.T) {
 	seen := map[role]bool{}
 	for seed := range uint64(300) {
 		for _, f := range []fate{endsWell, endsIn5, mayFail} {
-			r := soakRound{image: smallImage(), fate: f}
+			r := round{image: smallImage(), fate: f}
 			r.drawMirrors(newDice(seed, 0))
 			if got := r.fateOf(r.mirrors); got != f || len(r.mirrors) > 4 {
 				t.Fatalf("seed %d: mirrors for %q lead to %q:\n%s", seed, f, got, r)
@@ -83,10 +83,10 @@ func TestAnImageIsWhatItsManifestSays(t *testing.T) {
 }
 
 // pullSmall pulls the small image and returns where it stands.
-func pullSmall(t *testing.T, i soakImage, format string) (path string) {
+func pullSmall(t *testing.T, i image, format string) (path string) {
 	t.Helper()
 	reg := registrytest.New()
-	reg.Push(soakRepository, "1", i.pushed)
+	reg.Push(repository, "1", i.pushed)
 	path = filepath.Join(t.TempDir(), "image")
 	_, err := segpull.Pull(t.Context(), segpull.Options{
 		Mirrors: []string{reg.Start(t)}, Output: path, Format: format, Platform: i.platform,
@@ -115,19 +115,19 @@ func TestCheckOutput(t *testing.T) {
 			t.Errorf("%s with a wrong byte is taken for right", format)
 		}
 	}
-	other := soakImage{image: registrytest.NewImage(registrytest.ImageOptions{}), platform: "linux/amd64"}
+	other := image{image: registrytest.NewImage(registrytest.ImageOptions{}), platform: "linux/amd64"}
 	if _, err := other.checkOutput(pullSmall(t, i, "docker-archive"), "soak:1"); err == nil {
 		t.Error("another image is taken for right")
 	}
 }
 
 func TestJudge(t *testing.T) {
-	well := []*soakMirror{
+	well := []*mirror{
 		{name: "m0", role: honest, user: "user-m0", password: "pass-m0"},
 		{name: "m1", role: liar, user: "user-m1", password: "pass-m1"},
 	}
 	events := func(lines string) ending { return ending{stderr: []byte(lines), events: readEvents([]byte(lines))} }
-	killed := ending{Usage: program.Usage{Exit: -1, Err: "signal: killed"}, run: soakRun{blow: kill}, struck: time.Now()}
+	killed := ending{Usage: program.Usage{Exit: -1, Err: "signal: killed"}, run: attempt{blow: kill}, struck: time.Now()}
 	for name, test := range map[string]struct {
 		e     ending
 		kept  int64
@@ -138,9 +138,9 @@ func TestJudge(t *testing.T) {
 		"gave out":                {e: ending{Usage: program.Usage{Exit: 6}, stderr: []byte("segpull: gave out\n")}},
 		"wrong code":              {e: ending{Usage: program.Usage{Exit: 5}, stderr: []byte("segpull: mismatch\n")}, blame: "exit code 5"},
 		"interrupted by nobody":   {e: ending{Usage: program.Usage{Exit: 130}, stderr: []byte("segpull: interrupted\n")}, blame: "exit code 130"},
-		"late":                    {e: ending{Usage: program.Usage{Exit: 130}, run: soakRun{blow: interrupt}, struck: time.Now(), lived: time.Minute, stderr: []byte("segpull: interrupted\n")}, blame: "went on for"},
+		"late":                    {e: ending{Usage: program.Usage{Exit: 130}, run: attempt{blow: interrupt}, struck: time.Now(), lived: time.Minute, stderr: []byte("segpull: interrupted\n")}, blame: "went on for"},
 		"no word":                 {e: ending{Usage: program.Usage{Exit: 6}}, blame: "ends with the line"},
-		"another code in JSON":    {e: ending{Usage: program.Usage{Exit: 6}, run: soakRun{progress: "json"}, stderr: []byte(`{"event":"error","exit_code":1}`)}, blame: "ends with the event"},
+		"another code in JSON":    {e: ending{Usage: program.Usage{Exit: 6}, run: attempt{progress: "json"}, stderr: []byte(`{"event":"error","exit_code":1}`)}, blame: "ends with the event"},
 		"a crash":                 {e: ending{Usage: program.Usage{Exit: 2}, stderr: []byte("panic: x\n")}, blame: "crashed"},
 		"hung":                    {e: ending{Usage: program.Usage{Exit: 2}, stderr: []byte("SIGQUIT: quit\n")}, blame: "hung"},
 		"no output":               {e: ending{}, blame: "no output"},
@@ -156,7 +156,7 @@ func TestJudge(t *testing.T) {
 			if err := os.Mkdir(outputs(dir), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			j := &judge{soakRound: &soakRound{image: smallImage(), shape: toFile, mirrors: well}, dir: dir, kept: test.kept}
+			j := &judge{round: &round{image: smallImage(), shape: toFile, mirrors: well}, dir: dir, kept: test.kept}
 			j.hear(test.e)
 			wantBlame(t, j, test.blame)
 		})
@@ -175,12 +175,12 @@ func TestJudgeOfResumes(t *testing.T) {
 	run := func(lines string) ending {
 		return ending{Usage: program.Usage{Exit: -1}, events: readEvents([]byte(lines)), alone: true, path: "/nowhere"}
 	}
-	j := &judge{soakRound: &soakRound{mirrors: []*soakMirror{{role: honest}}}}
+	j := &judge{round: &round{mirrors: []*mirror{{role: honest}}}}
 	j.checkResume(run(`{"event":"progress","done":5,"resumed":0}` + "\n" + `{"event":"progress","done":90,"resumed":0}`))
 	j.checkResume(run("")) // killed before it could say anything
 	j.checkResume(run(`{"event":"progress","done":95,"resumed":90}`))
 	wantBlame(t, j, "")
-	ended := &judge{soakRound: j.soakRound}
+	ended := &judge{round: j.round}
 	ended.checkResume(run(`{"event":"progress","done":95,"resumed":0}` + "\n" + `{"event":"finished"}`)) // killed after it
 	ended.checkResume(run(`{"event":"progress","done":5,"resumed":0}`))
 	wantBlame(t, ended, "")
@@ -189,15 +189,15 @@ func TestJudgeOfResumes(t *testing.T) {
 }
 
 func TestJudgeOfTraffic(t *testing.T) {
-	r := soakRound{image: smallImage(), mirrors: []*soakMirror{
+	r := round{image: smallImage(), mirrors: []*mirror{
 		{name: "m0", user: "user-m0", password: "pass-m0"}, {name: "m1"},
 	}}
-	site, err := serveSoak(r)
+	site, err := serve(r)
 	defer site.close()
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := &judge{soakRound: &r}
+	j := &judge{round: &r}
 	j.checkTraffic(site, 0)
 	wantBlame(t, j, "")
 	for range 80 { // 1.6 MiB of an image of 23 KiB
@@ -212,14 +212,14 @@ func TestJudgeOfTraffic(t *testing.T) {
 
 func fetch(t *testing.T, url string, blob digest.Digest, user, password string) {
 	t.Helper()
-	get := exec.CommandContext(t.Context(), "curl", "-sf", "-o", os.DevNull, "-u", user+":"+password, url+"/v2/"+soakRepository+"/blobs/"+blob.String())
+	get := exec.CommandContext(t.Context(), "curl", "-sf", "-o", os.DevNull, "-u", user+":"+password, url+"/v2/"+repository+"/blobs/"+blob.String())
 	if err := get.Run(); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestHitsFallInTheirOrder(t *testing.T) {
-	run := soakRun{blow: interrupt, after: 3 * time.Second, pausedAt: time.Second, paused: time.Second}
+	run := attempt{blow: interrupt, after: 3 * time.Second, pausedAt: time.Second, paused: time.Second}
 	var order []syscall.Signal
 	for _, h := range run.hits() {
 		order = append(order, h.signal)
@@ -231,11 +231,11 @@ func TestHitsFallInTheirOrder(t *testing.T) {
 
 func TestSuffer(t *testing.T) {
 	none := func() int { return 3 }
-	e, err := suffer(t.Context(), soakRun{blow: kill, after: 50 * time.Millisecond}, exec.Command("sleep", "60"), none)
+	e, err := suffer(t.Context(), attempt{blow: kill, after: 50 * time.Millisecond}, exec.Command("sleep", "60"), none)
 	if err != nil || e.Exit != -1 || e.struck.IsZero() || e.open != 3 {
 		t.Errorf("killed: %+v, %v", e, err)
 	}
-	e, err = suffer(t.Context(), soakRun{blow: kill, after: time.Minute, progress: "json"}, exec.Command("sh", "-c", `echo '{"event":"progress","done":7}' >&2; exit 6`), none)
+	e, err = suffer(t.Context(), attempt{blow: kill, after: time.Minute, progress: "json"}, exec.Command("sh", "-c", `echo '{"event":"progress","done":7}' >&2; exit 6`), none)
 	if err != nil || e.Exit != 6 || !e.struck.IsZero() || len(e.events) != 1 || e.events[0].Done != 7 {
 		t.Errorf("ended before the blow: %+v, %v", e, err)
 	}
@@ -282,22 +282,22 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := soakRound{image: smallImage(), fate: endsWell, shape: toFile, mirrors: []*soakMirror{
+	r := round{image: smallImage(), fate: endsWell, shape: toFile, mirrors: []*mirror{
 		{name: "m0", role: honest, user: "user-m0", password: "pass-m0", secret: "header-m0", redirects: time.Minute, rate: 64 * kib},
 		{name: "m1", role: liar},
 	}}
 	r.mirrors[0].suffers("passwords", "", registrytest.Basic("user-m0", "pass-m0"))
 	r.mirrors[1].suffers("flipped bytes", "", registrytest.Flip(0, mib))
-	run := soakRun{mirrors: r.mirrors, format: "docker-archive", progress: "json", blow: peace}
+	run := attempt{mirrors: r.mirrors, format: "docker-archive", progress: "json", blow: peace}
 	hurt := run
 	hurt.blow, hurt.after, hurt.rivals = kill, 150*time.Millisecond, []time.Duration{10 * time.Millisecond}
 	full := run
 	full.blow, full.room = noRoom, 4*kib
 	full.wounds = []wound{{what: "flip", file: "part", at: 0.5, length: 10}, {what: "link", file: memory}}
-	r.runs = []soakRun{hurt, full, run}
+	r.runs = []attempt{hurt, full, run}
 
 	told := newTally()
-	wrong, err := playSoak(t.Context(), r, program, t.TempDir(), told)
+	wrong, err := runRound(t.Context(), r, program, t.TempDir(), told)
 	if err != nil || len(wrong) > 0 {
 		t.Fatalf("%v, and wrong is %q in\n%s", err, wrong, r)
 	}

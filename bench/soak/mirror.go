@@ -1,4 +1,4 @@
-package main
+package soak
 
 import (
 	"fmt"
@@ -19,8 +19,8 @@ const (
 	liar    role = "liar"    // sends wrong bytes
 )
 
-// soakMirror is a mirror of a round.
-type soakMirror struct {
+// mirror is a mirror of a round.
+type mirror struct {
 	name string
 	role role
 	rate int64 // bytes a second of all connections; 0: no limit
@@ -39,13 +39,13 @@ type soakMirror struct {
 	outage         time.Duration // how long it is dead now and then; 0: never
 }
 
-func (m *soakMirror) suffers(kind, told string, fault rt.Fault) {
+func (m *mirror) suffers(kind, told string, fault rt.Fault) {
 	m.kinds = append(m.kinds, kind)
 	m.told = append(m.told, strings.TrimSpace(kind+" "+told))
 	m.faults = append(m.faults, fault)
 }
 
-func (m *soakMirror) String() string {
+func (m *mirror) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", m.name, m.role)
 	if m.rate > 0 {
@@ -70,8 +70,8 @@ func (m *soakMirror) String() string {
 }
 
 // drawMirror makes a mirror of this role, with faults of its own.
-func drawMirror(d dice, name string, r role) *soakMirror {
-	m := &soakMirror{name: name, role: r}
+func drawMirror(d dice, name string, r role) *mirror {
+	m := &mirror{name: name, role: r}
 	if d.chance(0.7) {
 		m.rate = d.size(mib, 24*mib)
 	}
@@ -102,7 +102,7 @@ func drawMirror(d dice, name string, r role) *soakMirror {
 }
 
 // drawAuth has it ask who is there.
-func (m *soakMirror) drawAuth(d dice) {
+func (m *mirror) drawAuth(d dice) {
 	if d.chance(0.6) {
 		return
 	}
@@ -122,7 +122,7 @@ func (m *soakMirror) drawAuth(d dice) {
 
 // drawIlls gives it faults with which it still serves every blob: those that
 // it would not survive hit now and then, and not for ever.
-func (m *soakMirror) drawIlls(d dice, n int) {
+func (m *mirror) drawIlls(d dice, n int) {
 	for range n {
 		i := pick(d, ills...)
 		if i.harm == fatal || i.whole && m.cuts || i.cuts && m.whole {
@@ -139,7 +139,7 @@ func (m *soakMirror) drawIlls(d dice, n int) {
 }
 
 // drawFatal gives it a fault with which it is of no use.
-func (m *soakMirror) drawFatal(d dice) {
+func (m *mirror) drawFatal(d dice) {
 	for {
 		i := pick(d, ills...)
 		if i.harm == slight {
@@ -155,7 +155,7 @@ func (m *soakMirror) drawFatal(d dice) {
 }
 
 // drawLie has it lie about one blob, or about all of them.
-func (m *soakMirror) drawLie(d dice, victim rt.Blob) {
+func (m *mirror) drawLie(d dice, victim rt.Blob) {
 	start := d.Int64N(victim.Size)
 	end := min(victim.Size, start+d.size(1, victim.Size))
 	what := fmt.Sprintf("bytes %d to %d of %.19s", start, end, victim.Digest)
@@ -176,7 +176,7 @@ func (m *soakMirror) drawLie(d dice, victim rt.Blob) {
 
 // lieAt has it lie about one byte of a blob always, and so that no two such
 // mirrors are right about it between them.
-func (m *soakMirror) lieAt(d dice, victim rt.Blob, at int64) {
+func (m *mirror) lieAt(d dice, victim rt.Blob, at int64) {
 	start, end := at-d.Int64N(at+1), at+1+d.Int64N(victim.Size-at)
 	m.suffers("flipped bytes", fmt.Sprintf("%d to %d of %.19s", start, end, victim.Digest), rt.Flip(start, end).Of(victim.Digest))
 }

@@ -1,4 +1,4 @@
-package main
+package soak
 
 import (
 	"encoding/json"
@@ -15,7 +15,7 @@ import (
 
 // checkOutput reads an output to its end, whatever format it turns out to
 // have, and fails unless it is the image, whole and right in every byte.
-func (i soakImage) checkOutput(path, tag string) (format string, err error) {
+func (i image) checkOutput(path, tag string) (format string, err error) {
 	files, err := output.Read(path)
 	if err != nil {
 		return "", err
@@ -35,7 +35,7 @@ func (i soakImage) checkOutput(path, tag string) (format string, err error) {
 
 // checkLayout checks an OCI layout: the blobs of the image, no others, and an
 // index that names it.
-func (i soakImage) checkLayout(files output.Files) error {
+func (i image) checkLayout(files output.Files) error {
 	var index ocispec.Index
 	if err := json.Unmarshal(files["index.json"].Body, &index); err != nil {
 		return fmt.Errorf("index.json: %w", err)
@@ -56,7 +56,7 @@ func (i soakImage) checkLayout(files output.Files) error {
 
 // checkDocker checks what docker load reads: the config, and as many layers as
 // it has diff IDs, each the layer or what it decompresses to.
-func (i soakImage) checkDocker(files output.Files, tag string) error {
+func (i image) checkDocker(files output.Files, tag string) error {
 	var manifests []struct {
 		Config   string
 		RepoTags []string

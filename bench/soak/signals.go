@@ -1,4 +1,4 @@
-package main
+package soak
 
 import (
 	"bytes"
@@ -14,9 +14,9 @@ import (
 	"github.com/segpull/segpull/bench/program"
 )
 
-// soakPatience is how long a pull of seconds may take, on a busy machine and
+// hungAfter is how long a pull of seconds may take, on a busy machine and
 // from the worst of mirrors. Then it says where it hangs, and is ended.
-const soakPatience = 300 * time.Second
+const hungAfter = 300 * time.Second
 
 // uselessPatience is how long a pull may try without honest mirrors before it is
 // interrupted: where they trickle, it goes on.
@@ -27,12 +27,12 @@ var signals = map[blow]syscall.Signal{kill: syscall.SIGKILL, interrupt: syscall.
 // ending is what came of one process.
 type ending struct {
 	program.Usage
-	run            soakRun
+	run            attempt
 	struck         time.Time     // when it was told to end; zero: it was not
 	lived          time.Duration // after that
 	open           int           // responses, at that moment
 	stdout, stderr []byte
-	events         []soakEvent
+	events         []event
 	path           string // of the output
 	alone          bool   // no other process worked on it
 }
@@ -40,11 +40,11 @@ type ending struct {
 // finished says whether the image was pulled to its end. A kill may come after
 // that.
 func (e ending) finished() bool {
-	return e.Exit == 0 || slices.ContainsFunc(e.events, func(event soakEvent) bool { return event.Event == "finished" })
+	return e.Exit == 0 || slices.ContainsFunc(e.events, func(event event) bool { return event.Event == "finished" })
 }
 
-// soakEvent is a line of --progress json, as far as it is looked at.
-type soakEvent struct {
+// event is a line of --progress json, as far as it is looked at.
+type event struct {
 	Event    string `json:"event"`
 	Done     int64  `json:"done"`
 	Resumed  int64  `json:"resumed"`
@@ -55,14 +55,14 @@ type soakEvent struct {
 
 // suffer runs a process to its end while the run's violence falls on it. open
 // counts responses that are being sent.
-func suffer(ctx context.Context, run soakRun, cmd *exec.Cmd, open func() int) (ending, error) {
+func suffer(ctx context.Context, run attempt, cmd *exec.Cmd, open func() int) (ending, error) {
 	var stdout, stderr bytes.Buffer
 	if cmd.Stdout == nil {
 		cmd.Stdout = &stdout
 	}
 	cmd.Stderr = &stderr
 	v := &violence{run: run, responses: open, over: make(chan struct{}), done: make(chan struct{})}
-	u, err := program.Measure(ctx, v, cmd, 0, soakPatience+10*time.Second)
+	u, err := program.Measure(ctx, v, cmd, 0, hungAfter+10*time.Second)
 	if err != nil {
 		return ending{}, err
 	}
@@ -81,7 +81,7 @@ func suffer(ctx context.Context, run soakRun, cmd *exec.Cmd, open func() int) (e
 // violence is a place where what starts is soon struck.
 type violence struct {
 	program.Loopback
-	run       soakRun
+	run       attempt
 	responses func() int
 	started   time.Time
 	struck    time.Time
@@ -107,8 +107,8 @@ type hit struct {
 }
 
 // hits are in the order in which they fall.
-func (run soakRun) hits() []hit {
-	all := []hit{{at: soakPatience, signal: syscall.SIGQUIT}} // tells what each goroutine does
+func (run attempt) hits() []hit {
+	all := []hit{{at: hungAfter, signal: syscall.SIGQUIT}} // tells what each goroutine does
 	if run.paused > 0 {
 		all = append(all, hit{at: run.pausedAt, signal: syscall.SIGSTOP}, hit{at: run.pausedAt + run.paused, signal: syscall.SIGCONT})
 	}
@@ -140,9 +140,9 @@ func (v *violence) strike(p *os.Process) {
 
 // readEvents reads the lines that are events; what else there is, the judge
 // looks at.
-func readEvents(stderr []byte) (events []soakEvent) {
+func readEvents(stderr []byte) (events []event) {
 	for line := range bytes.Lines(stderr) {
-		var e soakEvent
+		var e event
 		if json.Unmarshal(line, &e) == nil {
 			events = append(events, e)
 		}

@@ -1,4 +1,4 @@
-package main
+package soak
 
 import (
 	"fmt"
@@ -28,22 +28,22 @@ const (
 	toStdout shape = "standard output"
 )
 
-// soakRound is what is done to one pull; all of it follows from the seed and
+// round is what is done to one pull; all of it follows from the seed and
 // the number.
-type soakRound struct {
+type round struct {
 	seed, number uint64
-	image        soakImage
+	image        image
 	fate         fate
-	mirrors      []*soakMirror
+	mirrors      []*mirror
 	shape        shape
 	byDigest     bool
 	smallDisk    bool      // the output's disk is one whose size can be changed
-	runs         []soakRun // the last one is left in peace
+	runs         []attempt // the last one is left in peace
 }
 
-func newSoakRound(seed, number uint64) soakRound {
+func newRound(seed, number uint64) round {
 	d := newDice(seed, number)
-	r := soakRound{
+	r := round{
 		seed: seed, number: number,
 		image:     drawImage(d),
 		fate:      pick(d, endsWell, endsWell, endsWell, endsWell, endsWell, endsIn5, mayFail),
@@ -60,7 +60,7 @@ func newSoakRound(seed, number uint64) soakRound {
 }
 
 // drawMirrors makes 1 to 4 mirrors that lead to the fate.
-func (r *soakRound) drawMirrors(d dice) {
+func (r *round) drawMirrors(d dice) {
 	victim := r.image.victim(d)
 	at := d.Int64N(victim.Size)
 	n := d.among(1, 4)
@@ -93,8 +93,8 @@ func (r *soakRound) drawMirrors(d dice) {
 
 // scatter takes blobs from honest mirrors, so that each blob is at one of them
 // at least.
-func (r *soakRound) scatter(d dice) {
-	var at []*soakMirror
+func (r *round) scatter(d dice) {
+	var at []*mirror
 	for _, m := range r.mirrors {
 		if m.role == honest {
 			at = append(at, m)
@@ -111,9 +111,9 @@ func (r *soakRound) scatter(d dice) {
 }
 
 // honestFor tells whether each blob has an honest source among these mirrors.
-func (r *soakRound) honestFor(mirrors []*soakMirror) bool {
+func (r *round) honestFor(mirrors []*mirror) bool {
 	has := func(b digest.Digest) bool {
-		return slices.ContainsFunc(mirrors, func(m *soakMirror) bool {
+		return slices.ContainsFunc(mirrors, func(m *mirror) bool {
 			return m.role == honest && !slices.Contains(m.lacks, b)
 		})
 	}
@@ -126,7 +126,7 @@ func (r *soakRound) honestFor(mirrors []*soakMirror) bool {
 }
 
 // fateOf is how a run with these mirrors has to end if nothing befalls it.
-func (r *soakRound) fateOf(mirrors []*soakMirror) fate {
+func (r *round) fateOf(mirrors []*mirror) fate {
 	switch {
 	case r.fate == endsIn5:
 		return endsIn5
@@ -136,19 +136,19 @@ func (r *soakRound) fateOf(mirrors []*soakMirror) fate {
 	return mayFail
 }
 
-func (r *soakRound) hasLiars() bool {
-	return slices.ContainsFunc(r.mirrors, func(m *soakMirror) bool { return m.role == liar })
+func (r *round) hasLiars() bool {
+	return slices.ContainsFunc(r.mirrors, func(m *mirror) bool { return m.role == liar })
 }
 
 // reference names the image as the command line does.
-func (r *soakRound) reference() string {
+func (r *round) reference() string {
 	if r.byDigest {
 		return "soak@" + r.image.pushed.Manifest.Digest.String()
 	}
 	return "soak:1"
 }
 
-func (r soakRound) String() string {
+func (r round) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "round %d of seed %d: %s, by %s, to a %s\n", r.number, r.seed, r.fate, r.reference(), r.shape)
 	fmt.Fprintf(&b, "  image: %s\n", r.image)
@@ -161,9 +161,9 @@ func (r soakRound) String() string {
 	return b.String()
 }
 
-// soakRun is one start of segpull and what befalls it.
-type soakRun struct {
-	mirrors  []*soakMirror
+// attempt is one start of segpull and what befalls it.
+type attempt struct {
+	mirrors  []*mirror
 	useless  bool // the mirrors have not all that it takes
 	flags    []string
 	format   string
@@ -189,7 +189,7 @@ const (
 )
 
 // drawRun makes a run that suffers.
-func (r *soakRound) drawRun(d dice) soakRun {
+func (r *round) drawRun(d dice) attempt {
 	run := r.drawPeace(d)
 	if d.chance(0.3) { // other mirrors
 		d.Shuffle(len(run.mirrors), func(a, b int) { run.mirrors[a], run.mirrors[b] = run.mirrors[b], run.mirrors[a] })
@@ -213,8 +213,8 @@ func (r *soakRound) drawRun(d dice) soakRun {
 }
 
 // drawPeace makes a run that is left in peace, but for a pause.
-func (r *soakRound) drawPeace(d dice) soakRun {
-	run := soakRun{mirrors: slices.Clone(r.mirrors), useless: r.fate == mayFail, blow: peace, format: "oci", progress: pick(d, "json", "json", "json", "plain", "none")}
+func (r *round) drawPeace(d dice) attempt {
+	run := attempt{mirrors: slices.Clone(r.mirrors), useless: r.fate == mayFail, blow: peace, format: "oci", progress: pick(d, "json", "json", "json", "plain", "none")}
 	if r.shape != toFolder {
 		run.format = pick(d, "docker-archive", "docker-archive", "legacy", "oci-archive")
 	}
@@ -233,7 +233,7 @@ func (r *soakRound) drawPeace(d dice) soakRun {
 	return run
 }
 
-func (run soakRun) String() string {
+func (run attempt) String() string {
 	var b strings.Builder
 	for _, w := range run.wounds {
 		fmt.Fprintf(&b, "%s; ", w)

@@ -1,4 +1,4 @@
-package main
+package soak
 
 import (
 	"bytes"
@@ -24,7 +24,7 @@ const (
 
 // judge holds what comes of a round against what segpull promises.
 type judge struct {
-	*soakRound
+	*round
 	dir   string   // of the user
 	wrong []string // what did not hold
 	lies  int      // outputs that were wrong
@@ -63,7 +63,7 @@ func (j *judge) hear(e ending) {
 // wouldDo tells whether what stands is what the run is to make, so that there
 // is nothing to fetch. What legacy wrote can't be checked by digests, nor is a
 // folder.
-func (j *judge) wouldDo(run soakRun) bool {
+func (j *judge) wouldDo(run attempt) bool {
 	return j.shape == toFile && j.stands != "" && j.stands != "legacy" && strings.HasPrefix(run.format, j.stands)
 }
 
@@ -125,7 +125,7 @@ func (j *judge) checkWords(e ending) {
 		}
 		return
 	}
-	var event soakEvent
+	var event event
 	if err := json.Unmarshal([]byte(last), &event); err != nil || event.Event != "error" || event.ExitCode != e.Exit {
 		j.blame("exit code %d ends with the event %q", e.Exit, last)
 	}
@@ -197,7 +197,7 @@ func (j *judge) checkLiars(e ending) {
 		if event.Event != "liar" {
 			continue
 		}
-		if !slices.ContainsFunc(j.mirrors, func(m *soakMirror) bool { return m.name == event.Source && m.role == liar }) {
+		if !slices.ContainsFunc(j.mirrors, func(m *mirror) bool { return m.name == event.Source && m.role == liar }) {
 			j.blame("%s is called a liar, and is none", event.Source)
 		}
 	}
@@ -245,8 +245,8 @@ func (j *judge) checkBystander() {
 }
 
 // checkTraffic looks at all requests of the round.
-func (j *judge) checkTraffic(site *soakSite, killed int) {
-	site.logs(func(of *soakMirror, cdn bool, log []registrytest.Request) {
+func (j *judge) checkTraffic(site *site, killed int) {
+	site.logs(func(of *mirror, cdn bool, log []registrytest.Request) {
 		for _, m := range j.mirrors {
 			if m == of && !cdn {
 				continue

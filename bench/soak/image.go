@@ -1,4 +1,4 @@
-package main
+package soak
 
 import (
 	"encoding/json"
@@ -11,8 +11,8 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// soakImage is an image as a round pulls it.
-type soakImage struct {
+// image is an image as a round pulls it.
+type image struct {
 	pushed   registrytest.Image // what the tag names: the image, or an index of several
 	image    registrytest.Image // the one for the platform
 	platform string
@@ -26,8 +26,8 @@ const mostBytes = 32 * mib
 
 // drawImage makes an image of 1 to 8 layers, of several compressions, some of
 // them repeated; sometimes in an index with others.
-func drawImage(d dice) soakImage {
-	i := soakImage{platform: pick(d, "linux/amd64", "linux/arm64", "linux/arm/v7")}
+func drawImage(d dice) image {
+	i := image{platform: pick(d, "linux/amd64", "linux/arm64", "linux/arm/v7")}
 	docker := d.chance(0.3)
 	layers := drawLayers(d, docker)
 	if d.chance(0.1) {
@@ -60,14 +60,14 @@ func drawImage(d dice) soakImage {
 	return i
 }
 
-type soakLayer struct {
+type layer struct {
 	registrytest.Blob
 	diffID digest.Digest
 }
 
 // drawLayers makes layers of all compressions. registrytest makes images of
 // one, so each kind is made as an image and taken out of it.
-func drawLayers(d dice, docker bool) (layers []soakLayer) {
+func drawLayers(d dice, docker bool) (layers []layer) {
 	left := int64(mostBytes)
 	sizes := map[registrytest.Compression][]int64{}
 	kinds := []registrytest.Compression{registrytest.Gzip, registrytest.Zstd, registrytest.Uncompressed}
@@ -87,23 +87,23 @@ func drawLayers(d dice, docker bool) (layers []soakLayer) {
 			panic(fmt.Sprintf("bench: the config of an image made here: %v", err))
 		}
 		for n, blob := range img.Layers {
-			layers = append(layers, soakLayer{blob, config.RootFS.DiffIDs[n]})
+			layers = append(layers, layer{blob, config.RootFS.DiffIDs[n]})
 		}
 	}
 	return layers
 }
 
 // emptyLayer has no bytes, so that no range of it can be asked for.
-func emptyLayer(docker bool) soakLayer {
+func emptyLayer(docker bool) layer {
 	mediaType := ocispec.MediaTypeImageLayer
 	if docker {
 		mediaType = "application/vnd.docker.image.rootfs.diff.tar"
 	}
-	return soakLayer{registrytest.NewBlob(mediaType, nil), digest.FromBytes(nil)}
+	return layer{registrytest.NewBlob(mediaType, nil), digest.FromBytes(nil)}
 }
 
 // blobs are what has to be fetched, each digest once.
-func (i soakImage) blobs() []registrytest.Blob {
+func (i image) blobs() []registrytest.Blob {
 	var all []registrytest.Blob
 	seen := map[digest.Digest]bool{}
 	for _, b := range append([]registrytest.Blob{i.image.Config}, i.image.Layers...) {
@@ -116,18 +116,18 @@ func (i soakImage) blobs() []registrytest.Blob {
 }
 
 // victim is one of the blobs that has bytes to lie about.
-func (i soakImage) victim(d dice) registrytest.Blob {
+func (i image) victim(d dice) registrytest.Blob {
 	return pick(d, slices.DeleteFunc(i.blobs(), func(b registrytest.Blob) bool { return b.Size == 0 })...)
 }
 
 // size is the bytes of the blobs.
-func (i soakImage) size() (n int64) {
+func (i image) size() (n int64) {
 	for _, b := range i.blobs() {
 		n += b.Size
 	}
 	return n
 }
 
-func (i soakImage) String() string {
+func (i image) String() string {
 	return fmt.Sprintf("%d layers, %d blobs, %s, %s, %s", len(i.layers), len(i.blobs()), inMiB(i.size()), i.platform, i.pushed.Manifest.MediaType)
 }
