@@ -13,288 +13,214 @@ import (
 
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/bench/program"
-	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// Exit codes of the command beside those of the library.
+// Exit codes of the command that the library does not have.
 const (
 	exitOther       = 1
 	exitInterrupted = 130
 )
 
-// judge holds what comes of a round against what segpull promises.
-type judge struct {
+// exitTime is how long segpull may run after a signal. It needs less than one
+// second on an idle machine.
+const exitTime = 4 * time.Second
+
+// checker compares what the processes of a round did with what segpull
+// promises.
+type checker struct {
 	*round
-	dir   string   // of the user
-	wrong []string // what did not hold
-	lies  int      // outputs that were wrong
-	// kept is what a process said that it has on disk, and what the next one
-	// has to go on from. 0: nothing is known.
-	kept   int64
-	spoilt bool   // what stands at the output's place was damaged on purpose
-	stands string // the format of what stands there; "": nothing right
-	pulled int    // how often the image was pulled to its end
-	anew   int    // and how often nothing stood there that would do
+	dir          string   // the user's
+	wrong        []string // what did not hold
+	wrongOutputs int
+	// kept is how many bytes the latest process reported as stored, which the
+	// next one has to resume. 0: unknown.
+	kept     int64
+	damaged  bool   // the file at the output's path was damaged on purpose
+	existing string // the format of the right output at that path; "": none
+	pulled   int    // how often the image was pulled to its end
+	fetched  int    // how often no output was there that could be reused
 }
 
-func (j *judge) blame(format string, args ...any) {
-	j.wrong = append(j.wrong, fmt.Sprintf(format, args...))
+func (c *checker) failf(format string, args ...any) {
+	c.wrong = append(c.wrong, fmt.Sprintf(format, args...))
 }
 
-// hear judges one process and what stands when it has ended.
-func (j *judge) hear(e ending) {
-	if e.finished() {
-		j.pulled++
-		if !j.wouldDo(e.run) {
-			j.anew++
+// check checks one process and the output after it.
+func (c *checker) check(p result) {
+	if p.finished() {
+		c.pulled++
+		if !c.reusable(p.attempt) {
+			c.fetched++
 		}
 	}
-	j.checkExit(e)
-	j.checkWords(e)
-	j.checkOutput(e)
-	j.checkResume(e)
-	j.checkLiars(e)
-	j.checkSecrets(e)
-	if e.Exit == 0 && e.alone {
-		j.checkLeftovers()
+	c.checkExit(p)
+	c.checkMessages(p)
+	c.checkOutput(p)
+	c.checkResume(p)
+	c.checkAccused(p)
+	c.checkSecrets(p)
+	if p.Exit == 0 && p.alone {
+		c.checkLeftovers()
 	}
 }
 
-// wouldDo tells whether what stands is what the run is to make, so that there
-// is nothing to fetch. What legacy wrote can't be checked by digests, nor is a
-// folder.
-func (j *judge) wouldDo(run attempt) bool {
-	return j.shape == toFile && j.stands != "" && j.stands != "legacy" && strings.HasPrefix(run.format, j.stands)
+// reusable says whether the existing output is what the attempt has to make, so
+// that nothing has to be fetched. segpull can check neither a legacy archive by
+// digests nor a directory.
+func (c *checker) reusable(a attempt) bool {
+	return c.shape == toFile && c.existing != "" && c.existing != "legacy" && strings.HasPrefix(a.format, c.existing)
 }
 
-// checkExit holds the exit code against the README's table.
-func (j *judge) checkExit(e ending) {
-	fate := j.fateOf(e.run.mirrors)
-	mayEnd := map[int]bool{segpull.ExitNetwork: true, exitInterrupted: !e.struck.IsZero()}
+// checkExit checks the exit code and, after a signal, the time until it.
+func (c *checker) checkExit(p result) {
 	switch {
-	case bytes.Contains(e.stderr, []byte("SIGQUIT")):
-		j.blame("it hung for %s", e.Wall.Round(time.Second))
+	case p.hung():
+		c.failf("it hung for %s", p.Wall.Round(time.Second))
 		return
-	case e.Exit == -1 && !e.struck.IsZero() && e.Err != "":
-		return // by the signal; one that comes at once is not caught yet
-	case e.run.blow == noRoom:
-		mayEnd[exitOther] = true
+	case p.Exit == -1 && !p.signalled.IsZero() && p.Err != "":
+		return // the signal ended it before it could be caught
 	}
-	if !e.alone {
-		mayEnd[exitOther] = true // in use by another
+	outcome := c.outcomeOf(p.mirrors)
+	if !slices.Contains(exitCodes(outcome, p), p.Exit) {
+		c.failf("exit code %d (%s): %s", p.Exit, outcome, p.Err)
 	}
-	switch fate {
-	case endsWell:
-		mayEnd[0] = true
-	case endsIn5:
-		mayEnd[segpull.ExitMismatch] = true
-	case mayFail:
-		mayEnd[0], mayEnd[segpull.ExitMismatch] = true, true
-		mayEnd[segpull.ExitNotFound], mayEnd[segpull.ExitCredentials] = true, true
-	}
-	if !mayEnd[e.Exit] {
-		j.blame("exit code %d (%s): %s", e.Exit, fate, e.Err)
-	}
-	if e.Exit == exitInterrupted && e.lived > interruptPatience+e.run.paused {
-		j.blame("it went on for %s after it was told to end", e.lived.Round(time.Millisecond))
+	if p.Exit == exitInterrupted && p.survived > exitTime+p.paused {
+		c.failf("it ran for %s after the signal", p.survived.Round(time.Millisecond))
 	}
 }
 
-// interruptPatience is one second, on a busy machine.
-const interruptPatience = 4 * time.Second
+// exitCodes are those that the README allows.
+func exitCodes(o outcome, p result) []int {
+	allowed := []int{segpull.ExitNetwork}
+	if !p.signalled.IsZero() {
+		allowed = append(allowed, exitInterrupted)
+	}
+	if p.cause == fullDisk || !p.alone { // alone: nobody else uses the output
+		allowed = append(allowed, exitOther)
+	}
+	switch o {
+	case succeeds:
+		return append(allowed, 0)
+	case mismatches:
+		return append(allowed, segpull.ExitMismatch)
+	}
+	return append(allowed, 0, segpull.ExitMismatch, segpull.ExitNotFound, segpull.ExitCredentials)
+}
 
-// checkWords looks for crashes, and for errors that are not told as they
-// should be.
-func (j *judge) checkWords(e ending) {
-	if bytes.Contains(e.stderr, []byte("SIGQUIT")) {
-		return // it was asked to, since it hung
+// checkMessages looks for crashes, and for errors in another form than promised.
+func (c *checker) checkMessages(p result) {
+	if p.hung() {
+		return // its goroutines were requested
 	}
 	for _, crash := range []string{"panic:", "fatal error:", "DATA RACE", "goroutine "} {
-		if bytes.Contains(e.stderr, []byte(crash)) {
-			j.blame("it crashed: %s", crash)
+		if bytes.Contains(p.stderr, []byte(crash)) {
+			c.failf("it crashed: %s", crash)
 			return
 		}
 	}
-	if e.Exit <= 0 {
+	if p.Exit <= 0 {
 		return
 	}
-	last := program.LastLine(e.stderr)
-	if e.run.progress != "json" {
+	last := program.LastLine(p.stderr)
+	if p.progress != "json" {
 		if !strings.HasPrefix(last, "segpull: ") {
-			j.blame("exit code %d ends with the line %q", e.Exit, last)
+			c.failf("exit code %d ends with the line %q", p.Exit, last)
 		}
 		return
 	}
-	var event event
-	if err := json.Unmarshal([]byte(last), &event); err != nil || event.Event != "error" || event.ExitCode != e.Exit {
-		j.blame("exit code %d ends with the event %q", e.Exit, last)
+	var e event
+	if err := json.Unmarshal([]byte(last), &e); err != nil || e.Event != "error" || e.ExitCode != p.Exit {
+		c.failf("exit code %d ends with the event %q", p.Exit, last)
 	}
 }
 
-// checkOutput reads what stands at the output's place.
-func (j *judge) checkOutput(e ending) {
-	j.stands = ""
-	_, err := os.Stat(e.path)
-	switch {
-	case j.shape == toStdout && e.Exit != 0:
-		return // half an archive went where a user would see that it failed
-	case j.shape == toFolder && e.Exit != 0:
-		if _, err := os.Stat(filepath.Join(e.path, "index.json")); err != nil {
-			return // written last; without it there is no image
-		}
-	case err != nil && e.Exit == 0 && e.alone:
-		j.blame("it ended well, and there is no output: %v", err)
-		return
-	case err != nil:
+// checkOutput reads the output, if there is one, and checks every byte.
+func (c *checker) checkOutput(p result) {
+	c.existing = ""
+	if !c.hasOutput(p) {
 		return
 	}
-	if j.fate == endsIn5 && !j.spoilt {
-		j.blame("all mirrors lie, and there is an output")
+	if c.outcome == mismatches && !c.damaged {
+		c.failf("all mirrors are corrupt, and there is an output")
 	}
 	tag := "soak:1"
-	if j.byDigest {
+	if c.byDigest {
 		tag = ""
 	}
-	format, err := j.image.checkOutput(e.path, tag)
-	j.spoilt = j.spoilt && e.Exit != 0
+	format, err := c.image.checkOutput(p.path, tag)
+	c.damaged = c.damaged && p.Exit != 0
 	if err == nil {
-		j.stands = format
+		c.existing = format
 	}
-	if err != nil && !j.spoilt {
-		j.lies++
-		j.blame("the output is wrong, after exit code %d and of format %q: %v", e.Exit, format, err)
+	if err != nil && !c.damaged {
+		c.wrongOutputs++
+		c.failf("the output is wrong, after exit code %d and of format %q: %v", p.Exit, format, err)
 	}
-	if e.Exit == 0 && e.alone && !strings.HasPrefix(e.run.format, format) {
-		j.blame("the output has format %q, not %q", format, e.run.format)
+	if p.Exit == 0 && p.alone && !strings.HasPrefix(p.format, format) {
+		c.failf("the output has format %q, not %q", format, p.format)
 	}
 }
 
-// checkResume sees to it that what was on disk is not fetched again.
-func (j *judge) checkResume(e ending) {
-	for _, event := range e.events {
-		if event.Event != "progress" {
+// hasOutput says whether there is an output that has to be right.
+func (c *checker) hasOutput(p result) bool {
+	if p.Exit != 0 && c.shape == toStdout {
+		return false // half an archive, and an exit code that says so
+	}
+	if p.Exit != 0 && c.shape == toDirectory {
+		_, err := os.Stat(filepath.Join(p.path, "index.json")) // segpull writes it last
+		return err == nil
+	}
+	_, err := os.Stat(p.path)
+	if err != nil && p.Exit == 0 && p.alone {
+		c.failf("it succeeded, and there is no output: %v", err)
+	}
+	return err == nil
+}
+
+// checkResume checks that stored bytes are not fetched again.
+func (c *checker) checkResume(p result) {
+	progress := slices.DeleteFunc(slices.Clone(p.events), func(e event) bool { return e.Event != "progress" })
+	if n := len(progress); n > 0 {
+		if first := progress[0]; p.alone && !c.hasCorrupt() && first.Resumed < c.kept {
+			c.failf("%d bytes were on disk, and %d are resumed", c.kept, first.Resumed)
+		}
+		c.kept = progress[n-1].Done
+	}
+	// A process that finds an output verifies it; one with another format does
+	// not use it.
+	_, err := os.Stat(p.path)
+	if p.finished() || !p.alone || err == nil && c.shape != toStdout {
+		c.kept = 0
+	}
+}
+
+// checkAccused checks that only corrupt mirrors are reported as such.
+func (c *checker) checkAccused(p result) {
+	for _, e := range p.events {
+		if e.Event != "liar" && e.Event != "corrupt" {
 			continue
 		}
-		if e.alone && !j.hasLiars() && event.Resumed < j.kept {
-			j.blame("%d bytes were on disk, and %d are resumed", j.kept, event.Resumed)
-		}
-		break
-	}
-	for _, event := range e.events {
-		if event.Event == "progress" {
-			j.kept = event.Done
-		}
-	}
-	_, err := os.Stat(e.path)
-	if e.finished() || !e.alone || err == nil && j.shape != toStdout { // what stands is looked at again, by another format not
-		j.kept = 0
-	}
-}
-
-// checkLiars sees to it that nobody else is called one.
-func (j *judge) checkLiars(e ending) {
-	for _, event := range e.events {
-		if event.Event != "liar" {
-			continue
-		}
-		if !slices.ContainsFunc(j.mirrors, func(m *mirror) bool { return m.name == event.Source && m.role == liar }) {
-			j.blame("%s is called a liar, and is none", event.Source)
+		if !slices.ContainsFunc(c.mirrors, func(m *mirror) bool { return m.name == e.Source && m.role == corrupt }) {
+			c.failf("%s is reported as corrupt, and is not", e.Source)
 		}
 	}
 }
 
-// checkSecrets looks for secrets in all that segpull writes.
-func (j *judge) checkSecrets(e ending) {
-	secrets := []string{"signature="}
-	for _, m := range j.mirrors {
-		secrets = append(secrets, m.secrets()...)
-	}
-	look := func(where string, text []byte) {
-		for _, secret := range secrets {
-			if bytes.Contains(text, []byte(secret)) {
-				j.blame("%q stands in %s", secret, where)
-			}
-		}
-	}
-	look("standard output", e.stdout)
-	look("standard error", e.stderr)
-	for _, path := range append(partFiles(j.dir, "state"), filepath.Join(j.dir, "segpull", memory)) {
-		if text, err := os.ReadFile(path); err == nil {
-			look(path, text)
-		}
-	}
-}
-
-// checkLeftovers sees to it that a pull that is done leaves its output alone.
-func (j *judge) checkLeftovers() {
-	err := filepath.WalkDir(outputs(j.dir), func(path string, d fs.DirEntry, err error) error {
+// checkLeftovers checks that after success only the output is left.
+func (c *checker) checkLeftovers() {
+	err := filepath.WalkDir(outputs(c.dir), func(path string, d fs.DirEntry, err error) error {
 		if err == nil && strings.Contains(d.Name(), ".segpull") {
-			j.blame("%s is left over", path)
+			c.failf("%s is left over", path)
 		}
 		return err
 	})
 	if err != nil {
-		j.blame("%v", err)
+		c.failf("%v", err)
 	}
 }
 
-func (j *judge) checkBystander() {
-	if text, err := os.ReadFile(bystanderOf(j.dir)); err != nil || string(text) != bystanding {
-		j.blame("the file that links lead to was changed: %q, %v", text, err)
+func (c *checker) checkLinkTarget() {
+	if text, err := os.ReadFile(linkTarget(c.dir)); err != nil || string(text) != linkTargetText {
+		c.failf("the file that links lead to was changed: %q, %v", text, err)
 	}
-}
-
-// checkTraffic looks at all requests of the round.
-func (j *judge) checkTraffic(site *site, killed int) {
-	site.logs(func(of *mirror, cdn bool, log []registrytest.Request) {
-		for _, m := range j.mirrors {
-			if m == of && !cdn {
-				continue
-			}
-			for _, secret := range m.secrets() {
-				if slices.ContainsFunc(log, func(r registrytest.Request) bool { return knows(r, secret) }) {
-					j.blame("a secret of %s went to %s", m.name, of.name)
-				}
-			}
-		}
-	})
-	served, broken := site.traffic()
-	if allowed := j.allowed(broken, killed); served > allowed {
-		j.blame("%s were served, %s more than allowed", inMiB(served), inMiB(served-allowed))
-	}
-}
-
-// allowed is the most bytes that the mirrors may have to serve: hedges, what
-// was on its way when responses were broken off, a MiB for each connection
-// that was open at a kill. Mirrors that ignore ranges, liars and damage cost
-// more.
-func (j *judge) allowed(broken, killed int) int64 {
-	need := j.image.size()
-	allowed := need*int64(max(j.pulled, 1))*105/100 + int64(broken)*128*kib + int64(killed)*mib + mib
-	for _, m := range j.mirrors {
-		if m.whole {
-			allowed += int64(len(j.runs)) * need
-		}
-		if m.role == liar {
-			allowed += int64(len(j.runs)) * need
-		}
-	}
-	for _, run := range j.runs {
-		if len(run.wounds) > 0 {
-			allowed += need
-		}
-		allowed += int64(len(run.rivals)) * need
-	}
-	return allowed
-}
-
-func knows(r registrytest.Request, secret string) bool {
-	for _, values := range r.Header {
-		for _, v := range values {
-			if strings.Contains(v, secret) {
-				return true
-			}
-		}
-	}
-	return strings.Contains(r.Query, secret)
 }

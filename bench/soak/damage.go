@@ -6,72 +6,71 @@ import (
 	"path/filepath"
 )
 
-// wound is damage that is done to files between two runs. Fractions are of a
-// file's size, as that is known only then.
-type wound struct {
-	what   string
-	file   string // "part", "state", output or memory
+// damage is a change to a file between two attempts. Positions are fractions of
+// the file's size, which is known only then.
+type damage struct {
+	kind   string
+	file   string // "part", "state", outputName or memoryName
 	at     float64
 	length int64
 	seed   uint64
 }
 
 const (
-	memory     = "mirrors.json" // what segpull remembers of mirrors
-	outputName = "image"        // what a run may have made before
+	memoryName = "mirrors.json" // where segpull remembers mirrors
+	outputName = "image"        // which an earlier attempt may have made
 )
 
-func drawWound(d dice) wound {
-	w := wound{
-		what: pick(d, "flip", "flip", "truncate", "grow", "garbage", "remove", "folder", "link"),
-		file: pick(d, "part", "part", "state", "state", outputName, memory),
-		at:   d.Float64(), length: d.size(1, 64*kib), seed: d.Uint64(),
+func drawDamage(rnd random) damage {
+	d := damage{
+		kind: pick(rnd, "flip", "flip", "truncate", "grow", "garbage", "remove", "directory", "link"),
+		file: pick(rnd, "part", "part", "state", "state", outputName, memoryName),
+		at:   rnd.Float64(), length: rnd.size(1, 64*kib), seed: rnd.Uint64(),
 	}
-	if w.file == outputName && w.what == "folder" {
-		w.what = "remove" // segpull refuses to replace a folder
+	if d.file == outputName && d.kind == "directory" {
+		d.kind = "remove" // segpull refuses to replace a directory
 	}
-	return w
+	return d
 }
 
-func (w wound) String() string {
-	return fmt.Sprintf("%s of %s (%d bytes at %.2f)", w.what, w.file, w.length, w.at)
+func (d damage) String() string {
+	return fmt.Sprintf("%s of %s (%d bytes at %.2f)", d.kind, d.file, d.length, d.at)
 }
 
-// inflict does it to the file, where there is one. A bystander is a file
-// elsewhere that links lead to.
-func (w wound) inflict(path, bystander string) error {
+// apply changes the file, if it exists. Links lead to target.
+func (d damage) apply(path, target string) error {
 	info, err := os.Lstat(path)
 	if err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
-	at := int64(w.at * float64(info.Size()))
-	switch w.what {
+	at := int64(d.at * float64(info.Size()))
+	switch d.kind {
 	case "flip":
-		return flip(path, at, min(w.length, info.Size()-at))
+		return flip(path, at, min(d.length, info.Size()-at))
 	case "truncate":
 		return os.Truncate(path, at)
 	case "grow":
-		return os.Truncate(path, info.Size()+w.length)
+		return os.Truncate(path, info.Size()+d.length)
 	case "garbage":
-		return os.WriteFile(path, noise(w.seed, w.length), 0o600)
+		return os.WriteFile(path, noise(d.seed, d.length), 0o600)
 	}
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	switch w.what {
-	case "folder":
-		return os.MkdirAll(filepath.Join(path, "folder"), 0o700)
+	switch d.kind {
+	case "directory":
+		return os.MkdirAll(filepath.Join(path, "directory"), 0o700)
 	case "link":
-		return os.Symlink(bystander, path)
+		return os.Symlink(target, path)
 	}
 	return nil
 }
 
 func noise(seed uint64, n int64) []byte {
 	b := make([]byte, n)
-	d := newDice(seed, 0)
+	rnd := newRandom(seed, 0)
 	for i := range b {
-		b[i] = byte(d.Uint32())
+		b[i] = byte(rnd.Uint32())
 	}
 	return b
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/segpull/segpull/bench/program"
 )
 
-// smallDisk is a file system of its own, in memory, whose size can be changed.
-// It takes root and Linux. nil is none: then RLIMIT_FSIZE stands for a full
-// disk, which lets no file become longer.
+// smallDisk is a file system in memory whose size can change. It needs root and
+// Linux. Without them it is nil, and the limit of the shell's ulimit -f, which
+// stops files from growing, replaces the full disk.
 type smallDisk struct{ dir string }
 
 // largeDisk is more than a round needs.
-const largeDisk = 8 * mostBytes
+const largeDisk = 8 * maxBytes
 
-// mountSmallDisk returns nil where that can't be done.
+// mountSmallDisk returns nil where that is not possible.
 func mountSmallDisk(ctx context.Context, dir string) *smallDisk {
 	if os.Geteuid() != 0 || program.Run(ctx, "mount", "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", largeDisk), "tmpfs", dir) != nil {
 		return nil
@@ -26,7 +26,7 @@ func mountSmallDisk(ctx context.Context, dir string) *smallDisk {
 	return &smallDisk{dir}
 }
 
-// shrink leaves room for so many bytes.
+// shrink leaves room for this many bytes.
 func (d *smallDisk) shrink(ctx context.Context, room int64) error {
 	if d == nil {
 		return nil

@@ -11,32 +11,31 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// image is an image as a round pulls it.
+// image is the image that a round pulls.
 type image struct {
 	pushed   registrytest.Image // what the tag names: the image, or an index of several
 	image    registrytest.Image // the one for the platform
 	platform string
 	diffIDs  []digest.Digest
-	layers   []ocispec.Descriptor // as in the manifest, repeated ones too
+	layers   []ocispec.Descriptor // as in the manifest, with repeated ones
 }
 
-// mostBytes is the most that an image's layers have together, so that a round
-// takes seconds.
-const mostBytes = 32 * mib
+// maxBytes limits the size of an image's layers, so that a round takes seconds.
+const maxBytes = 32 * mib
 
 // drawImage makes an image of 1 to 8 layers, of several compressions, some of
-// them repeated; sometimes in an index with others.
-func drawImage(d dice) image {
-	i := image{platform: pick(d, "linux/amd64", "linux/arm64", "linux/arm/v7")}
-	docker := d.chance(0.3)
-	layers := drawLayers(d, docker)
-	if d.chance(0.1) {
+// them repeated, and sometimes an index of several images.
+func drawImage(rnd random) image {
+	i := image{platform: pick(rnd, "linux/amd64", "linux/arm64", "linux/arm/v7")}
+	docker := rnd.chance(0.3)
+	layers := drawLayers(rnd, docker)
+	if rnd.chance(0.1) {
 		layers = append(layers, emptyLayer(docker))
 	}
-	for range d.IntN(2) {
-		layers = append(layers, pick(d, layers...))
+	for range rnd.IntN(2) {
+		layers = append(layers, pick(rnd, layers...))
 	}
-	d.Shuffle(len(layers), func(a, b int) { layers[a], layers[b] = layers[b], layers[a] })
+	rnd.Shuffle(len(layers), func(a, b int) { layers[a], layers[b] = layers[b], layers[a] })
 	var blobs []registrytest.Blob
 	for _, l := range layers {
 		blobs = append(blobs, l.Blob)
@@ -50,11 +49,11 @@ func drawImage(d dice) image {
 	})
 	i.image.Layers = blobs
 	i.pushed = i.image
-	if d.chance(0.4) {
+	if rnd.chance(0.4) {
 		i.pushed = registrytest.NewIndex(
-			registrytest.NewImage(registrytest.ImageOptions{Seed: d.Uint64(), Docker: docker, Platform: "linux/s390x"}),
+			registrytest.NewImage(registrytest.ImageOptions{Seed: rnd.Uint64(), Docker: docker, Platform: "linux/s390x"}),
 			i.image,
-			registrytest.NewImage(registrytest.ImageOptions{Seed: d.Uint64(), Docker: docker, Platform: "unknown/unknown"}),
+			registrytest.NewImage(registrytest.ImageOptions{Seed: rnd.Uint64(), Docker: docker, Platform: "unknown/unknown"}),
 		)
 	}
 	return i
@@ -66,22 +65,22 @@ type layer struct {
 }
 
 // drawLayers makes layers of all compressions. registrytest makes images of
-// one, so each kind is made as an image and taken out of it.
-func drawLayers(d dice, docker bool) (layers []layer) {
-	left := int64(mostBytes)
+// one compression, so each one gives an image whose layers are taken.
+func drawLayers(rnd random, docker bool) (layers []layer) {
+	left := int64(maxBytes)
 	sizes := map[registrytest.Compression][]int64{}
 	kinds := []registrytest.Compression{registrytest.Gzip, registrytest.Zstd, registrytest.Uncompressed}
-	for range d.among(1, 6) {
-		size := min(d.size(2*kib, 20*mib), left/2)
+	for range rnd.between(1, 6) {
+		size := min(rnd.size(2*kib, 20*mib), left/2)
 		left -= size
-		kind := pick(d, kinds...)
+		kind := pick(rnd, kinds...)
 		sizes[kind] = append(sizes[kind], size)
 	}
 	for _, kind := range kinds {
 		if len(sizes[kind]) == 0 {
 			continue
 		}
-		img := registrytest.NewImage(registrytest.ImageOptions{Seed: d.Uint64(), Layers: sizes[kind], Compression: kind, Docker: docker})
+		img := registrytest.NewImage(registrytest.ImageOptions{Seed: rnd.Uint64(), Layers: sizes[kind], Compression: kind, Docker: docker})
 		var config ocispec.Image
 		if err := json.Unmarshal(img.Config.Bytes(), &config); err != nil {
 			panic(fmt.Sprintf("bench: the config of an image made here: %v", err))
@@ -93,7 +92,7 @@ func drawLayers(d dice, docker bool) (layers []layer) {
 	return layers
 }
 
-// emptyLayer has no bytes, so that no range of it can be asked for.
+// emptyLayer has no bytes, so no range of it can be requested.
 func emptyLayer(docker bool) layer {
 	mediaType := ocispec.MediaTypeImageLayer
 	if docker {
@@ -102,7 +101,7 @@ func emptyLayer(docker bool) layer {
 	return layer{registrytest.NewBlob(mediaType, nil), digest.FromBytes(nil)}
 }
 
-// blobs are what has to be fetched, each digest once.
+// blobs are what a pull has to fetch, each digest once.
 func (i image) blobs() []registrytest.Blob {
 	var all []registrytest.Blob
 	seen := map[digest.Digest]bool{}
@@ -115,9 +114,9 @@ func (i image) blobs() []registrytest.Blob {
 	return all
 }
 
-// victim is one of the blobs that has bytes to lie about.
-func (i image) victim(d dice) registrytest.Blob {
-	return pick(d, slices.DeleteFunc(i.blobs(), func(b registrytest.Blob) bool { return b.Size == 0 })...)
+// target is one of the blobs that have bytes to corrupt.
+func (i image) target(rnd random) registrytest.Blob {
+	return pick(rnd, slices.DeleteFunc(i.blobs(), func(b registrytest.Blob) bool { return b.Size == 0 })...)
 }
 
 // size is the bytes of the blobs.

@@ -13,8 +13,8 @@ import (
 	"github.com/segpull/segpull/bench/output"
 )
 
-// checkOutput reads an output to its end, whatever format it turns out to
-// have, and fails unless it is the image, whole and right in every byte.
+// checkOutput reads an output of any format to its end, and fails unless it is
+// the image, complete and right in every byte.
 func (i image) checkOutput(path, tag string) (format string, err error) {
 	files, err := output.Read(path)
 	if err != nil {
@@ -30,11 +30,11 @@ func (i image) checkOutput(path, tag string) (format string, err error) {
 	case docker:
 		return "legacy", i.checkDocker(files, tag)
 	}
-	return "", fmt.Errorf("no format is like this: %d files", len(files))
+	return "", fmt.Errorf("unknown format: %d files", len(files))
 }
 
-// checkLayout checks an OCI layout: the blobs of the image, no others, and an
-// index that names it.
+// checkLayout checks an OCI layout: an index that names the image, and exactly
+// its blobs.
 func (i image) checkLayout(files output.Files) error {
 	var index ocispec.Index
 	if err := json.Unmarshal(files["index.json"].Body, &index); err != nil {
@@ -54,8 +54,8 @@ func (i image) checkLayout(files output.Files) error {
 	return files.CheckBlobs(wanted...)
 }
 
-// checkDocker checks what docker load reads: the config, and as many layers as
-// it has diff IDs, each the layer or what it decompresses to.
+// checkDocker checks what docker load reads: the config, and each layer, either
+// compressed or decompressed.
 func (i image) checkDocker(files output.Files, tag string) error {
 	var manifests []struct {
 		Config   string
@@ -73,7 +73,7 @@ func (i image) checkDocker(files output.Files, tag string) error {
 	}
 	for n, name := range manifests[0].Layers {
 		f := files[name]
-		if f.Link != "" { // docker save's way to repeat a layer
+		if f.Link != "" { // docker save repeats a layer by a link
 			f = files[path.Join(path.Dir(name), f.Link)]
 		}
 		if got := digest.Digest(f.Digest); got != i.layers[n].Digest && got != i.diffIDs[n] {

@@ -16,52 +16,46 @@ import (
 	"github.com/segpull/segpull/bench/program"
 )
 
-// runner is a round that is being played.
+// runner runs a round.
 type runner struct {
 	*round
 	program string
-	dir     string // the user's; outputs go to a folder in it
+	dir     string // the user's; outputs go to a directory in it
 	disk    *smallDisk
 	site    *site
 	tally   *tally
 
-	mu     sync.Mutex // one process is judged at a time
-	judge  *judge
-	starts int
-	killed int // connections that were open at kills
+	mu          sync.Mutex // guards what follows; processes are checked one at a time
+	checker     *checker
+	starts      int
+	openAtKills int // responses that were open at kills
 }
 
-// mostTries is how often a pull may end with "run again", once it is left in
-// peace.
-const mostTries = 4
+// maxAttempts is how often an undisturbed pull may end with the exit code that
+// asks to run it again.
+const maxAttempts = 4
 
-// outputs is the folder in which the output goes. Nothing else is in it.
+// outputs is the directory of the output. Nothing else is in it.
 func outputs(dir string) string { return filepath.Join(dir, "out") }
 
-// partFiles are the files of this name in part folders, of which there may be
-// several where the format of the output's name changes.
+// partFiles are the files of this name in part directories. There may be several
+// of these, since the name of the output depends on the format.
 func partFiles(dir, name string) []string {
 	found, _ := filepath.Glob(filepath.Join(outputs(dir), "*.segpull", name)) // the pattern is right
 	return found
 }
 
-// bystanderOf is a file that links in the part folder lead to. It has to stay
-// as it is.
-func bystanderOf(dir string) string { return filepath.Join(dir, "bystander") }
+// linkTarget is a file that links in the part directory lead to. segpull may not
+// change it.
+func linkTarget(dir string) string { return filepath.Join(dir, "link-target") }
 
-const bystanding = "nobody writes here"
+const linkTargetText = "nobody writes here"
 
-// runRound plays a round in a folder and returns what did not hold. The error
-// is the bench's own, or the context's.
+// runRound runs a round in a directory and returns what did not hold. The error
+// is the soak's own, or the context's.
 func runRound(ctx context.Context, r round, program, dir string, t *tally) (wrong []string, err error) {
-	g := &runner{round: &r, program: program, dir: dir, tally: t, judge: &judge{round: &r, dir: dir}}
-	if err := os.MkdirAll(outputs(dir), 0o700); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(bystanderOf(dir), []byte(bystanding), 0o600); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "plan.txt"), []byte(r.String()), 0o600); err != nil {
+	g := &runner{round: &r, program: program, dir: dir, tally: t, checker: &checker{round: &r, dir: dir}}
+	if err := g.prepare(); err != nil {
 		return nil, err
 	}
 	if r.smallDisk {
@@ -76,142 +70,159 @@ func runRound(ctx context.Context, r round, program, dir string, t *tally) (wron
 	if err := g.site.configure(dir); err != nil {
 		return nil, err
 	}
-	for _, run := range r.runs[:len(r.runs)-1] {
-		if _, err := g.start(ctx, run); err != nil {
-			return nil, err
-		}
-	}
-	if err := g.finish(ctx, r.runs[len(r.runs)-1]); err != nil {
+	if err := g.attempt(ctx); err != nil {
 		return nil, err
 	}
-	g.judge.checkBystander()
-	g.judge.checkTraffic(g.site, g.killed)
+	g.checker.checkLinkTarget()
+	g.checker.checkTraffic(g.site, g.openAtKills)
 	served, _ := g.site.traffic()
-	t.played(r, served, g.judge)
-	return g.judge.wrong, nil
+	t.addRound(r, served, g.checker)
+	return g.checker.wrong, nil
 }
 
-// finish pulls in peace, again where that is what segpull asks for.
-func (g *runner) finish(ctx context.Context, run attempt) error {
-	for range mostTries {
-		e, err := g.start(ctx, run)
+// prepare makes the directory of the output and the files beside it.
+func (g *runner) prepare() error {
+	if err := os.MkdirAll(outputs(g.dir), 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(linkTarget(g.dir), []byte(linkTargetText), 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(g.dir, "plan.txt"), []byte(g.String()), 0o600)
+}
+
+// attempt makes all attempts of the round.
+func (g *runner) attempt(ctx context.Context) error {
+	last := len(g.attempts) - 1
+	for _, a := range g.attempts[:last] {
+		if _, err := g.start(ctx, a); err != nil {
+			return err
+		}
+	}
+	return g.finish(ctx, g.attempts[last])
+}
+
+// finish makes the last attempt, and repeats it while segpull asks for that.
+func (g *runner) finish(ctx context.Context, a attempt) error {
+	for range maxAttempts {
+		p, err := g.start(ctx, a)
 		if err != nil {
 			return err
 		}
-		if e.Exit != segpull.ExitNetwork || g.fate == mayFail {
+		if p.Exit != segpull.ExitNetwork || g.outcome == mayFail {
 			return nil
 		}
-		g.tally.ranAgain()
+		g.tally.addRetry()
 	}
-	g.judge.blame("left in peace, it said %d times that the network gave out", mostTries)
+	g.checker.failf("undisturbed, it ended %d times because of the network", maxAttempts)
 	return nil
 }
 
-// start runs segpull, and others on the same output beside it, until all have
-// ended, and returns what came of the first.
-func (g *runner) start(ctx context.Context, run attempt) (ending, error) {
-	if err := g.wound(run); err != nil {
-		return ending{}, err
+// start makes an attempt: it runs segpull, and others on the same output beside
+// it, until all have ended, and returns the result of the first.
+func (g *runner) start(ctx context.Context, a attempt) (result, error) {
+	if err := g.damage(a); err != nil {
+		return result{}, err
 	}
-	if run.blow == noRoom {
-		if err := g.disk.shrink(ctx, run.room); err != nil {
-			return ending{}, err
+	if a.cause == fullDisk {
+		if err := g.disk.shrink(ctx, a.room); err != nil {
+			return result{}, err
 		}
 		defer func() { _ = g.disk.grow() }()
 	}
-	rivals, rivalry := errgroup.WithContext(ctx)
-	for _, delay := range run.rivals {
-		rivals.Go(func() error {
+	others, group := errgroup.WithContext(ctx)
+	for _, delay := range a.others {
+		others.Go(func() error {
 			select {
 			case <-time.After(delay):
-			case <-rivalry.Done():
+			case <-group.Done():
 				return nil
 			}
-			rival := run
-			rival.after -= delay
-			rival.paused = 0
-			_, err := g.process(rivalry, rival)
+			other := a
+			other.after -= delay
+			other.paused = 0
+			_, err := g.process(group, other)
 			return err
 		})
 	}
-	e, err := g.process(rivalry, run)
-	return e, errors.Join(err, rivals.Wait(), ctx.Err())
+	p, err := g.process(group, a)
+	return p, errors.Join(err, others.Wait(), ctx.Err())
 }
 
-// wound damages what the runs before have left.
-func (g *runner) wound(run attempt) error {
-	bystander := bystanderOf(g.dir)
-	for _, w := range run.wounds {
-		paths := partFiles(g.dir, w.file)
-		switch w.file {
-		case memory:
-			paths = []string{filepath.Join(g.dir, "segpull", memory)}
+// damage damages the files of earlier attempts.
+func (g *runner) damage(a attempt) error {
+	target := linkTarget(g.dir)
+	for _, d := range a.damages {
+		paths := partFiles(g.dir, d.file)
+		switch d.file {
+		case memoryName:
+			paths = []string{filepath.Join(g.dir, "segpull", memoryName)}
 		case outputName:
 			paths = []string{filepath.Join(outputs(g.dir), outputName)}
-			g.judge.spoilt, g.judge.stands = g.shape == toFile, ""
+			g.checker.damaged, g.checker.existing = g.shape == toFile, ""
 		}
 		for _, path := range paths {
-			if err := w.inflict(path, bystander); err != nil {
+			if err := d.apply(path, target); err != nil {
 				return err
 			}
 		}
-		g.tally.wounded(w)
-		g.judge.kept = 0
+		g.tally.addDamage(d)
+		g.checker.kept = 0
 	}
 	return nil
 }
 
-// process runs one segpull to its end and has it judged.
-func (g *runner) process(ctx context.Context, run attempt) (ending, error) {
+// process runs one segpull to its end and checks it.
+func (g *runner) process(ctx context.Context, a attempt) (result, error) {
 	g.mu.Lock()
 	g.starts++
 	number := g.starts
 	g.mu.Unlock()
 	path := filepath.Join(outputs(g.dir), outputName)
-	cmd := g.command(run)
+	cmd := g.command(a)
 	if g.shape == toStdout {
 		path = filepath.Join(g.dir, fmt.Sprintf("stdout-%d", number))
 		f, err := os.Create(path)
 		if err != nil {
-			return ending{}, err
+			return result{}, err
 		}
 		defer f.Close()
 		cmd.Stdout = f
 	}
-	e, err := suffer(ctx, run, cmd, g.site.open)
+	p, err := execute(ctx, a, cmd, g.site.open)
 	if err != nil || ctx.Err() != nil {
-		return e, err
+		return p, err
 	}
-	e.path, e.alone = path, len(run.rivals) == 0
+	p.path, p.alone = path, len(a.others) == 0
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.judge.hear(e)
-	if e.run.blow == kill && e.Exit == -1 {
-		g.killed += e.open
+	g.checker.check(p)
+	if p.cause == kill && p.Exit == -1 {
+		g.openAtKills += p.open
 	}
-	g.tally.ended(*g.round, e)
-	said := fmt.Sprintf("%s\n%s\nexit %d after %s, struck %s before its end, %d responses open\n", run, cmd, e.Exit, e.Wall, e.lived, e.open)
-	return e, os.WriteFile(filepath.Join(g.dir, fmt.Sprintf("run-%02d.txt", number)), append(e.stderr, said...), 0o600)
+	g.tally.addResult(*g.round, p)
+	summary := fmt.Sprintf("%s\n%s\nexit %d after %s, %s after a signal, %d responses open then\n", a, cmd, p.Exit, p.Wall, p.survived, p.open)
+	return p, os.WriteFile(filepath.Join(g.dir, fmt.Sprintf("run-%02d.txt", number)), append(p.stderr, summary...), 0o600)
 }
 
-// command is segpull as the run wants it.
-func (g *runner) command(run attempt) *exec.Cmd {
+// command is segpull with the flags of the attempt.
+func (g *runner) command(a attempt) *exec.Cmd {
 	args := []string{
-		g.program, "--config", filepath.Join(g.dir, "soak.toml"), "--progress", run.progress, "--format", run.format,
-		"--platform", g.image.platform, "--give-up-after", giveUpAfter[g.fateOf(run.mirrors)],
+		g.program, "--config", filepath.Join(g.dir, "soak.toml"), "--progress", a.progress, "--format", a.format,
+		"--platform", g.image.platform, "--give-up-after", giveUpAfter[g.outcomeOf(a.mirrors)],
 	}
-	for _, m := range run.mirrors {
+	for _, m := range a.mirrors {
 		args = append(args, "--mirror", m.name)
 	}
-	args = append(args, run.flags...)
+	args = append(args, a.flags...)
 	if g.shape == toStdout {
 		args = append(args, "--output", "-")
 	} else {
 		args = append(args, "--output", outputName)
 	}
 	args = append(args, g.reference())
-	if run.blow == noRoom && g.disk == nil {
-		args = append([]string{"sh", "-c", `ulimit -f "$0" && exec "$@"`, fmt.Sprint(run.room / 512)}, args...)
+	if a.cause == fullDisk && g.disk == nil {
+		args = append([]string{"sh", "-c", `ulimit -f "$0" && exec "$@"`, fmt.Sprint(a.room / 512)}, args...)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir = outputs(g.dir)
@@ -219,5 +230,5 @@ func (g *runner) command(run attempt) *exec.Cmd {
 	return cmd
 }
 
-// giveUpAfter is short where waiting is of no use.
-var giveUpAfter = map[fate]string{endsWell: "40s", endsIn5: "20s", mayFail: "4s"}
+// giveUpAfter is short where waiting does not help.
+var giveUpAfter = map[outcome]string{succeeds: "40s", mismatches: "20s", mayFail: "4s"}

@@ -55,7 +55,7 @@ func serve(r round) (*site, error) {
 			return s, err
 		}
 		if m.outage > 0 {
-			s.stops = append(s.stops, flicker(server.reg, m.outage))
+			s.stops = append(s.stops, outages(server.reg, m.outage))
 		}
 		s.running = append(s.running, server)
 	}
@@ -76,8 +76,8 @@ func (s *site) serve(origin *registrytest.Server, m *mirror, faults []registryte
 	return reg, url, nil
 }
 
-// shortBuffers keeps little in the kernel of what a client has not read, so
-// that what was served and what was received are nearly the same.
+// shortBuffers limits how much the kernel buffers for a client that does not
+// read, so that the bytes served and the bytes received are nearly the same.
 type shortBuffers struct{ net.Listener }
 
 func (l shortBuffers) Accept() (net.Conn, error) {
@@ -88,8 +88,8 @@ func (l shortBuffers) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// flicker has a server be dead for a while again and again.
-func flicker(reg *registrytest.Server, outage time.Duration) (stop func()) {
+// outages makes a server repeatedly dead for a while.
+func outages(reg *registrytest.Server, outage time.Duration) (stop func()) {
 	over, done := make(chan struct{}), make(chan struct{})
 	wait := func(d time.Duration) bool {
 		timer := time.NewTimer(d)
@@ -121,8 +121,8 @@ func (s *site) close() {
 	}
 }
 
-// configure writes what the user of a folder has: a configuration that names
-// the mirrors, and credentials for those that ask.
+// configure writes the files of a user: a configuration that names the mirrors,
+// and credentials for those that require them.
 func (s *site) configure(home string) error {
 	var config strings.Builder
 	logins := map[string]any{}
@@ -145,12 +145,12 @@ func (s *site) configure(home string) error {
 	return os.WriteFile(filepath.Join(home, "soak.toml"), []byte(config.String()), 0o600)
 }
 
-// login is the user's name and password as Docker's file and HTTP have them.
+// login is the user's name and password in the form of Docker's file and HTTP.
 func (m *mirror) login() string {
 	return base64.StdEncoding.EncodeToString([]byte(m.user + ":" + m.password))
 }
 
-// secrets are what only this mirror may ever see.
+// secrets are what only this mirror may receive.
 func (m *mirror) secrets() (all []string) {
 	if m.user != "" {
 		all = append(all, m.password, m.login())
@@ -161,7 +161,7 @@ func (m *mirror) secrets() (all []string) {
 	return all
 }
 
-// logs are all requests, of each server, with whose it is.
+// logs calls each with the requests of each server.
 func (s *site) logs(each func(m *mirror, cdn bool, log []registrytest.Request)) {
 	for _, m := range s.running {
 		each(m.mirror, false, m.reg.Stats().Log)
@@ -171,20 +171,20 @@ func (s *site) logs(each func(m *mirror, cdn bool, log []registrytest.Request)) 
 	}
 }
 
-// traffic is what the mirrors sent of blobs, and how many responses were
-// broken off.
+// traffic is how many bytes of blobs the mirrors sent, and how many responses
+// were broken off.
 func (s *site) traffic() (served int64, broken int) {
 	s.logs(func(_ *mirror, _ bool, log []registrytest.Request) {
 		for _, r := range log {
 			if r.Kind != registrytest.KindBlob && r.Kind != registrytest.KindCDN || r.Status != 200 && r.Status != 206 {
 				continue
 			}
-			asked := r.End - r.Start
+			requested := r.End - r.Start
 			if r.Status == 206 {
-				r.Bytes = min(r.Bytes, asked) // a body without end fills the buffers before it is closed
+				r.Bytes = min(r.Bytes, requested) // a body without end fills the buffers before it is closed
 			}
 			served += r.Bytes
-			if r.Bytes < asked {
+			if r.Bytes < requested {
 				broken++
 			}
 		}

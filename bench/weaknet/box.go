@@ -14,13 +14,13 @@ const mtu = 1500
 // box carries packets between ports. One goroutine per port reads, one writes
 // when the time has come.
 type box struct {
-	mu    sync.Mutex
-	ports []*port
-	dice  *rand.Rand
-	due   packets
-	wake  chan struct{}
-	quit  chan struct{}
-	done  sync.WaitGroup
+	mu     sync.Mutex
+	ports  []*port
+	random *rand.Rand
+	due    packets
+	wake   chan struct{}
+	quit   chan struct{}
+	done   sync.WaitGroup
 }
 
 // port is where a host's device is plugged in.
@@ -42,10 +42,10 @@ type packet struct {
 
 func newBox(ports []*port) *box {
 	b := &box{
-		ports: ports,
-		dice:  rand.New(rand.NewPCG(1, 2)),
-		wake:  make(chan struct{}, 1),
-		quit:  make(chan struct{}),
+		ports:  ports,
+		random: rand.New(rand.NewPCG(1, 2)),
+		wake:   make(chan struct{}, 1),
+		quit:   make(chan struct{}),
 	}
 	for _, p := range ports {
 		b.done.Go(func() { b.read(p) })
@@ -81,7 +81,7 @@ func (b *box) enter(from *port, bytes []byte) {
 		return
 	}
 	b.mu.Lock()
-	at, ok := from.up.carry(time.Now(), len(bytes), b.dice)
+	at, ok := from.up.carry(time.Now(), len(bytes), b.random)
 	if ok {
 		heap.Push(&b.due, &packet{at: at, to: to, bytes: bytes})
 	}
@@ -137,7 +137,7 @@ func (b *box) step(now time.Time) (arrived []*packet, next time.Duration) {
 		}
 		// The time is that of the event, not of now: a box that woke late
 		// must not make the link slower.
-		if at, ok := p.to.down.carry(p.at, len(p.bytes), b.dice); ok {
+		if at, ok := p.to.down.carry(p.at, len(p.bytes), b.random); ok {
 			p.at, p.last = at, true
 			heap.Push(&b.due, p)
 		}

@@ -49,9 +49,9 @@ func newPipe(rate int64, l Link) pipe {
 	}
 }
 
-// carry takes a packet at a time and tells when it arrives at the other end;
+// carry takes a packet and returns when it arrives at the other end;
 // false if the queue was full or the packet got lost on its way.
-func (p *pipe) carry(now time.Time, size int, dice *rand.Rand) (time.Time, bool) {
+func (p *pipe) carry(now time.Time, size int, random *rand.Rand) (time.Time, bool) {
 	sent := now
 	if p.rate > 0 {
 		waiting := max(0, p.free.Sub(now))
@@ -61,15 +61,15 @@ func (p *pipe) carry(now time.Time, size int, dice *rand.Rand) (time.Time, bool)
 		sent = now.Add(waiting + time.Duration(float64(size)/float64(p.rate)*float64(time.Second)))
 		p.free = sent
 	}
-	if p.loss > 0 && dice.Float64() < p.loss {
+	if p.loss > 0 && random.Float64() < p.loss {
 		return time.Time{}, false
 	}
-	if p.over > 0 && dice.Float64() < p.over {
+	if p.over > 0 && random.Float64() < p.over {
 		return sent, true
 	}
 	at := sent.Add(p.delay)
 	if p.jitter > 0 {
-		at = at.Add(time.Duration(dice.Int64N(int64(p.jitter))))
+		at = at.Add(time.Duration(random.Int64N(int64(p.jitter))))
 	}
 	if at.Before(p.arrived) {
 		at = p.arrived
