@@ -53,6 +53,10 @@ func Run(ctx context.Context, segpull, dir string) error {
 			{name: "west", rate: mib},
 		},
 	}
+	return d.run(ctx)
+}
+
+func (d *demo) run(ctx context.Context) error {
 	defer d.stop()
 	if err := d.serve(); err != nil {
 		return err
