@@ -59,7 +59,7 @@ func TestTools(t *testing.T) {
 	if err != nil || len(chosen) != 2 || chosen[0].Name != "curl" || !chosen[1].Installed() {
 		t.Errorf("Tools = %+v, %v", chosen, err)
 	}
-	if all, err := Tools(AllTools); err != nil || len(all) != len(tools) {
+	if all, err := Tools(allTools); err != nil || len(all) != len(tools) {
 		t.Errorf("%d tools are all, %v", len(all), err)
 	}
 	if _, err := Tools("wget"); err == nil {

@@ -23,8 +23,8 @@ type Tool struct {
 // Segpull is the name of the tool that the others are compared with.
 const Segpull = "segpull"
 
-// AllTools stands for every tool in Tools.
-const AllTools = "all"
+// allTools selects every tool.
+const allTools = "all"
 
 // tools are segpull and its peers, in the order of the tables.
 var tools = []Tool{
@@ -46,10 +46,10 @@ var tools = []Tool{
 	},
 }
 
-// Tools returns the tools of these names, in that order.
+// Tools returns the tools of these names, in that order; all selects every one.
 func Tools(names ...string) (chosen []Tool, err error) {
 	for _, name := range names {
-		if name == AllTools {
+		if name == allTools {
 			chosen = append(chosen, tools...)
 			continue
 		}

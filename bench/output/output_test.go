@@ -21,7 +21,7 @@ func TestCheck(t *testing.T) {
 		defer f.Close()
 		w := tar.NewWriter(f)
 		defer w.Close()
-		for file, body := range map[string]string{"manifest.json": "[]", BlobDirectory + name: content} {
+		for file, body := range map[string]string{"manifest.json": "[]", blobDirectory + name: content} {
 			if err := w.WriteHeader(&tar.Header{Name: file, Mode: 0o644, Size: int64(len(body))}); err != nil {
 				t.Fatal(err)
 			}

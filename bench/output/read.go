@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// BlobDirectory is where image layouts keep blobs, by the hex of their
+	// blobDirectory is where image layouts keep blobs, by the hex of their
 	// SHA-256.
-	BlobDirectory = "blobs/sha256/"
+	blobDirectory = "blobs/sha256/"
 	// unfinished is the prefix of files that a kill may leave in an image
 	// layout.
 	unfinished = ".segpull-"
@@ -51,22 +51,22 @@ func Check(path string, wanted ...string) error {
 // digests (sha256:…) are there.
 func (files Files) CheckBlobs(wanted ...string) error {
 	for _, encoded := range files.Blobs() {
-		if f := files[BlobDirectory+encoded]; f.Digest != "sha256:"+encoded {
+		if f := files[blobDirectory+encoded]; f.Digest != "sha256:"+encoded {
 			return fmt.Errorf("blob %s has the digest %s", encoded, f.Digest)
 		}
 	}
 	for _, digest := range wanted {
-		if _, ok := files[BlobDirectory+strings.TrimPrefix(digest, "sha256:")]; !ok {
+		if _, ok := files[blobDirectory+strings.TrimPrefix(digest, "sha256:")]; !ok {
 			return fmt.Errorf("blob %s is missing", digest)
 		}
 	}
 	return nil
 }
 
-// Blobs lists the blobs by the names that they have in BlobDirectory.
+// Blobs lists the blobs by the names that they have in blobDirectory.
 func (files Files) Blobs() (names []string) {
 	for name := range files {
-		if blob, ok := strings.CutPrefix(name, BlobDirectory); ok && !strings.HasPrefix(blob, unfinished) {
+		if blob, ok := strings.CutPrefix(name, blobDirectory); ok && !strings.HasPrefix(blob, unfinished) {
 			names = append(names, blob)
 		}
 	}

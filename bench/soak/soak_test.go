@@ -9,7 +9,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull"
-	"github.com/segpull/segpull/bench/output"
 	"github.com/segpull/segpull/bench/program"
 	"github.com/segpull/segpull/internal/registrytest"
 )
@@ -101,7 +100,7 @@ func TestCheckOutput(t *testing.T) {
 		}
 		damaged := path
 		if format == "oci" {
-			damaged = filepath.Join(path, output.BlobDirectory, i.layers[0].Digest.Encoded())
+			damaged = filepath.Join(path, "blobs/sha256", i.layers[0].Digest.Encoded())
 		}
 		if err := (damage{kind: "flip", at: 0.6, length: 1}).apply(damaged, ""); err != nil { // in the largest layer
 			t.Fatal(err)

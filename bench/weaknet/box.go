@@ -11,8 +11,8 @@ import (
 // mtu is that of Ethernet.
 const mtu = 1500
 
-// box carries packets between ports. One goroutine per port reads, one writes
-// when the time has come.
+// box carries packets between ports. One goroutine per port reads; one writes
+// each packet at its time.
 type box struct {
 	mu     sync.Mutex
 	ports  []*port
@@ -23,7 +23,7 @@ type box struct {
 	done   sync.WaitGroup
 }
 
-// port is where a host's device is plugged in.
+// port connects a host's device with the box.
 type port struct {
 	address uint32
 	host    *Host
@@ -31,8 +31,7 @@ type port struct {
 	down    pipe
 }
 
-// packet is on its way to a port, and at the end of the pipe it is in at time
-// at.
+// packet is on its way to a port. At time at it reaches the end of its pipe.
 type packet struct {
 	at    time.Time
 	to    *port
@@ -54,7 +53,8 @@ func newBox(ports []*port) *box {
 	return b
 }
 
-// close needs the devices closed first, which ends their readers.
+// close waits for all goroutines. The devices have to be closed before, which
+// ends their readers.
 func (b *box) close() {
 	close(b.quit)
 	b.done.Wait()
@@ -108,7 +108,7 @@ func (b *box) deliver() {
 		arrived, next := b.step(time.Now())
 		for _, p := range arrived {
 			p.to.host.received.Add(int64(payload(p.bytes)))
-			_, _ = p.to.host.device.Write(p.bytes) // a full device loses packets, as any
+			_, _ = p.to.host.device.Write(p.bytes) // a full device drops packets
 		}
 		timer.Reset(next)
 		select {
@@ -120,8 +120,8 @@ func (b *box) deliver() {
 	}
 }
 
-// step moves on every packet whose time has come. It returns those that are
-// through, and how long there is nothing more to do.
+// step moves every packet whose time has come to its next pipe. It returns those
+// that have arrived, and the time until the next step.
 func (b *box) step(now time.Time) (arrived []*packet, next time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
