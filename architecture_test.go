@@ -14,43 +14,55 @@ import (
 
 const module = "github.com/segpull/segpull"
 
-// house is docs/architecture.md as rules: what each package may import of
-// ours, and why no more. Tests may import registrytest besides.
+// house is docs/architecture.md as rules: the floor of each package, what it may
+// import of ours, and why no more. Tests may import registrytest and
+// pulltest besides.
 var house = map[string]struct {
+	floor   int
 	imports []string
 	why     string
 }{
-	"cmd/segpull":   {[]string{".", "sources"}, "the command reads flags and shows events; what a pull is, the library alone decides"},
-	"bench":         {[]string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/soak"}, "the command line parses flags; the packages below measure"},
-	"bench/chart":   {nil, "a picture shows anybody's figures"},
-	"bench/corrupt": {[]string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
-	"bench/demo":    {[]string{"internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "the demo shows one pull and measures nothing"},
-	"bench/lab":     {[]string{".", "internal/registrytest", "bench/output", "bench/program", "bench/weaknet"}, "the lab measures what users get, and does not know how it is reported"},
-	"bench/limits":  {[]string{"bench/lab", "bench/program", "bench/report", "bench/weaknet"}, "a promise is measured by runs of the lab"},
-	"bench/output":  {nil, "a reader that shared code with the writers would share their mistakes"},
-	"bench/program": {nil, "any program is measured the same way, so its package knows none"},
-	"bench/report":  {[]string{"internal/registrytest", "bench/chart", "bench/lab"}, "a report shows runs, and starts none"},
-	"bench/scripts": {[]string{"bench/program"}, "the scripts need segpull and a shell, nothing of the bench"},
-	"bench/soak":    {[]string{".", "internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "a soak holds the command against its promises, and measures no speed"},
-	"bench/weaknet": {nil, "a network carries anybody's packets"},
+	"cmd/segpull":   {5, []string{".", "sources"}, "the command reads flags and shows events; what a pull is, the library alone decides"},
+	"bench":         {8, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/soak"}, "the command line parses flags; the packages below measure"},
+	"bench/chart":   {0, nil, "a picture shows anybody's figures"},
+	"bench/corrupt": {6, []string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
+	"bench/demo":    {6, []string{"internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "the demo shows one pull and measures nothing"},
+	"bench/lab":     {5, []string{".", "internal/registrytest", "bench/output", "bench/program", "bench/weaknet"}, "the lab measures what users get, and does not know how it is reported"},
+	"bench/limits":  {7, []string{"bench/lab", "bench/program", "bench/report", "bench/weaknet"}, "a promise is measured by runs of the lab"},
+	"bench/output":  {0, nil, "a reader that shared code with the writers would share their mistakes"},
+	"bench/program": {0, nil, "any program is measured the same way, so its package knows none"},
+	"bench/report":  {6, []string{"internal/registrytest", "bench/chart", "bench/lab"}, "a report shows runs, and starts none"},
+	"bench/scripts": {1, []string{"bench/program"}, "the scripts need segpull and a shell, nothing of the bench"},
+	"bench/soak":    {6, []string{".", "internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "a soak holds the command against its promises, and measures no speed"},
+	"bench/weaknet": {0, nil, "a network carries anybody's packets"},
 
-	".": {[]string{"archive", "image", "segment", "sources", "state", "verify"}, "the library puts the parts together, and nothing below knows of it"},
+	"internal/pulltest":    {5, []string{".", "internal/registrytest"}, "the tests of pulls see what users see"},
+	"internal/hostiletest": {6, []string{".", "internal/pulltest", "internal/registrytest"}, "hostile mirrors are tested as users meet them"},
+	"internal/quirktest":   {6, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "odd registries are tested as users meet them"},
+	"internal/crashtest":   {6, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "crashes are tested as users meet them"},
 
-	"archive": {[]string{"image", "verify"}, "an archive is written from verified blobs, wherever they came from"},
-	"sources": {[]string{"image", "internal/credentials", "internal/registry"}, "mirrors serve bytes, and know of no plan, disk or archive"},
-	"state":   {[]string{"segment"}, "the sidecar remembers ranges, and knows of no network or archive"},
+	".": {4, []string{"archive", "image", "segment", "sources", "state", "transfer", "verify"}, "the library puts the parts together, and nothing below knows of it"},
 
-	"image":                 {[]string{"internal/readable"}, "names and manifests are the ground floor: an image can be resolved from anything that fetches"},
-	"internal/credentials":  {nil, "logins are the ground floor: they are read from files and helpers, whoever sends them"},
-	"internal/readable":     {nil, "what an answer says to a person is the same, whoever asks"},
-	"internal/registry":     {[]string{"internal/readable"}, "the protocol is the ground floor: it speaks to one host, and knows of no mirrors"},
-	"internal/registrytest": {nil, "a server that shared code with what it tests would share its mistakes"},
-	"internal/realtest":     {nil, "real programs are tested against the binary alone"},
-	"segment":               {nil, "the scheduler is pure: sources and disks are interfaces of its own"},
-	"verify":                {nil, "hashing is the ground floor: it takes any reader"},
+	"transfer": {3, []string{"segment", "sources", "state", "verify"}, "a transfer brings blobs to disk, and knows of no reference or archive"},
+
+	"archive": {2, []string{"image", "internal/layer"}, "an archive is written from verified blobs, wherever they came from"},
+	"sources": {2, []string{"image", "internal/credentials", "internal/registry"}, "mirrors serve bytes, and know of no plan, disk or archive"},
+	"state":   {2, []string{"segment"}, "the sidecar remembers ranges, and knows of no network or archive"},
+	"verify":  {2, []string{"internal/layer", "segment"}, "mirrors, disks and the scheduler are interfaces of its own"},
+
+	"image":                 {1, []string{"internal/readable"}, "an image can be resolved from anything that fetches"},
+	"internal/credentials":  {1, nil, "logins are read from files and helpers, whoever sends them"},
+	"internal/layer":        {1, nil, "a layer is a stream of bytes, wherever it comes from"},
+	"internal/registry":     {1, []string{"internal/readable"}, "the protocol speaks to one host, and knows of no mirrors"},
+	"internal/registrytest": {1, nil, "a server that shared code with what it tests would share its mistakes"},
+	"segment":               {1, nil, "the scheduler is pure: sources and disks are interfaces of its own"},
+
+	"internal/readable": {0, nil, "what an answer says to a person is the same, whoever asks"},
+	"internal/realtest": {0, nil, "real programs are tested against the binary alone"},
 }
 
 func TestImportsPointDown(t *testing.T) {
+	used := make(map[[2]string]bool)
 	err := fs.WalkDir(os.DirFS("."), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -58,18 +70,28 @@ func TestImportsPointDown(t *testing.T) {
 		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
 			return fs.SkipDir
 		case path.Ext(name) == ".go":
-			checkImports(t, name)
+			checkImports(t, name, used)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	for dir, rule := range house {
+		for _, imported := range rule.imports {
+			if !used[[2]string{dir, imported}] {
+				t.Errorf("%s does not import %s: take the permission out of docs/architecture.md and this test", dir, imported)
+			}
+			if house[imported].floor >= rule.floor {
+				t.Errorf("%s on floor %d may import %s on floor %d: imports point down", dir, rule.floor, imported, house[imported].floor)
+			}
+		}
+	}
 }
 
 // checkImports reads the file itself rather than ask the go command, which
-// would leave out the files of other systems.
-func checkImports(t *testing.T, name string) {
+// would leave out the files of other systems. It notes which imports are used.
+func checkImports(t *testing.T, name string, used map[[2]string]bool) {
 	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
 	if err != nil {
 		t.Error(err)
@@ -83,12 +105,16 @@ func checkImports(t *testing.T, name string) {
 	}
 	allowed := rule.imports
 	if strings.HasSuffix(name, "_test.go") {
-		allowed = append(slices.Clone(allowed), dir, "internal/registrytest")
+		allowed = append(slices.Clone(allowed), dir, "internal/pulltest", "internal/registrytest")
 	}
 	for _, spec := range file.Imports {
 		imported, _ := strconv.Unquote(spec.Path.Value)
-		if ours, ok := inModule(imported); ok && !slices.Contains(allowed, ours) {
+		ours, ok := inModule(imported)
+		if ok && !slices.Contains(allowed, ours) {
 			t.Errorf("%s imports %s, which %s may not: %s", name, ours, dir, rule.why)
+		}
+		if ok {
+			used[[2]string{dir, ours}] = true
 		}
 	}
 }

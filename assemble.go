@@ -47,7 +47,7 @@ func (j *job) assemble(ctx context.Context) error {
 // end with ctx, so it is left to itself: closing the store ends it later.
 func (j *job) stream(ctx context.Context) error {
 	written := make(chan error, 1)
-	go func() { written <- archive.Write(ctx, j.opts.Stdout, j.image, j.out.format, j) }()
+	go func() { written <- archive.Write(ctx, j.call.opts.Stdout, j.image, j.out.format, j) }()
 	select {
 	case err := <-written:
 		return err

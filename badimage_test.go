@@ -17,16 +17,17 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
 func TestAWrongManifestIsPassedOver(t *testing.T) {
 	t.Parallel()
-	img := registrytest.NewIndex(imageOf(1, 4*kib), registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"}))
-	m := serve(t, 2, img)
+	img := registrytest.NewIndex(pulltest.ImageOf(1, 4*kib), registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"}))
+	m := pulltest.Serve(t, 2, img)
 	// It tells the truth about the tag, and lies about the manifest.
-	m.servers[0].Misbehave(registrytest.Wrap(func(next http.Handler) http.Handler {
-		lie := imageOf(9, 4*kib).Manifest.Bytes()
+	m.Servers[0].Misbehave(registrytest.Wrap(func(next http.Handler) http.Handler {
+		lie := pulltest.ImageOf(9, 4*kib).Manifest.Bytes()
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.URL.Path, img.Images[0].Manifest.Digest.String()) {
 				_, _ = w.Write(lie)
@@ -35,17 +36,17 @@ func TestAWrongManifestIsPassedOver(t *testing.T) {
 			next.ServeHTTP(w, r)
 		})
 	}).On(registrytest.KindManifest))
-	r := m.mustPull(t, segpull.Options{})
-	checkOCI(t, contents(t, r.Path), img.Images[0])
+	r := m.MustPull(t, segpull.Options{})
+	pulltest.CheckOCI(t, pulltest.Contents(t, r.Path), img.Images[0])
 
-	_, err := m.pull(t, segpull.Options{Mirrors: m.urls[:1]})
-	wantCode(t, err, segpull.ExitMismatch, img.Images[0].Manifest.Digest.String())
+	_, err := m.Pull(t, segpull.Options{Mirrors: m.URLs[:1]})
+	pulltest.WantCode(t, err, segpull.ExitMismatch, img.Images[0].Manifest.Digest.String())
 }
 
 // TestHostileManifests pulls manifests that a registry may make up: each is
 // refused with a reason, at once, and leaves nothing behind.
 func TestHostileManifests(t *testing.T) {
-	good := imageOf(1, 4*kib)
+	good := pulltest.ImageOf(1, 4*kib)
 	edit := func(edit func(*ocispec.Manifest)) []byte {
 		return registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/amd64", EditManifest: edit}).Manifest.Bytes()
 	}
@@ -91,22 +92,22 @@ func TestHostileManifests(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, 1, good)
-			m.servers[0].AddManifest(repo, "bad", registrytest.NewBlob("", tc.manifest))
+			m := pulltest.Serve(t, 1, good)
+			m.Servers[0].AddManifest(repo, "bad", registrytest.NewBlob("", tc.manifest))
 			out := filepath.Join(t.TempDir(), "app.tar")
 			began := time.Now()
-			_, err := m.pull(t, segpull.Options{Output: out}, "registry.example/team/app:bad")
+			_, err := m.Pull(t, segpull.Options{Output: out}, "registry.example/team/app:bad")
 			if err == nil {
 				t.Fatal("it was taken")
 			}
-			wantPlainWords(t, err.Error())
+			pulltest.WantPlainWords(t, err.Error())
 			if !strings.Contains(err.Error(), tc.word) {
 				t.Errorf("said %.1000q", err)
 			}
 			if took := time.Since(began); took > 15*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			wantFiles(t, filepath.Dir(out))
+			pulltest.WantFiles(t, filepath.Dir(out))
 		})
 	}
 }
@@ -121,29 +122,29 @@ func repeat(d ocispec.Descriptor, n int) []ocispec.Descriptor {
 
 func TestAnIndexInItselfEnds(t *testing.T) {
 	t.Parallel()
-	m := serve(t, 1, imageOf(1, 4*kib))
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	// No index can hold its own digest, so a chain of indexes stands for it.
-	inner := registrytest.NewIndex(imageOf(1, 4*kib)).Manifest
+	inner := registrytest.NewIndex(pulltest.ImageOf(1, 4*kib)).Manifest
 	for range 20 {
-		m.servers[0].AddManifest(repo, "", inner)
+		m.Servers[0].AddManifest(repo, "", inner)
 		inner = registrytest.NewBlob(ocispec.MediaTypeImageIndex, fmt.Appendf(nil,
 			`{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`,
 			ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageIndex, inner.Digest, inner.Size))
 	}
-	m.servers[0].AddManifest(repo, "deep", inner)
-	_, err := m.pull(t, segpull.Options{}, "registry.example/team/app:deep")
-	wantCode(t, err, segpull.ExitPermanent, "deep")
-	if n := m.servers[0].Stats().Requests[registrytest.KindManifest]; n > 5 {
+	m.Servers[0].AddManifest(repo, "deep", inner)
+	_, err := m.Pull(t, segpull.Options{}, "registry.example/team/app:deep")
+	pulltest.WantCode(t, err, segpull.ExitPermanent, "deep")
+	if n := m.Servers[0].Stats().Requests[registrytest.KindManifest]; n > 5 {
 		t.Errorf("%d manifests were asked for", n)
 	}
 }
 
 func TestAManifestWithoutEndIsBounded(t *testing.T) {
-	m := serve(t, 1, imageOf(1, 4*kib))
-	m.servers[0].Misbehave(registrytest.NoContentLength().On(registrytest.KindManifest), registrytest.Endless().On(registrytest.KindManifest))
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
+	m.Servers[0].Misbehave(registrytest.NoContentLength().On(registrytest.KindManifest), registrytest.Endless().On(registrytest.KindManifest))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err := m.pull(t, segpull.Options{})
+	_, err := m.Pull(t, segpull.Options{})
 	runtime.ReadMemStats(&after)
 	if err == nil {
 		t.Fatal("it was taken")
@@ -171,16 +172,16 @@ func TestHostileConfigs(t *testing.T) {
 				img := registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/amd64", EditManifest: func(m *ocispec.Manifest) {
 					m.Config = blob.Descriptor
 				}})
-				m := serve(t, 1, img)
-				m.servers[0].AddBlob(repo, blob)
+				m := pulltest.Serve(t, 1, img)
+				m.Servers[0].AddBlob(repo, blob)
 				out := filepath.Join(t.TempDir(), "out")
-				_, err := m.pull(t, segpull.Options{Format: format, Output: out})
+				_, err := m.Pull(t, segpull.Options{Format: format, Output: out})
 				if strings.HasPrefix(format, "oci") != (err == nil) {
 					t.Fatalf("ended with %v", err)
 				}
 				if err != nil {
-					wantPlainWords(t, err.Error())
-					wantFiles(t, filepath.Dir(out), "out.segpull")
+					pulltest.WantPlainWords(t, err.Error())
+					pulltest.WantFiles(t, filepath.Dir(out), "out.segpull")
 				}
 			})
 		}
@@ -201,20 +202,20 @@ func TestWordsOfAnImageArePlain(t *testing.T) {
 			m.Subject = &ocispec.Descriptor{MediaType: evil, Digest: evil, Annotations: words}
 		},
 	})
-	m := serve(t, 1, img)
+	m := pulltest.Serve(t, 1, img)
 	for _, format := range []string{"docker-archive", "legacy", "oci", "oci-archive"} {
-		rec := &recorder{}
+		rec := &pulltest.Recorder{}
 		out := filepath.Join(t.TempDir(), "out")
-		if _, err := m.pull(t, segpull.Options{Format: format, Output: out, Observer: rec}); err != nil {
+		if _, err := m.Pull(t, segpull.Options{Format: format, Output: out, Observer: rec}); err != nil {
 			t.Errorf("%s: %v", format, err)
 			continue
 		}
-		for _, e := range rec.events {
+		for _, e := range rec.Events {
 			if said := fmt.Sprintf("%+v", e); strings.Contains(said, "evil") {
 				t.Errorf("%s: an event says %q", format, said)
 			}
 		}
-		wantFiles(t, filepath.Dir(out), "out")
+		pulltest.WantFiles(t, filepath.Dir(out), "out")
 		if format == "oci" {
 			continue // os.Root makes its files, and wantFiles has seen that they are in it
 		}
@@ -247,7 +248,7 @@ func namesIn(t *testing.T, path string) (names []string) {
 }
 
 func TestNamesWriteNowhereElse(t *testing.T) {
-	m := serve(t, 1, imageOf(1, 4*kib))
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	dir := t.TempDir()
 	t.Chdir(filepath.Join(dir))
 	if err := os.Mkdir("in", 0o755); err != nil {
@@ -258,27 +259,27 @@ func TestNamesWriteNowhereElse(t *testing.T) {
 		"registry.example/team/app@sha256:../../etc", "registry.example/team/app:..", "registry.example/team/app:1/../2", "registry.example/team/äpp:1",
 		"registry.example/team/app:\u202e1", "registry.example/" + strings.Repeat("a", 300) + ":1", "..:1", "registry.example/team/app:1\x00", "registry.example/team/app:1\n", "-o", "registry.example:0x1f/app",
 	} {
-		results, err := m.pull(t, segpull.Options{Output: "in/"}, name)
+		results, err := m.Pull(t, segpull.Options{Output: "in/"}, name)
 		if err == nil {
 			t.Errorf("%q was pulled to %s", name, results[0].Path)
 		}
 	}
-	wantFiles(t, "in")
-	wantFiles(t, ".", "in")
+	pulltest.WantFiles(t, "in")
+	pulltest.WantFiles(t, ".", "in")
 }
 
 // TestOddNamesOfOutputs pulls references whose names are allowed, and whose file
 // names could be too long, or mean something else.
 func TestOddNamesOfOutputs(t *testing.T) {
-	m := serve(t, 1, imageOf(1, 4*kib))
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	tag := strings.Repeat("t", 128)
-	m.servers[0].Push(repo, tag, imageOf(1, 4*kib))
-	m.servers[0].Push(repo, "_..", imageOf(1, 4*kib))
+	m.Servers[0].Push(repo, tag, pulltest.ImageOf(1, 4*kib))
+	m.Servers[0].Push(repo, "_..", pulltest.ImageOf(1, 4*kib))
 	dir := t.TempDir()
 	t.Chdir(dir)
 	var want []string
 	for _, ref := range []string{"con.example/" + repo + ":1", strings.Repeat("h", 150) + ".example/" + repo + ":" + tag, "[::1]:5000/" + repo + ":_.."} {
-		results, err := m.pull(t, segpull.Options{Output: "." + string(filepath.Separator)}, ref)
+		results, err := m.Pull(t, segpull.Options{Output: "." + string(filepath.Separator)}, ref)
 		if err != nil {
 			t.Fatalf("%s: %v", ref, err)
 		}
@@ -288,5 +289,5 @@ func TestOddNamesOfOutputs(t *testing.T) {
 		}
 		want = append(want, name)
 	}
-	wantFiles(t, ".", want...)
+	pulltest.WantFiles(t, ".", want...)
 }

@@ -9,7 +9,7 @@
 //	                                  │
 //	   state.Store: what is there already ─→ what is missing
 //	                                  │
-//	   segment.Fetch ─→ part file ─→ verify.Frontier ─→ every digest is right
+//	   transfer.Transfer: fetch, hash, repair ─→ every digest is right
 //	                                  │
 //	        archive: what stands between the blobs ─→ fsync, rename
 //

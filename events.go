@@ -8,8 +8,8 @@ type Observer interface {
 	Observe(Event)
 }
 
-// Event is one of Waiting, Resolved, Progress, Stalled, Warning, Trouble, Liar
-// and Finished.
+// Event is one of Waiting, Resolved, Progress, Stalled, Warning, Trouble,
+// Corrupt and Finished.
 type Event interface{ event() }
 
 // Waiting says that no source has told for 2 s which image a reference is.
@@ -79,15 +79,15 @@ type Stalled struct {
 type Warning struct{ Message string }
 
 // Trouble is a request that failed and is being tried again or elsewhere, or a
-// source that is left alone until it is clear whether it lies.
+// source that is left alone until it is clear whether its bytes are wrong.
 type Trouble struct {
 	Source  string
 	Message string
 }
 
-// Liar is a source that was proved to serve wrong bytes. It is used no more in
-// this call. A Warning says the same.
-type Liar struct {
+// Corrupt is a source that was proved to serve wrong bytes. It is not used any
+// more in this call. A Warning says the same.
+type Corrupt struct {
 	Source string
 	Proof  string // in one line, with the digest of the blob
 }
@@ -101,5 +101,5 @@ func (Progress) event() {}
 func (Stalled) event()  {}
 func (Warning) event()  {}
 func (Trouble) event()  {}
-func (Liar) event()     {}
+func (Corrupt) event()  {}
 func (Finished) event() {}

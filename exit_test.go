@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
 func TestExitCodes(t *testing.T) {
-	layer := imageOf(1, 300*kib).Layers[0].Digest
+	layer := pulltest.ImageOf(1, 300*kib).Layers[0].Digest
 	for what, tc := range map[string]struct {
 		faults  []registrytest.Fault
 		opts    segpull.Options
@@ -65,22 +66,22 @@ func TestExitCodes(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, 1, imageOf(1, 300*kib))
-			m.servers[0].Misbehave(tc.faults...)
+			m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 300*kib))
+			m.Servers[0].Misbehave(tc.faults...)
 			tc.opts.Output = filepath.Join(t.TempDir(), "app.tar")
 			name := tc.ref
 			if name == "" {
 				name = ref
 			}
-			results, err := m.pull(t, tc.opts, name)
-			wantCode(t, err, tc.code, append(tc.words, "team/")...)
+			results, err := m.Pull(t, tc.opts, name)
+			pulltest.WantCode(t, err, tc.code, append(tc.words, "team/")...)
 			if len(results) > 0 {
 				t.Errorf("results %+v", results)
 			}
 			if tc.noParts {
-				wantFiles(t, filepath.Dir(tc.opts.Output))
+				pulltest.WantFiles(t, filepath.Dir(tc.opts.Output))
 			} else {
-				wantFiles(t, filepath.Dir(tc.opts.Output), "app.tar.segpull")
+				pulltest.WantFiles(t, filepath.Dir(tc.opts.Output), "app.tar.segpull")
 			}
 		})
 	}
@@ -88,11 +89,11 @@ func TestExitCodes(t *testing.T) {
 
 func TestAnIndexWithoutThePlatformListsThoseThatItHas(t *testing.T) {
 	arm := registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm/v7"})
-	m := serve(t, 1, registrytest.NewIndex(imageOf(1, 4*kib), arm))
-	_, err := m.pull(t, segpull.Options{Platform: "linux/s390x"})
-	wantCode(t, err, segpull.ExitNotFound, "linux/s390x", "--platform", "linux/amd64", "linux/arm/v7")
+	m := pulltest.Serve(t, 1, registrytest.NewIndex(pulltest.ImageOf(1, 4*kib), arm))
+	_, err := m.Pull(t, segpull.Options{Platform: "linux/s390x"})
+	pulltest.WantCode(t, err, segpull.ExitNotFound, "linux/s390x", "--platform", "linux/amd64", "linux/arm/v7")
 
-	r, err := m.pull(t, segpull.Options{Platform: "linux/arm/v7"})
+	r, err := m.Pull(t, segpull.Options{Platform: "linux/arm/v7"})
 	if err != nil || r[0].ImageID != arm.Config.Digest.String() {
 		t.Errorf("pulled %+v, %v", r, err)
 	}
@@ -100,49 +101,49 @@ func TestAnIndexWithoutThePlatformListsThoseThatItHas(t *testing.T) {
 
 func TestNothingListens(t *testing.T) {
 	t.Parallel()
-	m := serve(t, 1, imageOf(1, 4*kib))
-	_, err := m.pull(t, segpull.Options{Mirrors: []string{"http://127.0.0.1:1"}})
-	wantCode(t, err, segpull.ExitNetwork, "127.0.0.1:1", "refused")
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
+	_, err := m.Pull(t, segpull.Options{Mirrors: []string{"http://127.0.0.1:1"}})
+	pulltest.WantCode(t, err, segpull.ExitNetwork, "127.0.0.1:1", "refused")
 }
 
 func TestMirrorsThatCannotBeUsedAreTold(t *testing.T) {
 	t.Parallel()
-	m := serve(t, 1, imageOf(1, 4*kib))
-	rec := &recorder{}
-	if _, err := m.pull(t, segpull.Options{Mirrors: []string{"no-such-mirror", m.urls[0]}, Observer: rec}); err != nil {
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
+	rec := &pulltest.Recorder{}
+	if _, err := m.Pull(t, segpull.Options{Mirrors: []string{"no-such-mirror", m.URLs[0]}, Observer: rec}); err != nil {
 		t.Error(err)
 	}
-	if n := len(eventsOf[segpull.Warning](rec)); n != 1 {
-		t.Errorf("%d warnings: %s", n, rec.warnings())
+	if n := len(pulltest.EventsOf[segpull.Warning](rec)); n != 1 {
+		t.Errorf("%d warnings: %s", n, rec.Warnings())
 	}
-	_, err := m.pull(t, segpull.Options{Mirrors: []string{"no-such-mirror"}})
-	wantCode(t, err, segpull.ExitUsage, "no-such-mirror")
+	_, err := m.Pull(t, segpull.Options{Mirrors: []string{"no-such-mirror"}})
+	pulltest.WantCode(t, err, segpull.ExitUsage, "no-such-mirror")
 }
 
 func TestAMirrorThatServedNothingIsTold(t *testing.T) {
 	t.Parallel()
-	m := serve(t, 2, imageOf(1, mib))
-	m.servers[1].Misbehave(registrytest.Status(403))
-	m.servers[0].Throttle(2 * mib)
-	rec := &recorder{}
-	if _, err := m.pull(t, segpull.Options{Observer: rec}); err != nil {
+	m := pulltest.Serve(t, 2, pulltest.ImageOf(1, mib))
+	m.Servers[1].Misbehave(registrytest.Status(403))
+	m.Servers[0].Throttle(2 * mib)
+	rec := &pulltest.Recorder{}
+	if _, err := m.Pull(t, segpull.Options{Observer: rec}); err != nil {
 		t.Fatal(err)
 	}
-	if got := rec.warnings(); !strings.Contains(got, m.name(1)+" served nothing") || !strings.Contains(got, "403") || strings.Contains(got, "\n") {
+	if got := rec.Warnings(); !strings.Contains(got, m.Name(1)+" served nothing") || !strings.Contains(got, "403") || strings.Contains(got, "\n") {
 		t.Errorf("warned of %q", got)
 	}
 }
 
 func TestAnImageOfAnotherPlatformIsTold(t *testing.T) {
 	t.Parallel()
-	m := serve(t, 1, imageOf(1, 4*kib))
-	rec := &recorder{}
-	r, err := m.pull(t, segpull.Options{Platform: "linux/s390x", Observer: rec})
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
+	rec := &pulltest.Recorder{}
+	r, err := m.Pull(t, segpull.Options{Platform: "linux/s390x", Observer: rec})
 	if err != nil || r[0].Platform != "linux/amd64" {
 		t.Errorf("pulled %+v, %v", r, err)
 	}
-	if !strings.Contains(rec.warnings(), "is for linux/amd64, not linux/s390x") {
-		t.Errorf("warned of %q", rec.warnings())
+	if !strings.Contains(rec.Warnings(), "is for linux/amd64, not linux/s390x") {
+		t.Errorf("warned of %q", rec.Warnings())
 	}
 }
 
@@ -155,12 +156,12 @@ func TestAFullDiskKeepsWhatIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer full.Close()
-	m := serve(t, 1, imageOf(1, 300*kib))
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 300*kib))
 	t.Chdir(t.TempDir())
-	_, err = m.pull(t, segpull.Options{Output: "-", Stdout: full})
-	wantCode(t, err, 1, "no space left", "make room", "run the same command again")
+	_, err = m.Pull(t, segpull.Options{Output: "-", Stdout: full})
+	pulltest.WantCode(t, err, 1, "no space left", "make room", "run the same command again")
 
-	r, err := m.pull(t, segpull.Options{Output: "-", Stdout: discard{}})
+	r, err := m.Pull(t, segpull.Options{Output: "-", Stdout: discard{}})
 	if err != nil || r[0].Fetched != 0 {
 		t.Errorf("pulled %+v, %v, where all was there", r, err)
 	}
@@ -171,7 +172,7 @@ type discard struct{}
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 func TestCancelEndsEveryWait(t *testing.T) {
-	img := imageOf(1, 2*mib)
+	img := pulltest.ImageOf(1, 2*mib)
 	for what, faults := range map[string][]registrytest.Fault{
 		"a manifest that does not come": {registrytest.Hang().On(registrytest.KindManifest)},
 		"a blob that does not come":     {registrytest.Hang()},
@@ -183,19 +184,19 @@ func TestCancelEndsEveryWait(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, 1, img)
-			m.servers[0].Misbehave(faults...)
+			m := pulltest.Serve(t, 1, img)
+			m.Servers[0].Misbehave(faults...)
 			wantQuickCancel(t, m, segpull.Options{})
 		})
 	}
 	t.Run("a rate limit", func(t *testing.T) {
 		t.Parallel()
-		wantQuickCancel(t, serve(t, 1, img), segpull.Options{LimitRate: 1000})
+		wantQuickCancel(t, pulltest.Serve(t, 1, img), segpull.Options{LimitRate: 1000})
 	})
 	t.Run("a proxy that says nothing", func(t *testing.T) {
 		t.Parallel()
-		m := serve(t, 1, img)
-		m.servers[0].Misbehave(registrytest.Wrap(func(http.Handler) http.Handler {
+		m := pulltest.Serve(t, 1, img)
+		m.Servers[0].Misbehave(registrytest.Wrap(func(http.Handler) http.Handler {
 			return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		}).On())
 		wantQuickCancel(t, m, segpull.Options{})
@@ -204,18 +205,18 @@ func TestCancelEndsEveryWait(t *testing.T) {
 
 func TestCancelDoesNotWaitForAReader(t *testing.T) {
 	t.Chdir(t.TempDir()) // where the part folder of a stream stands
-	m := serve(t, 1, imageOf(1, mib))
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, mib))
 	r, w := io.Pipe()
 	defer r.Close()
 	wantQuickCancel(t, m, segpull.Options{Output: "-", Stdout: w})
 }
 
-func wantQuickCancel(t *testing.T, m *mirrors, opts segpull.Options) {
+func wantQuickCancel(t *testing.T, m *pulltest.Mirrors, opts segpull.Options) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	time.AfterFunc(500*time.Millisecond, func() { cancel(errLost) })
 	began := time.Now()
-	_, err := m.pullContext(ctx, t, opts)
+	_, err := m.PullContext(ctx, t, opts)
 	if took := time.Since(began); took > 1500*time.Millisecond {
 		t.Errorf("it took %v", took)
 	}

@@ -10,42 +10,33 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/sources"
 	"github.com/segpull/segpull/state"
+	"github.com/segpull/segpull/transfer"
 	"github.com/segpull/segpull/verify"
 )
 
-// syncInterval is how much work a loss of power may cost. It also has the
-// disk write while the network is read, so that little is left for the end.
-const syncInterval = time.Second
-
 // job is the pull of one image.
 type job struct {
-	*puller
+	call     *call
 	image    image.Image
 	set      *sources.Set
 	out      output
-	resolver string
+	resolver string // name of the source that resolved the tag
 
 	blobs     []ocispec.Descriptor
-	peers     []*peer
-	layout    *archive.Layout // nil where blobs don't lie as in the output
-	standing  *os.File        // the archive, where it was there and right; then there is no store
+	layout    *archive.Layout   // nil where blobs don't lie as in the output
+	standing  *os.File          // the archive, where it was there and right; then there is no store
+	compared  []verify.Frontier // how far each blob of what stands was hashed
 	store     *state.Store
-	fetch     *segment.Fetch
-	frontiers []verify.Frontier // of each blob
-	right     []atomic.Bool     // whether each blob is verified
-	spread    sync.Once         // over several blobs at a time
-	court     *court
+	transfer  *transfer.Transfer
 	announced bool
 	resumed   int64
 	began     time.Time
@@ -64,8 +55,7 @@ func familiar(ref image.Reference) string {
 func (j *job) run(ctx context.Context) (Result, error) {
 	j.began = time.Now()
 	j.blobs = smallestFirst(j.image.Blobs())
-	j.frontiers = make([]verify.Frontier, len(j.blobs))
-	j.right = make([]atomic.Bool, len(j.blobs))
+	j.compared = make([]verify.Frontier, len(j.blobs))
 	placements, err := j.placements()
 	if err != nil {
 		return Result{}, err
@@ -79,13 +69,10 @@ func (j *job) run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	j.announce()
-	if err := j.transfer(ctx); err != nil {
-		if failed := j.forgetLies(); failed != nil {
-			err = fmt.Errorf("%w (and what liars sent is still there: %v)", err, failed)
-		}
+	if err := j.fetch(ctx); err != nil {
 		return Result{}, err
 	}
-	j.tellUseless()
+	j.warnOfUseless()
 	if err := j.checkPlatform(); err != nil {
 		return Result{}, err
 	}
@@ -98,48 +85,66 @@ func (j *job) run(ctx context.Context) (Result, error) {
 	return j.result(), nil
 }
 
-// smallestFirst is the order in which blobs are fetched: a liar is known by the
-// first one that is complete, and so has served little.
+// smallestFirst is the order in which blobs are fetched: a corrupt source is
+// known by the first one that is complete, and so has served little.
 func smallestFirst(blobs []ocispec.Descriptor) []ocispec.Descriptor {
 	slices.SortStableFunc(blobs, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Size, b.Size) })
 	return blobs
 }
 
-// open opens the part folder, takes over what images before this one have,
-// and says what is missing.
+// open opens the part folder, and takes over what images before this one have.
 func (j *job) open(ctx context.Context, placements []state.Placement) (err error) {
 	var names []string
-	atMost := affordable(len(j.set.Sources()))
 	for _, src := range j.set.Sources() {
-		j.peers = append(j.peers, newPeer(src, j.image.Reference.Repository, j.blobs, j.opts.Connections, atMost, j.limits))
 		names = append(names, src.Name())
 	}
 	names = append(names, sharedSource)
 	if j.store, err = state.Open(ctx, j.out.work, placements, names); err != nil {
 		return j.out.explain(err)
 	}
-	memory := sources.Recall(j.opts.Memory)
-	j.fetch = segment.NewFetch(j.fetchOptions(memory))
-	j.store.Damaged = j.fetch.Want
+	memory := sources.Recall(j.call.opts.Memory)
+	j.transfer = transfer.New(j.transferOptions(memory))
 	if err := j.checkRoom(); err != nil {
 		return err
 	}
-	j.court = newCourt(j.doubts(memory))
-	j.ban() // who was caught with an earlier image
+	j.warnOfDoubted(memory)
 	for i := range j.blobs {
 		if err := j.adopt(ctx, i); err != nil {
 			return err
 		}
-		b := j.store.Blob(i)
-		j.resumed += b.Done()
+		j.resumed += j.store.Blob(i).Done()
 		if err := j.unpack(ctx, i); err != nil {
 			return err
 		}
-		for _, r := range b.Missing() {
-			j.fetch.Want(i, r)
-		}
 	}
 	return nil
+}
+
+func (j *job) transferOptions(memory sources.Memory) transfer.Options {
+	c := j.call
+	limiters := make(map[string]*segment.Limiter)
+	for _, src := range j.set.Sources() {
+		limiters[src.Name()] = c.limits.mirror(src.Name(), src.LimitRate())
+	}
+	return transfer.Options{
+		Repository:  j.image.Reference.Repository,
+		Blobs:       j.blobs,
+		Sources:     j.set.Sources(),
+		Store:       j.store,
+		Memory:      memory,
+		Limiter:     c.limits.all,
+		Limiters:    limiters,
+		Connections: c.opts.Connections,
+		SegmentSize: c.opts.SegmentSize,
+		GiveUpAfter: c.opts.GiveUpAfter,
+		Resolver:    j.resolver,
+		Corrupt:     &c.corrupt,
+		Report: transfer.Report{
+			Search:  verify.Report{Corrupt: c.found, Suspect: c.suspect, Warn: c.warn},
+			Trouble: c.trouble,
+			Stalled: func(silent time.Duration, reasons []error) { c.stalled(j.image.Reference, silent, reasons) },
+		},
+	}
 }
 
 // placements says where each blob lies in the part file: where the archive
@@ -176,10 +181,10 @@ func (j *job) adopt(ctx context.Context, i int) error {
 	if b.Done() == b.Size() {
 		return nil
 	}
-	for _, other := range j.jobs {
+	for _, other := range j.call.done {
 		k := slices.IndexFunc(other.blobs, func(d ocispec.Descriptor) bool { return d.Digest == j.blobs[i].Digest })
 		if k >= 0 {
-			return fill(ctx, b, other.section(k), len(j.peers))
+			return fill(ctx, b, other.section(k), len(j.set.Sources()))
 		}
 	}
 	if j.out.format != archive.OCI {
@@ -190,7 +195,7 @@ func (j *job) adopt(ctx context.Context, i int) error {
 		return nil // it is to be fetched
 	}
 	defer f.Close()
-	return fill(ctx, b, io.NewSectionReader(f, 0, b.Size()), len(j.peers))
+	return fill(ctx, b, io.NewSectionReader(f, 0, b.Size()), len(j.set.Sources()))
 }
 
 // unpack takes blob i from its descriptor, if that holds it: the manifest came
@@ -201,7 +206,7 @@ func (j *job) unpack(ctx context.Context, i int) error {
 	if !ok || b.Done() == b.Size() {
 		return nil
 	}
-	return fill(ctx, b, io.NewSectionReader(bytes.NewReader(data), 0, b.Size()), len(j.peers))
+	return fill(ctx, b, io.NewSectionReader(bytes.NewReader(data), 0, b.Size()), len(j.set.Sources()))
 }
 
 // fill writes all of a blob.
@@ -223,117 +228,56 @@ func fill(ctx context.Context, b *state.Blob, from *io.SectionReader, source int
 	return nil
 }
 
-func (j *job) fetchOptions(memory sources.Memory) segment.Options {
-	opts := segment.Options{
-		Sink:        j,
-		SegmentSize: j.opts.SegmentSize,
-		Limiter:     j.limits.all,
-		GiveUpAfter: j.opts.GiveUpAfter,
-		Trouble:     func(source int, err error) { j.trouble(j.peers[source], err) },
-		Stalled:     func(silent time.Duration, reasons []error) { j.stalled(j.image.Reference, silent, reasons) },
+// fetch brings the blobs to disk, and reports the progress meanwhile.
+func (j *job) fetch(ctx context.Context) error {
+	watching, stop := context.WithCancel(ctx)
+	var reports sync.WaitGroup
+	reports.Go(func() { j.warnOfDissents(watching) })
+	reports.Go(func() { j.sample(watching) })
+	err := j.transfer.Run(ctx)
+	stop()
+	reports.Wait()
+	_ = j.transfer.Memory().Keep(j.call.opts.Memory) // it helps the next pull, and is no error
+	if err == nil {
+		j.call.notify(j.progress())
+		return nil
 	}
-	for _, b := range j.blobs {
-		opts.Blobs = append(opts.Blobs, b.Size)
+	if ctx.Err() == nil {
+		err = j.call.blame(err)
 	}
-	for _, p := range j.peers {
-		terms := p.terms(p)
-		terms.Hint = hint(memory[p.Name()])
-		opts.Peers = append(opts.Peers, terms)
+	if failed := j.transfer.ForgetCorrupt(); failed != nil {
+		err = fmt.Errorf("%w (and what corrupt mirrors sent is still there: %v)", err, failed)
 	}
-	return opts
+	return err
 }
 
-func (j *job) trouble(p *peer, err error) {
-	e := Trouble{Source: p.Name(), Message: strings.TrimPrefix(err.Error(), p.Name()+": ")}
-	p.failure.Store(&e)
-	j.notify(e)
-}
-
-// tellUseless warns of sources that failed and never served a byte.
-func (j *job) tellUseless() {
-	for _, p := range j.peers {
-		if e := p.failure.Load(); e != nil && p.served.Load() == 0 {
-			j.notify(Warning{Message: fmt.Sprintf("%s served nothing: %s", e.Source, e.Message)})
+// warnOfDoubted warns of mirrors that sent wrong bytes in an earlier pull. It is
+// no proof in this one: they are used, but are the last to be trusted.
+func (j *job) warnOfDoubted(memory sources.Memory) {
+	for _, src := range j.set.Sources() {
+		if corrupt := memory[src.Name()].Corrupt; !corrupt.IsZero() {
+			j.call.warn(fmt.Sprintf("%s served wrong bytes on %s; it is used until it does so again: better leave it out", src.Name(), corrupt.Format(time.DateOnly)))
 		}
 	}
 }
 
-// tellDissents warns of mirrors by whose word the tag means another image.
-func (j *job) tellDissents(ctx context.Context) {
+// warnOfUseless warns of mirrors that failed and never served a byte.
+func (j *job) warnOfUseless() {
+	for _, s := range j.transfer.Sources() {
+		if s.Failure != nil && s.Bytes == 0 {
+			j.call.warn(fmt.Sprintf("%s served nothing: %s", s.Name, strings.TrimPrefix(s.Failure.Error(), s.Name+": ")))
+		}
+	}
+}
+
+// warnOfDissents warns of mirrors that resolve the tag to another image.
+func (j *job) warnOfDissents(ctx context.Context) {
 	ref := j.image.Reference
 	if ref.Digest != "" {
 		return
 	}
 	j.set.Dissents(ctx, ref, j.image.Digest, func(d sources.Dissent) {
-		j.notify(Warning{Message: fmt.Sprintf("mirrors disagree about %s: %s says %.19s…, %s says %.19s…; the first counts: name another first, or the digest, to have another",
-			j.name(), j.resolver, j.image.Digest, d.Source, d.Digest)})
+		j.call.warn(fmt.Sprintf("mirrors disagree about %s: %s says %.19s…, %s says %.19s…; the first counts: name another first, or the digest, to have another",
+			j.name(), j.resolver, j.image.Digest, d.Source, d.Digest))
 	})
-}
-
-// transfer fetches and verifies all blobs.
-func (j *job) transfer(parent context.Context) error {
-	defer j.court.close()
-	group, ctx := errgroup.WithContext(parent)
-	for i := range j.blobs {
-		group.Go(func() error { return j.verify(ctx, i) })
-	}
-	fetching, fetched := context.WithCancel(ctx)
-	group.Go(func() error {
-		defer fetched()
-		return j.fetch.Run(ctx)
-	})
-	group.Go(func() error { return every(fetching, syncInterval, j.store.Sync) })
-	group.Go(func() error { j.tellDissents(fetching); return nil })
-	group.Go(func() error { j.testSources(fetching); return nil })
-	group.Go(func() error { j.sample(fetching); return nil })
-	err := group.Wait()
-	j.remember()
-	if parent.Err() != nil {
-		return context.Cause(parent)
-	}
-	if mismatched(err) || hopeless(err) {
-		return j.blamed(err)
-	}
-	if err == nil {
-		j.notify(j.progress())
-	}
-	return err
-}
-
-// every calls fn until ctx ends, or fn fails.
-func every(ctx context.Context, interval time.Duration, fn func() error) error {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if err := fn(); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// verify hashes blob i as it arrives, until it is right.
-func (j *job) verify(ctx context.Context, i int) error {
-	h := j.hearing(i)
-	defer h.rest()
-	for {
-		err := h.hash(ctx)
-		if mismatched(err) {
-			err = h.heal(ctx, err)
-			h.rest()
-			if err == nil {
-				continue
-			}
-		}
-		if err == nil {
-			j.right[i].Store(true)
-			j.offerTouchstone(i)
-			j.fetch.Settle()
-		}
-		return err
-	}
 }

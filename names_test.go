@@ -17,13 +17,14 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
 // odd starts a mirror of m whose answer to the tag is these bytes.
-func (m *mirrors) odd(t *testing.T, body string) (*registrytest.Server, string) {
+func odd(t *testing.T, m *pulltest.Mirrors, body string) (*registrytest.Server, string) {
 	t.Helper()
-	s := m.servers[0].Mirror()
+	s := m.Servers[0].Mirror()
 	s.Misbehave(registrytest.Wrap(func(http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -35,10 +36,10 @@ func (m *mirrors) odd(t *testing.T, body string) (*registrytest.Server, string) 
 
 func TestAnOddMirrorEndsNoPull(t *testing.T) {
 	t.Parallel()
-	img := registrytest.NewIndex(imageOf(1, 4*kib))
-	m := serve(t, 1, img)
+	img := registrytest.NewIndex(pulltest.ImageOf(1, 4*kib))
+	m := pulltest.Serve(t, 1, img)
 	elsewhere := registrytest.NewIndex(registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/s390x"}))
-	m.servers[0].Push("team/elsewhere", "", elsewhere)
+	m.Servers[0].Push("team/elsewhere", "", elsewhere)
 	for what, tc := range map[string]struct{ body, says string }{
 		"an error":         {`{"code":403,"message":"not on the allow list"}`, `it says "not on the allow list"`},
 		"schema 1":         {`{"schemaVersion":1,"fsLayers":[]}`, "schema 1"},
@@ -49,15 +50,15 @@ func TestAnOddMirrorEndsNoPull(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			_, bad := m.odd(t, tc.body)
-			rec := &recorder{}
-			r := m.mustPull(t, segpull.Options{Mirrors: []string{bad, m.urls[0]}, Observer: rec})
-			checkOCI(t, contents(t, r.Path), img.Images[0])
-			if got := eventsOf[segpull.Resolved](rec); len(got) != 1 || got[0].Source != m.name(0) {
+			_, bad := odd(t, m, tc.body)
+			rec := &pulltest.Recorder{}
+			r := m.MustPull(t, segpull.Options{Mirrors: []string{bad, m.URLs[0]}, Observer: rec})
+			pulltest.CheckOCI(t, pulltest.Contents(t, r.Path), img.Images[0])
+			if got := pulltest.EventsOf[segpull.Resolved](rec); len(got) != 1 || got[0].Source != m.Name(0) {
 				t.Errorf("resolved %+v", got)
 			}
 			prefix := "mirror " + strings.TrimPrefix(bad, "http://") + ": its answer for registry.example/team/app:1 is not usable: "
-			warned := rec.warnings()
+			warned := rec.Warnings()
 			if !strings.HasPrefix(warned, prefix) || !strings.Contains(warned, tc.says) || !strings.HasSuffix(warned, "; the next source is asked") {
 				t.Errorf("warned of %q", warned)
 			}
@@ -70,39 +71,39 @@ func TestAnOddMirrorEndsNoPull(t *testing.T) {
 
 func TestOddMirrorsAloneAreAllNamed(t *testing.T) {
 	t.Parallel()
-	m := serve(t, 1, imageOf(1, 4*kib))
-	_, denied := m.odd(t, `{"message":"not on the allow list"}`)
-	_, old := m.odd(t, `{"schemaVersion":1}`)
-	rec := &recorder{}
-	_, err := m.pull(t, segpull.Options{Mirrors: []string{denied, old}, Observer: rec})
-	wantCode(t, err, segpull.ExitPermanent, strings.TrimPrefix(denied, "http://")+": neither", "allow list", "--mirror", strings.TrimPrefix(old, "http://")+": manifest", "schema 1")
-	if n := len(eventsOf[segpull.Warning](rec)); n != 1 {
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
+	_, denied := odd(t, m, `{"message":"not on the allow list"}`)
+	_, old := odd(t, m, `{"schemaVersion":1}`)
+	rec := &pulltest.Recorder{}
+	_, err := m.Pull(t, segpull.Options{Mirrors: []string{denied, old}, Observer: rec})
+	pulltest.WantCode(t, err, segpull.ExitPermanent, strings.TrimPrefix(denied, "http://")+": neither", "allow list", "--mirror", strings.TrimPrefix(old, "http://")+": manifest", "schema 1")
+	if n := len(pulltest.EventsOf[segpull.Warning](rec)); n != 1 {
 		t.Errorf("%d warnings; the error tells of the last source", n)
 	}
-	_, err = m.pull(t, segpull.Options{Mirrors: []string{denied, "http://127.0.0.1:1"}})
-	wantCode(t, err, segpull.ExitNetwork, "allow list", "127.0.0.1:1")
+	_, err = m.Pull(t, segpull.Options{Mirrors: []string{denied, "http://127.0.0.1:1"}})
+	pulltest.WantCode(t, err, segpull.ExitNetwork, "allow list", "127.0.0.1:1")
 }
 
 func TestThePlatformInTheNameIsTheRealOne(t *testing.T) {
-	m := serve(t, 1, registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"}))
+	m := pulltest.Serve(t, 1, registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"}))
 	v6 := registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm/v6"})
-	m.servers[0].Push(repo, "index", registrytest.NewIndex(v6))
+	m.Servers[0].Push(repo, "index", registrytest.NewIndex(v6))
 	for _, tc := range []struct{ tag, asked, platform, file, warns string }{
 		{"1", "linux/amd64", "linux/arm64", "registry.example_team_app_1_linux_arm64.tar", "is for linux/arm64, not linux/amd64"},
 		{"index", "linux/arm/v7", "linux/arm/v6", "registry.example_team_app_index_linux_arm_v6.tar", ""},
 	} {
 		t.Chdir(t.TempDir())
-		rec := &recorder{}
-		results, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.urls, Platform: tc.asked, Observer: rec}, "registry.example/team/app:"+tc.tag)
+		rec := &pulltest.Recorder{}
+		results, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.URLs, Platform: tc.asked, Observer: rec}, "registry.example/team/app:"+tc.tag)
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantFiles(t, ".", tc.file)
-		resolved := eventsOf[segpull.Resolved](rec)[0]
+		pulltest.WantFiles(t, ".", tc.file)
+		resolved := pulltest.EventsOf[segpull.Resolved](rec)[0]
 		if results[0].Path != tc.file || results[0].Platform != tc.platform || resolved.Platform != tc.platform || resolved.Path != tc.file {
 			t.Errorf("%s: %+v, resolved %+v", tc.tag, results[0], resolved)
 		}
-		if got := rec.warnings(); strings.Count(got, "is for") != strings.Count(tc.warns, "is for") || !strings.Contains(got, tc.warns) {
+		if got := rec.Warnings(); strings.Count(got, "is for") != strings.Count(tc.warns, "is for") || !strings.Contains(got, tc.warns) {
 			t.Errorf("%s: warned of %q", tc.tag, got)
 		}
 	}
@@ -114,77 +115,77 @@ func TestAConfigThatContradictsItsIndexIsWarnedOf(t *testing.T) {
 	img := registrytest.NewImage(registrytest.ImageOptions{
 		Platform: "linux/amd64", EditConfig: func(c *ocispec.Image) { c.Architecture = "arm64" },
 	})
-	m := serve(t, 1, registrytest.NewIndex(img))
-	rec := &recorder{}
-	r := m.mustPull(t, segpull.Options{Observer: rec})
-	if got := rec.warnings(); r.Platform != "linux/arm64" || strings.Count(got, "is for linux/arm64, not linux/amd64") != 1 {
+	m := pulltest.Serve(t, 1, registrytest.NewIndex(img))
+	rec := &pulltest.Recorder{}
+	r := m.MustPull(t, segpull.Options{Observer: rec})
+	if got := rec.Warnings(); r.Platform != "linux/arm64" || strings.Count(got, "is for linux/arm64, not linux/amd64") != 1 {
 		t.Errorf("platform %s, warned of %q", r.Platform, got)
 	}
 }
 
 func TestAnIndexWithoutPlatformsIsPulledByItsConfigs(t *testing.T) {
-	amd, arm := imageOf(1, 4*kib), registrytest.NewImage(registrytest.ImageOptions{Seed: 2, Platform: "linux/arm64"})
-	m := serve(t, 1, amd)
-	m.servers[0].Push(repo, "", arm)
-	m.servers[0].AddManifest(repo, "bare", registrytest.NewBlob(ocispec.MediaTypeImageIndex, fmt.Appendf(nil,
+	amd, arm := pulltest.ImageOf(1, 4*kib), registrytest.NewImage(registrytest.ImageOptions{Seed: 2, Platform: "linux/arm64"})
+	m := pulltest.Serve(t, 1, amd)
+	m.Servers[0].Push(repo, "", arm)
+	m.Servers[0].AddManifest(repo, "bare", registrytest.NewBlob(ocispec.MediaTypeImageIndex, fmt.Appendf(nil,
 		`{"schemaVersion":2,"manifests":[{"digest":%q,"size":%d},{"digest":%q,"size":%d}]}`,
 		amd.Manifest.Digest, amd.Manifest.Size, arm.Manifest.Digest, arm.Manifest.Size)))
 	const bare = "registry.example/team/app:bare"
 	t.Chdir(t.TempDir())
-	_, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.urls, Platform: "linux/mips"}, bare)
-	wantCode(t, err, segpull.ExitNotFound, "linux/amd64 ("+amd.Manifest.Digest.String()+"), linux/arm64 ("+arm.Manifest.Digest.String()+")")
-	m.servers[0].ResetStats()
-	if _, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.urls, Platform: "linux/arm64"}, bare); err != nil {
+	_, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.URLs, Platform: "linux/mips"}, bare)
+	pulltest.WantCode(t, err, segpull.ExitNotFound, "linux/amd64 ("+amd.Manifest.Digest.String()+"), linux/arm64 ("+arm.Manifest.Digest.String()+")")
+	m.Servers[0].ResetStats()
+	if _, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.URLs, Platform: "linux/arm64"}, bare); err != nil {
 		t.Fatal(err)
 	}
-	wantFiles(t, ".", "registry.example_team_app_bare_linux_arm64.tar")
-	if got := sentOf(m, arm.Config); got != arm.Config.Size {
+	pulltest.WantFiles(t, ".", "registry.example_team_app_bare_linux_arm64.tar")
+	if got := m.SentOf(arm.Config); got != arm.Config.Size {
 		t.Errorf("%d bytes of a config of %d were served", got, arm.Config.Size)
 	}
 }
 
 func TestAPlatformThatNoMirrorHasIsNotFound(t *testing.T) {
 	t.Parallel()
-	m := serve(t, 2, registrytest.NewIndex(imageOf(1, 4*kib)))
-	_, err := m.pull(t, segpull.Options{Platform: "linux/mips"})
-	wantCode(t, err, segpull.ExitNotFound, "registry.example/team/app:1: no image for linux/mips; choose with --platform one of: linux/amd64")
+	m := pulltest.Serve(t, 2, registrytest.NewIndex(pulltest.ImageOf(1, 4*kib)))
+	_, err := m.Pull(t, segpull.Options{Platform: "linux/mips"})
+	pulltest.WantCode(t, err, segpull.ExitNotFound, "registry.example/team/app:1: no image for linux/mips; choose with --platform one of: linux/amd64")
 }
 
 // The real name is checked before anything is fetched, as the expected one is before anything is asked.
 func TestWhatStandsInTheWayOfTheRealNameIsFoundBefore(t *testing.T) {
 	arm := registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"})
-	m := serve(t, 1, arm)
+	m := pulltest.Serve(t, 1, arm)
 	t.Chdir(t.TempDir())
 	const name = "registry.example_team_app_1_linux_"
 	pull := func() error {
-		_, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.urls, Platform: "linux/amd64"}, ref)
+		_, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.URLs, Platform: "linux/amd64"}, ref)
 		return err
 	}
-	must(t, os.Mkdir(name+"arm64.tar", 0o755))
-	wantCode(t, pull(), segpull.ExitUsage, "arm64.tar is no regular file")
-	if m.servedBesides(arm) > 0 {
+	pulltest.Must(t, os.Mkdir(name+"arm64.tar", 0o755))
+	pulltest.WantCode(t, pull(), segpull.ExitUsage, "arm64.tar is no regular file")
+	if m.ServedBesides(arm) > 0 {
 		t.Error("layers were fetched before")
 	}
-	must(t, os.Mkdir(name+"amd64.tar", 0o755))
-	m.servers[0].ResetStats()
-	wantCode(t, pull(), segpull.ExitUsage, "amd64.tar is no regular file")
-	if n := len(m.servers[0].Stats().Log); n > 0 {
+	pulltest.Must(t, os.Mkdir(name+"amd64.tar", 0o755))
+	m.Servers[0].ResetStats()
+	pulltest.WantCode(t, pull(), segpull.ExitUsage, "amd64.tar is no regular file")
+	if n := len(m.Servers[0].Stats().Log); n > 0 {
 		t.Errorf("%d requests were made before", n)
 	}
 }
 
 func TestTwoImagesThatTurnOutToShareANameAreRefused(t *testing.T) {
-	m := serve(t, 1, registrytest.NewImage(registrytest.ImageOptions{Platform: "linux_linux/arm64"}))
-	m.servers[0].Push(repo, "1_linux", registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"}))
+	m := pulltest.Serve(t, 1, registrytest.NewImage(registrytest.ImageOptions{Platform: "linux_linux/arm64"}))
+	m.Servers[0].Push(repo, "1_linux", registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"}))
 	t.Chdir(t.TempDir())
-	_, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.urls, Platform: "linux/amd64"}, ref, ref+"_linux")
-	wantCode(t, err, segpull.ExitUsage, "named twice")
-	wantFiles(t, ".")
+	_, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.URLs, Platform: "linux/amd64"}, ref, ref+"_linux")
+	pulltest.WantCode(t, err, segpull.ExitUsage, "named twice")
+	pulltest.WantFiles(t, ".")
 }
 
 func TestContentInDescriptorsIsNotFetched(t *testing.T) {
 	t.Parallel()
-	plain := imageOf(1, 4*kib, 5*kib)
+	plain := pulltest.ImageOf(1, 4*kib, 5*kib)
 	config, layer := make([]byte, plain.Config.Size), make([]byte, plain.Layers[0].Size)
 	for b, r := range map[*[]byte]registrytest.Blob{&config: plain.Config, &layer: plain.Layers[0]} {
 		if _, err := r.ReadAt(*b, 0); err != nil {
@@ -197,34 +198,34 @@ func TestContentInDescriptorsIsNotFetched(t *testing.T) {
 			m.Config.Data, m.Layers[0].Data, m.Layers[1].Data = config, layer, []byte("another")
 		},
 	})
-	m := serve(t, 1, registrytest.NewIndex(inline))
-	r := m.mustPull(t, segpull.Options{})
-	checkOCI(t, contents(t, r.Path), inline)
-	if got := m.servedBesides(plain); got != plain.Layers[1].Size || sentOf(m, plain.Config) != 0 || r.Resumed != 0 {
-		t.Errorf("%d bytes of layers and %d of the config were served, %d resumed", got, sentOf(m, plain.Config), r.Resumed)
+	m := pulltest.Serve(t, 1, registrytest.NewIndex(inline))
+	r := m.MustPull(t, segpull.Options{})
+	pulltest.CheckOCI(t, pulltest.Contents(t, r.Path), inline)
+	if got := m.ServedBesides(plain); got != plain.Layers[1].Size || m.SentOf(plain.Config) != 0 || r.Resumed != 0 {
+		t.Errorf("%d bytes of layers and %d of the config were served, %d resumed", got, m.SentOf(plain.Config), r.Resumed)
 	}
 }
 
 // The config that tells the platform is not fetched again.
 func TestTheConfigIsFetchedOnce(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 4*kib)
-	m := serve(t, 1, img)
-	m.mustPull(t, segpull.Options{})
-	if got := sentOf(m, img.Config); got != img.Config.Size {
+	img := pulltest.ImageOf(1, 4*kib)
+	m := pulltest.Serve(t, 1, img)
+	m.MustPull(t, segpull.Options{})
+	if got := m.SentOf(img.Config); got != img.Config.Size {
 		t.Errorf("%d bytes of a config of %d were served", got, img.Config.Size)
 	}
 }
 
 func TestAGivenNameIsInEveryFormat(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 4*kib)
-	m := serve(t, 1, img)
+	img := pulltest.ImageOf(1, 4*kib)
+	m := pulltest.Serve(t, 1, img)
 	byDigest := "registry.example/team/app@" + img.Manifest.Digest.String()
 	for _, format := range []string{"docker-archive", "legacy", "oci", "oci-archive"} {
 		for reference, tag := range map[string]string{ref: "1", byDigest: "latest"} {
 			out := filepath.Join(t.TempDir(), "out")
-			if _, err := m.pull(t, segpull.Options{Output: out, Format: format, Name: "mine"}, reference); err != nil {
+			if _, err := m.Pull(t, segpull.Options{Output: out, Format: format, Name: "mine"}, reference); err != nil {
 				t.Fatal(err)
 			}
 			if listed := fileIn(t, out, "manifest.json"); strings.Contains("docker-archive legacy", format) && !strings.Contains(listed, `"RepoTags":["mine:`+tag+`"]`) {
@@ -234,7 +235,7 @@ func TestAGivenNameIsInEveryFormat(t *testing.T) {
 				continue
 			}
 			var index ocispec.Index
-			must(t, json.Unmarshal([]byte(fileIn(t, out, "index.json")), &index))
+			pulltest.Must(t, json.Unmarshal([]byte(fileIn(t, out, "index.json")), &index))
 			if a := index.Manifests[0].Annotations; a["io.containerd.image.name"] != "docker.io/library/mine:"+tag || a[ocispec.AnnotationRefName] != tag {
 				t.Errorf("%s: annotations %v", format, a)
 			}
@@ -245,7 +246,7 @@ func TestAGivenNameIsInEveryFormat(t *testing.T) {
 // fileIn returns a file of an archive or a layout, "" if there is none.
 func fileIn(t *testing.T, archive, name string) string {
 	t.Helper()
-	body, err := fs.ReadFile(contents(t, archive), name)
+	body, err := fs.ReadFile(pulltest.Contents(t, archive), name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
@@ -254,12 +255,12 @@ func fileIn(t *testing.T, archive, name string) string {
 
 func TestAnArchiveUnderAnotherNameIsNotUpToDate(t *testing.T) {
 	t.Parallel()
-	m := serve(t, 1, imageOf(1, 4*kib))
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	opts := segpull.Options{Output: filepath.Join(t.TempDir(), "app.tar")}
-	m.mustPull(t, opts)
+	m.MustPull(t, opts)
 	opts.Name = "mine"
 	for _, upToDate := range []bool{false, true} {
-		if r := m.mustPull(t, opts); r.UpToDate != upToDate {
+		if r := m.MustPull(t, opts); r.UpToDate != upToDate {
 			t.Errorf("up to date: %t, want %t", r.UpToDate, upToDate)
 		}
 	}
@@ -270,21 +271,21 @@ func TestAnArchiveUnderAnotherNameIsNotUpToDate(t *testing.T) {
 
 func TestNamesThatMakeNoSense(t *testing.T) {
 	t.Parallel()
-	m := serve(t, 1, imageOf(1, 4*kib))
-	_, err := m.pull(t, segpull.Options{Name: "mine"}, ref, "registry.example/team/other:1")
-	wantCode(t, err, segpull.ExitUsage, `name "mine" is for one image, and 2 are named`)
-	_, err = m.pull(t, segpull.Options{Name: "Mine"})
-	wantCode(t, err, segpull.ExitUsage, `name "Mine"`)
-	_, err = m.pull(t, segpull.Options{Name: "mine@" + digest.FromString("x").String()})
-	wantCode(t, err, segpull.ExitUsage, "a digest cannot be given")
-	if n := len(m.servers[0].Stats().Log); n > 0 {
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
+	_, err := m.Pull(t, segpull.Options{Name: "mine"}, ref, "registry.example/team/other:1")
+	pulltest.WantCode(t, err, segpull.ExitUsage, `name "mine" is for one image, and 2 are named`)
+	_, err = m.Pull(t, segpull.Options{Name: "Mine"})
+	pulltest.WantCode(t, err, segpull.ExitUsage, `name "Mine"`)
+	_, err = m.Pull(t, segpull.Options{Name: "mine@" + digest.FromString("x").String()})
+	pulltest.WantCode(t, err, segpull.ExitUsage, "a digest cannot be given")
+	if n := len(m.Servers[0].Stats().Log); n > 0 {
 		t.Errorf("%d requests were made before", n)
 	}
 }
 
 func TestAnIPv6AddressIsNoNameInAnArchive(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 4*kib)
+	img := pulltest.ImageOf(1, 4*kib)
 	s := registrytest.New()
 	s.Push(repo, "1", img)
 	listener, err := net.Listen("tcp", "[::1]:0")
@@ -294,41 +295,41 @@ func TestAnIPv6AddressIsNoNameInAnArchive(t *testing.T) {
 	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: s}}
 	server.Start()
 	t.Cleanup(server.Close)
-	m := &mirrors{servers: []*registrytest.Server{s}, urls: []string{}}
+	m := &pulltest.Mirrors{Servers: []*registrytest.Server{s}, URLs: []string{}}
 	reference := listener.Addr().String() + "/team/app:1"
 	for name, want := range map[string]string{"": `"RepoTags":null`, "mine": `"RepoTags":["mine:1"]`} {
-		rec := &recorder{}
+		rec := &pulltest.Recorder{}
 		out := filepath.Join(t.TempDir(), "app.tar")
-		if _, err := m.pull(t, segpull.Options{Output: out, Name: name, Observer: rec}, reference); err != nil {
+		if _, err := m.Pull(t, segpull.Options{Output: out, Name: name, Observer: rec}, reference); err != nil {
 			t.Fatal(err)
 		}
 		if listed := fileIn(t, out, "manifest.json"); !strings.Contains(listed, want) {
 			t.Errorf("%q: manifest.json %s", name, listed)
 		}
-		if warned := strings.Contains(rec.warnings(), "--name"); warned != (name == "") {
-			t.Errorf("%q: warned of %q", name, rec.warnings())
+		if warned := strings.Contains(rec.Warnings(), "--name"); warned != (name == "") {
+			t.Errorf("%q: warned of %q", name, rec.Warnings())
 		}
 	}
 }
 
 func TestTheDigestOfAnIndexIsWarnedOf(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 4*kib)
+	img := pulltest.ImageOf(1, 4*kib)
 	index := registrytest.NewIndex(img)
-	m := serve(t, 1, index)
+	m := pulltest.Serve(t, 1, index)
 	for d, warns := range map[digest.Digest]bool{index.Manifest.Digest: true, img.Manifest.Digest: false} {
-		rec := &recorder{}
-		if _, err := m.pull(t, segpull.Options{Observer: rec}, "registry.example/team/app:1@"+d.String()); err != nil {
+		rec := &pulltest.Recorder{}
+		if _, err := m.Pull(t, segpull.Options{Observer: rec}, "registry.example/team/app:1@"+d.String()); err != nil {
 			t.Fatal(err)
 		}
-		got := rec.warnings()
+		got := rec.Warnings()
 		if warns != (strings.Contains(got, "names an index") && strings.Contains(got, "linux/amd64") && strings.Contains(got, img.Manifest.Digest.String())) {
 			t.Errorf("%s: warned of %q", d, got)
 		}
 	}
-	rec := &recorder{}
-	m.mustPull(t, segpull.Options{Observer: rec})
-	if got := rec.warnings(); got != "" {
+	rec := &pulltest.Recorder{}
+	m.MustPull(t, segpull.Options{Observer: rec})
+	if got := rec.Warnings(); got != "" {
 		t.Errorf("by tag: warned of %q", got)
 	}
 }

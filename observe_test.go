@@ -5,38 +5,39 @@ import (
 	"testing"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
 func TestEventsTellTheStory(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 2*mib, 300*kib)
-	m := serve(t, 2, img)
-	m.servers[0].Misbehave(registrytest.Status(500).Of(img.Layers[0].Digest).Times(2))
-	for _, s := range m.servers {
+	img := pulltest.ImageOf(1, 2*mib, 300*kib)
+	m := pulltest.Serve(t, 2, img)
+	m.Servers[0].Misbehave(registrytest.Status(500).Of(img.Layers[0].Digest).Times(2))
+	for _, s := range m.Servers {
 		s.Throttle(2 * mib)
 	}
-	rec := &recorder{}
-	r := m.mustPull(t, segpull.Options{Observer: rec})
+	rec := &pulltest.Recorder{}
+	r := m.MustPull(t, segpull.Options{Observer: rec})
 
-	resolved := eventsOf[segpull.Resolved](rec)
-	if len(resolved) != 1 || len(eventsOf[segpull.Finished](rec)) != 1 {
-		t.Fatalf("%d images resolved, %d finished", len(resolved), len(eventsOf[segpull.Finished](rec)))
+	resolved := pulltest.EventsOf[segpull.Resolved](rec)
+	if len(resolved) != 1 || len(pulltest.EventsOf[segpull.Finished](rec)) != 1 {
+		t.Fatalf("%d images resolved, %d finished", len(resolved), len(pulltest.EventsOf[segpull.Finished](rec)))
 	}
-	if _, ok := rec.events[0].(segpull.Resolved); !ok {
-		t.Errorf("the first event is a %T", rec.events[0])
+	if _, ok := rec.Events[0].(segpull.Resolved); !ok {
+		t.Errorf("the first event is a %T", rec.Events[0])
 	}
-	if _, ok := rec.events[len(rec.events)-1].(segpull.Finished); !ok {
-		t.Errorf("the last event is a %T", rec.events[len(rec.events)-1])
+	if _, ok := rec.Events[len(rec.Events)-1].(segpull.Finished); !ok {
+		t.Errorf("the last event is a %T", rec.Events[len(rec.Events)-1])
 	}
-	if first := resolved[0]; first.Source != m.name(0) || first.Size != blobsOf(img) || len(first.Blobs) != 3 || first.Path != r.Path {
+	if first := resolved[0]; first.Source != m.Name(0) || first.Size != pulltest.BlobsOf(img) || len(first.Blobs) != 3 || first.Path != r.Path {
 		t.Errorf("resolved to %+v", first)
 	}
 
-	samples := eventsOf[segpull.Progress](rec)
+	samples := pulltest.EventsOf[segpull.Progress](rec)
 	done := int64(0)
 	for _, p := range samples {
-		if p.Done < done || p.Done > p.Total || p.Total != blobsOf(img) {
+		if p.Done < done || p.Done > p.Total || p.Total != pulltest.BlobsOf(img) {
 			t.Errorf("%d of %d bytes done, after %d", p.Done, p.Total, done)
 		}
 		done = p.Done
@@ -53,18 +54,18 @@ func TestEventsTellTheStory(t *testing.T) {
 	if n := len(samples); n < 2 {
 		t.Errorf("%d samples in about half a second", n)
 	}
-	if got := eventsOf[segpull.Trouble](rec); len(got) == 0 || got[0].Source != m.name(0) {
+	if got := pulltest.EventsOf[segpull.Trouble](rec); len(got) == 0 || got[0].Source != m.Name(0) {
 		t.Errorf("troubles %+v", got)
 	}
 
 	var shares int64
 	for i, s := range r.Sources {
 		shares += s.Bytes
-		if s.Name != m.name(i) {
+		if s.Name != m.Name(i) {
 			t.Errorf("source %d: %+v", i, s)
 		}
 	}
-	if r.Fetched != shares || r.Fetched < r.Size || r.Fetched > r.Size*11/10+slack || r.Size != blobsOf(img) || r.Resumed != 0 || r.Duration <= 0 {
+	if r.Fetched != shares || r.Fetched < r.Size || r.Fetched > r.Size*11/10+slack || r.Size != pulltest.BlobsOf(img) || r.Resumed != 0 || r.Duration <= 0 {
 		t.Errorf("result %+v", r)
 	}
 }
@@ -82,9 +83,9 @@ func BenchmarkMemory(b *testing.B) {
 			reg := registrytest.New()
 			reg.Push(repo, "1", img)
 			url := reg.Start(b)
-			b.SetBytes(blobsOf(img))
+			b.SetBytes(pulltest.BlobsOf(img))
 			var peak uint64
-			rec := &recorder{hook: func(segpull.Event) {
+			rec := &pulltest.Recorder{Hook: func(segpull.Event) {
 				var m runtime.MemStats
 				runtime.ReadMemStats(&m)
 				peak = max(peak, m.HeapInuse)

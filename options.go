@@ -69,7 +69,7 @@ type Result struct {
 	UpToDate  bool          // the archive stood there already, whole and right; it was not touched
 	Duration  time.Duration // of this image's pull
 	Sources   []SourceShare // who served how much
-	Liars     []string      // sources that served wrong bytes, of this or an earlier image of the call
+	Corrupt   []string      // sources that served wrong bytes, of this or an earlier image of the call
 }
 
 // SourceShare is how many bytes of the image one source served in this run.

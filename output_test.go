@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
 // TestOutputNames pulls in a folder that holds "there/", and says where the
 // archive is to be found afterwards.
 func TestOutputNames(t *testing.T) {
-	m := serve(t, 1, imageOf(1, 4*kib))
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	const name = "registry.example_team_app_1_linux_amd64"
 	for what, tc := range map[string]struct {
 		output, format, want string
@@ -37,7 +38,7 @@ func TestOutputNames(t *testing.T) {
 				t.Fatal(err)
 			}
 			results, err := segpull.Pull(t.Context(), segpull.Options{
-				Mirrors: m.urls, Output: tc.output, Format: tc.format, Platform: "linux/amd64",
+				Mirrors: m.URLs, Output: tc.output, Format: tc.format, Platform: "linux/amd64",
 			}, ref)
 			if err != nil {
 				t.Fatal(err)
@@ -57,7 +58,7 @@ func TestOutputNames(t *testing.T) {
 }
 
 func TestOutputsThatMakeNoSense(t *testing.T) {
-	m := serve(t, 1, imageOf(1, 4*kib))
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	for what, tc := range map[string]struct {
 		opts segpull.Options
 		refs []string
@@ -85,11 +86,11 @@ func TestOutputsThatMakeNoSense(t *testing.T) {
 			if err := os.WriteFile("file", nil, 0o644); err != nil {
 				t.Fatal(err)
 			}
-			tc.opts.Mirrors = m.urls
+			tc.opts.Mirrors = m.URLs
 			_, err := segpull.Pull(t.Context(), tc.opts, tc.refs...)
-			wantCode(t, err, tc.code, tc.word)
-			wantFiles(t, ".", "file")
-			if m.served() > 0 {
+			pulltest.WantCode(t, err, tc.code, tc.word)
+			pulltest.WantFiles(t, ".", "file")
+			if m.Served() > 0 {
 				t.Error("something was fetched before")
 			}
 		})
@@ -101,15 +102,15 @@ func TestNamesOfStandardOutput(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there are none")
 	}
-	img := imageOf(1, 4*kib)
-	m := serve(t, 1, img)
+	img := pulltest.ImageOf(1, 4*kib)
+	m := pulltest.Serve(t, 1, img)
 	for _, name := range []string{"/dev/stdout", "/dev//stdout", "/dev/fd/1", "/proc/self/fd/1"} {
 		t.Chdir(t.TempDir())
 		var streamed bytes.Buffer
-		if r := m.mustPull(t, segpull.Options{Output: name, Stdout: &streamed}); r.Path != "-" || streamed.Len() == 0 {
+		if r := m.MustPull(t, segpull.Options{Output: name, Stdout: &streamed}); r.Path != "-" || streamed.Len() == 0 {
 			t.Errorf("%s: path %q, and %d bytes were streamed", name, r.Path, streamed.Len())
 		}
-		wantFiles(t, ".")
+		pulltest.WantFiles(t, ".")
 	}
 }
 
@@ -119,119 +120,111 @@ func TestLinksOfTheSystemAreNotReplaced(t *testing.T) {
 		t.Skip("there is no /proc")
 	}
 	t.Parallel()
-	m := serve(t, 1, imageOf(1, 4*kib))
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	dir := t.TempDir()
 	f, err := os.Create(filepath.Join(dir, "open"))
-	must(t, err)
+	pulltest.Must(t, err)
 	defer f.Close()
-	must(t, os.Symlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), filepath.Join(dir, "first")))
-	must(t, os.Symlink("first", filepath.Join(dir, "second")))
+	pulltest.Must(t, os.Symlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), filepath.Join(dir, "first")))
+	pulltest.Must(t, os.Symlink("first", filepath.Join(dir, "second")))
 	for _, name := range []string{"first", "second"} {
-		_, err := m.pull(t, segpull.Options{Output: filepath.Join(dir, name)})
-		wantCode(t, err, segpull.ExitUsage, name, "--output", "- for standard output")
+		_, err := m.Pull(t, segpull.Options{Output: filepath.Join(dir, name)})
+		pulltest.WantCode(t, err, segpull.ExitUsage, name, "--output", "- for standard output")
 	}
-	wantFiles(t, dir, "first", "open", "second")
+	pulltest.WantFiles(t, dir, "first", "open", "second")
 }
 
 func TestSeveralImagesShareTheirLayers(t *testing.T) {
 	t.Parallel()
-	one := imageOf(1, 2*mib)
+	one := pulltest.ImageOf(1, 2*mib)
 	// Another image of the same layer, and one more layer.
 	two := registrytest.NewImage(registrytest.ImageOptions{Seed: 1, Layers: []int64{2 * mib, 300 * kib}, Platform: "linux/amd64"})
-	m := serve(t, 2, one)
-	m.servers[0].Push("team/other", "2", two)
+	m := pulltest.Serve(t, 2, one)
+	m.Servers[0].Push("team/other", "2", two)
 	if one.Layers[0].Digest != two.Layers[0].Digest {
 		t.Fatal("the images share no layer")
 	}
 	out := filepath.Join(t.TempDir(), "images")
-	rec := &recorder{}
-	results, err := m.pull(t, segpull.Options{Output: out, Observer: rec}, ref, "registry.example/team/other:2")
+	rec := &pulltest.Recorder{}
+	results, err := m.Pull(t, segpull.Options{Output: out, Observer: rec}, ref, "registry.example/team/other:2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFiles(t, out, "registry.example_team_app_1_linux_amd64.tar", "registry.example_team_other_2_linux_amd64.tar")
-	if shared := one.Layers[0]; sentOf(m, shared) > 2*shared.Size {
-		t.Errorf("%d bytes of a layer of %d were sent", sentOf(m, shared), shared.Size)
+	pulltest.WantFiles(t, out, "registry.example_team_app_1_linux_amd64.tar", "registry.example_team_other_2_linux_amd64.tar")
+	if shared := one.Layers[0]; m.SentOf(shared) > 2*shared.Size {
+		t.Errorf("%d bytes of a layer of %d were sent", m.SentOf(shared), shared.Size)
 	}
-	checkOCI(t, contents(t, results[0].Path), one)
-	checkOCI(t, contents(t, results[1].Path), two)
+	pulltest.CheckOCI(t, pulltest.Contents(t, results[0].Path), one)
+	pulltest.CheckOCI(t, pulltest.Contents(t, results[1].Path), two)
 	if results[1].Fetched > mib {
 		t.Errorf("the second image says that it fetched %d bytes", results[1].Fetched)
 	}
-	if n := len(eventsOf[segpull.Finished](rec)); n != 2 {
+	if n := len(pulltest.EventsOf[segpull.Finished](rec)); n != 2 {
 		t.Errorf("%d images finished", n)
 	}
 }
 
-// sentOf is the bytes of a blob that the mirrors sent.
-func sentOf(m *mirrors, b registrytest.Blob) (n int64) {
-	for _, s := range m.servers {
-		n += s.Stats().Blobs[b.Digest]
-	}
-	return n
-}
-
 func TestALayoutIsAddedTo(t *testing.T) {
 	t.Parallel()
-	one, two := imageOf(1, 300*kib), imageOf(2, 300*kib)
-	m := serve(t, 1, one)
-	m.servers[0].Push(repo, "2", two)
+	one, two := pulltest.ImageOf(1, 300*kib), pulltest.ImageOf(2, 300*kib)
+	m := pulltest.Serve(t, 1, one)
+	m.Servers[0].Push(repo, "2", two)
 	out := filepath.Join(t.TempDir(), "layout")
 	for _, tag := range []string{"1", "2"} {
-		if _, err := m.pull(t, segpull.Options{Output: out, Format: "oci"}, "registry.example/team/app:"+tag); err != nil {
+		if _, err := m.Pull(t, segpull.Options{Output: out, Format: "oci"}, "registry.example/team/app:"+tag); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f := contents(t, out)
+	f := pulltest.Contents(t, out)
 	for _, b := range []registrytest.Blob{one.Manifest, one.Layers[0], two.Manifest, two.Layers[0]} {
-		wantDigest(t, f, blobPath(b.Digest), b.Digest)
+		pulltest.WantDigest(t, f, pulltest.BlobPath(b.Digest), b.Digest)
 	}
 }
 
 // A layout has one part folder, and so one lock, by whatever name it is called.
 func TestALayoutByItsOtherName(t *testing.T) {
-	m := serve(t, 1, imageOf(1, 300*kib))
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 300*kib))
 	t.Chdir(t.TempDir())
-	must(t, os.Mkdir("layout", 0o755))
-	must(t, os.Symlink("layout", "link"))
+	pulltest.Must(t, os.Mkdir("layout", 0o755))
+	pulltest.Must(t, os.Symlink("layout", "link"))
 	var second error
-	rec := &recorder{hook: func(e segpull.Event) {
+	rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
 		if _, ok := e.(segpull.Resolved); ok {
-			_, second = m.pull(t, segpull.Options{Output: "link", Format: "oci"})
+			_, second = m.Pull(t, segpull.Options{Output: "link", Format: "oci"})
 		}
 	}}
-	r := m.mustPull(t, segpull.Options{Output: "layout/", Format: "oci", Observer: rec})
-	wantCode(t, second, 1, "layout.segpull", "in use by another segpull")
+	r := m.MustPull(t, segpull.Options{Output: "layout/", Format: "oci", Observer: rec})
+	pulltest.WantCode(t, second, 1, "layout.segpull", "in use by another segpull")
 	if r.Path != "layout/" {
 		t.Errorf("it is said to be at %s", r.Path)
 	}
-	must(t, os.Symlink("nowhere", "dangling"))
-	_, err := m.pull(t, segpull.Options{Output: "dangling", Format: "oci"})
-	wantCode(t, err, segpull.ExitUsage, "dangling", "leads to nothing")
-	wantFiles(t, ".", "dangling", "layout", "link")
-	must(t, os.Mkdir("empty", 0o755))
+	pulltest.Must(t, os.Symlink("nowhere", "dangling"))
+	_, err := m.Pull(t, segpull.Options{Output: "dangling", Format: "oci"})
+	pulltest.WantCode(t, err, segpull.ExitUsage, "dangling", "leads to nothing")
+	pulltest.WantFiles(t, ".", "dangling", "layout", "link")
+	pulltest.Must(t, os.Mkdir("empty", 0o755))
 	t.Chdir("empty")
-	m.mustPull(t, segpull.Options{Output: ".", Format: "oci"})
-	wantFiles(t, ".", "blobs", "index.json", "oci-layout")
-	wantFiles(t, "..", "dangling", "empty", "layout", "link")
+	m.MustPull(t, segpull.Options{Output: ".", Format: "oci"})
+	pulltest.WantFiles(t, ".", "blobs", "index.json", "oci-layout")
+	pulltest.WantFiles(t, "..", "dangling", "empty", "layout", "link")
 }
 
 func TestAnOutputThatExistsIsReplacedOnlyBySuccess(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 300*kib)
-	m := serve(t, 1, img)
+	img := pulltest.ImageOf(1, 300*kib)
+	m := pulltest.Serve(t, 1, img)
 	out := filepath.Join(t.TempDir(), "app.tar")
 	old := []byte("yesterday's")
 	if err := os.WriteFile(out, old, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m.servers[0].Misbehave(registrytest.Flip(100, 101))
-	_, err := m.pull(t, segpull.Options{Output: out})
-	wantCode(t, err, segpull.ExitMismatch)
-	if !bytes.Equal(readFile(t, out), old) {
+	m.Servers[0].Misbehave(registrytest.Flip(100, 101))
+	_, err := m.Pull(t, segpull.Options{Output: out})
+	pulltest.WantCode(t, err, segpull.ExitMismatch)
+	if !bytes.Equal(pulltest.ReadFile(t, out), old) {
 		t.Error("the old archive is gone")
 	}
-	m.servers[0].Misbehave()
-	m.mustPull(t, segpull.Options{Output: out})
-	checkDocker(t, contents(t, out), img)
+	m.Servers[0].Misbehave()
+	m.MustPull(t, segpull.Options{Output: out})
+	pulltest.CheckDocker(t, pulltest.Contents(t, out), img)
 }

@@ -15,22 +15,22 @@ import (
 
 // prepare resolves every reference. What can be wrong with references and outputs is found before
 // anything is asked of the network, with the names that the wanted platform gives.
-func (p *puller) prepare(ctx context.Context, names []string) ([]*job, error) {
+func (c *call) prepare(ctx context.Context, names []string) ([]*job, error) {
 	refs, err := parseReferences(names)
 	if err != nil {
 		return nil, err
 	}
-	name, err := p.opts.name(refs)
+	name, err := c.opts.name(refs)
 	if err != nil {
 		return nil, err
 	}
-	places, err := p.opts.places(p.format, len(refs))
+	places, err := c.opts.places(c.format, len(refs))
 	if err != nil {
 		return nil, err
 	}
 	var jobs []*job
 	for _, ref := range refs {
-		jobs = append(jobs, &job{puller: p, image: image.Image{Reference: ref, Platform: p.platform}})
+		jobs = append(jobs, &job{call: c, image: image.Image{Reference: ref, Platform: c.platform}})
 	}
 	if err := places.plan(jobs); err != nil {
 		return nil, err
@@ -76,12 +76,12 @@ func (o Options) name(refs []image.Reference) (image.Reference, error) {
 // user may not expect of it.
 func (j *job) resolve(ctx context.Context, name image.Reference) (err error) {
 	ref := j.image.Reference
-	if j.set, err = j.sources(ref.Registry); err != nil {
+	if j.set, err = j.call.sources(ref.Registry); err != nil {
 		return err
 	}
-	j.set.Waiting = func(sources []string) { j.notify(Waiting{Reference: familiar(ref), Sources: sources}) }
-	j.set.Stalled = func(silent time.Duration, reasons []error) { j.stalled(ref, silent, reasons) }
-	img, err := image.Resolve(ctx, fetcher{j.set, j.puller}, ref, j.platform)
+	j.set.Waiting = func(sources []string) { j.call.notify(Waiting{Reference: familiar(ref), Sources: sources}) }
+	j.set.Stalled = func(silent time.Duration, reasons []error) { j.call.stalled(ref, silent, reasons) }
+	img, err := image.Resolve(ctx, fetcher{j.set, j.call}, ref, j.call.platform)
 	switch {
 	case exitCode(err) == ExitNetwork && unreachable(err):
 		return fmt.Errorf("%w; check the network, or name other mirrors by --mirror", err)
@@ -92,7 +92,7 @@ func (j *job) resolve(ctx context.Context, name image.Reference) (err error) {
 	}
 	img.Name = name
 	j.image, j.resolver = img, j.set.Resolver(ref)
-	j.tellPlatform(j.platform)
+	j.tellPlatform(j.call.platform)
 	j.tellIndex()
 	j.tellNameless()
 	return nil
@@ -101,14 +101,14 @@ func (j *job) resolve(ctx context.Context, name image.Reference) (err error) {
 // tellPlatform warns of an image for another platform than asked: a reference without an index leads to it.
 func (j *job) tellPlatform(asked image.Platform) {
 	if p := j.image.Platform; p.OS != asked.OS || p.Architecture != asked.Architecture {
-		j.notify(Warning{Message: fmt.Sprintf("%s is for %s, not %s: there is no other image under this reference", j.name(), p, asked)})
+		j.call.notify(Warning{Message: fmt.Sprintf("%s is for %s, not %s: there is no other image under this reference", j.name(), p, asked)})
 	}
 }
 
 // tellIndex warns of a digest that names an index: engines know the image that is pulled by another digest.
 func (j *job) tellIndex() {
 	if ref := j.image.Reference; ref.Digest != "" && ref.Digest != j.image.Manifest.Digest {
-		j.notify(Warning{Message: fmt.Sprintf("%s: the digest names an index; the archive holds one platform of it, %s, which engines list by its own digest, %s: name that to pin this image",
+		j.call.notify(Warning{Message: fmt.Sprintf("%s: the digest names an index; the archive holds one platform of it, %s, which engines list by its own digest, %s: name that to pin this image",
 			j.name(), j.image.Platform, j.image.Manifest.Digest)})
 	}
 }
@@ -116,31 +116,31 @@ func (j *job) tellIndex() {
 // tellNameless warns of an image that has a tag, and gets no name in the archive.
 func (j *job) tellNameless() {
 	if j.image.Reference.Tag != "" && j.image.ArchiveName() == (image.Reference{}) {
-		j.notify(Warning{Message: fmt.Sprintf("%s: the archive gives the image no name, as docker load up to version 24 refuses names with an IPv6 address: give it another by --name", j.name())})
+		j.call.notify(Warning{Message: fmt.Sprintf("%s: the archive gives the image no name, as docker load up to version 24 refuses names with an IPv6 address: give it another by --name", j.name())})
 	}
 }
 
 // fetcher is a set of sources for image.Resolve. It charges what is fetched to the limit that all traffic
 // shares, and warns of sources that are rejected.
 type fetcher struct {
-	*sources.Set
-	puller *puller
+	set  *sources.Set
+	call *call
 }
 
 // Fetch is that of image.Fetcher.
 func (f fetcher) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descriptor) (ocispec.Descriptor, []byte, error) {
-	got, body, err := f.Set.Fetch(ctx, ref, want)
+	got, body, err := f.set.Fetch(ctx, ref, want)
 	if err == nil {
-		err = charge(ctx, f.puller.limits.all, len(body))
+		err = charge(ctx, f.call.limits.all, len(body))
 	}
 	return got, body, err
 }
 
 // Blob is that of image.Fetcher.
 func (f fetcher) Blob(ctx context.Context, ref image.Reference, b ocispec.Descriptor) ([]byte, error) {
-	body, err := f.Set.Blob(ctx, ref, b)
+	body, err := f.set.Blob(ctx, ref, b)
 	if err == nil {
-		err = charge(ctx, f.puller.limits.all, len(body))
+		err = charge(ctx, f.call.limits.all, len(body))
 	}
 	return body, err
 }
@@ -159,9 +159,9 @@ func charge(ctx context.Context, limiter *segment.Limiter, bytes int) error {
 
 // Reject is that of image.Fetcher.
 func (f fetcher) Reject(ref image.Reference, reason error) (source string, more bool) {
-	source, more = f.Set.Reject(ref, reason)
+	source, more = f.set.Reject(ref, reason)
 	if more {
-		f.puller.notify(Warning{Message: fmt.Sprintf("mirror %s: its answer for %s is not usable: %s; the next source is asked",
+		f.call.notify(Warning{Message: fmt.Sprintf("mirror %s: its answer for %s is not usable: %s; the next source is asked",
 			source, familiar(ref), image.Reason(ref, reason))})
 	}
 	return source, more

@@ -24,12 +24,21 @@ func (j *job) announce() {
 		e.Size += b.Size
 		e.Blobs = append(e.Blobs, BlobInfo{Digest: string(b.Digest), Size: b.Size})
 	}
-	j.notify(e)
+	j.call.notify(e)
 }
 
-// sample tells of the progress until ctx ends.
+// sample reports the progress until ctx ends.
 func (j *job) sample(ctx context.Context) {
-	_ = every(ctx, progressInterval, func() error { j.notify(j.progress()); return nil })
+	tick := time.NewTicker(progressInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			j.call.notify(j.progress())
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // progress is a sample of how far the pull is.
@@ -39,7 +48,7 @@ func (j *job) progress() Progress {
 		b := BlobProgress{
 			Digest:   string(d.Digest),
 			Done:     j.done(i),
-			Verified: j.frontiers[i].Offset(),
+			Verified: j.hashed(i),
 			Size:     d.Size,
 		}
 		e.Done += b.Done
@@ -50,15 +59,9 @@ func (j *job) progress() Progress {
 		e.Resumed = e.Total
 		return e
 	}
-	for i, s := range j.fetch.Status() {
+	for _, s := range j.transfer.Sources() {
 		e.Rate += s.Rate
-		e.Sources = append(e.Sources, SourceProgress{
-			Name:        j.peers[i].Name(),
-			Bytes:       j.peers[i].served.Load(),
-			Rate:        s.Rate,
-			Connections: s.Connections,
-			State:       s.State,
-		})
+		e.Sources = append(e.Sources, SourceProgress{Name: s.Name, Bytes: s.Bytes, Rate: s.Rate, Connections: s.Connections, State: s.State})
 	}
 	if e.Rate >= 1 {
 		e.Remaining = time.Duration(float64(e.Total-e.Done) / e.Rate * float64(time.Second))
@@ -74,6 +77,14 @@ func (j *job) done(i int) int64 {
 	return j.store.Blob(i).Done()
 }
 
+// hashed is the number of bytes of blob i that SHA-256 has seen.
+func (j *job) hashed(i int) int64 {
+	if j.standing != nil {
+		return j.compared[i].Offset()
+	}
+	return j.transfer.Hashed(i)
+}
+
 func (j *job) result() Result {
 	r := Result{
 		Reference: j.name(),
@@ -84,11 +95,14 @@ func (j *job) result() Result {
 		Size:      j.size(),
 		Resumed:   j.resumed,
 		Duration:  time.Since(j.began),
-		Liars:     j.liars.all(),
+		Corrupt:   j.call.corrupt.Names(),
 	}
-	for _, p := range j.peers {
-		r.Fetched += p.served.Load()
-		r.Sources = append(r.Sources, SourceShare{Name: p.Name(), Bytes: p.served.Load()})
+	if j.transfer == nil {
+		return r
+	}
+	for _, s := range j.transfer.Sources() {
+		r.Fetched += s.Bytes
+		r.Sources = append(r.Sources, SourceShare{Name: s.Name, Bytes: s.Bytes})
 	}
 	return r
 }

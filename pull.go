@@ -16,6 +16,7 @@ import (
 	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/sources"
+	"github.com/segpull/segpull/verify"
 )
 
 // Pull pulls the images that refs name, one after the other, and returns those
@@ -25,53 +26,53 @@ import (
 // Errors that have an exit code of their own are an ExitError. When ctx ends,
 // Pull returns within a second, with its cause, having kept what has arrived.
 func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
-	p, err := newPuller(opts)
+	c, err := newCall(opts)
 	if err != nil {
 		return nil, err
 	}
-	defer p.close()
-	jobs, err := p.prepare(ctx, refs)
+	defer c.close()
+	jobs, err := c.prepare(ctx, refs)
 	if err != nil {
 		return nil, classify(err)
 	}
 	var results []Result
 	for i, j := range jobs {
 		r, err := j.run(ctx)
-		p.jobs = append(p.jobs, j)
+		c.done = append(c.done, j)
 		if err != nil {
 			return results, classify(fmt.Errorf("%s: %w", j.name(), advise(err)))
 		}
-		p.release(jobs[i+1:])
+		c.release(jobs[i+1:])
 		results = append(results, r)
-		p.notify(Finished{Result: r})
+		c.notify(Finished{Result: r})
 	}
 	return results, nil
 }
 
-// puller is what the images of one call share.
-type puller struct {
+// call is what the images of one Pull share.
+type call struct {
 	opts     Options
 	format   archive.Format
 	platform image.Platform
 	limits   *Limits
 	logins   *sources.Logins
 	sets     map[string]*sources.Set // by registry
-	jobs     []*job                  // that have run; the blobs of each serve those after it
-	liars    liars
+	done     []*job                  // that have run; the blobs of each serve those after it
+	corrupt  verify.Corrupt          // sources that sent wrong bytes
 
 	mu sync.Mutex // one event at a time
 }
 
-func newPuller(opts Options) (*puller, error) {
-	p := &puller{opts: opts, sets: make(map[string]*sources.Set), format: archive.DockerArchive, platform: image.DefaultPlatform()}
+func newCall(opts Options) (*call, error) {
+	c := &call{opts: opts, sets: make(map[string]*sources.Set), format: archive.DockerArchive, platform: image.DefaultPlatform()}
 	var err error
 	if opts.Format != "" {
-		if p.format, err = archive.ParseFormat(opts.Format); err != nil {
+		if c.format, err = archive.ParseFormat(opts.Format); err != nil {
 			return nil, usage(err)
 		}
 	}
 	if opts.Platform != "" {
-		if p.platform, err = image.ParsePlatform(opts.Platform); err != nil {
+		if c.platform, err = image.ParsePlatform(opts.Platform); err != nil {
 			return nil, usage(err)
 		}
 	}
@@ -79,62 +80,86 @@ func newPuller(opts Options) (*puller, error) {
 		return nil, usage(errors.New("rates, connections, sizes and times can't be negative"))
 	}
 	if opts.GiveUpAfter == 0 {
-		p.opts.GiveUpAfter = segment.DefaultGiveUp
+		c.opts.GiveUpAfter = segment.DefaultGiveUp
 	}
-	p.limits = cmp.Or(opts.Limits, NewLimits(opts.LimitRate))
-	p.logins = sources.NewLogins(opts.Authfile, p.warn)
-	return p, nil
+	c.limits = cmp.Or(opts.Limits, NewLimits(opts.LimitRate))
+	c.logins = sources.NewLogins(opts.Authfile, c.warn)
+	return c, nil
 }
 
 // sources returns those of a registry, and tells what the user should know of
 // them.
-func (p *puller) sources(registry string) (*sources.Set, error) {
-	if set := p.sets[registry]; set != nil {
+func (c *call) sources(registry string) (*sources.Set, error) {
+	if set := c.sets[registry]; set != nil {
 		return set, nil
 	}
-	set, told, err := sources.New(p.opts.Config, p.logins, p.opts.Mirrors, registry)
+	set, told, err := sources.New(c.opts.Config, c.logins, c.opts.Mirrors, registry)
 	if err != nil {
 		return nil, err
 	}
 	for _, problem := range told {
-		p.warn(problem.Error())
+		c.warn(problem.Error())
 	}
-	set.Trouble, set.Warn = p.trouble, p.warn
-	set.GiveUpAfter = p.opts.GiveUpAfter
-	set.SetWindow(p.limits.window())
-	p.sets[registry] = set
+	set.Trouble, set.Warn = c.trouble, c.warn
+	set.GiveUpAfter = c.opts.GiveUpAfter
+	set.SetWindow(c.limits.window())
+	c.sets[registry] = set
 	return set, nil
 }
 
-func (p *puller) warn(message string) { p.notify(Warning{Message: message}) }
+func (c *call) warn(message string) { c.notify(Warning{Message: message}) }
 
 // stalled reports why there was no byte for an image for long.
-func (p *puller) stalled(ref image.Reference, silent time.Duration, reasons []error) {
+func (c *call) stalled(ref image.Reference, silent time.Duration, reasons []error) {
 	e := Stalled{Reference: familiar(ref), Silent: silent}
 	for _, reason := range reasons {
 		e.Reasons = append(e.Reasons, reason.Error())
 	}
-	p.notify(e)
+	c.notify(e)
 }
 
 // trouble tells of a request that failed.
-func (p *puller) trouble(source string, err error) {
-	p.notify(Trouble{Source: source, Message: strings.TrimPrefix(err.Error(), source+": ")})
+func (c *call) trouble(source string, err error) {
+	c.notify(Trouble{Source: source, Message: strings.TrimPrefix(err.Error(), source+": ")})
 }
 
-func (p *puller) notify(e Event) {
-	if p.opts.Observer == nil {
+// found reports a source that sent wrong bytes.
+func (c *call) found(f verify.Finding) {
+	use := "is used no more"
+	if !f.Excluded {
+		use = "is used on only because all others do so too"
+	}
+	c.notify(Corrupt{Source: f.Source, Proof: f.Proof})
+	c.warn(fmt.Sprintf("%s serves wrong bytes and %s: %s; leave it out, or tell whoever runs it", f.Source, use, f.Proof))
+}
+
+// suspect reports a source that is left alone until a blob is verified.
+func (c *call) suspect(source, message string) { c.notify(Trouble{Source: source, Message: message}) }
+
+// blame adds to the error of a transfer the sources that sent wrong bytes.
+func (c *call) blame(err error) error {
+	_, mismatch := errors.AsType[*verify.MismatchError](err)
+	_, hopeless := errors.AsType[*segment.HopelessError](err)
+	names := c.corrupt.Names()
+	if len(names) == 0 || !mismatch && !hopeless {
+		return err
+	}
+	return &coded{fmt.Errorf("digest mismatch: wrong bytes came from %s, and %w", strings.Join(names, ", "), err), ExitMismatch}
+}
+
+func (c *call) notify(e Event) {
+	if c.opts.Observer == nil {
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.opts.Observer.Observe(e)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opts.Observer.Observe(e)
 }
 
 // release lets go of the images that have nothing for those to come, or nothing
 // that a later one of them does not have as well: each holds a descriptor, and
 // the disk's room, if its part file has not become the output.
-func (p *puller) release(coming []*job) {
+func (c *call) release(coming []*job) {
 	wanted := make(map[digest.Digest]bool)
 	for _, j := range coming {
 		for _, b := range j.image.Blobs() {
@@ -142,7 +167,7 @@ func (p *puller) release(coming []*job) {
 		}
 	}
 	var kept []*job
-	for _, j := range slices.Backward(p.jobs) {
+	for _, j := range slices.Backward(c.done) {
 		if !j.serves(wanted) {
 			j.close()
 			continue
@@ -150,7 +175,7 @@ func (p *puller) release(coming []*job) {
 		kept = append(kept, j)
 	}
 	slices.Reverse(kept)
-	p.jobs = kept
+	c.done = kept
 }
 
 // serves tells whether the image has any of the blobs that are wanted, which
@@ -163,11 +188,11 @@ func (j *job) serves(wanted map[digest.Digest]bool) (serves bool) {
 	return serves
 }
 
-func (p *puller) close() {
-	for _, j := range p.jobs {
+func (c *call) close() {
+	for _, j := range c.done {
 		j.close()
 	}
-	for _, set := range p.sets {
+	for _, set := range c.sets {
 		set.Close()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -27,21 +28,21 @@ func TestAnImageThatDoesNotFitIsNotBegun(t *testing.T) {
 			}
 		},
 	})
-	m := serve(t, 1, img)
+	m := pulltest.Serve(t, 1, img)
 	for _, format := range []string{"docker-archive", "oci-archive", "legacy", "oci", "-"} {
 		opts := segpull.Options{Output: filepath.Join(t.TempDir(), "app"), Format: format}
 		if format == "-" {
 			t.Chdir(t.TempDir())
 			opts = segpull.Options{Output: "-", Stdout: discard{}}
 		}
-		_, err := m.pull(t, opts)
+		_, err := m.Pull(t, opts)
 		need := "4096.0 GiB more are needed"
 		if format == "legacy" { // which is written beside the part file
 			need = "8192.0 GiB more are needed"
 		}
-		wantCode(t, err, 1, need, "free", "make room")
-		if !errors.Is(err, syscall.ENOSPC) || m.servedBesides(img) > 0 {
-			t.Errorf("%s: %v, after %d bytes", format, err, m.served())
+		pulltest.WantCode(t, err, 1, need, "free", "make room")
+		if !errors.Is(err, syscall.ENOSPC) || m.ServedBesides(img) > 0 {
+			t.Errorf("%s: %v, after %d bytes", format, err, m.Served())
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 	"github.com/segpull/segpull/sources"
 )
@@ -32,21 +33,21 @@ func login(t *testing.T, host, user, password string) {
 }
 
 func TestCredentialsGoToTheirHostAlone(t *testing.T) {
-	img := imageOf(1, mib)
-	m := serve(t, 2, img)
-	cdn := m.servers[0].Mirror()
-	own, other := m.servers[0], m.servers[1]
+	img := pulltest.ImageOf(1, mib)
+	m := pulltest.Serve(t, 2, img)
+	cdn := m.Servers[0].Mirror()
+	own, other := m.Servers[0], m.Servers[1]
 	own.Misbehave(registrytest.SignedRedirect(cdn.Start(t), time.Minute), registrytest.Basic("jo", "correct-horse"))
 	for _, s := range []*registrytest.Server{own, other, cdn} {
 		s.Throttle(mib)
 	}
 	// It asks for credentials now and then, as one that fishes for them would.
 	other.Misbehave(registrytest.Basic("jo", "anything").Sometimes(0.3))
-	login(t, m.name(0), "jo", "correct-horse")
-	m.mustPull(t, segpull.Options{
+	login(t, m.Name(0), "jo", "correct-horse")
+	m.MustPull(t, segpull.Options{
 		SegmentSize: 128 * kib,
-		Config:      sources.Config{Mirror: map[string]sources.Mirror{"own": {URL: m.urls[0], Headers: map[string]string{"X-Key": "battery-staple"}}}},
-		Mirrors:     []string{"own", m.urls[1]},
+		Config:      sources.Config{Mirror: map[string]sources.Mirror{"own": {URL: m.URLs[0], Headers: map[string]string{"X-Key": "battery-staple"}}}},
+		Mirrors:     []string{"own", m.URLs[1]},
 	})
 	for _, s := range []*registrytest.Server{other, cdn} {
 		if len(s.Stats().Log) == 0 {
@@ -72,9 +73,9 @@ func TestCredentialsGoToTheirHostAlone(t *testing.T) {
 // time where its table says so.
 func TestAnUncheckedCertificateIsToldOnEveryRun(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 300*kib)
-	m := serve(t, 1, img)
-	private := m.servers[0].Mirror()
+	img := pulltest.ImageOf(1, 300*kib)
+	m := pulltest.Serve(t, 1, img)
+	private := m.Servers[0].Mirror()
 	s := httptest.NewUnstartedServer(private)
 	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes
 	s.StartTLS()
@@ -83,8 +84,8 @@ func TestAnUncheckedCertificateIsToldOnEveryRun(t *testing.T) {
 	name := "registry.example/" + repo + "@" + img.Manifest.Digest.String()
 	table := sources.Mirror{URL: s.URL}
 	opts := segpull.Options{Output: out, Mirrors: []string{"private"}, Config: sources.Config{Mirror: map[string]sources.Mirror{"private": table}}}
-	_, err := m.pull(t, opts, name)
-	wantCode(t, err, segpull.ExitPermanent, "unknown authority", "name its certificate by ca")
+	_, err := m.Pull(t, opts, name)
+	pulltest.WantCode(t, err, segpull.ExitPermanent, "unknown authority", "name its certificate by ca")
 	if n := len(private.Stats().Log); n > 0 {
 		t.Errorf("it was asked %d times", n)
 	}
@@ -92,51 +93,51 @@ func TestAnUncheckedCertificateIsToldOnEveryRun(t *testing.T) {
 	table.TLSVerify = new(bool)
 	opts.Config.Mirror["private"] = table
 	for range 2 {
-		rec := &recorder{}
+		rec := &pulltest.Recorder{}
 		opts.Observer = rec
-		if _, err := m.pull(t, opts, name); err != nil {
+		if _, err := m.Pull(t, opts, name); err != nil {
 			t.Fatal(err)
 		}
-		checkOCI(t, contents(t, out), img)
-		if said := rec.warnings(); strings.Count(said, "mirror private: its certificate is not checked") != 1 {
+		pulltest.CheckOCI(t, pulltest.Contents(t, out), img)
+		if said := rec.Warnings(); strings.Count(said, "mirror private: its certificate is not checked") != 1 {
 			t.Errorf("warned of %q", said)
 		}
 	}
 }
 
 func TestSecretsAreWrittenNowhere(t *testing.T) {
-	img := imageOf(1, mib)
-	m := serve(t, 1, img)
-	cdn := m.servers[0].Mirror()
+	img := pulltest.ImageOf(1, mib)
+	m := pulltest.Serve(t, 1, img)
+	cdn := m.Servers[0].Mirror()
 	cdn.Throttle(mib)
 	cdn.Misbehave(registrytest.Status(500).Every(2), registrytest.CutAfter(100*kib))
-	m.servers[0].Misbehave(
+	m.Servers[0].Misbehave(
 		registrytest.SignedRedirect(cdn.Start(t), 300*time.Millisecond),
 		registrytest.Bearer(registrytest.Auth{Username: "jo", Password: "correct-horse", Lifetime: 300 * time.Millisecond}),
 	)
-	login(t, m.name(0), "jo", "correct-horse")
+	login(t, m.Name(0), "jo", "correct-horse")
 	dir := t.TempDir()
-	ctx, rec, _ := cancelAt(400 * kib)
-	_, err := m.pullContext(ctx, t, segpull.Options{Observer: rec, Output: filepath.Join(dir, "app.tar"), SegmentSize: 128 * kib})
-	if err == nil || len(eventsOf[segpull.Trouble](rec)) == 0 {
-		t.Fatalf("ended with %v after %d troubles", err, len(eventsOf[segpull.Trouble](rec)))
+	ctx, rec, _ := pulltest.CancelAt(400 * kib)
+	_, err := m.PullContext(ctx, t, segpull.Options{Observer: rec, Output: filepath.Join(dir, "app.tar"), SegmentSize: 128 * kib})
+	if err == nil || len(pulltest.EventsOf[segpull.Trouble](rec)) == 0 {
+		t.Fatalf("ended with %v after %d troubles", err, len(pulltest.EventsOf[segpull.Trouble](rec)))
 	}
 	said := fmt.Sprint(err)
-	for _, e := range rec.events {
+	for _, e := range rec.Events {
 		said += fmt.Sprintf("\n%+v", e)
 	}
 	err = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || d.Name() == "part" {
 			return err
 		}
-		said += "\n" + string(readFile(t, name))
+		said += "\n" + string(pulltest.ReadFile(t, name))
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	secrets := []string{"correct-horse", base64.StdEncoding.EncodeToString([]byte("jo:correct-horse")), "Bearer "}
-	for _, s := range []*registrytest.Server{m.servers[0], cdn} {
+	for _, s := range []*registrytest.Server{m.Servers[0], cdn} {
 		for _, r := range s.Stats().Log {
 			if _, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok {
 				secrets = append(secrets, token)
@@ -161,11 +162,11 @@ func TestPartFilesAreForTheUserAlone(t *testing.T) {
 		t.Skip("permissions are those of the folder's ACL")
 	}
 	t.Parallel()
-	m := serve(t, 1, imageOf(1, mib))
-	m.servers[0].Throttle(mib)
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, mib))
+	m.Servers[0].Throttle(mib)
 	out := filepath.Join(t.TempDir(), "app.tar")
-	ctx, rec, _ := cancelAt(100 * kib)
-	if _, err := m.pullContext(ctx, t, segpull.Options{Output: out, Observer: rec}); err == nil {
+	ctx, rec, _ := pulltest.CancelAt(100 * kib)
+	if _, err := m.PullContext(ctx, t, segpull.Options{Output: out, Observer: rec}); err == nil {
 		t.Fatal("ended well")
 	}
 	err := filepath.WalkDir(out+".segpull", func(name string, d fs.DirEntry, err error) error {

@@ -55,13 +55,13 @@ func (j *job) hashStanding(ctx context.Context) error {
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, b := range j.blobs {
 		group.Go(func() error {
-			return j.frontiers[i].Blob(ctx, whole{j.section(i)}, string(b.Digest), b.Size)
+			return j.compared[i].Blob(ctx, whole{j.section(i)}, string(b.Digest), b.Size)
 		})
 	}
 	return group.Wait()
 }
 
-// whole is the verify.Source of a blob that is all there.
+// whole is the verify.Content of a blob that is all there.
 type whole struct{ *io.SectionReader }
 
 func (whole) Wait(context.Context, int64) error { return nil }
@@ -84,7 +84,7 @@ func (j *job) section(i int) *io.SectionReader {
 
 // upToDate ends the pull of an image whose archive stands.
 func (j *job) upToDate() (Result, error) {
-	j.notify(j.progress())
+	j.call.notify(j.progress())
 	if err := j.checkPlatform(); err != nil {
 		return Result{}, err
 	}
@@ -101,7 +101,7 @@ func (j *job) upToDate() (Result, error) {
 }
 
 func (j *job) tellFolder(err error) {
-	j.notify(Warning{Message: fmt.Sprintf("%v: the image is complete, remove the folder by hand", err)})
+	j.call.notify(Warning{Message: fmt.Sprintf("%v: the image is complete, remove the folder by hand", err)})
 }
 
 // close lets go of the files: the archive that stood, or the part folder.

@@ -8,56 +8,57 @@ import (
 	"testing"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 )
 
 // An archive that stands and is right is left as it is. Nothing is fetched,
 // and the folder of a run that died just before its end is removed.
 func TestAnArchiveThatStandsIsUpToDate(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 700*kib, 300*kib)
-	m := serve(t, 1, img)
+	img := pulltest.ImageOf(1, 700*kib, 300*kib)
+	m := pulltest.Serve(t, 1, img)
 	for _, format := range []string{"docker-archive", "oci-archive"} {
 		out := filepath.Join(t.TempDir(), "app.tar")
-		first := m.mustPull(t, segpull.Options{Output: out, Format: format})
+		first := m.MustPull(t, segpull.Options{Output: out, Format: format})
 		if first.UpToDate {
 			t.Errorf("%s: up to date before it was there", format)
 		}
-		must(t, os.Mkdir(out+".segpull", 0o700))
-		before := stat(t, out)
-		m.servers[0].ResetStats()
-		rec := &recorder{}
-		r := m.mustPull(t, segpull.Options{Output: out, Format: format, Observer: rec})
-		if !r.UpToDate || r.Fetched != 0 || r.Resumed != blobsOf(img) || m.servedBesides(img) != 0 {
-			t.Errorf("%s: %+v, and %d bytes were served", format, r, m.served())
+		pulltest.Must(t, os.Mkdir(out+".segpull", 0o700))
+		before := pulltest.Stat(t, out)
+		m.Servers[0].ResetStats()
+		rec := &pulltest.Recorder{}
+		r := m.MustPull(t, segpull.Options{Output: out, Format: format, Observer: rec})
+		if !r.UpToDate || r.Fetched != 0 || r.Resumed != pulltest.BlobsOf(img) || m.ServedBesides(img) != 0 {
+			t.Errorf("%s: %+v, and %d bytes were served", format, r, m.Served())
 		}
-		if after := stat(t, out); !os.SameFile(before, after) || before.ModTime() != after.ModTime() {
+		if after := pulltest.Stat(t, out); !os.SameFile(before, after) || before.ModTime() != after.ModTime() {
 			t.Errorf("%s: the archive was touched", format)
 		}
-		samples := eventsOf[segpull.Progress](rec)
+		samples := pulltest.EventsOf[segpull.Progress](rec)
 		if last := samples[len(samples)-1]; last.Done != last.Total || last.Resumed != last.Total || last.Blobs[0].Verified != last.Blobs[0].Size {
 			t.Errorf("%s: ended with %+v", format, last)
 		}
-		if n := len(eventsOf[segpull.Resolved](rec)); n != 1 {
+		if n := len(pulltest.EventsOf[segpull.Resolved](rec)); n != 1 {
 			t.Errorf("%s: resolved %d times", format, n)
 		}
-		wantFiles(t, filepath.Dir(out), "app.tar")
+		pulltest.WantFiles(t, filepath.Dir(out), "app.tar")
 	}
 }
 
 // What another image's pull to the same name has fetched stays.
 func TestAnArchiveThatStandsLeavesAnotherPullAlone(t *testing.T) {
 	t.Parallel()
-	m := serve(t, 1, imageOf(1, 300*kib))
-	m.servers[0].Push(repo, "2", imageOf(2, 5*mib, 2*mib))
-	kept, done := interrupted(t, m, "2")
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 300*kib))
+	m.Servers[0].Push(repo, "2", pulltest.ImageOf(2, 5*mib, 2*mib))
+	kept, done := pulltest.Interrupted(t, m, "2")
 	out := filepath.Join(t.TempDir(), "app.tar")
-	m.mustPull(t, segpull.Options{Output: out})
-	must(t, os.CopyFS(out+".segpull", os.DirFS(kept)))
-	if r := m.mustPull(t, segpull.Options{Output: out}); !r.UpToDate {
+	m.MustPull(t, segpull.Options{Output: out})
+	pulltest.Must(t, os.CopyFS(out+".segpull", os.DirFS(kept)))
+	if r := m.MustPull(t, segpull.Options{Output: out}); !r.UpToDate {
 		t.Fatal("it was not up to date")
 	}
-	results, err := m.pull(t, segpull.Options{Output: out}, strings.TrimSuffix(ref, "1")+"2")
-	must(t, err)
+	results, err := m.Pull(t, segpull.Options{Output: out}, strings.TrimSuffix(ref, "1")+"2")
+	pulltest.Must(t, err)
 	if results[0].Resumed < done {
 		t.Errorf("of %d bytes of the other image, %d are left", done, results[0].Resumed)
 	}
@@ -66,19 +67,19 @@ func TestAnArchiveThatStandsLeavesAnotherPullAlone(t *testing.T) {
 // Whatever else stands there is replaced.
 func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 700*kib)
-	m := serve(t, 1, img)
-	m.servers[0].Push(repo, "2", imageOf(2, 700*kib))
+	img := pulltest.ImageOf(1, 700*kib)
+	m := pulltest.Serve(t, 1, img)
+	m.Servers[0].Push(repo, "2", pulltest.ImageOf(2, 700*kib))
 	pristine := filepath.Join(t.TempDir(), "app.tar")
-	m.mustPull(t, segpull.Options{Output: pristine})
-	right := readFile(t, pristine)
+	m.MustPull(t, segpull.Options{Output: pristine})
+	right := pulltest.ReadFile(t, pristine)
 	flipped := func(at int) []byte {
 		b := bytes.Clone(right)
 		b[at] ^= 1
 		return b
 	}
 	other := filepath.Join(t.TempDir(), "other.tar")
-	if _, err := m.pull(t, segpull.Options{Output: other}, strings.TrimSuffix(ref, "1")+"2"); err != nil {
+	if _, err := m.Pull(t, segpull.Options{Output: other}, strings.TrimSuffix(ref, "1")+"2"); err != nil {
 		t.Fatal(err)
 	}
 	for what, stands := range map[string][]byte{
@@ -87,15 +88,15 @@ func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 		"the last byte":      flipped(len(right) - 1),
 		"cut short":          right[:len(right)-512],
 		"longer":             append(bytes.Clone(right), 0),
-		"another image":      readFile(t, other),
+		"another image":      pulltest.ReadFile(t, other),
 		"empty":              {},
 	} {
 		out := filepath.Join(t.TempDir(), "app.tar")
-		must(t, os.WriteFile(out, stands, 0o644))
-		if r := m.mustPull(t, segpull.Options{Output: out}); r.UpToDate {
+		pulltest.Must(t, os.WriteFile(out, stands, 0o644))
+		if r := m.MustPull(t, segpull.Options{Output: out}); r.UpToDate {
 			t.Errorf("%s: said to be up to date", what)
 		}
-		if !bytes.Equal(readFile(t, out), right) {
+		if !bytes.Equal(pulltest.ReadFile(t, out), right) {
 			t.Errorf("%s: the archive is wrong", what)
 		}
 	}
@@ -104,59 +105,45 @@ func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 // What stands serves the images after it.
 func TestAnArchiveThatStandsSharesItsLayers(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 2*mib)
-	m := serve(t, 1, img)
-	m.servers[0].Push("team/other", "2", img)
+	img := pulltest.ImageOf(1, 2*mib)
+	m := pulltest.Serve(t, 1, img)
+	m.Servers[0].Push("team/other", "2", img)
 	out := filepath.Join(t.TempDir(), "out") + string(filepath.Separator)
-	m.mustPull(t, segpull.Options{Output: out})
-	m.servers[0].ResetStats()
-	results, err := m.pull(t, segpull.Options{Output: out}, ref, "registry.example/team/other:2")
+	m.MustPull(t, segpull.Options{Output: out})
+	m.Servers[0].ResetStats()
+	results, err := m.Pull(t, segpull.Options{Output: out}, ref, "registry.example/team/other:2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !results[0].UpToDate || results[1].UpToDate || m.servedBesides(img) != 0 {
-		t.Errorf("%d bytes were served for %+v", m.served(), results)
+	if !results[0].UpToDate || results[1].UpToDate || m.ServedBesides(img) != 0 {
+		t.Errorf("%d bytes were served for %+v", m.Served(), results)
 	}
-	checkOCI(t, contents(t, results[1].Path), img)
+	pulltest.CheckOCI(t, pulltest.Contents(t, results[1].Path), img)
 }
 
 // A layout keeps what it has: a blob that is there and right is not fetched,
 // whichever image it came with.
 func TestALayoutServesTheImageThatIsAddedToIt(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 700*kib, 300*kib)
-	m := serve(t, 1, img)
+	img := pulltest.ImageOf(1, 700*kib, 300*kib)
+	m := pulltest.Serve(t, 1, img)
 	layout := filepath.Join(t.TempDir(), "layout")
 	pull := func() segpull.Result {
 		t.Helper()
-		m.servers[0].ResetStats()
-		r := m.mustPull(t, segpull.Options{Output: layout, Format: "oci"})
-		checkOCI(t, contents(t, layout), img)
+		m.Servers[0].ResetStats()
+		r := m.MustPull(t, segpull.Options{Output: layout, Format: "oci"})
+		pulltest.CheckOCI(t, pulltest.Contents(t, layout), img)
 		return r
 	}
 	pull()
-	if r := pull(); r.Fetched != 0 || m.servedBesides(img) != 0 {
-		t.Errorf("fetched %d bytes for what is there", m.served())
+	if r := pull(); r.Fetched != 0 || m.ServedBesides(img) != 0 {
+		t.Errorf("fetched %d bytes for what is there", m.Served())
 	}
 	blob := filepath.Join(layout, "blobs", "sha256", img.Layers[1].Digest.Encoded())
-	content := readFile(t, blob)
+	content := pulltest.ReadFile(t, blob)
 	content[7] ^= 1
-	must(t, os.WriteFile(blob, content, 0o644))
+	pulltest.Must(t, os.WriteFile(blob, content, 0o644))
 	if r := pull(); r.Fetched != img.Layers[1].Size {
 		t.Errorf("fetched %d bytes for a blob of %d that is damaged", r.Fetched, img.Layers[1].Size)
 	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func stat(t *testing.T, name string) os.FileInfo {
-	t.Helper()
-	info, err := os.Stat(name)
-	must(t, err)
-	return info
 }

@@ -10,13 +10,14 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
 // TestPullsSurvive tells what an honest mirror and its network may do on the
 // way, and what it may cost.
 func TestPullsSurvive(t *testing.T) {
-	img := imageOf(1, 3*mib, 300*kib)
+	img := pulltest.ImageOf(1, 3*mib, 300*kib)
 	for what, tc := range map[string]struct {
 		mirrors int
 		faults  []registrytest.Fault // of all mirrors
@@ -38,18 +39,18 @@ func TestPullsSurvive(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := serve(t, tc.mirrors, img)
-			for _, s := range m.servers {
+			m := pulltest.Serve(t, tc.mirrors, img)
+			for _, s := range m.Servers {
 				s.Misbehave(tc.faults...)
 				s.Throttle(4 * mib)
 			}
-			r := m.mustPull(t, segpull.Options{SegmentSize: 512 * kib})
-			checkDocker(t, contents(t, r.Path), img)
-			if n := m.served(); n > int64(tc.cost*float64(blobsOf(img)))+slack {
-				t.Errorf("%d bytes of %d were served", n, blobsOf(img))
+			r := m.MustPull(t, segpull.Options{SegmentSize: 512 * kib})
+			pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
+			if n := m.Served(); n > int64(tc.cost*float64(pulltest.BlobsOf(img)))+slack {
+				t.Errorf("%d bytes of %d were served", n, pulltest.BlobsOf(img))
 			}
-			if len(r.Liars) > 0 {
-				t.Errorf("%q is no liar", r.Liars)
+			if len(r.Corrupt) > 0 {
+				t.Errorf("%q is no liar", r.Corrupt)
 			}
 		})
 	}
@@ -57,30 +58,30 @@ func TestPullsSurvive(t *testing.T) {
 
 func TestTokensThatExpireOnTheWayAreFetchedAnew(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 3*mib)
-	m := serve(t, 1, img)
-	m.servers[0].Throttle(mib)
-	m.servers[0].Misbehave(registrytest.Bearer(registrytest.Auth{Lifetime: time.Second}))
-	r := m.mustPull(t, segpull.Options{SegmentSize: 256 * kib})
-	checkDocker(t, contents(t, r.Path), img)
-	if n := m.servers[0].Stats().Requests[registrytest.KindToken]; n < 2 || n > 10 {
+	img := pulltest.ImageOf(1, 3*mib)
+	m := pulltest.Serve(t, 1, img)
+	m.Servers[0].Throttle(mib)
+	m.Servers[0].Misbehave(registrytest.Bearer(registrytest.Auth{Lifetime: time.Second}))
+	r := m.MustPull(t, segpull.Options{SegmentSize: 256 * kib})
+	pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
+	if n := m.Servers[0].Stats().Requests[registrytest.KindToken]; n < 2 || n > 10 {
 		t.Errorf("%d tokens were fetched", n)
 	}
-	if n := m.served(); n > blobsOf(img)*13/10+slack {
-		t.Errorf("%d bytes of %d were served", n, blobsOf(img))
+	if n := m.Served(); n > pulltest.BlobsOf(img)*13/10+slack {
+		t.Errorf("%d bytes of %d were served", n, pulltest.BlobsOf(img))
 	}
 }
 
 func TestARedirectIsKeptUntilItExpires(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 3*mib)
-	m := serve(t, 1, img)
-	cdn := m.servers[0].Mirror()
+	img := pulltest.ImageOf(1, 3*mib)
+	m := pulltest.Serve(t, 1, img)
+	cdn := m.Servers[0].Mirror()
 	cdn.Throttle(mib)
-	m.servers[0].Misbehave(registrytest.SignedRedirect(cdn.Start(t), time.Second))
-	r := m.mustPull(t, segpull.Options{SegmentSize: 256 * kib, Connections: 2})
-	checkDocker(t, contents(t, r.Path), img)
-	asked, served := m.servers[0].Stats(), cdn.Stats()
+	m.Servers[0].Misbehave(registrytest.SignedRedirect(cdn.Start(t), time.Second))
+	r := m.MustPull(t, segpull.Options{SegmentSize: 256 * kib, Connections: 2})
+	pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
+	asked, served := m.Servers[0].Stats(), cdn.Stats()
 	if n := asked.Requests[registrytest.KindBlob]; n < 2 || n > served.Requests[registrytest.KindCDN] {
 		t.Errorf("the registry was asked %d times for %d requests to its CDN", n, served.Requests[registrytest.KindCDN])
 	}
@@ -103,13 +104,13 @@ func TestAForeignLayerIsNotFetchedFromInside(t *testing.T) {
 		m.Layers[0].MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 		m.Layers[0].URLs = []string{at + "/layer", strings.Replace(at, "127.0.0.1", "localhost", 1) + "/layer"}
 	}})
-	m := serve(t, 1, img)
-	r := m.mustPull(t, segpull.Options{})
-	checkOCI(t, contents(t, r.Path), img)
+	m := pulltest.Serve(t, 1, img)
+	r := m.MustPull(t, segpull.Options{})
+	pulltest.CheckOCI(t, pulltest.Contents(t, r.Path), img)
 
-	m.servers[0].Misbehave(registrytest.Status(404).Of(img.Layers[0].Digest))
-	_, err := m.pull(t, segpull.Options{})
-	wantCode(t, err, segpull.ExitPermanent, "not a public address")
+	m.Servers[0].Misbehave(registrytest.Status(404).Of(img.Layers[0].Digest))
+	_, err := m.Pull(t, segpull.Options{})
+	pulltest.WantCode(t, err, segpull.ExitPermanent, "not a public address")
 	if n := len(inside.Stats().Log); n > 0 {
 		t.Errorf("a private address was asked %d times", n)
 	}
@@ -117,56 +118,56 @@ func TestAForeignLayerIsNotFetchedFromInside(t *testing.T) {
 
 func TestTheLimitHoldsForAllTraffic(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 2*mib)
-	m := serve(t, 2, img)
+	img := pulltest.ImageOf(1, 2*mib)
+	m := pulltest.Serve(t, 2, img)
 	began := time.Now()
-	m.mustPull(t, segpull.Options{LimitRate: 2 * mib})
+	m.MustPull(t, segpull.Options{LimitRate: 2 * mib})
 	took := time.Since(began).Seconds()
-	if rate := float64(blobsOf(img)) / took; rate > 2.06*mib || rate < mib {
+	if rate := float64(pulltest.BlobsOf(img)) / took; rate > 2.06*mib || rate < mib {
 		t.Errorf("%.2f MiB/s under a limit of 2", rate/mib)
 	}
 }
 
 func TestTheSearchForALiarKeepsToTheLimits(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, mib)
-	m := serve(t, 2, img)
-	m.servers[0].Misbehave(registrytest.Flip(0, mib).Of(img.Layers[0].Digest))
+	img := pulltest.ImageOf(1, mib)
+	m := pulltest.Serve(t, 2, img)
+	m.Servers[0].Misbehave(registrytest.Flip(0, mib).Of(img.Layers[0].Digest))
 	began := time.Now()
-	r := m.mustPull(t, segpull.Options{LimitRate: mib, Connections: 1})
+	r := m.MustPull(t, segpull.Options{LimitRate: mib, Connections: 1})
 	took := time.Since(began).Seconds()
 	if rate := float64(r.Fetched) / took; rate > 1.1*mib {
 		t.Errorf("%.2f MiB/s under a limit of 1", rate/mib)
 	}
-	for i, s := range m.servers {
+	for i, s := range m.Servers {
 		if n := s.Stats().Concurrent; n > 1 {
 			t.Errorf("mirror %d was asked for %d things at once", i, n)
 		}
 	}
-	checkDocker(t, contents(t, r.Path), img)
+	pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
 }
 
 func TestAMirrorThatDiesAndComesBack(t *testing.T) {
 	t.Parallel()
-	img := imageOf(1, 4*mib)
-	m := serve(t, 1, img)
-	m.servers[0].Throttle(4 * mib)
+	img := pulltest.ImageOf(1, 4*mib)
+	m := pulltest.Serve(t, 1, img)
+	m.Servers[0].Throttle(4 * mib)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var died bool
-	rec := &recorder{hook: func(e segpull.Event) {
+	rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
 		if p, ok := e.(segpull.Progress); ok && p.Done > mib && !died {
 			died = true
-			m.servers[0].Kill()
-			time.AfterFunc(time.Second, m.servers[0].Revive)
+			m.Servers[0].Kill()
+			time.AfterFunc(time.Second, m.Servers[0].Revive)
 		}
 	}}
-	results, err := m.pullContext(ctx, t, segpull.Options{Observer: rec})
+	results, err := m.PullContext(ctx, t, segpull.Options{Observer: rec})
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkDocker(t, contents(t, results[0].Path), img)
-	if n := m.served(); n > blobsOf(img)*6/5+slack {
-		t.Errorf("%d bytes of %d were served", n, blobsOf(img))
+	pulltest.CheckDocker(t, pulltest.Contents(t, results[0].Path), img)
+	if n := m.Served(); n > pulltest.BlobsOf(img)*6/5+slack {
+		t.Errorf("%d bytes of %d were served", n, pulltest.BlobsOf(img))
 	}
 }

@@ -2,19 +2,17 @@ package archive
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"runtime"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/internal/layer"
 )
 
 const (
@@ -80,43 +78,14 @@ func decompressed(ctx context.Context, blobs Blobs, layer ocispec.Descriptor) (t
 }
 
 // openLayer returns a layer decompressed.
-func openLayer(blobs Blobs, layer ocispec.Descriptor) (io.ReadCloser, error) {
-	section, err := open(blobs, layer)
+func openLayer(blobs Blobs, d ocispec.Descriptor) (io.ReadCloser, error) {
+	section, err := open(blobs, d)
 	if err != nil {
 		return nil, err
 	}
-	r, err := Decompress(bufio.NewReaderSize(section, copyBuffer), maxWindow)
+	r, err := layer.Decompress(bufio.NewReaderSize(section, copyBuffer), maxWindow)
 	if err != nil {
-		return nil, fmt.Errorf("layer %s: %w", layer.Digest, err)
+		return nil, fmt.Errorf("layer %s: %w", d.Digest, err)
 	}
 	return r, nil
-}
-
-// ErrWindow is the error of what would need more memory than it may have.
-var ErrWindow = zstd.ErrWindowSizeExceeded
-
-// Decompress reads what r has, decompressed, with a window of so many bytes at most. Its first bytes tell how a
-// layer is compressed, as Docker goes by them: media types have been wrong. It reads no further in r than it has to.
-func Decompress(r *bufio.Reader, window uint64) (io.ReadCloser, error) {
-	magic, err := r.Peek(4)
-	if err != nil && err != io.EOF { // a shorter layer is not compressed
-		return nil, err
-	}
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b, 0x08}): // RFC 1952, 2.3.1
-		return gzip.NewReader(r)
-	case isZstd(magic):
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
-		if err != nil {
-			return nil, err
-		}
-		return z.IOReadCloser(), nil
-	}
-	return io.NopCloser(r), nil
-}
-
-// isZstd also takes a skippable frame at the start, which pzstd writes (RFC 8878, 3.1.1 and 3.1.2).
-func isZstd(magic []byte) bool {
-	return bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}) ||
-		len(magic) == 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:], []byte{0x2a, 0x4d, 0x18})
 }

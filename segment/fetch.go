@@ -60,6 +60,7 @@ type Fetch struct {
 	mu        sync.Mutex // guards what follows
 	sched     *Scheduler
 	cancel    map[*Task]context.CancelFunc
+	trust     []Trust // of each source
 	unsettled int
 	last      []error   // last failure of each source
 	looked    time.Time // when outlook was last called
@@ -94,6 +95,7 @@ func NewFetch(opts Options) *Fetch {
 		opts:      opts,
 		sched:     NewScheduler(opts.SegmentSize, opts.Blobs, connections, uint64(time.Now().UnixNano())),
 		cancel:    make(map[*Task]context.CancelFunc),
+		trust:     make([]Trust, len(opts.Peers)),
 		unsettled: len(opts.Blobs),
 		last:      make([]error, len(opts.Peers)),
 		kick:      make(chan struct{}, 1),
@@ -135,42 +137,11 @@ func (f *Fetch) Settle() {
 	f.poke()
 }
 
-// Ban has a source asked for nothing more but what no other source has.
-func (f *Fetch) Ban(source int) {
-	f.locked(func() { f.sched.Ban(source) })
-	f.poke()
-}
-
 // Lacks says whether a source can't be asked for a blob.
 func (f *Fetch) Lacks(source, blob int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.sched.Lacks(source, blob)
-}
-
-// SetAside has a source asked for nothing more as long as others bring
-// enough, until TakeBack was called as often.
-func (f *Fetch) SetAside(source int) {
-	f.locked(func() { f.sched.SetAside(source, time.Now()) })
-	f.poke()
-}
-
-// TakeBack undoes a SetAside.
-func (f *Fetch) TakeBack(source int) {
-	f.locked(func() { f.sched.TakeBack(source) })
-	f.poke()
-}
-
-// Focus has no blob after this one fetched until Unfocus is called, or it takes
-// much longer than it should: it is to tell whom to believe.
-func (f *Fetch) Focus(blob int) {
-	f.locked(func() { f.sched.Focus(blob, time.Now()) })
-}
-
-// Unfocus undoes a Focus.
-func (f *Fetch) Unfocus(blob int) {
-	f.locked(func() { f.sched.Unfocus(blob) })
-	f.poke()
 }
 
 // Status says how each source is doing.

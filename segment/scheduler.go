@@ -33,15 +33,16 @@ const (
 // by expected finish. See tail.go for that and source.go for what is learned
 // about a source.
 type Scheduler struct {
-	segment int64
-	blobs   []blob
-	open    []int // blobs with free bytes, ascending
-	sources []*source
-	width   int // of these, the first few are fetched side by side
-	turn    int // which of them is next
-	focuses []focus
-	ready   []int // queue of the sources that may have a connection to use
-	idle    []int // queue of those that had one, and found nothing to do
+	segment   int64
+	blobs     []blob
+	open      []int // blobs with free bytes, ascending
+	sources   []*source
+	width     int // of these, the first few are fetched side by side
+	turn      int // which of them is next
+	focuses   []focus
+	preferred []preferred // ranges that are handed out first
+	ready     []int       // queue of the sources that may have a connection to use
+	idle      []int       // queue of those that had one, and found nothing to do
 
 	tasks    running
 	free     int64 // bytes nobody fetches
@@ -64,9 +65,10 @@ type Scheduler struct {
 }
 
 type blob struct {
-	size   int64
-	free   Set
-	stream *Task // a task that reads the whole blob, if there is one
+	size    int64
+	free    Set
+	stream  *Task // a task that reads the whole blob, if there is one
+	dropped bool  // nothing of it is wanted any more
 }
 
 func (b *blob) all() Range { return Range{0, b.size} }
@@ -102,6 +104,9 @@ func (s *Scheduler) Begin(source, connections int) {
 // Want says that the bytes of r are to be fetched; bytes that already are
 // stay so.
 func (s *Scheduler) Want(blob int, r Range) {
+	if s.blobs[blob].dropped {
+		return
+	}
 	s.total += r.Len()
 	s.release(blob, r)
 	s.offerAll()
@@ -130,7 +135,10 @@ func (s *Scheduler) Next(now time.Time) *Task {
 		if !src.available(now) || s.dispensable(src, now) {
 			continue
 		}
-		t := s.takeFree(i, now)
+		t := s.takePreferred(i, now)
+		if t == nil {
+			t = s.takeFree(i, now)
+		}
 		if t == nil {
 			t = s.steal(i, now)
 		}

@@ -18,7 +18,7 @@ type Habits struct {
 	Rate        int64     `json:"rate,omitempty"`        // bytes a second of one connection
 	Ranges      bool      `json:"ranges,omitempty"`      // it serves parts of blobs
 	Seen        time.Time `json:"seen,omitzero"`
-	Lied        time.Time `json:"lied,omitzero"` // when it was last caught with wrong bytes
+	Corrupt     time.Time `json:"corrupt,omitzero"` // when it last was found to send wrong bytes
 }
 
 // Memory is what is known of sources from earlier pulls, by name. It is not
@@ -29,9 +29,10 @@ const (
 	// remembered is for how long habits are of use: networks and mirrors
 	// change.
 	remembered = 30 * 24 * time.Hour
-	// resented is for how long a lie is: whoever runs the mirror may mend it.
-	resented  = 7 * 24 * time.Hour
-	maxMemory = 1 << 20
+	// corruptRemembered is for how long a source is known to be corrupt: whoever
+	// runs it may repair it.
+	corruptRemembered = 7 * 24 * time.Hour
+	maxMemory         = 1 << 20
 )
 
 // MemoryPath is where the memory is kept: segpull/mirrors.json in
@@ -85,9 +86,9 @@ func (h Habits) recent() Habits {
 	if within(h.Seen, remembered) {
 		r = h
 	}
-	r.Lied = time.Time{}
-	if within(h.Lied, resented) {
-		r.Lied = h.Lied
+	r.Corrupt = time.Time{}
+	if within(h.Corrupt, corruptRemembered) {
+		r.Corrupt = h.Corrupt
 	}
 	return r
 }
@@ -99,11 +100,11 @@ func within(t time.Time, most time.Duration) bool {
 
 // after is what is known once h was found out, and before it the other.
 func (h Habits) after(before Habits) Habits {
-	if h.Lied.IsZero() {
-		h.Lied = before.Lied
+	if h.Corrupt.IsZero() {
+		h.Corrupt = before.Corrupt
 	}
 	if h.Seen.IsZero() {
-		before.Lied = h.Lied
+		before.Corrupt = h.Corrupt
 		return before
 	}
 	return h

@@ -48,25 +48,25 @@ func TestMemoryThatIsOfNoUse(t *testing.T) {
 	}
 }
 
-func TestALieIsRememberedForAWeek(t *testing.T) {
+func TestACorruptSourceIsRememberedForAWeek(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mirrors.json")
 	now, day := time.Now(), 24*time.Hour
 	for _, m := range []Memory{
-		{"a": {Rate: 1000, Seen: now}, "b": {Lied: now.Add(-6 * day)}, "c": {Rate: 1000, Seen: now, Lied: now.Add(-8 * day)}},
-		{"a": {Lied: now}, "b": {Rate: 2000, Seen: now}},
+		{"a": {Rate: 1000, Seen: now}, "b": {Corrupt: now.Add(-6 * day)}, "c": {Rate: 1000, Seen: now, Corrupt: now.Add(-8 * day)}},
+		{"a": {Corrupt: now}, "b": {Rate: 2000, Seen: now}},
 	} {
 		if err := m.Keep(path); err != nil {
 			t.Fatal(err)
 		}
 	}
 	got := Recall(path)
-	if a := got["a"]; a.Rate != 1000 || !a.Lied.Equal(now) {
-		t.Errorf("the habits of a liar, or its lie: %+v", a)
+	if a := got["a"]; a.Rate != 1000 || !a.Corrupt.Equal(now) {
+		t.Errorf("the habits of a corrupt source, or when it was found: %+v", a)
 	}
-	if b := got["b"]; b.Rate != 2000 || !b.Lied.Equal(now.Add(-6*day)) {
-		t.Errorf("a lie before a pull that ended well: %+v", b)
+	if b := got["b"]; b.Rate != 2000 || !b.Corrupt.Equal(now.Add(-6*day)) {
+		t.Errorf("found before a pull that ended well: %+v", b)
 	}
-	if c := got["c"]; c.Rate != 1000 || !c.Lied.IsZero() {
-		t.Errorf("an old lie: %+v", c)
+	if c := got["c"]; c.Rate != 1000 || !c.Corrupt.IsZero() {
+		t.Errorf("found long ago: %+v", c)
 	}
 }

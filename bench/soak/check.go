@@ -197,7 +197,7 @@ func (c *checker) checkResume(p result) {
 // checkAccused checks that only corrupt mirrors are reported as such.
 func (c *checker) checkAccused(p result) {
 	for _, e := range p.events {
-		if e.Event != "liar" && e.Event != "corrupt" {
+		if e.Event != "corrupt" {
 			continue
 		}
 		if !slices.ContainsFunc(c.mirrors, func(m *mirror) bool { return m.name == e.Source && m.role == corrupt }) {

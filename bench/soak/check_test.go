@@ -37,7 +37,7 @@ func TestChecker(t *testing.T) {
 		"a crash":                      {e: result{Usage: program.Usage{Exit: 2}, stderr: []byte("panic: x\n")}, wrong: "crashed"},
 		"hung":                         {e: result{Usage: program.Usage{Exit: 2}, stderr: []byte("SIGQUIT: quit\n")}, wrong: "hung"},
 		"no output":                    {e: result{}, wrong: "no output"},
-		"a correct mirror accused":     {e: events(`{"event":"liar","source":"m0"}`), wrong: "m0 is reported as corrupt"},
+		"a correct mirror accused":     {e: events(`{"event":"corrupt","source":"m0"}`), wrong: "m0 is reported as corrupt"},
 		"a password":                   {e: result{Usage: program.Usage{Exit: 6}, stderr: []byte("segpull: 401 for pass-m0\n")}, wrong: "is in standard error"},
 	} {
 		t.Run(name, func(t *testing.T) {

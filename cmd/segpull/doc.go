@@ -83,7 +83,7 @@
 //	source   the mirror
 //	message  one line
 //
-// liar: a source was proved to serve wrong bytes, and is used no more.
+// corrupt: a source was proved to serve wrong bytes, and is not used any more.
 //
 //	source  the mirror
 //	proof   one line, with the digest of the blob
@@ -99,7 +99,7 @@
 //	                  not touched
 //	duration_seconds  of this image's pull
 //	sources           list of {name, bytes}: who served how much
-//	liars             list of the names of sources that served wrong bytes
+//	corrupt           list of the names of sources that served wrong bytes
 //
 // error: the command failed; always the last.
 //

@@ -38,13 +38,13 @@ func (v jsonView) show(at time.Time, e segpull.Event) {
 		v.enc.Encode(warningJSON{head("warning", at), e.Message})
 	case segpull.Trouble:
 		v.enc.Encode(troubleJSON{head("trouble", at), e.Source, e.Message})
-	case segpull.Liar:
-		v.enc.Encode(liarJSON{head("liar", at), e.Source, e.Proof})
+	case segpull.Corrupt:
+		v.enc.Encode(corruptJSON{head("corrupt", at), e.Source, e.Proof})
 	case segpull.Finished:
 		r := e.Result
 		v.enc.Encode(finishedJSON{
 			head("finished", at), r.Reference, r.Digest, r.ImageID, r.Path, r.Platform,
-			r.Size, r.Fetched, r.Resumed, r.UpToDate, r.Duration.Seconds(), sharesJSON(r.Sources), append([]string{}, r.Liars...),
+			r.Size, r.Fetched, r.Resumed, r.UpToDate, r.Duration.Seconds(), sharesJSON(r.Sources), append([]string{}, r.Corrupt...),
 		})
 	}
 }
@@ -129,7 +129,7 @@ type troubleJSON struct {
 	Message string `json:"message"`
 }
 
-type liarJSON struct {
+type corruptJSON struct {
 	headJSON
 	Source string `json:"source"`
 	Proof  string `json:"proof"`
@@ -148,7 +148,7 @@ type finishedJSON struct {
 	UpToDate        bool        `json:"up_to_date"`
 	DurationSeconds float64     `json:"duration_seconds"`
 	Sources         []shareJSON `json:"sources"`
-	Liars           []string    `json:"liars"`
+	Corrupt         []string    `json:"corrupt"`
 }
 
 type shareJSON struct {

@@ -68,7 +68,7 @@ func TestJSONEvents(t *testing.T) {
 	p := testProgress()
 	p.Blobs, p.Sources = p.Blobs[1:2], p.Sources[:1]
 	f := testFinished()
-	f.Result.Liars = []string{"daocloud"}
+	f.Result.Corrupt = []string{"daocloud"}
 	r := testResolved()
 	r.Blobs = r.Blobs[:1]
 	for _, e := range []segpull.Event{
@@ -77,7 +77,7 @@ func TestJSONEvents(t *testing.T) {
 		segpull.Progress{Remaining: -1},
 		segpull.Warning{Message: "<w>\x1b"},
 		segpull.Trouble{Source: "aliyun", Message: "t"},
-		segpull.Liar{Source: "daocloud", Proof: "p"},
+		segpull.Corrupt{Source: "daocloud", Proof: "p"},
 		f,
 	} {
 		v.show(testStart, e)
@@ -98,12 +98,12 @@ func TestJSONEvents(t *testing.T) {
     "rate":0,"remaining_seconds":null,"blobs":[],"sources":[]}
 {"event":"warning",TIME,"message":"<w>\u001b"}
 {"event":"trouble",TIME,"source":"aliyun","message":"t"}
-{"event":"liar",TIME,"source":"daocloud","proof":"p"}
+{"event":"corrupt",TIME,"source":"daocloud","proof":"p"}
 {"event":"finished",TIME,"reference":"ubuntu:22.04","digest":"D0","image_id":"D1",
     "path":"ubuntu_22.04_linux_amd64.tar","platform":"linux/amd64",
     "size":41943040,"fetched":40894464,"resumed":1048576,"up_to_date":false,"duration_seconds":4.3,
     "sources":[{"name":"aliyun","bytes":27262976},{"name":"docker.io","bytes":13631488},{"name":"daocloud","bytes":0}],
-    "liars":["daocloud"]}
+    "corrupt":["daocloud"]}
 {"event":"error",TIME,"message":"no such image","exit_code":3}
 `)[1:]
 	if out.String() != want {

@@ -1,6 +1,0 @@
-//go:build !unix
-
-package segpull
-
-// mostDescriptors is how many files and connections this process may have open.
-func mostDescriptors() int { return 1 << 20 }

@@ -1,0 +1,224 @@
+package hostiletest
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// within bounds a pull that could hang.
+func within(t *testing.T, m *pulltest.Mirrors, most time.Duration, opts segpull.Options) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), most)
+	defer cancel()
+	if _, err := m.PullContext(ctx, t, opts); err != nil {
+		t.Error(err)
+	}
+}
+
+// breaksOff ignores ranges, and ends each answer after 40 KiB.
+func breaksOff() registrytest.Fault {
+	return registrytest.All(registrytest.Truncate(40*kib), registrytest.IgnoreRange()).On(registrytest.KindBlob)
+}
+
+// TestAStreamThatAlwaysBreaksOff brings the same bytes again and again, which
+// must not look like progress, nor keep others from theirs.
+func TestAStreamThatAlwaysBreaksOff(t *testing.T) {
+	t.Run("beside an honest one", func(t *testing.T) {
+		t.Parallel()
+		m := pulltest.Serve(t, 2, pulltest.ImageOf(1, 8*mib))
+		m.Servers[0].Misbehave(breaksOff())
+		m.Servers[1].Misbehave(registrytest.Latency(100 * time.Millisecond))
+		m.Servers[1].Throttle(8 * mib)
+		within(t, m, 20*time.Second, segpull.Options{})
+	})
+	t.Run("alone", func(t *testing.T) {
+		t.Parallel()
+		m := pulltest.Serve(t, 1, pulltest.ImageOf(1, mib))
+		m.Servers[0].Misbehave(breaksOff())
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		_, err := m.PullContext(ctx, t, segpull.Options{GiveUpAfter: time.Second})
+		pulltest.WantCode(t, err, segpull.ExitNetwork)
+	})
+	// By its lie, the honest one is set aside; then it keeps busy, and no more.
+	t.Run("of a liar", func(t *testing.T) {
+		t.Parallel()
+		img, other := pulltest.TextImage(t, 1, 6*mib), pulltest.TextImage(t, 11, 6*mib)
+		m, layer := pulltest.Serve(t, 2, img), img.Layers[0].Digest
+		long := func(r *http.Request) bool {
+			var start, last int64
+			_, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &start, &last)
+			return err != nil || last-start > 200*kib || start >= mib
+		}
+		m.Servers[0].Misbehave(registrytest.Impostor(other.Layers[0]).Of(layer), breaksOff().When(long).Of(layer))
+		m.Servers[1].Throttle(2 * mib)
+		within(t, m, 30*time.Second, segpull.Options{})
+	})
+}
+
+// TestWhatNoOtherHas is taken from a liar too: its digest will tell.
+func TestWhatNoOtherHas(t *testing.T) {
+	img := pulltest.ImageOf(1, 2*mib, 4*mib)
+	small, large := img.Layers[0].Digest, img.Layers[1].Digest
+	lacks := func(of ...registrytest.Blob) registrytest.Fault {
+		f := registrytest.Status(404)
+		for _, b := range of {
+			f = f.Of(b.Digest)
+		}
+		return f
+	}
+	for what, faults := range map[string][]registrytest.Fault{
+		"a liar about another blob":  {registrytest.Flip(0, mib).Of(img.Config.Digest), lacks(img.Layers[1])},
+		"liars about other bytes":    {registrytest.Flip(mib/2, mib/2+8).Of(small), registrytest.Flip(mib, mib+8).Of(small), lacks(img.Layers[0])},
+		"one slip":                   {registrytest.Flip(0, mib).Of(large).Times(1), lacks(img.Layers[1])},
+		"one slip, and no other any": {registrytest.Flip(0, mib).Of(large).Times(1), registrytest.Status(404)},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			m := pulltest.Serve(t, len(faults), img)
+			for i, f := range faults {
+				m.Servers[i].Misbehave(f)
+				m.Servers[i].Throttle(4 * mib)
+			}
+			r := m.MustPull(t, segpull.Options{SegmentSize: 128 * kib})
+			pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
+		})
+	}
+}
+
+// bitsOf has a bit wrong in each step bytes of a blob.
+func bitsOf(b registrytest.Blob, step int64) registrytest.Fault {
+	return registrytest.Rewrite(func(p []byte, offset int64) {
+		for k := (step/2 - offset) & (step - 1); k < int64(len(p)); k += step {
+			p[k] ^= 0x10
+		}
+	}).Of(b.Digest)
+}
+
+// TestALiarIsNotWaitedFor has a liar stop answering, or answer slowly, once it
+// has lied.
+func TestALiarIsNotWaitedFor(t *testing.T) {
+	img := pulltest.ImageOf(1, 4*mib, 60*kib)
+	for what, tc := range map[string]struct {
+		liar int // 0: its word counts for the tag, and is believed first
+		then func(*registrytest.Server, ...registrytest.Fault)
+	}{
+		"silence": {1, func(s *registrytest.Server, lie ...registrytest.Fault) {
+			s.Misbehave(append(lie, registrytest.Hang())...)
+		}},
+		"a trickle": {0, func(s *registrytest.Server, _ ...registrytest.Fault) { s.Throttle(20 * kib) }},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			m := pulltest.Serve(t, 2, img)
+			lie := bitsOf(img.Layers[0], 64*kib)
+			m.Servers[tc.liar].Misbehave(lie)
+			for _, s := range m.Servers {
+				s.Throttle(mib)
+			}
+			rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
+				if p, ok := e.(segpull.Progress); ok && p.Done >= pulltest.BlobsOf(img)*9/10 {
+					tc.then(m.Servers[tc.liar], lie)
+				}
+			}}
+			began := time.Now()
+			within(t, m, 90*time.Second, segpull.Options{Observer: rec, SegmentSize: 128 * kib})
+			if took := time.Since(began); took > 50*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+// TestASourceWithoutRangesIsHeard though each answer begins with the first byte.
+func TestASourceWithoutRangesIsHeard(t *testing.T) {
+	t.Run("at little cost", func(t *testing.T) {
+		t.Parallel()
+		img := pulltest.ImageOf(1, 16*mib)
+		m := pulltest.Serve(t, 2, img)
+		m.Servers[0].Misbehave(bitsOf(img.Layers[0], 256*kib))
+		m.Servers[1].Misbehave(registrytest.IgnoreRange())
+		for _, s := range m.Servers {
+			s.Throttle(24 * mib)
+		}
+		r := m.MustPull(t, segpull.Options{})
+		if ratio := float64(r.Fetched) / float64(pulltest.BlobsOf(img)); ratio > 5 {
+			t.Errorf("%.2f of the bytes were fetched", ratio)
+		}
+	})
+	t.Run("however long it takes", func(t *testing.T) {
+		t.Parallel()
+		img := pulltest.ImageOf(1, 3*mib)
+		m := pulltest.Serve(t, 2, img)
+		lie := registrytest.Flip(11*mib/4, 11*mib/4+1).Of(img.Layers[0].Digest)
+		m.Servers[0].Misbehave(lie)
+		m.Servers[1].Misbehave(registrytest.IgnoreRange())
+		m.Servers[0].Throttle(3 * mib)
+		m.Servers[1].Throttle(400 * kib)
+		rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
+			if p, ok := e.(segpull.Progress); ok && p.Done >= pulltest.BlobsOf(img) {
+				m.Servers[0].Misbehave(registrytest.Status(500), lie)
+			}
+		}}
+		within(t, m, time.Minute, segpull.Options{Observer: rec, GiveUpAfter: 5 * time.Second})
+	})
+}
+
+// TestBombsInManyLayersAtOnce bounds the memory for looking at what arrives.
+func TestBombsInManyLayersAtOnce(t *testing.T) {
+	var sizes []int64
+	for i := range int64(8) {
+		sizes = append(sizes, 2*mib+i*kib)
+	}
+	m := pulltest.Serve(t, 2, pulltest.ImageOf(1, sizes...))
+	m.Servers[0].Misbehave(registrytest.Impostor(registrytest.NewBlob("", bomb(t, 3*mib))), registrytest.PauseAfter(6*kib, 5*time.Second))
+	m.Servers[1].Throttle(4 * mib)
+	ctx, stop := context.WithCancel(t.Context())
+	most := make(chan uint64)
+	go func() { most <- largestHeap(ctx) }()
+	within(t, m, time.Minute, segpull.Options{})
+	stop()
+	if n := <-most; n > 256*mib {
+		t.Errorf("%d MiB of heap", n/mib)
+	}
+}
+
+func largestHeap(ctx context.Context) (most uint64) {
+	for ctx.Err() == nil {
+		var s runtime.MemStats
+		runtime.ReadMemStats(&s)
+		most = max(most, s.HeapAlloc)
+		time.Sleep(20 * time.Millisecond)
+	}
+	return most
+}
+
+// bomb is the start of a zstd stream with a window of 128 MiB (RFC 8878, 3.1.1.1.2):
+// the header of a tar, and blocks that repeat a byte 128 Ki times.
+func bomb(t *testing.T, size int64) []byte {
+	t.Helper()
+	var head bytes.Buffer
+	if err := tar.NewWriter(&head).WriteHeader(&tar.Header{Name: "x", Mode: 0o644, Size: 1 << 33}); err != nil {
+		t.Fatal(err)
+	}
+	block := func(kind, n int) []byte {
+		n = n<<3 | kind<<1
+		return []byte{byte(n), byte(n >> 8), byte(n >> 16)}
+	}
+	z := append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x88}, block(0, head.Len())...)
+	z = append(z, head.Bytes()...)
+	for int64(len(z))+4 <= size {
+		z = append(append(z, block(1, 128*kib)...), 0)
+	}
+	return append(z, make([]byte, size-int64(len(z)))...)
+}

@@ -1,0 +1,45 @@
+// Package pulltest is what the tests of pulls share: mirrors with an image, pulls
+// from them, what is observed, and checks of what comes of it.
+package pulltest
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// Main is TestMain of such tests. It keeps out the credentials, mirrors and proxies of whoever runs the
+// tests. Most of them wait for a slow mirror rather than compute, so that more
+// of them run at once than there are processors.
+func Main(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("6")
+	}
+	home, err := os.MkdirTemp("", "segpull")
+	if err != nil {
+		panic(err)
+	}
+	for _, name := range []string{"HOME", "DOCKER_CONFIG", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"} {
+		os.Setenv(name, home)
+	}
+	for _, name := range []string{"REGISTRY_AUTH_FILE", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+		os.Unsetenv(name)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(home)
+		os.Exit(code)
+	}))
+}
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+
+	// Repo is where Serve has the image, as tag 1.
+	Repo = "team/app"
+	// Ref names that image.
+	Ref = "registry.example/team/app:1"
+)

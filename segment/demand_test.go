@@ -1,0 +1,73 @@
+package segment
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// demand runs a fetch of two blobs of 20 MiB from two mirrors of 1 MiB a second,
+// calls fn after a second, and returns the sink after the given time.
+func demand(t *testing.T, until time.Duration, fn func(f *Fetch)) (*fakeSink, error) {
+	opts := Options{Blobs: []int64{20 * mib, 20 * mib}}
+	sink := &fakeSink{t: t, sizes: opts.Blobs, have: make([]Set, 2)}
+	opts.Sink = sink
+	for range 2 {
+		opts.Peers = append(opts.Peers, Peer{Source: &fakeMirror{rate: mib / 2, size: 20 * mib}, Connections: 2})
+	}
+	f := NewFetch(opts)
+	sink.fetch = f
+	for i := range opts.Blobs {
+		f.Want(i, Range{0, 20 * mib})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), until)
+	defer cancel()
+	time.AfterFunc(time.Second, func() { fn(f) })
+	err := f.Run(ctx)
+	return sink, err
+}
+
+func TestPrefer(t *testing.T) {
+	r := Range{10 * mib, 11 * mib}
+	for what, prefer := range map[string]bool{"a range that is preferred": true, "one that is not": false} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sink, _ := demand(t, 12*time.Second, func(f *Fetch) {
+					if prefer {
+						f.Prefer(1, r)
+						f.Prefer(1, r)
+					}
+				})
+				if there := len(sink.have[1].Without(r)) == 0; there != prefer {
+					t.Errorf("%v of the later blob is there: %v", r, there)
+				}
+				if n := sink.have[0].Len(); n < 15*mib {
+					t.Errorf("%d MiB of the first blob are there", n/mib)
+				}
+			})
+		})
+	}
+}
+
+func TestDrop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		sink, err := demand(t, time.Hour, func(f *Fetch) {
+			f.Drop(0)
+			f.Want(0, Range{0, mib})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := sink.have[0].Len(); n > 4*mib {
+			t.Errorf("%d bytes of the blob that was dropped after a second came", n)
+		}
+		if n := sink.have[1].Len(); n != 20*mib {
+			t.Errorf("%d bytes of the other came", n)
+		}
+		if took := time.Since(began); took > 15*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}

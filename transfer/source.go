@@ -1,0 +1,125 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/segpull/segpull/segment"
+	"github.com/segpull/segpull/sources"
+)
+
+// source is a mirror in one transfer. Whoever asks it keeps to the same terms:
+// its rate limit, and so many requests at once.
+type source struct {
+	transfer *Transfer
+	source   *sources.Source
+	limiter  *segment.Limiter // its own
+	slots    chan struct{}    // one for each request
+	served   atomic.Int64     // bytes of bodies
+	failure  atomic.Pointer[error]
+}
+
+// forFiles is how many descriptors connections leave to all else: the store,
+// the output, what the runtime has.
+const forFiles = 24
+
+// affordable is the most connections to each of so many sources. A request that
+// is sent on to another host has two.
+func affordable(sources int) int {
+	return max(1, (mostDescriptors()-forFiles)/2/sources)
+}
+
+func newSource(t *Transfer, src *sources.Source) *source {
+	most := cmp.Or(t.opts.Connections, segment.DefaultConnections)
+	if own := src.Connections(); own > 0 && (own < most || t.opts.Connections == 0) {
+		most = own
+	}
+	return &source{
+		transfer: t,
+		source:   src,
+		limiter:  t.opts.Limiters[src.Name()],
+		slots:    make(chan struct{}, min(most, affordable(len(t.opts.Sources)))),
+	}
+}
+
+// peer is the source as a segment.Fetch uses it.
+func (s *source) peer() segment.Peer {
+	return segment.Peer{Source: s, Name: s.Name(), Connections: cap(s.slots), Limiter: s.limiter}
+}
+
+// Name implements verify.Source.
+func (s *source) Name() string { return s.source.Name() }
+
+// Served implements verify.Source.
+func (s *source) Served() int64 { return s.served.Load() }
+
+// WholeOnly implements verify.Source.
+func (s *source) WholeOnly() bool {
+	return s.transfer.fetch.Status()[slices.Index(s.transfer.sources, s)].Whole
+}
+
+// LimitTime implements verify.Source.
+func (s *source) LimitTime(bytes int64) (total time.Duration) {
+	for _, limiter := range []*segment.Limiter{s.transfer.opts.Limiter, s.limiter} {
+		if limit := limiter.Rate(); limit > 0 {
+			total += time.Duration(float64(bytes) / float64(limit) * float64(time.Second))
+		}
+	}
+	return total
+}
+
+// ReadRanges implements verify.Source.
+func (s *source) ReadRanges(ctx context.Context, blob int, ranges []segment.Range, budget segment.Budget, write func(off int64, p []byte) error) error {
+	opts := s.transfer.opts
+	return segment.FetchRanges(ctx, s.peer(), segment.Request{
+		Blob:        blob,
+		Size:        opts.Blobs[blob].Size,
+		Ranges:      ranges,
+		SegmentSize: opts.SegmentSize,
+		Limiter:     opts.Limiter,
+		Budget:      budget,
+		Trouble:     s.trouble,
+	}, write)
+}
+
+func (s *source) trouble(err error) {
+	s.failure.Store(&err)
+	s.transfer.opts.Report.Trouble(s.Name(), err)
+}
+
+// Open implements segment.Source.
+func (s *source) Open(ctx context.Context, blob int, r segment.Range) (io.ReadCloser, segment.Range, error) {
+	select {
+	case s.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, r, context.Cause(ctx)
+	}
+	opts := s.transfer.opts
+	body, start, end, err := s.source.Open(ctx, opts.Repository, opts.Blobs[blob], r.Start, r.End)
+	if err != nil {
+		<-s.slots
+		return nil, r, err
+	}
+	return &counted{body: body, source: s}, segment.Range{Start: start, End: end}, nil
+}
+
+// counted is the body of a request to a source. It is closed once.
+type counted struct {
+	body   io.ReadCloser
+	source *source
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.body.Read(p)
+	c.source.served.Add(int64(n))
+	return n, err
+}
+
+func (c *counted) Close() error {
+	defer func() { <-c.source.slots }()
+	return c.body.Close()
+}

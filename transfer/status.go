@@ -1,0 +1,54 @@
+package transfer
+
+import (
+	"time"
+
+	"github.com/segpull/segpull/sources"
+)
+
+// SourceStatus is how one source is doing.
+type SourceStatus struct {
+	Name        string
+	Bytes       int64   // served in this transfer
+	Rate        float64 // bytes a second
+	Connections int     // open now
+	State       string  // "active", "waiting", "cooling", "probing" or "off"
+	Failure     error   // the last one of a request; nil: none failed
+}
+
+// Sources says how each source is doing.
+func (t *Transfer) Sources() []SourceStatus {
+	all := make([]SourceStatus, len(t.sources))
+	for i, s := range t.fetch.Status() {
+		src := t.sources[i]
+		all[i] = SourceStatus{Name: src.Name(), Bytes: src.served.Load(), Rate: s.Rate, Connections: s.Connections, State: s.State}
+		if err := src.failure.Load(); err != nil {
+			all[i].Failure = *err
+		}
+	}
+	return all
+}
+
+// Hashed is the length of the prefix of a blob that has been hashed, in bytes.
+func (t *Transfer) Hashed(blob int) int64 { return t.search.Hashed(blob) }
+
+// Memory is what the transfer found out about sources that served enough to
+// tell, and about corrupt ones: a later transfer starts better with it.
+func (t *Transfer) Memory() sources.Memory {
+	const enough = 4 << 20
+	memory := make(sources.Memory)
+	for i, s := range t.fetch.Status() {
+		name := t.sources[i].Name()
+		var h sources.Habits
+		if s.Served >= enough {
+			h = sources.Habits{Connections: s.Hint.Connections, Request: s.Hint.Request, Rate: s.Hint.Rate, Ranges: s.Hint.Ranges, Seen: time.Now()}
+		}
+		if t.opts.Corrupt.Has(name) {
+			h.Corrupt = time.Now()
+		}
+		if h != (sources.Habits{}) {
+			memory[name] = h
+		}
+	}
+	return memory
+}

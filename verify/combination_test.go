@@ -1,0 +1,37 @@
+package verify
+
+import (
+	"testing"
+
+	"github.com/segpull/segpull/segment"
+)
+
+func TestCombine(t *testing.T) {
+	r := func(start, end int64) damage { return inverted(segment.Range{Start: start * kib, End: end * kib}) }
+	source := func(d damage) *fakeSource { return &fakeSource{damage: map[int]damage{0: d}} }
+	for what, tc := range map[string]struct {
+		sources []*fakeSource
+		right   bool
+		corrupt []string
+	}{
+		"apart":                        {[]*fakeSource{source(r(100, 200)), source(r(500, 600))}, true, []string{"a", "b"}},
+		"touching":                     {[]*fakeSource{source(r(0, 512)), source(r(512, 1024))}, true, []string{"a", "b"}},
+		"two of three agree":           {[]*fakeSource{source(r(100, 200)), source(r(100, 200)), source(r(500, 600))}, true, []string{"a", "b", "c"}},
+		"all have the same byte wrong": {[]*fakeSource{source(r(100, 200)), source(r(150, 160))}, false, nil},
+		"one that is right":            {[]*fakeSource{source(r(100, 200)), {}}, true, []string{"a"}},
+		"of two, one lacks the blob":   {[]*fakeSource{source(r(100, 200)), {lacks: true}}, false, nil},
+	} {
+		inBubble(t, what, func(t *testing.T) {
+			w := newWorld(t, [][]byte{random(mib)}, tc.sources...)
+			w.serveAlternately(0, 64*kib, 0)
+			c := w.search.newCheck(0)
+			c.begin()
+			right, err := c.combine(t.Context())
+			if right != tc.right || err != nil {
+				t.Fatalf("right: %v, %v", right, err)
+			}
+			w.wantRight(0, tc.right)
+			w.wantCorrupt(tc.corrupt...)
+		})
+	}
+}

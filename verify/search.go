@@ -1,0 +1,259 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/segpull/segpull/segment"
+)
+
+// Source is a mirror as the search asks it.
+type Source interface {
+	// Name is what runs of a blob and messages call it.
+	Name() string
+	// ReadRanges fetches ranges of a blob from this source alone, and passes
+	// their bytes to write, one call at a time, in any order, each byte once.
+	// The error is a *segment.GiveUpError where the source is not done within
+	// the budget, or a *segment.HopelessError where it will not send the bytes.
+	ReadRanges(ctx context.Context, blob int, ranges []segment.Range, budget segment.Budget, write func(off int64, p []byte) error) error
+	// Served is how many bytes it has served so far.
+	Served() int64
+	// WholeOnly reports whether it answers a request for a range with the whole
+	// blob.
+	WholeOnly() bool
+	// LimitTime is how long the rate limits take for so many of its bytes.
+	LimitTime(bytes int64) time.Duration
+}
+
+// Blob is a blob on disk.
+type Blob interface {
+	Content
+	Digest() string
+	Size() int64
+	// Prefix is how many bytes from the first one on have arrived.
+	Prefix() int64
+	// Runs are the bytes that have arrived, in ascending order, each with the
+	// name of the source that served it.
+	Runs() []Run
+	// Replace puts bytes of a source in the place of those at off.
+	Replace(off int64, p []byte, source int) error
+	// Forget gives up the bytes of r.
+	Forget(r segment.Range) error
+}
+
+// Run is bytes of a blob that one source served.
+type Run struct {
+	segment.Range
+	Source string // its name, also if it served them in an earlier pull
+}
+
+// Scheduler is what fetches the blobs.
+type Scheduler interface {
+	// Want asks for bytes of a blob once more.
+	Want(blob int, r segment.Range)
+	// SetTrust says how far a source is used.
+	SetTrust(source int, trust segment.Trust)
+	// Hold keeps the blobs after this one from being fetched until Release.
+	Hold(blob int)
+	// Release undoes a Hold.
+	Release(blob int)
+	// Lacks reports whether a source can't be asked for a blob.
+	Lacks(source, blob int) bool
+}
+
+// Options say which blobs a Search verifies, and who sends them.
+type Options struct {
+	Blobs       []Blob
+	Sources     []Source
+	Scheduler   Scheduler
+	Corrupt     *Corrupt                 // the sources that are known to be corrupt; the Search adds to it
+	Doubted     map[string]bool          // names of sources that were corrupt in an earlier pull: trusted last
+	Resolver    string                   // name of the source that resolved the tag, if any
+	GiveUpAfter time.Duration            // without a byte from a source that no other can stand in for
+	Scratch     func() (*os.File, error) // makes a file for what sources send a second time
+	Report      Report
+}
+
+// Report takes what a Search finds. Its functions may be called from many
+// goroutines.
+type Report struct {
+	Corrupt func(Finding)
+	Suspect func(source, message string) // a source is left alone until a blob is verified
+	Warn    func(message string)
+}
+
+// Finding says that a source sent wrong bytes.
+type Finding struct {
+	Source   string
+	Proof    string // in one line, with the digest of the blob
+	Excluded bool   // false where all other sources are corrupt too
+}
+
+// Search hashes blobs while they arrive. Where a digest is wrong, it finds the
+// sources of the wrong bytes, excludes them, and repairs the blob. Blob may be
+// called for several blobs at a time.
+type Search struct {
+	opts    Options
+	began   time.Time
+	blobs   []*target
+	sources []*source
+	scratch *scratch
+
+	turn     chan struct{} // a semaphore: one blob is searched at a time
+	watchers chan struct{} // a semaphore: each watcher decompresses a blob
+	answer   chan int      // a small blob that is right
+
+	mu        sync.Mutex // guards suspected
+	suspected []int      // in how many blobs each source is a suspect
+}
+
+// target is a blob that is hashed.
+type target struct {
+	blob   Blob
+	right  atomic.Bool
+	hashed Frontier
+}
+
+// source is a Source, and what the search remembers of it.
+type source struct {
+	source   Source
+	timedOut atomic.Int64 // when it last exceeded its budget, in Unix seconds
+	retried  bool         // as the only source of a blob, after the first wrong bytes; guarded by Search.turn
+}
+
+// New prepares a search. Sources that are corrupt already are excluded.
+func New(opts Options) *Search {
+	s := &Search{
+		opts:      opts,
+		began:     time.Now(),
+		scratch:   &scratch{create: opts.Scratch},
+		turn:      make(chan struct{}, 1),
+		watchers:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		answer:    make(chan int, 1),
+		suspected: make([]int, len(opts.Sources)),
+	}
+	for _, b := range opts.Blobs {
+		s.blobs = append(s.blobs, &target{blob: b})
+	}
+	for _, src := range opts.Sources {
+		s.sources = append(s.sources, &source{source: src})
+	}
+	s.excludeCorrupt()
+	return s
+}
+
+// Close frees the disk of what sources sent a second time.
+func (s *Search) Close() { s.scratch.close() }
+
+// Hashed is the length of the prefix of a blob that has been hashed, in bytes.
+func (s *Search) Hashed(blob int) int64 { return s.blobs[blob].hashed.Offset() }
+
+// Right reports whether a blob is verified.
+func (s *Search) Right(blob int) bool { return s.blobs[blob].right.Load() }
+
+// Blob hashes a blob as it arrives, and repairs it, until its digest is right.
+// The error is a *MismatchError where every source of it is corrupt, an error
+// of the blob, or the cause of ctx.
+func (s *Search) Blob(ctx context.Context, blob int) error {
+	c := s.newCheck(blob)
+	defer c.end()
+	for {
+		err := c.hash(ctx)
+		if mismatched(err) {
+			err = c.repair(ctx, err)
+			c.end()
+			if err == nil {
+				continue
+			}
+		}
+		if err == nil {
+			s.blobs[blob].right.Store(true)
+			s.offerAnswer(blob)
+		}
+		return err
+	}
+}
+
+// served is how many bytes of a blob came from a source.
+func (s *Search) served(blob int, name string) (n int64) {
+	for _, run := range s.blobs[blob].blob.Runs() {
+		if run.Source == name {
+			n += run.Len()
+		}
+	}
+	return n
+}
+
+// provedRight reports whether a source has served any of a blob that is right.
+func (s *Search) provedRight(name string) bool {
+	for i, t := range s.blobs {
+		if t.right.Load() && s.served(i, name) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// ask reads bytes of a blob from a source within a short time; r should be
+// short too.
+func (s *Search) ask(ctx context.Context, src *source, blob int, r segment.Range) ([]byte, error) {
+	p := make([]byte, r.Len())
+	budget := s.shortBudget(src, r.Len(), time.Now())
+	err := src.source.ReadRanges(ctx, blob, []segment.Range{r}, budget, func(off int64, b []byte) error {
+		copy(p[off-r.Start:], b)
+		return nil
+	})
+	return p, err
+}
+
+// acquire waits for a semaphore. The error is the cause of ctx.
+func acquire(ctx context.Context, semaphore chan struct{}) error {
+	select {
+	case semaphore <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func tryAcquire(semaphore chan struct{}) bool {
+	select {
+	case semaphore <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func mismatched(err error) bool {
+	_, ok := errors.AsType[*MismatchError](err)
+	return ok
+}
+
+func hopeless(err error) bool {
+	_, ok := errors.AsType[*segment.HopelessError](err)
+	return ok
+}
+
+// unavailable reports whether an error means that a source does not answer, or
+// not for this blob.
+func unavailable(err error) bool {
+	_, gaveUp := errors.AsType[*segment.GiveUpError](err)
+	return gaveUp || hopeless(err)
+}
+
+// andReasons adds to a mismatch why sources that lack the blob were no help.
+func andReasons(mismatch error, replicas []*replica) error {
+	for _, r := range replicas {
+		if lacks, ok := errors.AsType[*segment.HopelessError](r.failure); ok {
+			mismatch = fmt.Errorf("%w (and %v)", mismatch, lacks)
+		}
+	}
+	return mismatch
+}

@@ -1,0 +1,62 @@
+package verify
+
+import (
+	"testing"
+
+	"github.com/segpull/segpull/segment"
+)
+
+func TestSplice(t *testing.T) {
+	layer := layerOf(2 * mib)
+	wrong := func(ranges ...segment.Range) *fakeSource {
+		return &fakeSource{damage: map[int]damage{0: func(p []byte, off int64, n int) {
+			for _, r := range ranges {
+				inverted(r)(p, off, n)
+			}
+		}}}
+	}
+	r := func(start, end int64) segment.Range { return segment.Range{Start: start * kib, End: end * kib} }
+	for what, tc := range map[string]struct {
+		blob    []byte
+		sources []*fakeSource
+		right   bool
+		corrupt []string
+		most    int64 // KiB that are fetched again
+	}{
+		"a range":                      {layer, []*fakeSource{{}, wrong(r(700, 900))}, true, []string{"b"}, 800},
+		"the whole of it":              {layer, []*fakeSource{{}, wrong(r(0, 2048))}, true, []string{"b"}, 2500},
+		"two ranges":                   {layer, []*fakeSource{{}, wrong(r(300, 400), r(1440, 1600))}, true, []string{"b"}, 1000},
+		"of two, each another range":   {layer, []*fakeSource{wrong(r(300, 500)), wrong(r(1200, 1400))}, true, []string{"a", "b"}, 1500},
+		"of two of three":              {layer, []*fakeSource{wrong(r(300, 500)), {}, wrong(r(400, 600))}, true, []string{"a", "c"}, 2000},
+		"a range that all have wrong":  {layer, []*fakeSource{wrong(r(700, 900)), wrong(r(700, 900))}, false, nil, 1000},
+		"a byte, which does not break": {layer, []*fakeSource{{}, wrong(segment.Range{Start: 720*kib + 1, End: 720*kib + 2})}, false, nil, 0},
+		"a blob that is no layer":      {random(2 * mib), []*fakeSource{{}, wrong(r(700, 900))}, false, nil, 600},
+		"beside a silent source":       {layer, []*fakeSource{{silent: true}, wrong(r(700, 900))}, false, nil, 128},
+		"beside one that lacks it":     {layer, []*fakeSource{{lacks: true}, wrong(r(700, 900))}, false, nil, 128},
+		"beside one of whole blobs":    {layer, []*fakeSource{{whole: true}, wrong(r(700, 900))}, true, []string{"b"}, 1100},
+	} {
+		inBubble(t, what, func(t *testing.T) {
+			w := newWorld(t, [][]byte{tc.blob}, tc.sources...)
+			w.serveAlternately(0, 64*kib, upTo(len(tc.sources))...)
+			c := w.search.newCheck(0)
+			c.begin()
+			right, err := c.splice(t.Context())
+			if right != tc.right || err != nil {
+				t.Fatalf("right: %v, %v", right, err)
+			}
+			w.wantRight(0, tc.right)
+			w.wantCorrupt(tc.corrupt...)
+			if n := w.askedFor(0) / kib; n > tc.most {
+				t.Errorf("%d KiB were fetched again", n)
+			}
+		})
+	}
+}
+
+// upTo is 0, 1 … n-1.
+func upTo(n int) (all []int) {
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
+}

@@ -1,0 +1,120 @@
+package verify
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/segpull/segpull/segment"
+)
+
+// TestWatch hashes a layer while its parts of 64 KiB arrive, every 10 ms one,
+// and looks at the suspect when most of it is there.
+func TestWatch(t *testing.T) {
+	layer, other := layerOf(6*mib), layerOf(6*mib + 7)[:6*mib]
+	layer = layer[:6*mib]
+	middle := inverted(segment.Range{Start: mib, End: 2 * mib})
+	all := inverted(segment.Range{End: 6 * mib})
+	another := func(p []byte, off int64, _ int) { copy(p, other[off:]) }
+	source := func(d damage) *fakeSource { return &fakeSource{damage: map[int]damage{0: d}} }
+	for what, tc := range map[string]struct {
+		blob     []byte
+		sources  []*fakeSource
+		serve    []int // in turns
+		resolver string
+		suspects []string // in the order in which they were reported
+		held     bool
+	}{
+		"honest sources":                  {layer, []*fakeSource{{}, {}}, []int{0, 1}, "a", nil, false},
+		"a break":                         {layer, []*fakeSource{{}, source(middle)}, []int{0, 1}, "a", []string{"b"}, true},
+		"a break among three":             {layer, []*fakeSource{{}, {}, source(middle)}, []int{0, 1, 2}, "a", []string{"c"}, false},
+		"wrong from the start on":         {layer, []*fakeSource{{}, source(all)}, []int{1}, "a", []string{"b"}, true},
+		"the other is wrong at the start": {layer, []*fakeSource{{}, source(all)}, []int{0}, "a", []string{"b"}, true},
+		"the resolver is wrong":           {layer, []*fakeSource{source(all), {}}, []int{0}, "a", []string{"b", "a"}, true},
+		"two sound layers":                {layer, []*fakeSource{{}, source(another)}, []int{1}, "a", []string{"b"}, true},
+		"a blob that is no layer":         {random(6 * mib), []*fakeSource{{}, source(middle)}, []int{0, 1}, "a", nil, false},
+		"a small blob":                    {layerOf(mib / 2), []*fakeSource{{}, source(all)}, []int{0, 1}, "a", nil, false},
+		"a single source":                 {layer, []*fakeSource{source(all)}, []int{0}, "a", nil, false},
+	} {
+		inBubble(t, what, func(t *testing.T) {
+			w := newWorld(t, [][]byte{tc.blob}, tc.sources...)
+			w.search.opts.Resolver = tc.resolver
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error)
+			c := w.search.newCheck(0)
+			go func() { ended <- c.hash(ctx) }()
+			size := w.blobs[0].size
+			for k := int64(0); (k+1)*64*kib < size; k++ {
+				w.serve(0, tc.serve[k%int64(len(tc.serve))], segment.Range{Start: k * 64 * kib, End: (k + 1) * 64 * kib})
+				time.Sleep(10 * time.Millisecond)
+			}
+			cancel()
+			<-ended
+			if !slices.Equal(w.suspects, tc.suspects) {
+				t.Errorf("suspects %q, not %q", w.suspects, tc.suspects)
+			}
+			for k, s := range w.sources {
+				suspect := len(tc.suspects) > 0 && s.name == tc.suspects[len(tc.suspects)-1]
+				if (w.trust[k] == segment.Suspect) != suspect {
+					t.Errorf("%s has trust %v", s.name, w.trust[k])
+				}
+			}
+			if (w.holds > 0) != tc.held {
+				t.Errorf("later blobs are held %d times", w.holds)
+			}
+			c.end()
+			if slices.Contains(w.trust, segment.Suspect) || w.holds != 0 {
+				t.Errorf("in the end: trust %v, held %d times", w.trust, w.holds)
+			}
+			w.wantCorrupt()
+		})
+	}
+}
+
+// TestBlob repairs blobs through all steps, with what is wanted again from the
+// first source that is trusted.
+func TestBlob(t *testing.T) {
+	layer := layerOf(2 * mib)
+	bit := inverted(segment.Range{Start: 720*kib + 5, End: 720*kib + 6})
+	early := inverted(segment.Range{Start: 5 * kib, End: 5*kib + 1})
+	middle := inverted(segment.Range{Start: 700 * kib, End: 900 * kib})
+	source := func(d damage) *fakeSource { return &fakeSource{damage: map[int]damage{0: d}} }
+	for what, tc := range map[string]struct {
+		sources []*fakeSource
+		right   bool
+		corrupt []string
+	}{
+		"honest sources":            {[]*fakeSource{{}, {}}, true, nil},
+		"a break":                   {[]*fakeSource{{}, source(middle)}, true, []string{"b"}},
+		"a bit":                     {[]*fakeSource{{}, source(bit)}, true, []string{"b"}},
+		"a bit, sometimes":          {[]*fakeSource{{}, source(sometimes(bit))}, true, []string{"b"}},
+		"two of three":              {[]*fakeSource{source(bit), {}, source(middle)}, true, []string{"a", "c"}},
+		"all of two":                {[]*fakeSource{source(early), source(middle)}, true, []string{"a", "b"}},
+		"a byte that all get wrong": {[]*fakeSource{source(middle), source(middle)}, false, []string{"a", "b"}},
+		"the other falls silent":    {[]*fakeSource{source(middle), {silent: true}}, true, []string{"a"}},
+		"all fall silent":           {[]*fakeSource{{silent: true}, {silent: true, damage: map[int]damage{0: bit}}}, false, nil},
+	} {
+		inBubble(t, what, func(t *testing.T) {
+			w := newWorld(t, [][]byte{layer}, tc.sources...)
+			w.fetch = true
+			w.serveAlternately(0, 64*kib, upTo(len(tc.sources))...)
+			err := w.search.Blob(t.Context(), 0)
+			if (err == nil) != tc.right || w.search.Right(0) != tc.right {
+				t.Fatalf("right: %v, %v", w.search.Right(0), err)
+			}
+			w.wantRight(0, tc.right)
+			for _, name := range w.corrupt.Names() {
+				if !slices.Contains(tc.corrupt, name) {
+					t.Errorf("%s is excluded, which is honest", name)
+				}
+			}
+			if len(tc.corrupt) > 0 && len(w.corrupt.Names()) == 0 {
+				t.Error("no source is excluded")
+			}
+			if w.holds != 0 {
+				t.Errorf("later blobs are held %d times", w.holds)
+			}
+		})
+	}
+}
