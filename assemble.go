@@ -79,7 +79,7 @@ func (j *job) checkPlatform() error {
 	p, ok := image.ConfigPlatform(config)
 	if ok && (p.OS != resolved.OS || p.Architecture != resolved.Architecture) {
 		j.image.Platform = p
-		j.tellPlatform(resolved)
+		j.warnOfPlatform(resolved)
 	}
 	return nil
 }

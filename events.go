@@ -12,7 +12,7 @@ type Observer interface {
 // Corrupt and Finished.
 type Event interface{ event() }
 
-// Waiting says that no source has told for 2 s which image a reference is.
+// Waiting says that no source has answered for 2 s which image a reference is.
 type Waiting struct {
 	Reference string   // as in Resolved
 	Sources   []string // that were asked and are silent
@@ -24,7 +24,7 @@ type Resolved struct {
 	Reference string // as the user would write it, e.g. "ubuntu:22.04"
 	Digest    string // of the index or manifest that the reference names
 	Platform  string // e.g. "linux/arm64"
-	Source    string // the source whose word counted for the tag
+	Source    string // the source that resolved the tag
 	Path      string // where the archive will stand; "-" for standard output
 	Size      int64  // bytes of all blobs, each digest once
 	Blobs     []BlobInfo

@@ -80,7 +80,7 @@ func (j *job) run(ctx context.Context) (Result, error) {
 		return Result{}, fmt.Errorf("write %s: %w", j.out.path, err)
 	}
 	if err := j.store.Remove(); err != nil {
-		j.tellFolder(err)
+		j.warnOfFolder(err)
 	}
 	return j.result(), nil
 }

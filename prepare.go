@@ -98,31 +98,31 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	}
 	img.Name = name
 	j.image, j.resolver = img, j.set.Resolver(ref)
-	j.tellPlatform(j.call.platform)
-	j.tellIndex()
-	j.tellNameless()
+	j.warnOfPlatform(j.call.platform)
+	j.warnOfIndex()
+	j.warnOfNameless()
 	return nil
 }
 
-// tellPlatform warns of an image for another platform than asked: a reference without an index leads to it.
-func (j *job) tellPlatform(asked image.Platform) {
+// warnOfPlatform warns of an image for another platform than asked: a reference without an index leads to it.
+func (j *job) warnOfPlatform(asked image.Platform) {
 	if p := j.image.Platform; p.OS != asked.OS || p.Architecture != asked.Architecture {
-		j.call.notify(Warning{Message: fmt.Sprintf("%s is for %s, not %s: there is no other image under this reference", j.name(), p, asked)})
+		j.call.warn(fmt.Sprintf("%s is for %s, not %s: there is no other image under this reference", j.name(), p, asked))
 	}
 }
 
-// tellIndex warns of a digest that names an index: engines know the image that is pulled by another digest.
-func (j *job) tellIndex() {
+// warnOfIndex warns of a digest that names an index: engines know the image that is pulled by another digest.
+func (j *job) warnOfIndex() {
 	if ref := j.image.Reference; ref.Digest != "" && ref.Digest != j.image.Manifest.Digest {
-		j.call.notify(Warning{Message: fmt.Sprintf("%s: the digest names an index; the archive holds one platform of it, %s, which engines list by its own digest, %s: name that to pin this image",
-			j.name(), j.image.Platform, j.image.Manifest.Digest)})
+		j.call.warn(fmt.Sprintf("%s: the digest names an index; the archive holds one platform of it, %s, which engines list by its own digest, %s: name that to pin this image",
+			j.name(), j.image.Platform, j.image.Manifest.Digest))
 	}
 }
 
-// tellNameless warns of an image that has a tag, and gets no name in the archive.
-func (j *job) tellNameless() {
+// warnOfNameless warns of an image that has a tag, and gets no name in the archive.
+func (j *job) warnOfNameless() {
 	if j.image.Reference.Tag != "" && j.image.ArchiveName() == (image.Reference{}) {
-		j.call.notify(Warning{Message: fmt.Sprintf("%s: the archive gives the image no name, as docker load up to version 24 refuses names with an IPv6 address: give it another by --name", j.name())})
+		j.call.warn(fmt.Sprintf("%s: the archive gives the image no name, as docker load up to version 24 refuses names with an IPv6 address: give it another by --name", j.name()))
 	}
 }
 
@@ -167,8 +167,8 @@ func charge(ctx context.Context, limiter *segment.Limiter, bytes int) error {
 func (f fetcher) Reject(ref image.Reference, reason error) (source string, more bool) {
 	source, more = f.set.Reject(ref, reason)
 	if more {
-		f.call.notify(Warning{Message: fmt.Sprintf("mirror %s: its answer for %s is not usable: %s; the next source is asked",
-			source, familiar(ref), image.Reason(ref, reason))})
+		f.call.warn(fmt.Sprintf("mirror %s: its answer for %s is not usable: %s; the next source is asked",
+			source, familiar(ref), image.Reason(ref, reason)))
 	}
 	return source, more
 }

@@ -27,8 +27,8 @@ func (j *job) checkRoom() error {
 		return fmt.Errorf("%s more are needed in folder %s, which has %s free: %w", bytesText(need), folder, bytesText(free), syscall.ENOSPC)
 	}
 	if free < likely {
-		j.call.notify(Warning{Message: fmt.Sprintf("folder %s has %s free, and up to %s are needed when %s is written: make room meanwhile",
-			folder, bytesText(free), bytesText(likely), j.out.path)})
+		j.call.warn(fmt.Sprintf("folder %s has %s free, and up to %s are needed when %s is written: make room meanwhile",
+			folder, bytesText(free), bytesText(likely), j.out.path))
 	}
 	return nil
 }

@@ -93,15 +93,15 @@ func (j *job) upToDate() (Result, error) {
 		blobs = append(blobs, string(b.Digest))
 	}
 	if err := state.Tidy(j.out.work, blobs); err != nil {
-		j.tellFolder(err)
+		j.warnOfFolder(err)
 	}
 	r := j.result()
 	r.UpToDate, r.Resumed = true, r.Size
 	return r, nil
 }
 
-func (j *job) tellFolder(err error) {
-	j.call.notify(Warning{Message: fmt.Sprintf("%v: the image is complete, remove the folder by hand", err)})
+func (j *job) warnOfFolder(err error) {
+	j.call.warn(fmt.Sprintf("%v: the image is complete, remove the folder by hand", err))
 }
 
 // close lets go of the files: the archive that stood, or the part folder.

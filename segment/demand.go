@@ -18,12 +18,23 @@ func (f *Fetch) Prefer(blob int, r Range) {
 	f.poke()
 }
 
+// Add adds a blob of so many bytes to the fetch, after the others, and returns
+// its index.
+func (f *Fetch) Add(size int64) (blob int) {
+	f.locked(func() {
+		blob = f.sched.Add(size)
+		f.unsettled++
+	})
+	return blob
+}
+
 // Drop gives up on a blob, for good: nothing of it is fetched any more, and
 // Settle is not to be called for it.
 func (f *Fetch) Drop(blob int) {
 	f.locked(func() {
-		f.sched.Drop(blob)
-		f.unsettled--
+		if f.sched.Drop(blob) {
+			f.unsettled--
+		}
 	})
 	f.poke()
 }
@@ -37,12 +48,22 @@ func (s *Scheduler) Prefer(blob int, r Range) {
 	s.offerAll()
 }
 
+// Add adds a blob, and returns its index.
+func (s *Scheduler) Add(size int64) (index int) {
+	s.blobs = append(s.blobs, blob{size: size})
+	return len(s.blobs) - 1
+}
+
 // Drop takes a blob back from all sources. What is wanted of it later is
-// ignored.
-func (s *Scheduler) Drop(blob int) {
+// ignored. It returns false for one that was dropped before.
+func (s *Scheduler) Drop(blob int) bool {
+	if s.blobs[blob].dropped {
+		return false
+	}
 	s.abandonAll(func(t *Task) bool { return t.Blob == blob })
 	s.claim(blob, s.blobs[blob].all())
 	s.blobs[blob].dropped = true
+	return true
 }
 
 // takePreferred cuts the first free bytes of a preferred range for source i: as

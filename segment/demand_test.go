@@ -55,6 +55,7 @@ func TestDrop(t *testing.T) {
 		began := time.Now()
 		sink, err := demand(t, time.Hour, func(f *Fetch) {
 			f.Drop(0)
+			f.Drop(0)
 			f.Want(0, Range{0, mib})
 		})
 		if err != nil {
@@ -68,6 +69,50 @@ func TestDrop(t *testing.T) {
 		}
 		if took := time.Since(began); took > 15*time.Second {
 			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestAdd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var added int
+		sink, err := demand(t, time.Hour, func(f *Fetch) {
+			sink := f.opts.Sink.(*fakeSink)
+			sink.mu.Lock()
+			sink.sizes, sink.have = append(sink.sizes, mib), append(sink.have, Set{})
+			sink.mu.Unlock()
+			added = f.Add(mib)
+			f.Want(added, Range{0, mib})
+		})
+		if err != nil || added != 2 {
+			t.Fatalf("blob %d: %v", added, err)
+		}
+		for i, size := range sink.sizes {
+			if n := sink.have[i].Len(); n != size {
+				t.Errorf("%d bytes of blob %d came", n, i)
+			}
+		}
+	})
+}
+
+// TestKeepOpen adds a blob when all before it is settled.
+func TestKeepOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := &fakeSink{t: t, sizes: []int64{mib}, have: make([]Set, 1)}
+		f := NewFetch(Options{Sink: sink, KeepOpen: true, GiveUpAfter: time.Minute, Peers: []Peer{{Source: &fakeMirror{rate: mib, size: mib}}}})
+		sink.fetch = f
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- f.Run(ctx) }()
+		time.Sleep(time.Hour)
+		f.Want(f.Add(mib), Range{0, mib})
+		time.Sleep(time.Minute)
+		if n := sink.have[0].Len(); n != mib {
+			t.Errorf("%d bytes came", n)
+		}
+		stop()
+		if err := <-ended; err != context.Canceled {
+			t.Error(err)
 		}
 	})
 }

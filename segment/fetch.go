@@ -43,6 +43,7 @@ type Options struct {
 	SegmentSize int64         // bytes; 0: DefaultSegmentSize
 	Limiter     *Limiter      // for all sources together; nil: none
 	GiveUpAfter time.Duration // without a byte from any source; 0: DefaultGiveUp
+	KeepOpen    bool          // Run goes on when all blobs are settled, until its context ends
 	// Trouble is told of requests that failed and will be made again or
 	// elsewhere. It may be called from many goroutines; nil: nobody is told.
 	Trouble func(source int, err error)
@@ -99,6 +100,9 @@ func NewFetch(opts Options) *Fetch {
 		unsettled: len(opts.Blobs),
 		last:      make([]error, len(opts.Peers)),
 		kick:      make(chan struct{}, 1),
+	}
+	if opts.KeepOpen {
+		f.unsettled++
 	}
 	for i, p := range opts.Peers {
 		f.sched.Expect(i, p.Hint)

@@ -16,7 +16,7 @@ const maxAnswer = 64 << 10
 // offerAnswer is called with each blob that is right. The first small one, most
 // often the config, serves CheckSources.
 func (s *Search) offerAnswer(blob int) {
-	if size := s.blobs[blob].blob.Size(); size == 0 || size > maxAnswer {
+	if size := s.target(blob).blob.Size(); size == 0 || size > maxAnswer {
 		return
 	}
 	select {
@@ -53,7 +53,7 @@ func (s *Search) CheckSources(ctx context.Context) {
 
 // readRight reads a whole blob, and compares its digest once more.
 func (s *Search) readRight(blob int) ([]byte, error) {
-	b := s.blobs[blob].blob
+	b := s.target(blob).blob
 	p, err := readRange(b, segment.Range{End: b.Size()})
 	if sum := sha256.Sum256(p); "sha256:"+hex.EncodeToString(sum[:]) != b.Digest() {
 		return nil, err
@@ -64,6 +64,6 @@ func (s *Search) readRight(blob int) ([]byte, error) {
 func (s *Search) checkSource(ctx context.Context, src *source, blob int, right []byte) {
 	got, err := s.ask(ctx, src, blob, segment.Range{End: int64(len(right))})
 	if err == nil && !bytes.Equal(got, right) {
-		s.exclude(src.source.Name(), "it sent other bytes for %s, which is known", s.blobs[blob].blob.Digest())
+		s.exclude(src.source.Name(), "it sent other bytes for %s, which is known", s.target(blob).blob.Digest())
 	}
 }

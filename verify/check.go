@@ -41,7 +41,7 @@ type check struct {
 }
 
 func (s *Search) newCheck(index int) *check {
-	b := s.blobs[index].blob
+	b := s.target(index).blob
 	c := &check{search: s, index: index, blob: b, doubted: make(map[string]bool)}
 	for k, src := range s.sources {
 		c.replicas = append(c.replicas, &replica{source: src, index: k, blob: b, scratch: s.scratch, base: s.scratch.reserve(b.Size())})
@@ -61,7 +61,7 @@ func (c *check) hash(ctx context.Context) error {
 	w := &watch{check: c}
 	watchers.Go(func() { w.stream(watching) })
 	watchers.Go(func() { w.starts(watching) })
-	return c.search.blobs[c.index].hashed.Blob(ctx, c.blob, c.blob.Digest(), c.blob.Size())
+	return c.search.target(c.index).hashed.Blob(ctx, c.blob, c.blob.Digest(), c.blob.Size())
 }
 
 // repair is called when the blob is complete and its digest is wrong. It

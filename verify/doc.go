@@ -1,7 +1,26 @@
-// Package verify hashes a blob in order while it arrives out of order.
+// Package verify hashes blobs as they arrive, finds the sources of wrong bytes,
+// and repairs the blobs.
 //
-//	bytes at their offsets ─→ Source.Read, in order ─→ SHA-256 ─→ nil or *MismatchError
+//	bytes at their offsets ─→ Content.Read, in order ─→ SHA-256 ─→ right, or a mismatch
+//	                                 │                                     │
+//	                               watch                                 repair
+//	                                 │                                     │
+//	                        suspect, hold later blobs     splice, elimination, combination
+//	                                                                       │
+//	                                             exclude sources, replace bytes, want some again
 //
-// Guaranteed: Blob returns nil only if the SHA-256 of all bytes of the blob,
-// as they were read from the source from first to last, is its digest.
+// A Search asks mirrors (Source) for bytes that others served, compares and
+// hashes what they say (overlay), and writes to the disk (Blob) only what has
+// the right digest. The steps stand in the order of their costs in check.go;
+// each is a file.
+//
+// Guaranteed:
+//   - Search.Blob returns nil only if the SHA-256 of all bytes of the blob, as
+//     they were read from the first to the last, is its digest.
+//   - A source that sends right bytes is never excluded: each exclusion has a
+//     proof. A disk that changes bytes is not taken for a source that does.
+//   - Where each byte has a source that sends it right, the blob ends right,
+//     within the bounds of combination.go.
+//   - All waits end with the context, and none is for one source alone as long
+//     as there are others.
 package verify

@@ -120,7 +120,7 @@ func (s *Search) clear(source int) {
 // verified. It is for a transfer that has failed: nothing wrong is kept.
 func (s *Search) ForgetCorrupt() error {
 	var errs []error
-	for _, t := range s.blobs {
+	for _, t := range s.allTargets() {
 		if t.right.Load() {
 			continue
 		}

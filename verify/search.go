@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,7 +102,6 @@ type Finding struct {
 type Search struct {
 	opts    Options
 	began   time.Time
-	blobs   []*target
 	sources []*source
 	scratch *scratch
 
@@ -109,8 +109,9 @@ type Search struct {
 	watchers chan struct{} // a semaphore: each watcher decompresses a blob
 	answer   chan int      // a small blob that is right
 
-	mu        sync.Mutex // guards suspected
-	suspected []int      // in how many blobs each source is a suspect
+	mu        sync.Mutex // guards what follows
+	targets   []*target
+	suspected []int // in how many blobs each source is a suspect
 }
 
 // target is a blob that is hashed.
@@ -139,7 +140,7 @@ func New(opts Options) *Search {
 		suspected: make([]int, len(opts.Sources)),
 	}
 	for _, b := range opts.Blobs {
-		s.blobs = append(s.blobs, &target{blob: b})
+		s.Add(b)
 	}
 	for _, src := range opts.Sources {
 		s.sources = append(s.sources, &source{source: src})
@@ -151,11 +152,31 @@ func New(opts Options) *Search {
 // Close frees the disk of what sources sent a second time.
 func (s *Search) Close() { s.scratch.close() }
 
+// Add adds a blob to the search, and returns its index.
+func (s *Search) Add(b Blob) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.targets = append(s.targets, &target{blob: b})
+	return len(s.targets) - 1
+}
+
+func (s *Search) target(i int) *target {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.targets[i]
+}
+
+func (s *Search) allTargets() []*target {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.targets)
+}
+
 // Hashed is the length of the prefix of a blob that has been hashed, in bytes.
-func (s *Search) Hashed(blob int) int64 { return s.blobs[blob].hashed.Offset() }
+func (s *Search) Hashed(blob int) int64 { return s.target(blob).hashed.Offset() }
 
 // Right reports whether a blob is verified.
-func (s *Search) Right(blob int) bool { return s.blobs[blob].right.Load() }
+func (s *Search) Right(blob int) bool { return s.target(blob).right.Load() }
 
 // Blob hashes a blob as it arrives, and repairs it, until its digest is right.
 // The error is a *MismatchError where every source of it is corrupt, an error
@@ -173,7 +194,7 @@ func (s *Search) Blob(ctx context.Context, blob int) error {
 			}
 		}
 		if err == nil {
-			s.blobs[blob].right.Store(true)
+			s.target(blob).right.Store(true)
 			s.offerAnswer(blob)
 		}
 		return err
@@ -182,7 +203,7 @@ func (s *Search) Blob(ctx context.Context, blob int) error {
 
 // served is how many bytes of a blob came from a source.
 func (s *Search) served(blob int, name string) (n int64) {
-	for _, run := range s.blobs[blob].blob.Runs() {
+	for _, run := range s.target(blob).blob.Runs() {
 		if run.Source == name {
 			n += run.Len()
 		}
@@ -192,7 +213,7 @@ func (s *Search) served(blob int, name string) (n int64) {
 
 // provedRight reports whether a source has served any of a blob that is right.
 func (s *Search) provedRight(name string) bool {
-	for i, t := range s.blobs {
+	for i, t := range s.allTargets() {
 		if t.right.Load() && s.served(i, name) > 0 {
 			return true
 		}

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,11 +107,17 @@ func (w *watch) unlessKnown(fn func()) {
 }
 
 // compare looks for a source with whose bytes the layer goes on beyond a break,
-// and for the breaker, whose bytes differ from these.
+// and for the breaker, whose bytes differ from these; nil if that served them in
+// an earlier run. The source of the byte before the break is asked last.
 func (w *watch) compare(ctx context.Context, at int64) (r, breaker *replica, err error) {
 	c := w.check
 	around := segment.Range{Start: max(0, at-firstBack), End: min(at+window, c.blob.Size())}
-	for _, r := range w.others(max(0, at-1)) {
+	server := c.stored().origin(max(0, at-1))
+	others := c.candidates()
+	slices.SortStableFunc(others, func(a, b *replica) int {
+		return cmp.Compare(last(a.name() == server), last(b.name() == server))
+	})
+	for _, r := range others {
 		o, err := c.with(ctx, r, around)
 		if unavailable(err) {
 			continue
@@ -126,34 +133,24 @@ func (w *watch) compare(ctx context.Context, at int64) (r, breaker *replica, err
 			return nil, nil, err
 		}
 		if next > at {
-			breaker, err = w.contradicted(ctx, o, around)
+			err := o.differences(ctx, around, func(d difference) error {
+				if k := c.search.sourceNamed(d.source); k >= 0 {
+					breaker = c.replicas[k]
+				}
+				return nil
+			})
 			return r, breaker, err
 		}
 	}
 	return nil, nil, nil
 }
 
-// others are the candidates, last the one that served the byte at off.
-func (w *watch) others(off int64) []*replica {
-	server := w.check.stored().origin(off)
-	all := w.check.candidates()
-	if k := slices.IndexFunc(all, func(r *replica) bool { return r.name() == server }); k >= 0 {
-		r := all[k]
-		all = append(slices.Delete(all, k, k+1), r)
+// last sorts what it is true of to the end.
+func last(isLast bool) int {
+	if isLast {
+		return 1
 	}
-	return all
-}
-
-// contradicted is the source whose bytes in r are others on disk than in o; nil
-// if they are of an earlier run.
-func (w *watch) contradicted(ctx context.Context, o overlay, r segment.Range) (found *replica, err error) {
-	err = o.differences(ctx, r, func(d difference) error {
-		if k := w.check.search.sourceNamed(d.source); k >= 0 {
-			found = w.check.replicas[k]
-		}
-		return nil
-	})
-	return found, err
+	return 0
 }
 
 // suspectOne suspects one of two sources, by what they have of the bytes up to
@@ -185,63 +182,51 @@ func (w *watch) suspect(r *replica) {
 	c.search.opts.Report.Suspect(r.name(), fmt.Sprintf("its bytes of %s seem to be wrong, so others are asked until that is clear", c.blob.Digest()))
 }
 
-// unsound is the one of two sources whose start of the layer is not sound, if
-// they differ from the blob's start on; else it is otherwise, which may be nil.
-func (w *watch) unsound(ctx context.Context, a, b *replica, at int64, otherwise *replica) *replica {
-	differ, err := w.differ(ctx, a, b, segment.Range{End: min(window, at)})
-	if !differ || err != nil {
-		return otherwise
-	}
-	r, err := w.decide(ctx, a, b, segment.Range{End: min(at+window, w.check.blob.Size())})
-	if err != nil {
-		return otherwise
-	}
-	return r
-}
-
-// differ reports whether two sources have different bytes in r.
-func (w *watch) differ(ctx context.Context, a, b *replica, r segment.Range) (bool, error) {
-	as, err := w.check.with(ctx, a, r)
-	if err != nil {
-		return false, err
-	}
-	bs, err := w.check.with(ctx, b, r)
-	if err != nil {
-		return false, err
-	}
-	return as.differs(ctx, bs, r)
-}
-
-// decide compares two sources that have different bytes from the blob's start
+// unsound compares two sources that have different bytes from the blob's start
 // on: what either served breaks where the other's begins. It returns the one
-// that has no sound start of a layer. If both have one, the blob's digest alone
-// can tell, and the one that resolved the tag is trusted.
-func (w *watch) decide(ctx context.Context, a, b *replica, start segment.Range) (unsound *replica, err error) {
-	if start.End > w.check.blob.Size()/mostCompared {
-		return nil, nil
+// that has no sound start of a layer; nil if neither has. If both have one, the
+// blob's digest alone can tell, and the one that resolved the tag is trusted. If
+// they do not differ at the start, it returns otherwise, which may be nil.
+func (w *watch) unsound(ctx context.Context, a, b *replica, at int64, otherwise *replica) *replica {
+	size := w.check.blob.Size()
+	as, bs, err := w.both(ctx, a, b, segment.Range{End: min(window, at)})
+	if err != nil {
+		return otherwise
 	}
-	if err := w.check.blob.Wait(ctx, start.End-1); err != nil {
-		return nil, err
+	if differ, err := as.differs(ctx, bs, segment.Range{End: min(window, at)}); !differ || err != nil {
+		return otherwise
 	}
-	var sound [2]bool
-	for i, r := range []*replica{a, b} {
-		o, err := w.check.with(ctx, r, start)
-		if err != nil {
-			return nil, err
-		}
-		at, err := o.findBreak(ctx, start.End)
-		if err != nil {
-			return nil, err
-		}
-		sound[i] = at == layer.Unbroken
+	start := segment.Range{End: min(at+window, size)}
+	if start.End > size/mostCompared {
+		return nil
 	}
+	if as, bs, err = w.both(ctx, a, b, start); err != nil {
+		return otherwise
+	}
+	breakA, errA := as.findBreak(ctx, start.End)
+	breakB, errB := bs.findBreak(ctx, start.End)
+	soundA, soundB := breakA == layer.Unbroken, breakB == layer.Unbroken
 	switch {
-	case !sound[0] && !sound[1]:
-		return nil, nil
-	case !sound[0], sound[1] && b.name() == w.check.search.opts.Resolver:
-		return a, nil
+	case errA != nil || errB != nil:
+		return otherwise
+	case !soundA && !soundB:
+		return nil
+	case !soundA, soundB && b.name() == w.check.search.opts.Resolver:
+		return a
 	}
-	return b, nil
+	return b
+}
+
+// both is the blob with bytes of each of two sources in r, once all of these
+// have arrived from any source.
+func (w *watch) both(ctx context.Context, a, b *replica, r segment.Range) (as, bs overlay, err error) {
+	if err := w.check.blob.Wait(ctx, r.End-1); err != nil {
+		return as, bs, err
+	}
+	if as, err = w.check.with(ctx, a, r); err == nil {
+		bs, err = w.check.with(ctx, b, r)
+	}
+	return as, bs, err
 }
 
 // timely is a blob that is read while it arrives, and not long after.
