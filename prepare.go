@@ -84,9 +84,9 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	j.set.Stalled = func(silent time.Duration, reasons []error) { j.call.stalled(ref, silent, reasons) }
 	img, err := image.Resolve(ctx, fetcher{j.set, j.call}, ref, j.call.platform)
 	switch {
-	case exitCode(err) == ExitNetwork && unreachable(err):
+	case classOf(err) == ErrNetwork && unreachable(err):
 		return fmt.Errorf("%w; check the network, or name other mirrors by --mirror", err)
-	case exitCode(err) == ExitNetwork:
+	case classOf(err) == ErrNetwork:
 		return fmt.Errorf("%w; try again later, or name other mirrors by --mirror", err)
 	case err != nil:
 		return err

@@ -11,8 +11,16 @@ import (
 	"strings"
 	"time"
 
-	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/bench/program"
+)
+
+// Exit codes of the command, as its documentation has them.
+const (
+	exitNotFound    = 3
+	exitCredentials = 4
+	exitMismatch    = 5
+	exitNetwork     = 6
+	exitPermanent   = 7
 )
 
 // Exit codes of the command that the library does not have.
@@ -91,7 +99,7 @@ func (c *checker) checkExit(p result) {
 
 // exitCodes are those that the README allows.
 func exitCodes(o outcome, p result) []int {
-	allowed := []int{segpull.ExitNetwork}
+	allowed := []int{exitNetwork}
 	if !p.signalled.IsZero() {
 		allowed = append(allowed, exitInterrupted)
 	}
@@ -102,9 +110,9 @@ func exitCodes(o outcome, p result) []int {
 	case succeeds:
 		return append(allowed, 0)
 	case mismatches:
-		return append(allowed, segpull.ExitMismatch)
+		return append(allowed, exitMismatch)
 	}
-	return append(allowed, 0, segpull.ExitMismatch, segpull.ExitNotFound, segpull.ExitCredentials)
+	return append(allowed, 0, exitMismatch, exitNotFound, exitCredentials, exitPermanent)
 }
 
 // checkMessages looks for crashes, and for errors in another form than promised.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/bench/program"
 )
 
@@ -44,7 +43,7 @@ func TestChecker(t *testing.T) {
 			dir := t.TempDir()
 			test.e.mirrors, test.e.alone, test.e.path = mirrors, true, filepath.Join(outputs(dir), outputName)
 			if test.e.Exit == 0 && test.wrong != "no output" {
-				test.e.Exit = segpull.ExitNetwork
+				test.e.Exit = exitNetwork
 			}
 			if err := os.Mkdir(outputs(dir), 0o700); err != nil {
 				t.Fatal(err)

@@ -12,7 +12,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/bench/program"
 )
 
@@ -109,7 +108,7 @@ func (g *runner) finish(ctx context.Context, a attempt) error {
 		if err != nil {
 			return err
 		}
-		if p.Exit != segpull.ExitNetwork || g.outcome == mayFail {
+		if p.Exit != exitNetwork || g.outcome == mayFail {
 			return nil
 		}
 		g.tally.addRetry()

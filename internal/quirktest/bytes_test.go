@@ -107,7 +107,7 @@ func TestBlobsOfAnotherSize(t *testing.T) {
 		for i := range faults {
 			faults[i] = faults[i].Of(img.Layers[0].Digest)
 		}
-		return quirk{img: img, faults: faults, code: segpull.ExitMismatch, words: words}
+		return quirk{img: img, faults: faults, code: segpull.ErrMismatch, words: words}
 	}
 	claiming := func(claimed int64) registrytest.Image {
 		return registrytest.NewImage(registrytest.ImageOptions{
@@ -121,7 +121,7 @@ func TestBlobsOfAnotherSize(t *testing.T) {
 		"longer, chunked": {img: good, faults: []registrytest.Fault{chunked, registrytest.WrongSize(1000).Of(good.Layers[0].Digest)}},
 		"more than the manifest says, chunked": {
 			img: claiming(size - 5), faults: []registrytest.Fault{chunked},
-			code: segpull.ExitMismatch, words: []string{"digest mismatch", "--mirror"}, warns: []string{"trying once more"},
+			code: segpull.ErrMismatch, words: []string{"digest mismatch", "--mirror"}, warns: []string{"trying once more"},
 		},
 		"longer":                    of(good, sizes(size+1000, size), registrytest.WrongSize(1000)),
 		"shorter":                   of(good, sizes(size-1000, size), registrytest.WrongSize(-1000)),

@@ -56,10 +56,10 @@ func TestRefusalsWithAReason(t *testing.T) {
 	)
 	rows := map[string]quirk{}
 	for what, q := range map[string]quirk{
-		"a policy's 412 (harbor#13825, harbor#19983)": quirky(registrytest.JSONError(412, policy)).ends(segpull.ExitPermanent, "412", "PROJECTPOLICYVIOLATION", "3 vulnerabilities"),
-		"a court's 451":                            quirky(registrytest.JSONError(451, `{"message":"by order of the court"}`)).ends(segpull.ExitPermanent, "451", "by order of the court"),
-		"a 400 (registry.k8s.io#333)":              quirky(registrytest.JSONError(400, `{"detail":"no such thing"}`)).ends(segpull.ExitPermanent, "400", "no such thing"),
-		"an embargo's page (docs#10533, Zanjir#1)": quirky(registrytest.Page(403, page)).ends(segpull.ExitCredentials, "403", "Not available in your country"),
+		"a policy's 412 (harbor#13825, harbor#19983)": quirky(registrytest.JSONError(412, policy)).ends(segpull.ErrPermanent, "412", "PROJECTPOLICYVIOLATION", "3 vulnerabilities"),
+		"a court's 451":                            quirky(registrytest.JSONError(451, `{"message":"by order of the court"}`)).ends(segpull.ErrPermanent, "451", "by order of the court"),
+		"a 400 (registry.k8s.io#333)":              quirky(registrytest.JSONError(400, `{"detail":"no such thing"}`)).ends(segpull.ErrPermanent, "400", "no such thing"),
+		"an embargo's page (docs#10533, Zanjir#1)": quirky(registrytest.Page(403, page)).ends(segpull.ErrCredentials, "403", "Not available in your country"),
 	} {
 		rows[what+", blobs"] = q
 		q.faults = []registrytest.Fault{q.faults[0].On(manifests)}
@@ -83,7 +83,7 @@ func TestTheOtherScheme(t *testing.T) {
 	} {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), soon, errLate)
 		_, err := m.PullContext(ctx, t, segpull.Options{Mirrors: []string{address}})
-		pulltest.WantCode(t, err, segpull.ExitPermanent, write)
+		pulltest.WantError(t, err, segpull.ErrPermanent, write)
 		cancel()
 	}
 }
@@ -101,7 +101,7 @@ func TestAProxyThatWantsALogin(t *testing.T) {
 		table := sources.Mirror{URL: address, Proxy: proxy.URL}
 		ctx, cancel := context.WithTimeoutCause(t.Context(), soon, errLate)
 		_, err := m.PullContext(ctx, t, segpull.Options{Mirrors: []string{"m"}, Config: sources.Config{Mirror: map[string]sources.Mirror{"m": table}}})
-		pulltest.WantCode(t, err, segpull.ExitPermanent, "407 Proxy Authentication Required", "user:password@", "HTTPS_PROXY")
+		pulltest.WantError(t, err, segpull.ErrPermanent, "407 Proxy Authentication Required", "user:password@", "HTTPS_PROXY")
 		cancel()
 	}
 }

@@ -22,7 +22,7 @@ func (q quirk) with(login string) quirk {
 	return q
 }
 
-func (q quirk) ends(code int, words ...string) quirk {
+func (q quirk) ends(code error, words ...string) quirk {
 	q.code, q.words = code, words
 	return q
 }
@@ -36,7 +36,7 @@ func (q quirk) warning(words ...string) quirk {
 func TestHiddenRegistries(t *testing.T) {
 	rows := map[string]quirk{}
 	for name, login := range map[string]registrytest.Fault{"Basic": basic, "Bearer": private} {
-		for status, alone := range map[int]int{401: segpull.ExitCredentials, 403: segpull.ExitCredentials, 404: segpull.ExitNotFound} {
+		for status, alone := range map[int]error{401: segpull.ErrCredentials, 403: segpull.ErrCredentials, 404: segpull.ErrNotFound} {
 			hidden := quirky(registrytest.HiddenWithoutChallenge(status, login))
 			label := fmt.Sprintf("%d, %s (vic#6738, vic#6831)", status, name)
 			rows[label] = hidden.with(goodLogin)
@@ -72,9 +72,9 @@ func TestStaleLogins(t *testing.T) {
 	}
 	// Its token is for everyone, and is of no use here.
 	rows["401, private (vscode-remote-release#8449)"] = quirky(registrytest.StaleLogin(401), registrytest.Status(401).On(registrytest.KindManifest), public).
-		with("jo:expired").ends(segpull.ExitCredentials, "the login stored in ", "auth.json is refused", "docker login", "docker logout")
+		with("jo:expired").ends(segpull.ErrCredentials, "the login stored in ", "auth.json is refused", "docker login", "docker logout")
 	rows["401, private, Basic"] = quirky(basic).
-		with("jo:expired").ends(segpull.ExitCredentials, "auth.json is refused", "docker login", "docker logout")
+		with("jo:expired").ends(segpull.ErrCredentials, "auth.json is refused", "docker login", "docker logout")
 	playQuirks(t, rows)
 }
 
@@ -84,7 +84,7 @@ func TestTokensAndChallenges(t *testing.T) {
 		"two challenges in two fields":                   quirky(registrytest.Challenge("Negotiate", registrytest.OwnChallenge), private).with(goodLogin),
 		"a realm without quotes":                         quirky(registrytest.UnquotedRealm(), private).with(goodLogin),
 		"a User-Agent to be let in (wud#1280)":           withHeader(quirky(registrytest.NeedsUserAgent("docker/"))),
-		"a User-Agent to be let in, which is not sent":   quirky(registrytest.NeedsUserAgent("docker/")).ends(segpull.ExitCredentials, "blocked by policy"),
+		"a User-Agent to be let in, which is not sent":   quirky(registrytest.NeedsUserAgent("docker/")).ends(segpull.ErrCredentials, "blocked by policy"),
 		"a User-Agent and a token (registry.k8s.io#286)": withHeader(quirky(registrytest.NeedsUserAgent("docker/"), private).with(goodLogin)),
 	})
 }

@@ -25,7 +25,7 @@ type quirk struct {
 	path   string             // of the mirror's address
 	table  sources.Mirror     // its settings besides
 	login  string             // user:password that is stored for it
-	code   int                // exit code; 0: it pulls the image right
+	code   error              // class of the error; nil: it pulls the image right
 	words  []string           // in the error
 	warns  []string           // in the warnings; %s is the file with the login
 	asked  func(t *testing.T, seen registrytest.Stats)
@@ -84,8 +84,8 @@ func (q quirk) play(t *testing.T) {
 func (q quirk) check(t *testing.T, results []segpull.Result, err error) {
 	t.Helper()
 	switch {
-	case q.code != 0:
-		pulltest.WantCode(t, err, q.code, q.words...)
+	case q.code != nil:
+		pulltest.WantError(t, err, q.code, q.words...)
 	case err != nil:
 		t.Fatal(err)
 	default:

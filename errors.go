@@ -12,40 +12,41 @@ import (
 	"github.com/segpull/segpull/verify"
 )
 
-// Exit codes for the errors of Pull; any other error is 1.
-const (
-	ExitUsage       = 2 // a reference, mirror or option that makes no sense
-	ExitNotFound    = 3 // no such image, or none for the platform
-	ExitCredentials = 4 // every source refuses to serve us
-	ExitMismatch    = 5 // the bytes are not those that the digest names, or of another number
-	ExitNetwork     = 6 // the network gave out; the same call goes on
-	ExitPermanent   = 7 // the same call would fail in the same way: something has to be changed first
+// Classes of the errors of Pull, for errors.Is. An error has at most one of
+// them; those of the disk, of Stdout and of the context have none.
+var (
+	// ErrUsage: a reference, mirror or option is invalid.
+	ErrUsage = errors.New("usage")
+	// ErrNotFound: there is no such image, or none for the platform.
+	ErrNotFound = errors.New("not found")
+	// ErrCredentials: every source refuses to serve the image.
+	ErrCredentials = errors.New("credentials")
+	// ErrMismatch: the bytes are not those that the digest names, or their
+	// number is not the manifest's.
+	ErrMismatch = errors.New("mismatch")
+	// ErrNetwork: the network or a server failed; the same call goes on from
+	// there, and may succeed later.
+	ErrNetwork = errors.New("network")
+	// ErrPermanent: the same call would fail in the same way; the error says
+	// what to change.
+	ErrPermanent = errors.New("permanent")
 )
 
-// ExitError is an error that has an exit code of its own. Find it by
-// errors.As.
-type ExitError interface {
+// classified is an error with its class.
+type classified struct {
 	error
-	ExitCode() int
+	class error
 }
 
-type coded struct {
-	error
-	code int
-}
+func (e *classified) Is(target error) bool { return target == e.class }
+func (e *classified) Unwrap() error        { return e.error }
 
-func (e *coded) ExitCode() int { return e.code }
-func (e *coded) Unwrap() error { return e.error }
+func usage(err error) error { return &classified{err, ErrUsage} }
 
-func usage(err error) error { return &coded{err, ExitUsage} }
-
-// classify gives err the exit code that it deserves.
+// classify gives err its class, if it has one.
 func classify(err error) error {
-	if _, done := errors.AsType[ExitError](err); done {
-		return err
-	}
-	if code := exitCode(err); code != 0 {
-		return &coded{err, code}
+	if class := classOf(err); class != nil {
+		return &classified{err, class}
 	}
 	return err
 }
@@ -57,18 +58,18 @@ func advise(err error) error {
 		return fmt.Errorf("%w; make room and run the same command again: what has arrived is kept", err)
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return fmt.Errorf("%w; allow more open files (ulimit -n) and run the same command again: what has arrived is kept", err)
-	case exitCode(err) == ExitNetwork:
+	case classOf(err) == ErrNetwork:
 		return fmt.Errorf("%w; run the same command again to go on: what has arrived is kept", err)
-	case exitCode(err) == ExitMismatch:
+	case classOf(err) == ErrMismatch:
 		return fmt.Errorf("%w; name another mirror by --mirror", err)
 	}
 	return err
 }
 
-// exitCode is 0 for an error that has none of its own.
-func exitCode(err error) int {
+// classOf is nil for an error that has no class.
+func classOf(err error) error {
 	var (
-		known      ExitError
+		known      *classified
 		badName    *sources.UsageError
 		mismatch   *verify.MismatchError
 		noPlatform *image.PlatformError
@@ -79,48 +80,48 @@ func exitCode(err error) int {
 	)
 	switch {
 	case errors.As(err, &known):
-		return known.ExitCode()
+		return known.class
 	case errors.As(err, &badName):
-		return ExitUsage
+		return ErrUsage
 	case errors.As(err, &mismatch):
-		return ExitMismatch
+		return ErrMismatch
 	case errors.As(err, &noPlatform):
-		return ExitNotFound
+		return ErrNotFound
 	case errors.As(err, &gaveUp):
-		return ExitNetwork
+		return ErrNetwork
 	case errors.As(err, &hopeless):
-		return reasonCode(hopeless.Reasons)
+		return classOfReasons(hopeless.Reasons)
 	case errors.As(err, &fetch):
-		return reasonCode([]error{fetch})
+		return classOfReasons([]error{fetch})
 	case errors.As(err, &permanent) && permanent.Permanent():
-		return ExitPermanent
+		return ErrPermanent
 	}
-	return 0
+	return nil
 }
 
-// reasonCode is the exit code where all sources failed for these reasons. What
+// classOfReasons is the class where all sources failed for these reasons. What
 // may pass counts most. Else one that would serve those with credentials is the
 // user's best hope.
-func reasonCode(reasons []error) int {
+func classOfReasons(reasons []error) error {
 	if len(reasons) == 0 {
-		return ExitNetwork
+		return ErrNetwork
 	}
-	worst := ExitNotFound
+	worst := ErrNotFound
 	for _, err := range reasons {
-		switch code := oneReason(err); {
-		case code == ExitNetwork:
-			return ExitNetwork
-		case worst == ExitNotFound, code == ExitCredentials:
-			worst = code
-		case code == ExitMismatch && worst == ExitPermanent:
-			worst = code
+		switch class := classOfReason(err); {
+		case class == ErrNetwork:
+			return ErrNetwork
+		case worst == ErrNotFound, class == ErrCredentials:
+			worst = class
+		case class == ErrMismatch && worst == ErrPermanent:
+			worst = class
 		}
 	}
 	return worst
 }
 
-// oneReason is the exit code for the failure of one source.
-func oneReason(err error) int {
+// classOfReason is the class of the failure of one source.
+func classOfReason(err error) error {
 	var (
 		refused   interface{ Refused() bool }
 		mismatch  interface{ Mismatch() bool }
@@ -129,15 +130,15 @@ func oneReason(err error) int {
 	)
 	switch {
 	case errors.As(err, &refused) && refused.Refused():
-		return ExitCredentials
+		return ErrCredentials
 	case errors.As(err, &mismatch) && mismatch.Mismatch():
-		return ExitMismatch
+		return ErrMismatch
 	case errors.As(err, &missing) && missing.Missing():
-		return ExitNotFound
+		return ErrNotFound
 	case errors.As(err, &permanent) && permanent.Permanent():
-		return ExitPermanent
+		return ErrPermanent
 	}
-	return ExitNetwork
+	return ErrNetwork
 }
 
 // unreachable reports whether a source that err is about did not answer at all.
