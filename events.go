@@ -2,7 +2,7 @@ package segpull
 
 import "time"
 
-// Observer is told what happens during a pull. Observe is called from one
+// Observer receives what happens during a pull. Observe is called from one
 // goroutine at a time and must not block: the pull waits for it.
 type Observer interface {
 	Observe(Event)

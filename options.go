@@ -52,7 +52,7 @@ type Options struct {
 	Memory string
 	// Stdout is where Output "-" streams to.
 	Stdout io.Writer
-	// Observer is told what happens. nil: nobody is.
+	// Observer receives what happens. nil: nobody does.
 	Observer Observer
 }
 

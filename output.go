@@ -202,7 +202,7 @@ func (o output) checkFolder() error {
 	return archive.CheckDir(o.work)
 }
 
-// leadsToSystem tells whether path is a link in /dev, or one that leads through
+// leadsToSystem reports whether path is a link in /dev, or one that leads through
 // /proc to what a process has open: to /dev/stderr, say, by any name.
 func leadsToSystem(path string) bool {
 	for range 40 { // as many links as Linux follows

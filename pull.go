@@ -60,7 +60,7 @@ type call struct {
 	done     []*job                  // that have run; the blobs of each serve those after it
 	corrupt  verify.Corrupt          // sources that sent wrong bytes
 
-	mu sync.Mutex // one event at a time
+	mu sync.Mutex // one event is observed at a time
 }
 
 func newCall(opts Options) (*call, error) {
@@ -87,17 +87,17 @@ func newCall(opts Options) (*call, error) {
 	return c, nil
 }
 
-// sources returns those of a registry, and tells what the user should know of
+// sources returns those of a registry, and warns of what the user should know of
 // them.
 func (c *call) sources(registry string) (*sources.Set, error) {
 	if set := c.sets[registry]; set != nil {
 		return set, nil
 	}
-	set, told, err := sources.New(c.opts.Config, c.logins, c.opts.Mirrors, registry)
+	set, problems, err := sources.New(c.opts.Config, c.logins, c.opts.Mirrors, registry)
 	if err != nil {
 		return nil, err
 	}
-	for _, problem := range told {
+	for _, problem := range problems {
 		c.warn(problem.Error())
 	}
 	set.Trouble, set.Warn = c.trouble, c.warn
@@ -118,7 +118,7 @@ func (c *call) stalled(ref image.Reference, silent time.Duration, reasons []erro
 	c.notify(e)
 }
 
-// trouble tells of a request that failed.
+// trouble reports a request that failed.
 func (c *call) trouble(source string, err error) {
 	c.notify(Trouble{Source: source, Message: strings.TrimPrefix(err.Error(), source+": ")})
 }
@@ -156,7 +156,7 @@ func (c *call) notify(e Event) {
 	c.opts.Observer.Observe(e)
 }
 
-// release lets go of the images that have nothing for those to come, or nothing
+// release closes the images that have nothing for those to come, or nothing
 // that a later one of them does not have as well: each holds a descriptor, and
 // the disk's room, if its part file has not become the output.
 func (c *call) release(coming []*job) {
@@ -178,7 +178,7 @@ func (c *call) release(coming []*job) {
 	c.done = kept
 }
 
-// serves tells whether the image has any of the blobs that are wanted, which
+// serves reports whether the image has any of the blobs that are wanted, which
 // then need no other.
 func (j *job) serves(wanted map[digest.Digest]bool) (serves bool) {
 	for _, b := range j.image.Blobs() {

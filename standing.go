@@ -12,7 +12,7 @@ import (
 	"github.com/segpull/segpull/state"
 )
 
-// stands tells whether the archive stands at its place already, whole and
+// stands reports whether the archive stands at its place already, whole and
 // right. What is between the blobs is compared first: it has the manifest, so
 // that another image costs no hashing. One that is not right, or can't be
 // read, is left to be replaced. The error is the cause of ctx.
@@ -31,7 +31,7 @@ func (j *job) stands(ctx context.Context) (bool, error) {
 	return false, context.Cause(ctx)
 }
 
-// framed tells whether what stands has the size of the archive, and all of it
+// framed reports whether what stands has the size of the archive, and all of it
 // but the blobs.
 func (j *job) framed() bool {
 	info, err := j.standing.Stat()
@@ -104,7 +104,7 @@ func (j *job) warnOfFolder(err error) {
 	j.call.warn(fmt.Sprintf("%v: the image is complete, remove the folder by hand", err))
 }
 
-// close lets go of the files: the archive that stood, or the part folder.
+// close closes the files: the archive that stood, or the part folder.
 func (j *job) close() {
 	if j.standing != nil {
 		j.standing.Close()

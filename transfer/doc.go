@@ -6,7 +6,9 @@
 //	    └── want again, trust, hold ── verify.Search ←─ CRC-32C checked ←─ state.Blob.Read
 //
 // It knows no archive and no reference: it gets descriptors, sources and a
-// place on disk, and says when each blob is right.
+// place on disk, and says when each blob is right (Wait). While it runs, blobs
+// may be added (Add), be read by any number of readers (Send), and be given up
+// (End).
 //
 // Guaranteed:
 //   - Run returns nil only when each blob has the bytes that its digest names.

@@ -14,7 +14,8 @@ import (
 	"github.com/segpull/segpull/verify"
 )
 
-// ErrEnded is the error of a blob that End was called for.
+// ErrEnded is the error of a blob that End was called for, or that was added
+// when the transfer had ended.
 var ErrEnded = errors.New("the transfer of the blob was ended")
 
 // readAhead is how many bytes beyond those that a reader waits for are fetched
@@ -52,7 +53,7 @@ func (o *outcome) bind(ctx context.Context) (context.Context, context.CancelFunc
 // Wait returns nil when a blob is right. Else the error is why it will not
 // become right in this transfer, or the cause of ctx.
 func (t *Transfer) Wait(ctx context.Context, blob int) error {
-	o := t.outcomes[blob]
+	o := t.item(blob).outcome
 	select {
 	case <-o.right:
 		return nil
@@ -70,16 +71,16 @@ func (t *Transfer) Wait(ctx context.Context, blob int) error {
 
 // End ends the transfer of one blob, unless it is right. Wait and Send for it
 // return ErrEnded; what has arrived stays in the store.
-func (t *Transfer) End(blob int) { t.outcomes[blob].end(ErrEnded) }
+func (t *Transfer) End(blob int) { t.item(blob).outcome.end(ErrEnded) }
 
 // Send writes a blob to w while it arrives; what w waits for is fetched before
 // all else. The last bytes are held back until the blob is right, and if those
 // before them were wrong when they were written, the error is a
 // *verify.MismatchError: so w gets the whole blob only with the right bytes.
 func (t *Transfer) Send(ctx context.Context, w io.Writer, blob int) error {
-	ctx, cancel := t.outcomes[blob].bind(ctx)
+	ctx, cancel := t.item(blob).outcome.bind(ctx)
 	defer cancel()
-	b := t.opts.Store.Blob(blob)
+	b := t.item(blob).stored
 	buf := buffers.Get().(*[state.MaxRecord]byte)
 	defer buffers.Put(buf)
 	sum := sha256.New()
@@ -107,7 +108,7 @@ var buffers = sync.Pool{New: func() any { return new([state.MaxRecord]byte) }}
 // next reads bytes of a blob from off on, once they are there: the last ones,
 // once the blob is right.
 func (t *Transfer) next(ctx context.Context, blob int, off int64, buf []byte) (int, error) {
-	b := t.opts.Store.Blob(blob)
+	b := t.item(blob).stored
 	for {
 		if b.Prefix() <= off {
 			t.fetch.Prefer(blob, segment.Range{Start: off, End: min(off+readAhead, b.Size())})
@@ -132,7 +133,7 @@ func (t *Transfer) next(ctx context.Context, blob int, off int64, buf []byte) (i
 }
 
 func (t *Transfer) compare(blob int, sum hash.Hash) error {
-	want := string(t.opts.Blobs[blob].Digest)
+	want := string(t.item(blob).descriptor.Digest)
 	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != want {
 		return &verify.MismatchError{Want: want, Got: got}
 	}

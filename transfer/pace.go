@@ -1,11 +1,17 @@
 package transfer
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 const (
 	// oneProcessor is how many bytes wait for the hash when one processor does
 	// not keep up with the network.
 	oneProcessor = 8 << 20
+	// leastLag is for how long they do: where a gap closes, all that came beyond
+	// it is unhashed for a moment.
+	leastLag = 500 * time.Millisecond
 	// mostUnhashed is how many bytes may wait for the hash. Where the network
 	// is faster than SHA-256, more would only take the processor away from it,
 	// and let the bytes fall out of the caches.
@@ -19,7 +25,7 @@ const (
 // a source that has just brought bytes while it is far behind. Else one blob is
 // complete before the next is begun, and shows which sources are corrupt.
 func (t *Transfer) pace() {
-	if t.unhashed() > oneProcessor {
+	if t.lag.lasts(t.unhashed() > oneProcessor, time.Now()) {
 		t.spread.Do(t.fetch.Spread)
 	}
 	const step = 5 * time.Millisecond
@@ -28,10 +34,25 @@ func (t *Transfer) pace() {
 	}
 }
 
+// lag is since when the hash is behind. It is safe for concurrent use.
+type lag struct{ since atomic.Pointer[time.Time] }
+
+// lasts takes note of whether the hash is behind now, and reports whether it
+// has been so for leastLag.
+func (l *lag) lasts(behind bool, now time.Time) bool {
+	if !behind {
+		l.since.Store(nil)
+		return false
+	}
+	l.since.CompareAndSwap(nil, &now)
+	since := l.since.Load()
+	return since != nil && now.Sub(*since) >= leastLag
+}
+
 // unhashed is the number of bytes that the hash could take at once.
 func (t *Transfer) unhashed() (n int64) {
-	for i := range t.opts.Blobs {
-		n += max(0, t.opts.Store.Blob(i).Prefix()-t.search.Hashed(i))
+	for i, item := range t.allItems() {
+		n += max(0, item.stored.Prefix()-t.search.Hashed(i))
 	}
 	return n
 }

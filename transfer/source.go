@@ -77,7 +77,7 @@ func (s *source) ReadRanges(ctx context.Context, blob int, ranges []segment.Rang
 	opts := s.transfer.opts
 	return segment.FetchRanges(ctx, s.peer(), segment.Request{
 		Blob:        blob,
-		Size:        opts.Blobs[blob].Size,
+		Size:        s.transfer.item(blob).descriptor.Size,
 		Ranges:      ranges,
 		SegmentSize: opts.SegmentSize,
 		Limiter:     opts.Limiter,
@@ -99,7 +99,7 @@ func (s *source) Open(ctx context.Context, blob int, r segment.Range) (io.ReadCl
 		return nil, r, context.Cause(ctx)
 	}
 	opts := s.transfer.opts
-	body, start, end, err := s.source.Open(ctx, opts.Repository, opts.Blobs[blob], r.Start, r.End)
+	body, start, end, err := s.source.Open(ctx, opts.Repository, s.transfer.item(blob).descriptor, r.Start, r.End)
 	if err != nil {
 		<-s.slots
 		return nil, r, err

@@ -1,8 +1,10 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +27,7 @@ type Options struct {
 	Blobs       []ocispec.Descriptor // in the order in which they are fetched
 	Sources     []*sources.Source
 	Store       *state.Store                // opened for these blobs, and for the names of these sources first
+	KeepOpen    bool                        // Run goes on for blobs that are added later, and a blob that no source has right does not end it
 	Memory      sources.Memory              // what sources were like before
 	Limiter     *segment.Limiter            // for all traffic together
 	Limiters    map[string]*segment.Limiter // for each source, by its name
@@ -47,26 +50,37 @@ type Report struct {
 // Transfer brings blobs from mirrors to disk. Its methods may be called while
 // it runs.
 type Transfer struct {
-	opts     Options
-	sources  []*source
-	outcomes []*outcome // of each blob
-	fetch    *segment.Fetch
-	search   *verify.Search
-	spread   sync.Once // over several blobs at a time
+	opts    Options
+	sources []*source
+	fetch   *segment.Fetch
+	search  *verify.Search
+	spread  sync.Once     // over several blobs at a time
+	lag     lag           // of the hash
+	added   chan int      // blobs that were added while Run runs
+	ended   chan struct{} // closed when Run has ended
+
+	mu      sync.Mutex // guards what follows
+	running bool
+	items   []*item
+	stores  []*state.Store
+}
+
+// item is a blob of the transfer.
+type item struct {
+	descriptor ocispec.Descriptor
+	stored     *state.Blob
+	outcome    *outcome
 }
 
 // New prepares a transfer. Nothing is fetched before Run.
 func New(opts Options) *Transfer {
-	t := &Transfer{opts: opts}
+	t := &Transfer{opts: opts, added: make(chan int), ended: make(chan struct{})}
 	for _, src := range opts.Sources {
 		t.sources = append(t.sources, newSource(t, src))
 	}
-	for range opts.Blobs {
-		t.outcomes = append(t.outcomes, newOutcome())
-	}
 	t.fetch = segment.NewFetch(t.fetchOptions())
 	t.search = verify.New(t.searchOptions())
-	opts.Store.Damaged = t.fetch.Want
+	t.add(opts.Blobs, opts.Store)
 	return t
 }
 
@@ -76,11 +90,9 @@ func (t *Transfer) fetchOptions() segment.Options {
 		SegmentSize: t.opts.SegmentSize,
 		Limiter:     t.opts.Limiter,
 		GiveUpAfter: t.opts.GiveUpAfter,
+		KeepOpen:    t.opts.KeepOpen,
 		Trouble:     func(source int, err error) { t.sources[source].trouble(err) },
 		Stalled:     t.opts.Report.Stalled,
-	}
-	for _, b := range t.opts.Blobs {
-		opts.Blobs = append(opts.Blobs, b.Size)
 	}
 	for _, src := range t.sources {
 		peer := src.peer()
@@ -98,11 +110,8 @@ func (t *Transfer) searchOptions() verify.Options {
 		Doubted:     make(map[string]bool),
 		Resolver:    t.opts.Resolver,
 		GiveUpAfter: t.opts.GiveUpAfter,
-		Scratch:     t.opts.Store.Create, // it goes with the folder
+		Scratch:     t.opts.Store.Create, // it is removed with the store
 		Report:      t.opts.Report.Search,
-	}
-	for i, b := range t.opts.Blobs {
-		opts.Blobs = append(opts.Blobs, blob{t.opts.Store.Blob(i), string(b.Digest)})
 	}
 	for _, src := range t.sources {
 		opts.Sources = append(opts.Sources, src)
@@ -111,69 +120,166 @@ func (t *Transfer) searchOptions() verify.Options {
 	return opts
 }
 
-// Run fetches what is missing of the blobs, and returns when each of them is
-// right or was ended. It is called once. The error is the cause of ctx; a *verify.MismatchError, or a
-// *segment.HopelessError, where no source has the right bytes of a blob; a
-// *segment.GiveUpError where no source has moved for long; or one of the disk.
-func (t *Transfer) Run(parent context.Context) error {
-	defer t.search.Close()
-	missing := false
-	for i := range t.opts.Blobs {
-		for _, r := range t.opts.Store.Blob(i).Missing() {
-			missing = true
-			t.fetch.Want(i, r)
+// Add adds the blobs that a store was opened for, in this order, and for the
+// names of the transfer's sources first. They are fetched after the others. It
+// returns the index of the first; the error is ErrEnded when Run has ended.
+func (t *Transfer) Add(blobs []ocispec.Descriptor, store *state.Store) (first int, err error) {
+	first, running := t.add(blobs, store)
+	for i := range blobs {
+		if !running {
+			break
+		}
+		select {
+		case t.added <- first + i:
+		case <-t.ended:
+			t.item(first + i).outcome.end(ErrEnded)
+			err = ErrEnded
 		}
 	}
+	return first, err
+}
+
+func (t *Transfer) add(blobs []ocispec.Descriptor, store *state.Store) (first int, running bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	first = len(t.items)
+	for i, d := range blobs {
+		stored := store.Blob(i)
+		t.items = append(t.items, &item{d, stored, newOutcome()})
+		t.search.Add(blob{stored, string(d.Digest)})
+		t.fetch.Add(d.Size)
+	}
+	store.Damaged = func(i int, r segment.Range) { t.fetch.Want(first+i, r) }
+	t.stores = append(t.stores, store)
+	return first, t.running
+}
+
+func (t *Transfer) item(i int) *item {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.items[i]
+}
+
+func (t *Transfer) allItems() []*item {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.items)
+}
+
+// Run fetches what is missing of the blobs, and returns when each of them is
+// right or was ended. It is called once. The error is the cause of ctx; a
+// *verify.MismatchError, or a *segment.HopelessError, where no source has the
+// right bytes of a blob; a *segment.GiveUpError where no source has moved for
+// long; or one of the disk.
+func (t *Transfer) Run(parent context.Context) error {
+	defer t.search.Close()
 	group, ctx := errgroup.WithContext(parent)
-	for i := range t.opts.Blobs {
-		group.Go(func() error { return t.verify(ctx, i) })
+	t.mu.Lock()
+	t.running = true
+	blobs := len(t.items)
+	t.mu.Unlock()
+	missing := false
+	for i := range blobs {
+		missing = t.start(ctx, group, i) || missing
 	}
 	fetching, fetched := context.WithCancel(ctx)
 	group.Go(func() error {
 		defer fetched()
-		return t.fetch.Run(ctx)
+		return t.runFetch(ctx)
 	})
+	group.Go(func() error { t.startAdded(fetching, ctx, group); return nil })
 	group.Go(func() error { return t.sync(fetching) })
-	if missing {
+	if missing || t.opts.KeepOpen {
 		group.Go(func() error { t.search.CheckSources(fetching); return nil })
 	}
 	err := group.Wait()
 	if parent.Err() != nil {
 		err = context.Cause(parent)
 	}
-	if err != nil {
-		for _, o := range t.outcomes {
-			o.end(err)
+	t.finish(err)
+	return err
+}
+
+// start wants what is missing of a blob, and verifies it. It returns whether
+// anything is.
+func (t *Transfer) start(ctx context.Context, group *errgroup.Group, i int) (missing bool) {
+	for _, r := range t.item(i).stored.Missing() {
+		missing = true
+		t.fetch.Want(i, r)
+	}
+	group.Go(func() error { return t.verify(ctx, i) })
+	return missing
+}
+
+// startAdded starts blobs that are added until fetching ends.
+func (t *Transfer) startAdded(fetching, ctx context.Context, group *errgroup.Group) {
+	for {
+		select {
+		case i := <-t.added:
+			t.start(ctx, group, i)
+		case <-fetching.Done():
+			return
 		}
 	}
-	return err
+}
+
+// runFetch runs the fetch. One that is kept open goes on without the blobs that
+// no source has.
+func (t *Transfer) runFetch(ctx context.Context) error {
+	for {
+		err := t.fetch.Run(ctx)
+		hopeless, ok := errors.AsType[*segment.HopelessError](err)
+		if !ok || !t.opts.KeepOpen {
+			return err
+		}
+		t.item(hopeless.Blob).outcome.end(err)
+		t.fetch.Drop(hopeless.Blob)
+	}
 }
 
 // verify hashes blob i as it arrives, until it is right or was ended.
 func (t *Transfer) verify(ctx context.Context, i int) error {
-	o := t.outcomes[i]
+	o := t.item(i).outcome
 	ctx, cancel := o.bind(ctx)
 	defer cancel()
 	err := t.search.Blob(ctx, i)
-	switch {
-	case err == nil:
+	if err == nil {
 		close(o.right)
 		t.fetch.Settle()
-	case errors.Is(err, ErrEnded):
+		return nil
+	}
+	if _, mismatch := errors.AsType[*verify.MismatchError](err); mismatch && t.opts.KeepOpen {
+		o.end(err)
+	}
+	if o.failed.Err() != nil {
 		t.fetch.Drop(i)
 		return nil
 	}
 	return err
 }
 
+// finish ends the blobs that are not right when Run ends.
+func (t *Transfer) finish(err error) {
+	close(t.ended)
+	for _, item := range t.allItems() {
+		item.outcome.end(cmp.Or(err, ErrEnded))
+	}
+}
+
+// sync makes what has arrived durable, from time to time.
 func (t *Transfer) sync(ctx context.Context) error {
 	tick := time.NewTicker(syncInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			if err := t.opts.Store.Sync(); err != nil {
-				return err
+			t.mu.Lock()
+			stores := slices.Clone(t.stores)
+			t.mu.Unlock()
+			for _, store := range stores {
+				if err := store.Sync(); err != nil {
+					return err
+				}
 			}
 		case <-ctx.Done():
 			return nil
@@ -195,7 +301,7 @@ func (s sink) Write(blob int, off int64, p []byte, source int) error {
 		t.fetch.Want(blob, segment.Range{Start: off, End: off + int64(len(p))})
 		return nil
 	}
-	if err := t.opts.Store.Write(blob, off, p, source); err != nil {
+	if err := t.item(blob).stored.Write(off, p, source); err != nil {
 		return err
 	}
 	t.pace()

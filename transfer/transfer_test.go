@@ -31,11 +31,18 @@ const (
 type fixture struct {
 	img      registrytest.Image
 	mirrors  []*registrytest.Server
+	names    []string // of the sources
 	transfer *Transfer
 	corrupt  verify.Corrupt
 }
 
 func newFixture(t *testing.T, mirrors int, layers ...int64) *fixture {
+	t.Helper()
+	return newOpenFixture(t, false, mirrors, layers...)
+}
+
+// newOpenFixture has a transfer that may be kept open.
+func newOpenFixture(t *testing.T, keepOpen bool, mirrors int, layers ...int64) *fixture {
 	t.Helper()
 	f := &fixture{img: registrytest.NewImage(registrytest.ImageOptions{Seed: 1, Layers: layers, Platform: "linux/amd64"})}
 	first := registrytest.New()
@@ -54,25 +61,12 @@ func newFixture(t *testing.T, mirrors int, layers ...int64) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(set.Close)
-	var places []state.Placement
-	var blobs []ocispec.Descriptor
-	end := int64(0)
-	for _, l := range f.img.Layers {
-		places = append(places, state.Placement{Digest: string(l.Digest), Size: l.Size, Offset: end})
-		blobs = append(blobs, l.Descriptor)
-		end += l.Size
-	}
-	var names []string
 	for _, src := range set.Sources() {
-		names = append(names, src.Name())
+		f.names = append(f.names, src.Name())
 	}
-	store, err := state.Open(t.Context(), filepath.Join(t.TempDir(), "app.tar"), places, names)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
+	blobs, store := f.place(t, f.img.Layers...)
 	f.transfer = New(Options{
-		Repository: repo, Blobs: blobs, Sources: set.Sources(), Store: store, Corrupt: &f.corrupt,
+		Repository: repo, Blobs: blobs, Sources: set.Sources(), Store: store, KeepOpen: keepOpen, Corrupt: &f.corrupt,
 		Limiter: segment.NewLimiter(0), GiveUpAfter: 10 * time.Second, SegmentSize: 256 << 10,
 		Report: Report{
 			Search:  verify.Report{Corrupt: func(verify.Finding) {}, Suspect: func(string, string) {}, Warn: func(string) {}},
@@ -80,6 +74,24 @@ func newFixture(t *testing.T, mirrors int, layers ...int64) *fixture {
 		},
 	})
 	return f
+}
+
+// place opens a store for blobs.
+func (f *fixture) place(t *testing.T, blobs ...registrytest.Blob) (descriptors []ocispec.Descriptor, store *state.Store) {
+	t.Helper()
+	var places []state.Placement
+	end := int64(0)
+	for _, b := range blobs {
+		places = append(places, state.Placement{Digest: string(b.Digest), Size: b.Size, Offset: end})
+		descriptors = append(descriptors, b.Descriptor)
+		end += b.Size
+	}
+	store, err := state.Open(t.Context(), filepath.Join(t.TempDir(), "app.tar"), places, f.names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return descriptors, store
 }
 
 func (f *fixture) throttle(rate int64) {
@@ -90,8 +102,12 @@ func (f *fixture) throttle(rate int64) {
 
 // run runs the transfer, and returns how it ended.
 func (f *fixture) run(t *testing.T) func() error {
+	return f.runUntil(t.Context())
+}
+
+func (f *fixture) runUntil(ctx context.Context) func() error {
 	ended := make(chan error, 1)
-	go func() { ended <- f.transfer.Run(t.Context()) }()
+	go func() { ended <- f.transfer.Run(ctx) }()
 	return func() error { return <-ended }
 }
 
@@ -227,4 +243,52 @@ func TestWaitsEndWithTheirContext(t *testing.T) {
 	if err := f.transfer.Wait(t.Context(), 0); err != cause {
 		t.Errorf("after the end of Run: %v", err)
 	}
+}
+
+// TestAdd keeps a transfer open, and adds blobs: one that the mirrors have, one
+// that none has, one that none has right.
+func TestAdd(t *testing.T) {
+	t.Parallel()
+	f := newOpenFixture(t, true, 2, mib)
+	other := registrytest.NewImage(registrytest.ImageOptions{Seed: 2, Layers: []int64{mib, 2 * mib, mib}})
+	for _, m := range f.mirrors {
+		m.Push(repo, "2", other)
+		m.Misbehave(registrytest.Status(404).Of(other.Layers[1].Digest), registrytest.Flip(0, mib).Of(other.Layers[2].Digest))
+	}
+	ctx, stop := context.WithCancelCause(t.Context())
+	wait := f.runUntil(ctx)
+	if err := f.transfer.Wait(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []func(error) bool{
+		func(err error) bool { return err == nil },
+		is[*segment.HopelessError],
+		is[*verify.MismatchError],
+	} {
+		first, err := f.transfer.Add(f.place(t, other.Layers[i]))
+		if err != nil || first != i+1 {
+			t.Fatalf("blob %d has index %d, %v", i+1, first, err)
+		}
+		if err := f.transfer.Wait(t.Context(), first); !want(err) {
+			t.Errorf("blob %d: %v", first, err)
+		}
+	}
+	var got bytes.Buffer
+	if err := f.transfer.Send(t.Context(), &got, 1); err != nil || !bytes.Equal(got.Bytes(), other.Layers[0].Bytes()) {
+		t.Errorf("%d bytes of the blob that was added, %v", got.Len(), err)
+	}
+	cause := errors.New("enough")
+	stop(cause)
+	if err := wait(); err != cause {
+		t.Errorf("it ended with %v", err)
+	}
+	late, err := f.transfer.Add(f.place(t, other.Layers[0]))
+	if err != ErrEnded || f.transfer.Wait(t.Context(), late) != ErrEnded {
+		t.Errorf("added after the end: %v", err)
+	}
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }

@@ -242,11 +242,12 @@ func newWorld(t *testing.T, right [][]byte, sources ...*fakeSource) *world {
 		opts.Sources = append(opts.Sources, s)
 	}
 	for _, p := range right {
-		b := newFakeBlob(p, names)
-		w.blobs = append(w.blobs, b)
-		opts.Blobs = append(opts.Blobs, b)
+		w.blobs = append(w.blobs, newFakeBlob(p, names))
 	}
 	w.search = New(opts)
+	for _, b := range w.blobs {
+		w.search.Add(b)
+	}
 	t.Cleanup(w.search.Close)
 	return w
 }

@@ -68,9 +68,8 @@ type Scheduler interface {
 	Lacks(source, blob int) bool
 }
 
-// Options say which blobs a Search verifies, and who sends them.
+// Options say who sends the blobs of a Search.
 type Options struct {
-	Blobs       []Blob
 	Sources     []Source
 	Scheduler   Scheduler
 	Corrupt     *Corrupt                 // the sources that are known to be corrupt; the Search adds to it
@@ -139,9 +138,6 @@ func New(opts Options) *Search {
 		answer:    make(chan int, 1),
 		suspected: make([]int, len(opts.Sources)),
 	}
-	for _, b := range opts.Blobs {
-		s.Add(b)
-	}
 	for _, src := range opts.Sources {
 		s.sources = append(s.sources, &source{source: src})
 	}
@@ -174,9 +170,6 @@ func (s *Search) allTargets() []*target {
 
 // Hashed is the length of the prefix of a blob that has been hashed, in bytes.
 func (s *Search) Hashed(blob int) int64 { return s.target(blob).hashed.Offset() }
-
-// Right reports whether a blob is verified.
-func (s *Search) Right(blob int) bool { return s.target(blob).right.Load() }
 
 // Blob hashes a blob as it arrives, and repairs it, until its digest is right.
 // The error is a *MismatchError where every source of it is corrupt, an error
