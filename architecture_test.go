@@ -22,11 +22,23 @@ var house = map[string]struct {
 	imports []string
 	why     string
 }{
-	"cmd/segpull": {5, []string{".", "sources"}, "the command reads flags and shows events; what a pull is, the library alone decides"},
-	"bench":       {5, []string{".", "internal/registrytest", "bench/chart", "bench/weaknet"}, "the bench measures what users get, so it pulls as they do"},
+	"cmd/segpull":   {5, []string{".", "sources"}, "the command reads flags and shows events; what a pull is, the library alone decides"},
+	"bench":         {8, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/soak"}, "the command line parses flags; the packages below measure"},
+	"bench/chart":   {0, nil, "a picture shows anybody's figures"},
+	"bench/corrupt": {6, []string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
+	"bench/demo":    {6, []string{"internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "the demo shows one pull and measures nothing"},
+	"bench/lab":     {5, []string{".", "internal/registrytest", "bench/output", "bench/program", "bench/weaknet"}, "the lab measures what users get, and does not know how it is reported"},
+	"bench/limits":  {7, []string{"bench/lab", "bench/program", "bench/report", "bench/weaknet"}, "a promise is measured by runs of the lab"},
+	"bench/output":  {0, nil, "a reader that shared code with the writers would share their mistakes"},
+	"bench/program": {0, nil, "any program is measured the same way, so its package knows none"},
+	"bench/report":  {6, []string{"internal/registrytest", "bench/chart", "bench/lab"}, "a report shows runs, and starts none"},
+	"bench/scripts": {1, []string{"bench/program"}, "the scripts need segpull and a shell, nothing of the bench"},
+	"bench/soak":    {6, []string{".", "internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "a soak holds the command against its promises, and measures no speed"},
+	"bench/weaknet": {0, nil, "a network carries anybody's packets"},
 
 	"internal/pulltest":    {5, []string{".", "internal/registrytest"}, "the tests of pulls see what users see"},
 	"internal/hostiletest": {6, []string{".", "internal/pulltest", "internal/registrytest"}, "hostile mirrors are tested as users meet them"},
+	"internal/quirktest":   {6, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "odd registries are tested as users meet them"},
 	"internal/crashtest":   {6, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "crashes are tested as users meet them"},
 
 	".": {4, []string{"archive", "image", "segment", "sources", "state", "transfer", "verify"}, "the library puts the parts together, and nothing below knows of it"},
@@ -45,8 +57,6 @@ var house = map[string]struct {
 	"internal/registrytest": {1, nil, "a server that shared code with what it tests would share its mistakes"},
 	"segment":               {1, nil, "the scheduler is pure: sources and disks are interfaces of its own"},
 
-	"bench/chart":       {0, nil, "a picture shows anybody's figures"},
-	"bench/weaknet":     {0, nil, "a network carries anybody's packets"},
 	"internal/readable": {0, nil, "what an answer says to a person is the same, whoever asks"},
 	"internal/realtest": {0, nil, "real programs are tested against the binary alone"},
 }
@@ -94,8 +104,7 @@ func checkImports(t *testing.T, name string, used map[[2]string]bool) {
 		return
 	}
 	allowed := rule.imports
-	test := strings.HasSuffix(name, "_test.go")
-	if test {
+	if strings.HasSuffix(name, "_test.go") {
 		allowed = append(slices.Clone(allowed), dir, "internal/pulltest", "internal/registrytest")
 	}
 	for _, spec := range file.Imports {
@@ -104,7 +113,7 @@ func checkImports(t *testing.T, name string, used map[[2]string]bool) {
 		if ok && !slices.Contains(allowed, ours) {
 			t.Errorf("%s imports %s, which %s may not: %s", name, ours, dir, rule.why)
 		}
-		if ok && (!test || strings.HasSuffix(dir, "test")) { // some packages have nothing but tests
+		if ok {
 			used[[2]string{dir, ours}] = true
 		}
 	}

@@ -40,7 +40,7 @@ func TestAWrongManifestIsPassedOver(t *testing.T) {
 	pulltest.CheckOCI(t, pulltest.Contents(t, r.Path), img.Images[0])
 
 	_, err := m.Pull(t, segpull.Options{Mirrors: m.URLs[:1]})
-	pulltest.WantCode(t, err, segpull.ExitMismatch, img.Images[0].Manifest.Digest.String())
+	pulltest.WantError(t, err, segpull.ErrMismatch, img.Images[0].Manifest.Digest.String())
 }
 
 // TestHostileManifests pulls manifests that a registry may make up: each is
@@ -133,7 +133,7 @@ func TestAnIndexInItselfEnds(t *testing.T) {
 	}
 	m.Servers[0].AddManifest(repo, "deep", inner)
 	_, err := m.Pull(t, segpull.Options{}, "registry.example/team/app:deep")
-	pulltest.WantCode(t, err, segpull.ExitPermanent, "deep")
+	pulltest.WantError(t, err, segpull.ErrPermanent, "deep")
 	if n := m.Servers[0].Stats().Requests[registrytest.KindManifest]; n > 5 {
 		t.Errorf("%d manifests were asked for", n)
 	}

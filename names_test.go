@@ -76,12 +76,12 @@ func TestOddMirrorsAloneAreAllNamed(t *testing.T) {
 	_, old := odd(t, m, `{"schemaVersion":1}`)
 	rec := &pulltest.Recorder{}
 	_, err := m.Pull(t, segpull.Options{Mirrors: []string{denied, old}, Observer: rec})
-	pulltest.WantCode(t, err, segpull.ExitPermanent, strings.TrimPrefix(denied, "http://")+": neither", "allow list", "--mirror", strings.TrimPrefix(old, "http://")+": manifest", "schema 1")
+	pulltest.WantError(t, err, segpull.ErrPermanent, strings.TrimPrefix(denied, "http://")+": neither", "allow list", "--mirror", strings.TrimPrefix(old, "http://")+": manifest", "schema 1")
 	if n := len(pulltest.EventsOf[segpull.Warning](rec)); n != 1 {
 		t.Errorf("%d warnings; the error tells of the last source", n)
 	}
 	_, err = m.Pull(t, segpull.Options{Mirrors: []string{denied, "http://127.0.0.1:1"}})
-	pulltest.WantCode(t, err, segpull.ExitNetwork, "allow list", "127.0.0.1:1")
+	pulltest.WantError(t, err, segpull.ErrNetwork, "allow list", "127.0.0.1:1")
 }
 
 func TestThePlatformInTheNameIsTheRealOne(t *testing.T) {
@@ -133,7 +133,7 @@ func TestAnIndexWithoutPlatformsIsPulledByItsConfigs(t *testing.T) {
 	const bare = "registry.example/team/app:bare"
 	t.Chdir(t.TempDir())
 	_, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.URLs, Platform: "linux/mips"}, bare)
-	pulltest.WantCode(t, err, segpull.ExitNotFound, "linux/amd64 ("+amd.Manifest.Digest.String()+"), linux/arm64 ("+arm.Manifest.Digest.String()+")")
+	pulltest.WantError(t, err, segpull.ErrNotFound, "linux/amd64 ("+amd.Manifest.Digest.String()+"), linux/arm64 ("+arm.Manifest.Digest.String()+")")
 	m.Servers[0].ResetStats()
 	if _, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.URLs, Platform: "linux/arm64"}, bare); err != nil {
 		t.Fatal(err)
@@ -148,7 +148,7 @@ func TestAPlatformThatNoMirrorHasIsNotFound(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 2, registrytest.NewIndex(pulltest.ImageOf(1, 4*kib)))
 	_, err := m.Pull(t, segpull.Options{Platform: "linux/mips"})
-	pulltest.WantCode(t, err, segpull.ExitNotFound, "registry.example/team/app:1: no image for linux/mips; choose with --platform one of: linux/amd64")
+	pulltest.WantError(t, err, segpull.ErrNotFound, "registry.example/team/app:1: no image for linux/mips; choose with --platform one of: linux/amd64")
 }
 
 // The real name is checked before anything is fetched, as the expected one is before anything is asked.
@@ -162,13 +162,13 @@ func TestWhatStandsInTheWayOfTheRealNameIsFoundBefore(t *testing.T) {
 		return err
 	}
 	pulltest.Must(t, os.Mkdir(name+"arm64.tar", 0o755))
-	pulltest.WantCode(t, pull(), segpull.ExitUsage, "arm64.tar is no regular file")
+	pulltest.WantError(t, pull(), segpull.ErrUsage, "arm64.tar is no regular file")
 	if m.ServedBesides(arm) > 0 {
 		t.Error("layers were fetched before")
 	}
 	pulltest.Must(t, os.Mkdir(name+"amd64.tar", 0o755))
 	m.Servers[0].ResetStats()
-	pulltest.WantCode(t, pull(), segpull.ExitUsage, "amd64.tar is no regular file")
+	pulltest.WantError(t, pull(), segpull.ErrUsage, "amd64.tar is no regular file")
 	if n := len(m.Servers[0].Stats().Log); n > 0 {
 		t.Errorf("%d requests were made before", n)
 	}
@@ -179,7 +179,7 @@ func TestTwoImagesThatTurnOutToShareANameAreRefused(t *testing.T) {
 	m.Servers[0].Push(repo, "1_linux", registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"}))
 	t.Chdir(t.TempDir())
 	_, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.URLs, Platform: "linux/amd64"}, ref, ref+"_linux")
-	pulltest.WantCode(t, err, segpull.ExitUsage, "named twice")
+	pulltest.WantError(t, err, segpull.ErrUsage, "named twice")
 	pulltest.WantFiles(t, ".")
 }
 
@@ -273,11 +273,11 @@ func TestNamesThatMakeNoSense(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	_, err := m.Pull(t, segpull.Options{Name: "mine"}, ref, "registry.example/team/other:1")
-	pulltest.WantCode(t, err, segpull.ExitUsage, `name "mine" is for one image, and 2 are named`)
+	pulltest.WantError(t, err, segpull.ErrUsage, `name "mine" is for one image, and 2 are named`)
 	_, err = m.Pull(t, segpull.Options{Name: "Mine"})
-	pulltest.WantCode(t, err, segpull.ExitUsage, `name "Mine"`)
+	pulltest.WantError(t, err, segpull.ErrUsage, `name "Mine"`)
 	_, err = m.Pull(t, segpull.Options{Name: "mine@" + digest.FromString("x").String()})
-	pulltest.WantCode(t, err, segpull.ExitUsage, "a digest cannot be given")
+	pulltest.WantError(t, err, segpull.ErrUsage, "a digest cannot be given")
 	if n := len(m.Servers[0].Stats().Log); n > 0 {
 		t.Errorf("%d requests were made before", n)
 	}

@@ -78,6 +78,9 @@ func (p places) plan(jobs []*job) error {
 	return nil
 }
 
+// byPlatform says whether the names of archives have the platform in them.
+func (p places) byPlatform() bool { return p.opts.Output == "" || p.folder != "" }
+
 // intoFolder says whether Output names a folder that archives are put into,
 // rather than the archive itself.
 func (o Options) intoFolder(format archive.Format, images int) bool {

@@ -62,24 +62,24 @@ func TestOutputsThatMakeNoSense(t *testing.T) {
 	for what, tc := range map[string]struct {
 		opts segpull.Options
 		refs []string
-		code int
+		code error
 		word string
 	}{
-		"several images on standard output": {segpull.Options{Output: "-"}, []string{ref, "other:1"}, segpull.ExitUsage, "one image"},
-		"a folder on standard output":       {segpull.Options{Output: "-", Format: "oci"}, []string{ref}, segpull.ExitUsage, "--output"},
-		"nowhere to stream to":              {segpull.Options{Output: "-"}, []string{ref}, segpull.ExitUsage, "Stdout"},
-		"the same image twice":              {segpull.Options{}, []string{ref, ref}, segpull.ExitUsage, "named twice"},
-		"a folder that can't be":            {segpull.Options{Output: "file/"}, []string{ref}, 1, "file"},
-		"a folder that isn't there":         {segpull.Options{Output: "missing/a.tar"}, []string{ref}, 1, "missing"},
-		"a device":                          {segpull.Options{Output: os.DevNull}, []string{ref}, segpull.ExitUsage, "regular file"},
-		"a layout that is a file":           {segpull.Options{Output: "file", Format: "oci"}, []string{ref}, segpull.ExitUsage, "no folder"},
-		"a layout among other files":        {segpull.Options{Output: ".", Format: "oci"}, []string{ref}, 1, `holds "file"`},
-		"a layout that is a file, slash":    {segpull.Options{Output: "file/", Format: "oci"}, []string{ref}, segpull.ExitUsage, "no folder"},
-		"a format of another world":         {segpull.Options{Format: "zip"}, []string{ref}, segpull.ExitUsage, "docker-archive"},
-		"a platform of another world":       {segpull.Options{Platform: "linux"}, []string{ref}, segpull.ExitUsage, "linux"},
-		"a reference of another world":      {segpull.Options{}, []string{"../../etc/passwd"}, segpull.ExitUsage, "etc/passwd"},
-		"a negative limit":                  {segpull.Options{LimitRate: -1}, []string{ref}, segpull.ExitUsage, "negative"},
-		"no image at all":                   {segpull.Options{}, []string{}, segpull.ExitUsage, "no image"},
+		"several images on standard output": {segpull.Options{Output: "-"}, []string{ref, "other:1"}, segpull.ErrUsage, "one image"},
+		"a folder on standard output":       {segpull.Options{Output: "-", Format: "oci"}, []string{ref}, segpull.ErrUsage, "--output"},
+		"nowhere to stream to":              {segpull.Options{Output: "-"}, []string{ref}, segpull.ErrUsage, "Stdout"},
+		"the same image twice":              {segpull.Options{}, []string{ref, ref}, segpull.ErrUsage, "named twice"},
+		"a folder that can't be":            {segpull.Options{Output: "file/"}, []string{ref}, nil, "file"},
+		"a folder that isn't there":         {segpull.Options{Output: "missing/a.tar"}, []string{ref}, nil, "missing"},
+		"a device":                          {segpull.Options{Output: os.DevNull}, []string{ref}, segpull.ErrUsage, "regular file"},
+		"a layout that is a file":           {segpull.Options{Output: "file", Format: "oci"}, []string{ref}, segpull.ErrUsage, "no folder"},
+		"a layout among other files":        {segpull.Options{Output: ".", Format: "oci"}, []string{ref}, nil, `holds "file"`},
+		"a layout that is a file, slash":    {segpull.Options{Output: "file/", Format: "oci"}, []string{ref}, segpull.ErrUsage, "no folder"},
+		"a format of another world":         {segpull.Options{Format: "zip"}, []string{ref}, segpull.ErrUsage, "docker-archive"},
+		"a platform of another world":       {segpull.Options{Platform: "linux"}, []string{ref}, segpull.ErrUsage, "linux"},
+		"a reference of another world":      {segpull.Options{}, []string{"../../etc/passwd"}, segpull.ErrUsage, "etc/passwd"},
+		"a negative limit":                  {segpull.Options{LimitRate: -1}, []string{ref}, segpull.ErrUsage, "negative"},
+		"no image at all":                   {segpull.Options{}, []string{}, segpull.ErrUsage, "no image"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Chdir(t.TempDir())
@@ -88,7 +88,7 @@ func TestOutputsThatMakeNoSense(t *testing.T) {
 			}
 			tc.opts.Mirrors = m.URLs
 			_, err := segpull.Pull(t.Context(), tc.opts, tc.refs...)
-			pulltest.WantCode(t, err, tc.code, tc.word)
+			pulltest.WantError(t, err, tc.code, tc.word)
 			pulltest.WantFiles(t, ".", "file")
 			if m.Served() > 0 {
 				t.Error("something was fetched before")
@@ -129,7 +129,7 @@ func TestLinksOfTheSystemAreNotReplaced(t *testing.T) {
 	pulltest.Must(t, os.Symlink("first", filepath.Join(dir, "second")))
 	for _, name := range []string{"first", "second"} {
 		_, err := m.Pull(t, segpull.Options{Output: filepath.Join(dir, name)})
-		pulltest.WantCode(t, err, segpull.ExitUsage, name, "--output", "- for standard output")
+		pulltest.WantError(t, err, segpull.ErrUsage, name, "--output", "- for standard output")
 	}
 	pulltest.WantFiles(t, dir, "first", "open", "second")
 }
@@ -194,13 +194,13 @@ func TestALayoutByItsOtherName(t *testing.T) {
 		}
 	}}
 	r := m.MustPull(t, segpull.Options{Output: "layout/", Format: "oci", Observer: rec})
-	pulltest.WantCode(t, second, 1, "layout.segpull", "in use by another segpull")
+	pulltest.WantError(t, second, nil, "layout.segpull", "in use by another segpull")
 	if r.Path != "layout/" {
 		t.Errorf("it is said to be at %s", r.Path)
 	}
 	pulltest.Must(t, os.Symlink("nowhere", "dangling"))
 	_, err := m.Pull(t, segpull.Options{Output: "dangling", Format: "oci"})
-	pulltest.WantCode(t, err, segpull.ExitUsage, "dangling", "leads to nothing")
+	pulltest.WantError(t, err, segpull.ErrUsage, "dangling", "leads to nothing")
 	pulltest.WantFiles(t, ".", "dangling", "layout", "link")
 	pulltest.Must(t, os.Mkdir("empty", 0o755))
 	t.Chdir("empty")
@@ -220,7 +220,7 @@ func TestAnOutputThatExistsIsReplacedOnlyBySuccess(t *testing.T) {
 	}
 	m.Servers[0].Misbehave(registrytest.Flip(100, 101))
 	_, err := m.Pull(t, segpull.Options{Output: out})
-	pulltest.WantCode(t, err, segpull.ExitMismatch)
+	pulltest.WantError(t, err, segpull.ErrMismatch)
 	if !bytes.Equal(pulltest.ReadFile(t, out), old) {
 		t.Error("the old archive is gone")
 	}

@@ -36,7 +36,7 @@ func (c *call) prepare(ctx context.Context, names []string) ([]*job, error) {
 		return nil, err
 	}
 	for _, j := range jobs {
-		if err := j.resolve(ctx, name); err != nil {
+		if err := j.resolve(ctx, name, places.byPlatform()); err != nil {
 			return nil, err
 		}
 	}
@@ -73,8 +73,9 @@ func (o Options) name(refs []image.Reference) (image.Reference, error) {
 }
 
 // resolve finds the image of the job's reference, gives it the name for the archive, and warns of what the
-// user may not expect of it.
-func (j *job) resolve(ctx context.Context, name image.Reference) (err error) {
+// user may not expect of it. To know the platform of an image without an index costs a round trip, so that is
+// done only if the output is named after it; otherwise checkPlatform finds it at the end.
+func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bool) (err error) {
 	ref := j.image.Reference
 	if j.set, err = j.call.sources(ref.Registry); err != nil {
 		return err
@@ -83,12 +84,17 @@ func (j *job) resolve(ctx context.Context, name image.Reference) (err error) {
 	j.set.Stalled = func(silent time.Duration, reasons []error) { j.call.stalled(ref, silent, reasons) }
 	img, err := image.Resolve(ctx, fetcher{j.set, j.call}, ref, j.call.platform)
 	switch {
-	case exitCode(err) == ExitNetwork && unreachable(err):
+	case classOf(err) == ErrNetwork && unreachable(err):
 		return fmt.Errorf("%w; check the network, or name other mirrors by --mirror", err)
-	case exitCode(err) == ExitNetwork:
+	case classOf(err) == ErrNetwork:
 		return fmt.Errorf("%w; try again later, or name other mirrors by --mirror", err)
 	case err != nil:
 		return err
+	}
+	if needPlatform {
+		if img, err = image.ReadPlatform(ctx, fetcher{j.set, j.call}, img); err != nil {
+			return err
+		}
 	}
 	img.Name = name
 	j.image, j.resolver = img, j.set.Resolver(ref)

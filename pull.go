@@ -23,7 +23,7 @@ import (
 // that it finished. Layers that several of them share are fetched once. All
 // references are resolved before the first blob is fetched.
 //
-// Errors that have an exit code of their own are an ExitError. When ctx ends,
+// Errors have a class, as ErrNotFound, for errors.Is. When ctx ends,
 // Pull returns within a second, with its cause, having kept what has arrived.
 func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 	c, err := newCall(opts)
@@ -144,7 +144,7 @@ func (c *call) blame(err error) error {
 	if len(names) == 0 || !mismatch && !hopeless {
 		return err
 	}
-	return &coded{fmt.Errorf("digest mismatch: wrong bytes came from %s, and %w", strings.Join(names, ", "), err), ExitMismatch}
+	return &classified{fmt.Errorf("digest mismatch: wrong bytes came from %s, and %w", strings.Join(names, ", "), err), ErrMismatch}
 }
 
 func (c *call) notify(e Event) {

@@ -85,7 +85,7 @@ func TestAnUncheckedCertificateIsToldOnEveryRun(t *testing.T) {
 	table := sources.Mirror{URL: s.URL}
 	opts := segpull.Options{Output: out, Mirrors: []string{"private"}, Config: sources.Config{Mirror: map[string]sources.Mirror{"private": table}}}
 	_, err := m.Pull(t, opts, name)
-	pulltest.WantCode(t, err, segpull.ExitPermanent, "unknown authority", "name its certificate by ca")
+	pulltest.WantError(t, err, segpull.ErrPermanent, "unknown authority", "name its certificate by ca")
 	if n := len(private.Stats().Log); n > 0 {
 		t.Errorf("it was asked %d times", n)
 	}

@@ -110,7 +110,7 @@ func TestAForeignLayerIsNotFetchedFromInside(t *testing.T) {
 
 	m.Servers[0].Misbehave(registrytest.Status(404).Of(img.Layers[0].Digest))
 	_, err := m.Pull(t, segpull.Options{})
-	pulltest.WantCode(t, err, segpull.ExitPermanent, "not a public address")
+	pulltest.WantError(t, err, segpull.ErrPermanent, "not a public address")
 	if n := len(inside.Stats().Log); n > 0 {
 		t.Errorf("a private address was asked %d times", n)
 	}

@@ -13,37 +13,27 @@ import (
 	"syscall"
 )
 
-// command is one of the things that bench does. What it tells along the way
-// goes to standard error, results to standard output.
+// command is one of bench's commands. It writes its results to standard output
+// and everything else to standard error.
 type command struct {
 	name  string
 	about string
 	run   func(ctx context.Context, args []string) error
 }
 
-// commands in the order in which help lists them. They are set in init since
-// help itself reads them.
-var commands []command
-
-func init() {
-	commands = []command{
-		{"compare", "weak networks and mirrors, segpull and its peers side by side; the default", compare},
-		{"loopback", "the same without root: throttled and misbehaving mirrors on loopback", compareOnLoopback},
-		{"cases", "run networks by name, and tell which goals are met", runCases},
-		{"timeline", "draw one pull: who served what, and when", timeline},
-		{"figures", "print the numbers that the project promises", figures},
-		{"floors", "a pull at full speed against the machine's floors, and a profile of it", floors},
-		{"stat", "compare the Go benchmarks of two commits with benchstat", stat},
-		{"check", "tell what got slower since the committed baseline", check},
-		{"liars", "what it costs that one of two mirrors lies", liars},
-		{"soak", "pulls through random faults, kills and damage; each output is checked", soak},
-		{"demo", "watch one pull from three mirrors, of which one dies", demo},
-	}
+// commands in the order in which the help lists them.
+var commands = []command{
+	{"demo", "show one pull from three mirrors, of which one dies", showDemo},
+	{"cases", "pull on simulated networks, by segpull and its peers, against goals and lower bounds", runCases},
+	{"limits", "measure what the project promises, beside what the machine allows", measureLimits},
+	{"corrupt", "measure the cost of a corrupt mirror", measureCorrupt},
+	{"check", "compare the speed with the committed baseline", checkBaseline},
+	{"soak", "pull through random faults, kills and damage, and check each result", runSoak},
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
+	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -51,12 +41,9 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) error {
-	if len(args) == 0 {
-		args = []string{"compare"}
-	}
-	if slices.Contains([]string{"help", "-h", "--help"}, args[0]) {
-		help(os.Stdout)
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	if len(args) == 0 || slices.Contains([]string{"help", "-h", "--help"}, args[0]) {
+		help(stdout)
 		return nil
 	}
 	for _, c := range commands {
@@ -69,18 +56,28 @@ func run(ctx context.Context, args []string) error {
 
 func help(w io.Writer) {
 	var b strings.Builder
-	b.WriteString("bench shows what segpull is worth.\n\nUsage:\n  go run ./bench COMMAND [flags] [name...]\n\nCommands:\n")
+	b.WriteString("bench measures segpull.\n\nUsage:\n  go run ./bench COMMAND [flags] [name...]\n\nCommands:\n")
 	for _, c := range commands {
-		fmt.Fprintf(&b, "  %-10s %s\n", c.name, c.about)
+		fmt.Fprintf(&b, "  %-8s %s\n", c.name, c.about)
 	}
+	b.WriteString("\n`go run ./bench COMMAND -h` lists its flags.\n")
 	fmt.Fprint(w, b.String())
 }
 
-// parse reads a command's flags. What is wrong with them is a usageError.
+// parse reads a command's flags. An error in them is a usageError.
 func parse(flags *flag.FlagSet, args []string) error {
 	err := flags.Parse(args)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		return usageError{err.Error()}
+	}
+	return err
+}
+
+// parseOnly is parse for a command that takes no names.
+func parseOnly(flags *flag.FlagSet, args []string) error {
+	err := parse(flags, args)
+	if err == nil && flags.NArg() > 0 {
+		return usageError{flags.Name() + " takes only flags"}
 	}
 	return err
 }

@@ -56,7 +56,7 @@ func (r *resolver) byConfig(ctx context.Context, index fetched) (choice, error) 
 func (r *resolver) look(ctx context.Context, index fetched, d ocispec.Descriptor) (c choice, err error) {
 	c.fetched, err = r.enter(ctx, index, d)
 	if err == nil && isManifest(c.MediaType) {
-		c.config, c.platform, err = r.config(ctx, c.fetched)
+		c.config, c.platform, err = r.config(ctx, *c.Config)
 	}
 	return c, err
 }
@@ -81,15 +81,15 @@ func silent(manifests []ocispec.Descriptor) []ocispec.Descriptor {
 	return slices.DeleteFunc(manifests, func(d ocispec.Descriptor) bool { return isIndex(d.MediaType) })
 }
 
-// config returns a manifest's config, and the platform that it gives: zero if it is that of an artifact.
-func (r *resolver) config(ctx context.Context, m fetched) ([]byte, Platform, error) {
-	if err := checkDescriptor(*m.Config, MaxConfigSize); err != nil {
+// config returns a config, and the platform that it gives: zero if it is that of an artifact.
+func (r *resolver) config(ctx context.Context, d ocispec.Descriptor) ([]byte, Platform, error) {
+	if err := checkDescriptor(d, MaxConfigSize); err != nil {
 		return nil, Platform{}, unusable("config: %w", err)
 	}
-	body, ok := Inline(*m.Config)
+	body, ok := Inline(d)
 	if !ok {
 		var err error
-		if body, err = r.fetcher.Blob(ctx, r.ref, *m.Config); err != nil {
+		if body, err = r.fetcher.Blob(ctx, r.ref, d); err != nil {
 			return nil, Platform{}, err
 		}
 	}

@@ -50,6 +50,10 @@ func TestThePlatformIsTheRealOne(t *testing.T) {
 	} {
 		s.blobs = nil
 		img, err := Resolve(t.Context(), s, mustReference(t, "a/b:"+tag), mustPlatform(t, "linux/arm/v7"))
+		if err != nil || len(s.blobs) > 0 {
+			t.Errorf("%s: %v, asked for the blobs %v before they were needed", tag, err, s.blobs)
+		}
+		img, err = ReadPlatform(t.Context(), s, img)
 		if err != nil || img.Platform != mustPlatform(t, want) {
 			t.Errorf("%s: %v, %v; want %s", tag, img.Platform, err, want)
 		}
@@ -150,6 +154,9 @@ func TestContentInADescriptorIsUsed(t *testing.T) {
 	config.Data = s.bodies[config.Digest]
 	s.tags["config"] = s.add(ocispec.MediaTypeImageManifest, marshal(ocispec.Manifest{Config: config, Layers: []ocispec.Descriptor{}})).Digest
 	img, err := Resolve(t.Context(), s, mustReference(t, "a/b:config"), mustPlatform(t, "linux/amd64"))
+	if err == nil {
+		img, err = ReadPlatform(t.Context(), s, img)
+	}
 	if err != nil || img.Platform != mustPlatform(t, "linux/arm64") || len(s.blobs) > 0 {
 		t.Errorf("config: %v, %v, asked for %v", img.Platform, err, s.blobs)
 	}

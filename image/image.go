@@ -21,6 +21,7 @@ type Image struct {
 	Reference     Reference
 	Name          Reference            // what an archive calls the image; zero: see [Image.ArchiveName]
 	Platform      Platform             // the one that it is for, as far as its index or its config says
+	Assumed       bool                 // neither gave it so far: it is the wanted one; see ReadPlatform
 	Digest        digest.Digest        // what the reference resolved to: an index or a manifest
 	Manifest      ocispec.Descriptor   // media type, digest and size of the platform's manifest
 	ManifestBytes []byte               // exactly as served

@@ -77,11 +77,10 @@ func noDocument(body []byte, err error) error {
 	body = bytes.TrimSpace(body)
 	switch {
 	case !json.Valid(body):
-		what := "text that is not JSON"
 		if readable.IsPage(body) {
-			what = "a web page"
+			return &UnusableError{Err: errors.New("no manifest but a web page"), Says: said(body)}
 		}
-		return &UnusableError{Err: errors.New("no manifest but " + what), Says: said(body)}
+		return &UnusableError{Err: fmt.Errorf("no manifest but text that is not JSON: %.200w", err), Says: said(body)}
 	case body[0] == '{' && readable.Message(body) == "":
 		return unusable("no manifest but %.40q: %.200w", body, err)
 	}

@@ -42,8 +42,7 @@ type Fetcher interface {
 // Resolve finds the manifest of an image for a platform; the zero Platform is [DefaultPlatform]. A
 // reference that leads to a manifest without an index is taken as it is. An earlier variant of the
 // platform is taken where an index does not have the wanted one. Image.Platform is what the index says of
-// the manifest. If no index says it, Resolve reads the config and takes what that says; if the config says
-// nothing or cannot be read, it is the platform wanted.
+// the manifest. If no index says it, it is the platform wanted, and Image.Assumed is true: see [ReadPlatform].
 //
 // An answer to a tag that is no usable image is rejected, and the next source is asked, until none is left.
 //
@@ -116,37 +115,43 @@ func (r *resolver) resolve(ctx context.Context) (Image, error) {
 	if err := img.Validate(); err != nil {
 		return Image{}, &UnusableError{Err: err}
 	}
-	err = r.complete(ctx, &img, m)
-	return img, err
+	return img, nil
 }
 
 // image puts an image together from its parts.
 func (r *resolver) image(top fetched, m choice) Image {
-	return Image{
+	img := Image{
 		Reference:     r.ref,
-		Platform:      r.platform,
+		Platform:      cmp.Or(m.platform, r.platform),
+		Assumed:       m.platform == Platform{},
 		Digest:        top.desc.Digest,
 		Manifest:      ocispec.Descriptor{MediaType: m.MediaType, Digest: m.desc.Digest, Size: m.desc.Size},
 		ManifestBytes: m.body,
 		Config:        *m.Config,
 		Layers:        m.Layers,
 	}
-}
-
-// complete gives an image the platform that it is for. Where no index says, the config does. One that
-// cannot be read now leaves the platform as it is wanted: it is needed later, and is missed then. The error
-// is the cause of ctx.
-func (r *resolver) complete(ctx context.Context, img *Image, m choice) error {
-	if m.platform == (Platform{}) {
-		m.config, m.platform, _ = r.config(ctx, m.fetched)
-	}
-	if m.platform != (Platform{}) {
-		img.Platform = m.platform
-	}
 	if m.config != nil {
 		img.Config.Data = m.config
 	}
-	return context.Cause(ctx)
+	return img
+}
+
+// ReadPlatform returns an image with the platform that its config gives, where no index does. The config is
+// fetched for that, and kept in the image's descriptor of it. One that cannot be read now leaves the image as
+// it is: it is needed later, and is missed then. The error is the cause of ctx.
+func ReadPlatform(ctx context.Context, f Fetcher, img Image) (Image, error) {
+	if !img.Assumed {
+		return img, nil
+	}
+	r := resolver{fetcher: f, ref: img.Reference}
+	config, p, err := r.config(ctx, img.Config)
+	if err == nil {
+		img.Config.Data = config
+	}
+	if p != (Platform{}) {
+		img.Platform, img.Assumed = p, false
+	}
+	return img, context.Cause(ctx)
 }
 
 // descend follows an index to the manifest for the platform. says is the platform that an index gives for

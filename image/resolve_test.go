@@ -256,7 +256,7 @@ func TestResolveTellsTheKindOfDocument(t *testing.T) {
 		{"schema 1 by version", "text/plain", `{"schemaVersion":1,"fsLayers":[]}`, "", "schema 1"},
 		{"schema 1 by Content-Type", dockerSchema1JWS, `{}`, "", "schema 1"},
 		{"an artifact", "", `{"mediaType":"application/vnd.oci.artifact.manifest.v1+json"}`, "", "neither"},
-		{"an error page", "text/html", "<html>\x1b[2Jlog in</html>", "", "login page"},
+		{"an error page", "text/html", "<html>\x1b[2Jlog in</html>", "", "a web page"},
 		{"an empty object", "", `{}`, "", "neither"},
 		{"null", "", `null`, "", "neither"},
 		{"an error", "application/json", `{"code":403,"message":"not on the allow list"}`, "", "neither an image manifest nor an index; it says \"not on the allow list\""},

@@ -21,6 +21,7 @@ type fakeMirror struct {
 	dies    int64         // each body breaks off after so many bytes; 0: never
 	stalls  int64         // each body falls silent after so many bytes; 0: never
 	whole   bool          // answers every range with the whole blob
+	clips   int64         // answers with so many bytes of a range at the most; 0: with all
 	size    int64
 	err     func(n int) error // what the n-th request gets instead of an answer
 
@@ -44,6 +45,9 @@ func (m *fakeMirror) Open(ctx context.Context, _ int, r Range) (io.ReadCloser, R
 	}
 	if m.whole {
 		r = Range{0, m.size}
+	}
+	if m.clips > 0 {
+		r.End = min(r.End, r.Start+m.clips)
 	}
 	return &fakeBody{ctx: ctx, m: m, at: r.Start, end: r.End, start: r.Start}, r, nil
 }

@@ -61,3 +61,24 @@ func TestHintOfRangesSavesARoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// TestRangesIgnoredAtOnce has many requests at the same time be answered with
+// whole blobs: they say no more than one.
+func TestRangesIgnoredAtOnce(t *testing.T) {
+	s := NewScheduler(mib, []int64{100 * mib}, []int{32}, 1)
+	s.Expect(0, Hint{Ranges: true, Connections: 64})
+	s.Want(0, Range{0, 100 * mib})
+	now := time.Unix(0, 0)
+	var tasks []*Task
+	for task := s.Next(now); task != nil; task = s.Next(now) {
+		tasks = append(tasks, task)
+	}
+	for _, task := range tasks {
+		if !s.Opened(task, Range{0, 100 * mib}, now) {
+			s.End(task, Outcome{Kind: Done}, now)
+		}
+	}
+	if again := s.sources[0].rangesAgain.Sub(now); len(tasks) < 30 || again != rangesRetry {
+		t.Errorf("after %d answers, ranges are tried again in %v", len(tasks), again)
+	}
+}

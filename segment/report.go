@@ -31,8 +31,10 @@ func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 		}
 		return true
 	}
-	src.rangesWait = max(rangesRetry, 2*src.rangesWait)
-	src.ranges, src.rangesAgain = rangesIgnored, now.Add(src.rangesWait)
+	if src.ranges != rangesIgnored { // of many that were asked for at once, one counts
+		src.rangesWait = max(rangesRetry, 2*src.rangesWait)
+		src.ranges, src.rangesAgain = rangesIgnored, now.Add(src.rangesWait)
+	}
 	bl := &s.blobs[t.Blob]
 	if got.Start != 0 || bl.stream != nil || t.twin != nil {
 		return false

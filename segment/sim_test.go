@@ -126,6 +126,7 @@ func (sim *simulation) run(t testing.TB) simResult {
 		at := start.Add(now)
 		if sinceTick += sim.dt; sinceTick >= tickInterval {
 			s.Tick(at)
+			audit(t, s)
 			sinceTick = 0
 		}
 		for task := sim.next(s, at, &res); task != nil; task = sim.next(s, at, &res) {

@@ -61,13 +61,27 @@ func (f *Fetch) request(t *handedOut) (failure, sinkErr error) {
 	var useful bool
 	f.locked(func() { useful = f.sched.Opened(t.Task, got, time.Now()) })
 	f.poke()
+	short := clipped(t.Asked, got)
 	if !useful {
-		return nil, nil
+		return short, nil
 	}
 	x := &transfer{fetch: f, task: t, body: body, at: got.Start, wanted: got.Len()}
 	x.block = blocks.Get().(*[blockSize]byte)
 	defer blocks.Put(x.block)
-	return x.run()
+	failure, sinkErr = x.run()
+	if failure == nil && got.Len() < minProgress {
+		failure = short
+	}
+	return failure, sinkErr
+}
+
+// clipped is the error of an answer that is only the beginning of what was
+// asked for. Who makes do with that asks again at once.
+func clipped(asked, got Range) error {
+	if got.Start != asked.Start || got.End >= asked.End {
+		return nil
+	}
+	return fmt.Errorf("answered with %d of the %d bytes that it was asked for", got.Len(), asked.Len())
 }
 
 // transfer reads one body into the sink.

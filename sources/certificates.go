@@ -114,22 +114,24 @@ func hostFiles(host string) []string {
 
 // hostDirectories are the names that a host's directory may have: with its
 // port, also as containerd writes that, and without the default one.
-func hostDirectories(host string) []string {
+func hostDirectories(host string) (names []string) {
+	add := func(name string) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
 	host = strings.ToLower(host)
-	names := []string{host}
-	if canonical(host) != host {
-		names = append(names, canonical(host))
-	}
+	add(host)
+	add(canonical(host))
 	name, port, err := net.SplitHostPort(host)
-	switch {
-	case err != nil:
-		names = append(names, host+":443")
-	case port == "443":
-		names = append(names, name)
+	if err != nil {
+		add(host + ":443")
+		return names
 	}
-	if err == nil {
-		names = append(names, fmt.Sprintf("%s_%s_", name, port))
+	if port == "443" {
+		add(name)
 	}
+	add(fmt.Sprintf("%s_%s_", name, port))
 	return names
 }
 

@@ -90,7 +90,7 @@ type Mirror struct {
 	// or as TLSVerify; false: it is asked by digest only.
 	Tags *bool `toml:"tags"`
 	// TLSVerify false leaves the certificate of the mirror's host unchecked,
-	// though not those of hosts that it leads to. It then gets no credentials.
+	// though not those of hosts that it leads to. Neither then gets credentials.
 	// Default true.
 	TLSVerify *bool `toml:"tls-verify"`
 	// AllowInsecureStorage follows redirects of this mirror from https to http.

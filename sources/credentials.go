@@ -2,7 +2,6 @@ package sources
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/segpull/segpull/internal/credentials"
@@ -29,7 +28,9 @@ func (l *Logins) find(ctx context.Context, host, repository string) (registry.Lo
 }
 
 // withhold returns no login, and an error if one is stored: whoever answers in
-// the host's place would get it.
+// the place of a mirror that is not checked would get it. That goes for hosts
+// that it leads to, too, since it may be these hosts' token server, or one of
+// them by another spelling.
 func (l *Logins) withhold(ctx context.Context, host, repository string) (registry.Login, error) {
 	login, err := l.store.Find(ctx, host, repository)
 	if err == nil && !login.Empty() {
@@ -58,8 +59,13 @@ func (e *CredentialError) Unwrap() error { return e.Err }
 // Refused is true: asking again does not help.
 func (e *CredentialError) Refused() bool { return true }
 
-// errSilentHelper is the reason of a source that cannot be asked before a
+// silentHelper is the reason of a source that cannot be asked before a
 // credential helper has answered.
-func errSilentHelper(helper string) error {
-	return errors.New("waiting for " + helper + ", which has not answered")
+type silentHelper string
+
+func (h silentHelper) Error() string {
+	return "waiting for " + string(h) + ", which has not answered"
 }
+
+// Unreachable is false: the network is not to blame.
+func (h silentHelper) Unreachable() bool { return false }

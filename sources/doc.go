@@ -28,9 +28,11 @@
 //   - Certificates are checked, but for the host of a table with tls-verify =
 //     false: of that the user is warned, it is not trusted for tags unless tags
 //     = true, and it gets no credentials.
-//   - Credentials, as docker login and podman login stored them, go to the host
-//     that they are for: those of a registry never to its mirrors. They appear
-//     in no error. Their files are read when a host first asks, and once.
-//   - Registries on loopback (localhost, *.localhost, 127.0.0.0/8, ::1) are
-//     asked by plain HTTP as other clients do; an https:// URL is always HTTPS.
+//   - Logins, as docker login and podman login stored them, go to the host that
+//     they are for: those of a registry never to its mirrors. They appear in no
+//     error. Their files are read when a host first asks, and once.
+//   - Registries on loopback (localhost, *.localhost, 127.0.0.0/8, ::1), and
+//     those that the configuration lists as insecure, are asked by https and,
+//     where the port does not speak TLS, by http; an https:// URL is always
+//     HTTPS.
 package sources

@@ -182,7 +182,7 @@ func (r race) run(ctx context.Context) (answer, error) {
 // silence is the error of a source that has not answered for so long.
 func (r race) silence(d time.Duration) error {
 	if helper := r.set.logins.waiting(); helper != "" {
-		return errSilentHelper(helper)
+		return silentHelper(helper)
 	}
 	return fmt.Errorf("no answer within %v", d)
 }

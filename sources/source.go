@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -72,17 +73,31 @@ func (s *Source) advice(err error) string {
 	case errors.Is(err, registry.ErrPrivateStorage):
 		return "to allow it, set allow-private-storage = true under " + s.at.table
 	case failed != nil && failed.WantsClientCertificate():
-		return fmt.Sprintf("the server wants a client certificate: set client-cert and client-key under %s, or put client.cert and client.key into ~/.config/containers/certs.d/%s", s.at.table, host)
+		return fmt.Sprintf("if the server wants a client certificate, set client-cert and client-key under %s, or put client.cert and client.key into ~/.config/containers/certs.d/%s", s.at.table, host)
 	case failed != nil && !failed.Refused():
 		return certificateAdvice(err, host)
 	case failed == nil || !refused(err):
 		return ""
 	case failed.Login != "":
-		return fmt.Sprintf("the login stored in %s is refused: run docker login %s, or docker logout %[2]s if the image is public", failed.Login, host)
+		return fmt.Sprintf("the login stored in %s is refused: run docker login %s, or docker logout %[2]s if the image is public", failed.Login, cmp.Or(s.elsewhere(failed), host))
+	case s.elsewhere(failed) != "":
+		return fmt.Sprintf("%s leads to that host: use another mirror, or run docker login %s if it is a registry", s.Name(), s.elsewhere(failed))
 	case s.at.Note != "":
 		return "it " + s.at.Note
+	case failed.StatusCode == http.StatusForbidden && failed.Code == "" && failed.Message != "":
+		return "" // it has said why
 	}
 	return "no such image there, or run docker login " + host
+}
+
+// elsewhere is the host that refused, where that is one that the mirror leads
+// to; else "". A token server refuses in the name of a host that is not told.
+func (s *Source) elsewhere(e *registry.Error) string {
+	at, err := url.Parse(e.Where)
+	if e.Op == "token" || err != nil || canonical(at.Host) == canonical(s.at.url.Host) {
+		return ""
+	}
+	return canonical(at.Host)
 }
 
 // certificateAdvice says what to do about a certificate that is not accepted.
@@ -93,7 +108,10 @@ func certificateAdvice(err error, host string) string {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return "check the clock of this machine, or tell whoever runs the server"
 	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+	if other, ok := errors.AsType[x509.HostnameError](err); ok {
+		if c := other.Certificate; c != nil && len(c.DNSNames)+len(c.IPAddresses) == 0 {
+			return "whoever runs the server has to get a certificate with subject alternative names"
+		}
 		return "another server answers in its place: a captive portal, or a proxy?"
 	}
 	return ""
@@ -116,13 +134,10 @@ func (e endpoint) open(registryName string, logins *Logins, warn func(message st
 	config := registry.Config{
 		Name: e.name, URL: e.url, PlainFallback: e.plain, Header: header, TLS: tlsConfig, Proxy: proxy,
 		InsecureStorage: e.AllowInsecureStorage, PrivateStorage: e.AllowPrivateStorage,
-		Warn: warn,
-		Login: func(ctx context.Context, host, repository string) (registry.Login, error) {
-			if host == e.url.Host && !e.verified() {
-				return logins.withhold(ctx, host, repository)
-			}
-			return logins.find(ctx, host, repository)
-		},
+		Warn: warn, Login: logins.find,
+	}
+	if !e.verified() {
+		config.Login = logins.withhold
 	}
 	if e.NS != nil && *e.NS {
 		config.Namespace = registryName
@@ -174,13 +189,10 @@ func (e endpoint) proxy() (chooseProxy, error) {
 		return choose, err
 	}
 	// net/http treats the certificate of an https proxy as it does the mirror's.
-	return func(req *http.Request) (*url.URL, error) {
-		u, err := choose(req)
-		if u != nil && u.Scheme == "https" {
-			return nil, errors.New("tls-verify = false would leave the certificate of its https proxy unchecked too: use another proxy, or ca")
-		}
-		return u, err
-	}, nil
+	if u, _ := choose(&http.Request{URL: e.url}); u != nil && u.Scheme == "https" {
+		return nil, &MirrorError{e.name, "tls-verify = false would leave the certificate of its https proxy unchecked too", "use another proxy, or ca"}
+	}
+	return choose, nil
 }
 
 func (e endpoint) anyProxy() (chooseProxy, error) {

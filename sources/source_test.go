@@ -44,6 +44,19 @@ func TestOpenGivesTheRangeAskedFor(t *testing.T) {
 	}
 }
 
+// Where a mirror leads to another host, that is the one to log in to.
+func TestARefusalElsewhereIsToldAsSuch(t *testing.T) {
+	registry, address := serving(t, imageA)
+	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	defer storage.Close()
+	registry.Misbehave(registrytest.RedirectTo(storage.URL + "/blob"))
+	source := newSet(t, Config{}, address).Sources()[0]
+	_, _, _, err := source.Open(t.Context(), "library/app", imageA.Layers[0].Descriptor, 0, 100)
+	if want := "leads to that host: use another mirror, or run docker login " + strings.TrimPrefix(storage.URL, "http://"); !refused(err) || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestAForeignLayerNeverComesFromAPrivateAddress(t *testing.T) {
 	_, address := serving(t, imageA)
 	other, elsewhere := serving(t, imageB)

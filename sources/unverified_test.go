@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -128,13 +129,61 @@ func TestAnUncheckedHostGetsNoCredentials(t *testing.T) {
 	}
 }
 
+// A redirect to the mirror itself may spell its host in another way.
+func TestAnUncheckedHostGetsNoCredentialsByAnotherSpelling(t *testing.T) {
+	var authorized bool
+	mirror := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		authorized = authorized || r.Header.Get("Authorization") != ""
+		if r.Host == "mirror.example" {
+			http.Redirect(w, r, "https://MIRROR.example:443"+r.URL.Path, http.StatusTemporaryRedirect)
+			return
+		}
+		w.Header().Set("WWW-Authenticate", "Basic")
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer mirror.Close()
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	write(t, filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), authFile("mirror.example", "jo", "correct-horse"))
+	set, _ := unverified(t, Mirror{URL: "https://mirror.example", TLSVerify: new(bool), Proxy: tunnel(t, mirror.Listener.Addr().String())})
+	_, _, err := set.Fetch(t.Context(), app, imageA.Manifest.Descriptor)
+	if err == nil || !strings.Contains(err.Error(), "is not sent with tls-verify = false") || authorized {
+		t.Errorf("got %v; credentials were sent: %v", err, authorized)
+	}
+}
+
+// tunnel is the URL of a proxy that connects to address, whatever it is asked.
+func tunnel(t *testing.T, address string) string {
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		far, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		near, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = io.WriteString(near, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() {
+			defer far.Close()
+			_, _ = io.Copy(far, buffered)
+		}()
+		go func() {
+			defer near.Close()
+			_, _ = io.Copy(near, far)
+		}()
+	}))
+	t.Cleanup(proxy.Close)
+	return proxy.URL
+}
+
 func TestAnUncheckedHostIsNotAskedThroughAnUncheckedProxy(t *testing.T) {
 	proxy := httptest.NewTLSServer(http.NotFoundHandler())
 	defer proxy.Close()
 	_, m := selfSigned(t)
 	m.Proxy = proxy.URL
-	set, _ := unverified(t, m)
-	_, _, err := set.Fetch(t.Context(), app, imageA.Manifest.Descriptor)
+	_, _, err := New(Config{Mirror: map[string]Mirror{"m": m}}, NewLogins("", nil), []string{"m"}, dockerHub)
 	if err == nil || !strings.Contains(err.Error(), "https proxy unchecked") {
 		t.Errorf("got %v", err)
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Area adds several series up over time, one on top of the other.
+// Area stacks several series over time.
 type Area struct {
 	Title  string
 	Unit   string    // of the values, as in "MiB/s"
@@ -14,7 +14,7 @@ type Area struct {
 	Series []Series
 }
 
-// Series is one of what is added up.
+// Series is one of the values that Area stacks.
 type Series struct {
 	Label  string
 	Values []float64
@@ -90,7 +90,7 @@ func at(values []float64, i int) float64 {
 	return 0
 }
 
-// band is the outline of what lies between two stairs.
+// band is the outline of the area between two stairs.
 func band(below, above []float64, x func(int) float64, y func(float64) float64) string {
 	var b strings.Builder
 	b.WriteString("M" + stairs(above, x, y))

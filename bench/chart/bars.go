@@ -2,18 +2,17 @@ package chart
 
 import "fmt"
 
-// Bars compares several things on several occasions, each occasion with a
-// scale of its own.
+// Bars compares values in groups. Each group has a scale of its own.
 type Bars struct {
 	Title  string
 	Unit   string // of the values, as in "s"
 	Groups []Group
 }
 
-// Group is an occasion.
+// Group is the values with one scale.
 type Group struct {
 	Label string
-	Mark  float64 // where a line is drawn, as a bound; 0: none
+	Mark  float64 // value at which a line is drawn, such as a bound; 0: none
 	Bars  []Bar
 }
 
@@ -22,7 +21,7 @@ type Bar struct {
 	Label    string
 	Value    float64
 	Min, Max float64
-	Failed   string // why there is no value; "": there is
+	Failed   string // the reason why there is no value; "": there is one
 }
 
 const (

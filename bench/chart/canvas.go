@@ -15,7 +15,7 @@ const (
 )
 
 // style has one class for each series, s0 to s7, filled in both schemes with
-// colours of Okabe and Ito, which colour-blind people can tell apart.
+// colours of Okabe and Ito, which colour-blind people can distinguish.
 const style = `
 text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 .title { font-size: 15px; font-weight: 600; }
@@ -40,7 +40,7 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 }
 `
 
-// series is how many colours there are; further series begin again.
+// series is the number of colours; further series repeat them.
 const series = 8
 
 func colour(i int) string { return fmt.Sprintf("s%d", i%series) }
@@ -48,7 +48,7 @@ func colour(i int) string { return fmt.Sprintf("s%d", i%series) }
 // canvas collects the elements of a picture from top to bottom.
 type canvas struct {
 	body strings.Builder
-	y    float64 // where the next thing goes
+	y    float64 // top of the next element
 }
 
 func newCanvas(title string) *canvas {
@@ -58,7 +58,7 @@ func newCanvas(title string) *canvas {
 	return c
 }
 
-// svg ends the picture. It has no background: the page's shows through.
+// svg ends the picture. It has no background, so that the page's is visible.
 func (c *canvas) svg() string {
 	height := math.Ceil(c.y + margin/2)
 	return fmt.Sprintf("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" height=\"%.0f\">\n<style>%s</style>\n%s</svg>\n",
@@ -69,7 +69,7 @@ func (c *canvas) text(x, y float64, class, anchor, s string) {
 	fmt.Fprintf(&c.body, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\" text-anchor=\"%s\">%s</text>\n", x, y, class, anchor, escape(s))
 }
 
-// rect draws a rectangle; the title is what a pointer over it shows.
+// rect draws a rectangle; a pointer over it shows the title.
 func (c *canvas) rect(x, y, w, h float64, class, title string) {
 	fmt.Fprintf(&c.body, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" class=\"%s\"", x, y, max(w, 0.5), h, class)
 	if title == "" {
@@ -94,8 +94,8 @@ func (c *canvas) legend(names []string) {
 	c.y += line
 }
 
-// axis draws the seconds from 0 to end below what was drawn between top and
-// c.y, from left to right.
+// axis draws the seconds from 0 to end below the elements between top and c.y,
+// from left to right.
 func (c *canvas) axis(left, right, top, end float64, unit string) {
 	step := tick(end)
 	for at := 0.0; at <= end*1.0001; at += step {

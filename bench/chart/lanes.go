@@ -1,28 +1,28 @@
 package chart
 
-// Lanes shows what happened when, a lane for each of those who did it.
+// Lanes shows events over time, a lane for each mirror.
 type Lanes struct {
 	Title string
 	End   float64 // seconds
 	Lanes []Lane
 }
 
-// Lane is what one of them did.
+// Lane is the requests to one mirror.
 type Lane struct {
 	Label  string
 	Spans  []Span
 	Stalls []Stall
 }
 
-// Span is from being asked, over the first byte, to the end, in seconds.
+// Span is a request: its start, its first byte and its end, in seconds.
 type Span struct {
 	Row             int // spans of one row do not overlap
 	From, First, To float64
-	Broken          bool // ended before it should
+	Broken          bool // ended before its last byte
 	Title           string
 }
 
-// Stall is a time, in seconds, in which a lane was asked and did nothing.
+// Stall is a time, in seconds, in which a mirror had a request and sent nothing.
 type Stall struct{ From, To float64 }
 
 const (
@@ -35,7 +35,7 @@ const (
 func (l Lanes) SVG() string {
 	c := newCanvas(l.Title)
 	c.text(margin, c.y, "quiet", "start",
-		"A box for each request, pale while it waits for its first byte. Red edge: broken off. Red frame: asked, and nothing came.")
+		"A box for each request, pale while it waits for its first byte. Red edge: broken off. Red frame: a request, and nothing came.")
 	c.y += line
 	top := c.y
 	for i, lane := range l.Lanes {

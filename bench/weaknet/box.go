@@ -11,19 +11,19 @@ import (
 // mtu is that of Ethernet.
 const mtu = 1500
 
-// box carries packets between ports. One goroutine per port reads, one writes
-// when the time has come.
+// box carries packets between ports. One goroutine per port reads; one writes
+// each packet at its time.
 type box struct {
-	mu    sync.Mutex
-	ports []*port
-	dice  *rand.Rand
-	due   packets
-	wake  chan struct{}
-	quit  chan struct{}
-	done  sync.WaitGroup
+	mu     sync.Mutex
+	ports  []*port
+	random *rand.Rand
+	due    packets
+	wake   chan struct{}
+	quit   chan struct{}
+	done   sync.WaitGroup
 }
 
-// port is where a host's device is plugged in.
+// port connects a host's device with the box.
 type port struct {
 	address uint32
 	host    *Host
@@ -31,8 +31,7 @@ type port struct {
 	down    pipe
 }
 
-// packet is on its way to a port, and at the end of the pipe it is in at time
-// at.
+// packet is on its way to a port. At time at it reaches the end of its pipe.
 type packet struct {
 	at    time.Time
 	to    *port
@@ -42,10 +41,10 @@ type packet struct {
 
 func newBox(ports []*port) *box {
 	b := &box{
-		ports: ports,
-		dice:  rand.New(rand.NewPCG(1, 2)),
-		wake:  make(chan struct{}, 1),
-		quit:  make(chan struct{}),
+		ports:  ports,
+		random: rand.New(rand.NewPCG(1, 2)),
+		wake:   make(chan struct{}, 1),
+		quit:   make(chan struct{}),
 	}
 	for _, p := range ports {
 		b.done.Go(func() { b.read(p) })
@@ -54,7 +53,8 @@ func newBox(ports []*port) *box {
 	return b
 }
 
-// close needs the devices closed first, which ends their readers.
+// close waits for all goroutines. The devices have to be closed before, which
+// ends their readers.
 func (b *box) close() {
 	close(b.quit)
 	b.done.Wait()
@@ -81,7 +81,7 @@ func (b *box) enter(from *port, bytes []byte) {
 		return
 	}
 	b.mu.Lock()
-	at, ok := from.up.carry(time.Now(), len(bytes), b.dice)
+	at, ok := from.up.carry(time.Now(), len(bytes), b.random)
 	if ok {
 		heap.Push(&b.due, &packet{at: at, to: to, bytes: bytes})
 	}
@@ -108,7 +108,7 @@ func (b *box) deliver() {
 		arrived, next := b.step(time.Now())
 		for _, p := range arrived {
 			p.to.host.received.Add(int64(payload(p.bytes)))
-			_, _ = p.to.host.device.Write(p.bytes) // a full device loses packets, as any
+			_, _ = p.to.host.device.Write(p.bytes) // a full device drops packets
 		}
 		timer.Reset(next)
 		select {
@@ -120,8 +120,8 @@ func (b *box) deliver() {
 	}
 }
 
-// step moves on every packet whose time has come. It returns those that are
-// through, and how long there is nothing more to do.
+// step moves every packet whose time has come to its next pipe. It returns those
+// that have arrived, and the time until the next step.
 func (b *box) step(now time.Time) (arrived []*packet, next time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -137,7 +137,7 @@ func (b *box) step(now time.Time) (arrived []*packet, next time.Duration) {
 		}
 		// The time is that of the event, not of now: a box that woke late
 		// must not make the link slower.
-		if at, ok := p.to.down.carry(p.at, len(p.bytes), b.dice); ok {
+		if at, ok := p.to.down.carry(p.at, len(p.bytes), b.random); ok {
 			p.at, p.last = at, true
 			heap.Push(&b.due, p)
 		}

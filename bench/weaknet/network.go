@@ -7,7 +7,7 @@ import (
 )
 
 // subnet is the network of all hosts; TEST-NET-2 of RFC 5737, which no real
-// host has.
+// host uses.
 var subnet = netip.MustParsePrefix("198.51.100.0/24")
 
 // Network is a set of hosts that reach each other over their links.

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Link is how a host is joined to the network. The zero value neither delays
-// nor loses anything.
+// Link connects a host with the network. The zero value has no delay and no
+// loss.
 type Link struct {
 	Up, Down int64         // bytes a second, IP headers included; 0: no limit
 	Delay    time.Duration // in each direction; half of the round trip
-	Jitter   time.Duration // up to this much more, another for each packet; order is kept
+	Jitter   time.Duration // more delay up to this, random for each packet; the order stays
 	Loss     float64       // of packets in each direction, 0 to 1
 	Reorder  float64       // of packets in each direction that overtake the rest of the delay
-	Queue    time.Duration // what the buffer before the link holds, at its rate. 0: 100 ms
+	Queue    time.Duration // size of the buffer before the link, as a time at its rate. 0: 100 ms
 }
 
 const (
@@ -21,7 +21,7 @@ const (
 	smallQueue   = 16 * mtu // even a slow link holds some packets
 )
 
-// pipe is one direction of a link. It computes, and knows no clock.
+// pipe is one direction of a link. It computes times and reads no clock.
 type pipe struct {
 	rate   int64
 	queue  int64 // bytes
@@ -30,7 +30,7 @@ type pipe struct {
 	loss   float64
 	over   float64 // share of packets that overtake
 
-	free    time.Time // when the line has sent all that it took
+	free    time.Time // when the line has sent all packets so far
 	arrived time.Time // when the latest packet arrives, which the next may not overtake
 }
 
@@ -49,9 +49,9 @@ func newPipe(rate int64, l Link) pipe {
 	}
 }
 
-// carry takes a packet at a time and tells when it arrives at the other end;
+// carry takes a packet and returns when it arrives at the other end;
 // false if the queue was full or the packet got lost on its way.
-func (p *pipe) carry(now time.Time, size int, dice *rand.Rand) (time.Time, bool) {
+func (p *pipe) carry(now time.Time, size int, random *rand.Rand) (time.Time, bool) {
 	sent := now
 	if p.rate > 0 {
 		waiting := max(0, p.free.Sub(now))
@@ -61,15 +61,15 @@ func (p *pipe) carry(now time.Time, size int, dice *rand.Rand) (time.Time, bool)
 		sent = now.Add(waiting + time.Duration(float64(size)/float64(p.rate)*float64(time.Second)))
 		p.free = sent
 	}
-	if p.loss > 0 && dice.Float64() < p.loss {
+	if p.loss > 0 && random.Float64() < p.loss {
 		return time.Time{}, false
 	}
-	if p.over > 0 && dice.Float64() < p.over {
+	if p.over > 0 && random.Float64() < p.over {
 		return sent, true
 	}
 	at := sent.Add(p.delay)
 	if p.jitter > 0 {
-		at = at.Add(time.Duration(dice.Int64N(int64(p.jitter))))
+		at = at.Add(time.Duration(random.Int64N(int64(p.jitter))))
 	}
 	if at.Before(p.arrived) {
 		at = p.arrived

@@ -26,12 +26,12 @@ func TestPipe(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPipe(tt.rate, tt.link)
-			dice := rand.New(rand.NewPCG(1, 1))
+			random := rand.New(rand.NewPCG(1, 1))
 			start := time.Unix(0, 0)
 			delivered := 0
 			previous := start
 			for i := range packets {
-				at, ok := p.carry(start.Add(time.Duration(i)*tt.every), size, dice)
+				at, ok := p.carry(start.Add(time.Duration(i)*tt.every), size, random)
 				if !ok {
 					continue
 				}
@@ -55,12 +55,12 @@ func TestPipe(t *testing.T) {
 
 func TestReorder(t *testing.T) {
 	p := newPipe(0, Link{Delay: 100 * time.Millisecond, Reorder: 0.2})
-	dice := rand.New(rand.NewPCG(1, 1))
+	random := rand.New(rand.NewPCG(1, 1))
 	start := time.Unix(0, 0)
 	overtaken := 0
 	var latest time.Time
 	for i := range 1000 {
-		at, _ := p.carry(start.Add(time.Duration(i)*time.Millisecond), 100, dice)
+		at, _ := p.carry(start.Add(time.Duration(i)*time.Millisecond), 100, random)
 		if at.Before(latest) {
 			overtaken++
 		} else {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -17,9 +16,6 @@ import (
 //
 //go:embed help.txt
 var help string
-
-// version is set by the linker for releases: -ldflags "-X main.version=1.2.3".
-var version string
 
 const seeHelp = "; run 'segpull --help'"
 
@@ -62,14 +58,4 @@ func plainly(err error) error {
 		expected = "true or false"
 	}
 	return fmt.Errorf("invalid argument %q for \"--%s\": expected %s", invalid.GetValue(), invalid.GetFlag().Name, expected)
-}
-
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
 }

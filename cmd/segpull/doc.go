@@ -23,8 +23,9 @@
 //	2    usage: flags, configuration, a reference that is none
 //	3    no such image or platform
 //	4    credentials
-//	5    digest mismatch that no mirror could heal
-//	6    network gave out; the same command goes on from there
+//	5    wrong bytes or sizes that no mirror could make good
+//	6    the network or a server gave out; the same command goes on from there
+//	7    the same command would fail in the same way: something has to be changed first
 //	130  interrupted by INT or TERM; the same command goes on from there
 //
 // The first INT or TERM ends the pull, the second the process.
@@ -66,6 +67,12 @@
 //	sources            list of {name, bytes, rate, connections, state}; bytes
 //	                   are those served in this run; state is one of active,
 //	                   waiting, cooling, probing, off
+//
+// stalled: no source has sent a byte for 10 s; once until there is one.
+//
+//	reference       as in resolved
+//	silent_seconds  since the last byte
+//	reasons         list of lines, one for each source that is asked
 //
 // warning: something to know, with the way to mend it.
 //

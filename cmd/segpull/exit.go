@@ -16,6 +16,16 @@ const (
 	exitInterrupted = 130 // 128 + SIGINT, as shells have it
 )
 
+// exitCodes are those of the classes of errors; any other error is exitOther.
+var exitCodes = map[error]int{
+	segpull.ErrUsage:       exitUsage,
+	segpull.ErrNotFound:    3,
+	segpull.ErrCredentials: 4,
+	segpull.ErrMismatch:    5,
+	segpull.ErrNetwork:     6,
+	segpull.ErrPermanent:   7,
+}
+
 // usageError is a command line or a configuration that cannot be run.
 type usageError struct{ message string }
 
@@ -25,7 +35,8 @@ func usagef(format string, args ...any) error {
 
 func (e *usageError) Error() string { return e.message }
 
-func (e *usageError) ExitCode() int { return exitUsage }
+// Is makes it one of the library's class.
+func (e *usageError) Is(target error) bool { return target == segpull.ErrUsage }
 
 // exit tells an error, in one line, and returns the code it ends the process with.
 func (a *app) exit(err error) int {
@@ -46,8 +57,10 @@ func explain(err error) (string, int) {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted; run the same command again to go on", exitInterrupted
 	}
-	if coded, ok := errors.AsType[segpull.ExitError](err); ok {
-		return oneLine(err.Error()), coded.ExitCode()
+	for class, code := range exitCodes {
+		if errors.Is(err, class) {
+			return oneLine(err.Error()), code
+		}
 	}
 	return oneLine(err.Error()), exitOther
 }

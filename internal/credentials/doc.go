@@ -11,7 +11,8 @@
 //
 // The files are the authfile alone where one is given, else $REGISTRY_AUTH_FILE;
 // $DOCKER_CONFIG/config.json or ~/.docker/config.json;
-// $XDG_RUNTIME_DIR/containers/auth.json; and $XDG_CONFIG_HOME/containers/auth.json
+// $XDG_RUNTIME_DIR/containers/auth.json or /run/containers/UID/auth.json; and
+// $XDG_CONFIG_HOME/containers/auth.json
 // or ~/.config/containers/auth.json. The formats are those of docker's
 // config.json and of containers-auth.json(5).
 //

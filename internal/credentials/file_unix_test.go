@@ -5,6 +5,8 @@ package credentials
 import (
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -53,4 +55,16 @@ func TestAHomeThatIsNoDirectory(t *testing.T) {
 	t.Setenv("HOME", os.DevNull)
 	find(t, s.store(""), "h", "app")
 	s.checkWarned(t, "", "")
+}
+
+// Root often has no runtime directory, and podman login writes elsewhere then.
+func TestPodmanWithoutARuntimeDirectory(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("podman login writes there on Linux alone")
+	}
+	s := newSite(t)
+	path := s.write(t, filepath.Join("run-root", strconv.Itoa(os.Getuid()), "auth.json"), auths("h", "u", "p"))
+	if got := find(t, s.store(""), "h", "app"); got.From != path {
+		t.Errorf("got %v", got)
+	}
 }

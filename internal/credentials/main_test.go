@@ -25,6 +25,9 @@ type site struct {
 // newSite keeps the files of whoever runs the tests out of them.
 func newSite(t *testing.T) *site {
 	home := t.TempDir()
+	old := runRoot
+	t.Cleanup(func() { runRoot = old })
+	runRoot = filepath.Join(home, "run-root")
 	t.Setenv("HOME", home)
 	t.Setenv("USERPROFILE", home)
 	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"} {

@@ -3,6 +3,8 @@ package credentials
 import (
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 )
 
 // places returns the files that may hold logins, in the order in which they
@@ -20,9 +22,24 @@ func places(authfile string) []*file {
 	}
 	add(os.Getenv("REGISTRY_AUTH_FILE"), "correct or unset REGISTRY_AUTH_FILE")
 	add(below(os.Getenv("DOCKER_CONFIG"), home, ".docker", "config.json"), "")
-	add(below(os.Getenv("XDG_RUNTIME_DIR"), "", "", "containers/auth.json"), "")
+	add(runtimeFile(), "")
 	add(below(os.Getenv("XDG_CONFIG_HOME"), home, ".config", "containers/auth.json"), "")
 	return files
+}
+
+// runRoot has a directory for each user that has no runtime directory, as root
+// often has not (containers-auth.json(5)).
+var runRoot = "/run/containers"
+
+// runtimeFile returns the file that podman login writes to.
+func runtimeFile() string {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "containers/auth.json")
+	}
+	if runtime.GOOS != "linux" {
+		return ""
+	}
+	return filepath.Join(runRoot, strconv.Itoa(os.Getuid()), "auth.json")
 }
 
 // below returns the path of a file in dir or, where that is empty, in

@@ -152,7 +152,7 @@ func TestWithLiarsAloneNothingIsKept(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "app.tar")
 			rec := &pulltest.Recorder{}
 			_, err := m.Pull(t, segpull.Options{Output: out, Observer: rec})
-			pulltest.WantCode(t, err, segpull.ExitMismatch, append(names, "--mirror")...)
+			pulltest.WantError(t, err, segpull.ErrMismatch, append(names, "--mirror")...)
 			pulltest.WantFiles(t, filepath.Dir(out), "app.tar.segpull")
 
 			for _, s := range m.Servers {
@@ -184,7 +184,7 @@ func TestAWitnessThatFallsSilentIsWaitedForInTheNextRun(t *testing.T) {
 		}
 	}}
 	_, err := m.Pull(t, segpull.Options{Output: out, Observer: rec, GiveUpAfter: time.Second, SegmentSize: 128 * kib})
-	pulltest.WantCode(t, err, segpull.ExitNetwork, "run the same command again")
+	pulltest.WantError(t, err, segpull.ErrNetwork, "run the same command again")
 	m.Servers[1].Misbehave()
 	r := m.MustPull(t, segpull.Options{Output: out})
 	pulltest.CheckDocker(t, pulltest.Contents(t, out), img)
@@ -201,7 +201,7 @@ func TestALiarThatAloneHasABlob(t *testing.T) {
 	m.Servers[0].Misbehave(registrytest.Flip(100, 200).Of(large.Digest))
 	m.Servers[1].Misbehave(registrytest.Status(404).Of(large.Digest))
 	_, err := m.Pull(t, segpull.Options{})
-	pulltest.WantCode(t, err, segpull.ExitMismatch, m.Name(0), "404")
+	pulltest.WantError(t, err, segpull.ErrMismatch, m.Name(0), "404")
 }
 
 func TestASingleSourceGetsOneMoreTry(t *testing.T) {

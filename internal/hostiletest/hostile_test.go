@@ -1,6 +1,7 @@
 package hostiletest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,30 +19,30 @@ import (
 
 // misbehaviour is what a mirror does in place of serving an image.
 type misbehaviour struct {
-	alone  int // exit code of a pull from it alone; 0: it ends right
+	alone  error // class of the error of a pull from it alone; nil: it ends right
 	faults []registrytest.Fault
 }
 
-// slow is a mirror from which a pull ends right, but not soon.
-const slow = -1
+// errSlow stands for a mirror from which a pull ends right, but not soon.
+var errSlow = errors.New("slow")
 
-func misbehaves(alone int, faults ...registrytest.Fault) misbehaviour {
+func misbehaves(alone error, faults ...registrytest.Fault) misbehaviour {
 	return misbehaviour{alone, faults}
 }
 
 // says is a mirror that answers requests for blobs with these bytes, and ends
 // the connection.
-func says(alone int, text string) misbehaviour {
+func says(alone error, text string) misbehaviour {
 	return misbehaves(alone, registrytest.Raw(text, "", 0))
 }
 
 // goesOn is a mirror that answers with head, and then again, without end.
 func goesOn(head, again string) misbehaviour {
-	return misbehaves(segpull.ExitNetwork, registrytest.Raw(head, again, 0))
+	return misbehaves(segpull.ErrNetwork, registrytest.Raw(head, again, 0))
 }
 
 // tokens is a mirror that asks for tokens, and answers requests for one so.
-func tokens(alone int, answer registrytest.Fault) misbehaviour {
+func tokens(alone error, answer registrytest.Fault) misbehaviour {
 	return misbehaves(alone, answer.On(registrytest.KindToken), registrytest.Bearer(registrytest.Auth{}))
 }
 
@@ -55,11 +56,13 @@ func body(text string) registrytest.Fault {
 // misbehaviours are of blobs where they do not say otherwise: what a mirror
 // does with manifests is over before it counts.
 func misbehaviours() map[string]misbehaviour {
+	var (
+		network   = segpull.ErrNetwork
+		refused   = segpull.ErrCredentials
+		mismatch  = segpull.ErrMismatch
+		permanent = segpull.ErrPermanent
+	)
 	const (
-		network   = segpull.ExitNetwork
-		refused   = segpull.ExitCredentials
-		mismatch  = segpull.ExitMismatch
-		permanent = segpull.ExitPermanent
 		chunked   = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 		partial   = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/5\r\n"
 		interim   = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
@@ -68,7 +71,7 @@ func misbehaviours() map[string]misbehaviour {
 	)
 	kilo := strings.Repeat("x", kib)
 	contentRange := func(format func(start, end, size int64) string) misbehaviour {
-		return misbehaves(0, registrytest.ContentRange(format)) // it is asked for the whole
+		return misbehaves(nil, registrytest.ContentRange(format)) // it is asked for the whole
 	}
 	return map[string]misbehaviour{
 		"a captive portal":               misbehaves(permanent, registrytest.CaptivePortal().On()),
@@ -80,20 +83,20 @@ func misbehaviours() map[string]misbehaviour {
 		"no Content-Range":            contentRange(func(int64, int64, int64) string { return "" }),
 		"a Content-Range of nonsense": contentRange(func(int64, int64, int64) string { return "bytes -9223372036854775808-9223372036854775807/*" }),
 		"a wrong total":               contentRange(func(start, end, _ int64) string { return fmt.Sprintf("bytes %d-%d/%d", start, end-1, int64(1)<<62) }),
-		"another range":               misbehaves(0, registrytest.ShiftRange(1000)),
-		"less than was asked for":     misbehaves(0, registrytest.ClipRange(1000)),
+		"another range":               misbehaves(nil, registrytest.ShiftRange(1000)),
+		"less than was asked for":     misbehaves(nil, registrytest.ClipRange(1000)),
 		"several ranges": says(mismatch, "HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=x\r\n\r\n"+
 			"--x\r\nContent-Range: bytes 0-1/2\r\n\r\nab\r\n--x--\r\n"),
 
 		"a Content-Length that is too large": misbehaves(mismatch, registrytest.ContentLength(1000)),
 		"a Content-Length that is too small": misbehaves(mismatch, registrytest.ContentLength(-1000)),
-		"no Content-Length":                  misbehaves(0, registrytest.NoContentLength()),
+		"no Content-Length":                  misbehaves(nil, registrytest.NoContentLength()),
 		"two Content-Lengths":                says(network, partial+"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello"),
 		"a negative Content-Length":          says(network, partial+"Content-Length: -5\r\n\r\nhello"),
 		"an absurd Content-Length":           says(mismatch, partial+"Content-Length: 9223372036854775807\r\n\r\nhello"),
 		"a Content-Length beyond int64":      says(network, partial+"Content-Length: 99999999999999999999\r\n\r\nhello"),
 
-		"bodies without end":             misbehaves(0, registrytest.NoContentLength(), registrytest.Endless()),
+		"bodies without end":             misbehaves(nil, registrytest.NoContentLength(), registrytest.Endless()),
 		"a chunk's size without end":     goesOn(chunked, "0"),
 		"trailers without end":           goesOn(chunked+"0\r\n", "X-Trailer: "+kilo+"\r\n"),
 		"headers without end":            misbehaves(network, registrytest.EndlessHeaders(0).On()),
@@ -104,8 +107,8 @@ func misbehaviours() map[string]misbehaviour {
 		"interim answers without end":    goesOn("", interim),
 		"an interim answer now and then": misbehaves(network, registrytest.Raw("", interim, 100*time.Millisecond)),
 
-		"gzip":                  misbehaves(0, registrytest.GzipEncoding()),
-		"gzip for manifests":    misbehaves(0, registrytest.GzipEncoding().On(registrytest.KindManifest)),
+		"gzip":                  misbehaves(nil, registrytest.GzipEncoding()),
+		"gzip for manifests":    misbehaves(nil, registrytest.GzipEncoding().On(registrytest.KindManifest)),
 		"gzip for the transfer": says(network, "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
 
 		"redirects in circles":       misbehaves(permanent, registrytest.RedirectLoop().On()),
@@ -146,7 +149,7 @@ func misbehaviours() map[string]misbehaviour {
 		"an error, byte by byte":         misbehaves(refused, registrytest.Raw("HTTP/1.1 403 Oh\r\n\r\n", "x", 100*time.Millisecond)),
 		"a success, byte by byte":        misbehaves(network, registrytest.Raw("HTTP/1.1 201 Created\r\n\r\n", "x", 100*time.Millisecond)),
 
-		"no blob at all":            misbehaves(segpull.ExitNotFound, registrytest.Status(404)),
+		"no blob at all":            misbehaves(segpull.ErrNotFound, registrytest.Status(404)),
 		"every status there is not": misbehaves(network, registrytest.Status(999)),
 		"an empty 204":              misbehaves(network, registrytest.Status(204)),
 		"a 204 with a body":         says(network, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"),
@@ -158,11 +161,11 @@ func misbehaviours() map[string]misbehaviour {
 		"patience for ever":         misbehaves(network, registrytest.RetryAfter(429, "99999999999")),
 		"a Retry-After of nonsense": misbehaves(network, registrytest.RetryAfter(503, "-1e309")),
 
-		"a trickle":                     misbehaves(slow, registrytest.Trickle(2000)),
+		"a trickle":                     misbehaves(errSlow, registrytest.Trickle(2000)),
 		"a stall":                       misbehaves(network, registrytest.StallAfter(10*kib)),
-		"a cut every 40 KiB":            misbehaves(0, registrytest.CutAfter(40*kib)),
-		"a connection for each request": misbehaves(0, registrytest.Header("Connection", "close")),
-		"another ETag each time":        misbehaves(0, registrytest.Wrap(anotherETag)),
+		"a cut every 40 KiB":            misbehaves(nil, registrytest.CutAfter(40*kib)),
+		"a connection for each request": misbehaves(nil, registrytest.Header("Connection", "close")),
+		"another ETag each time":        misbehaves(nil, registrytest.Wrap(anotherETag)),
 	}
 }
 
@@ -206,7 +209,7 @@ func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
 func TestAHostileMirrorAlone(t *testing.T) {
 	img := pulltest.ImageOf(1, 300*kib, 50*kib)
 	for what, mirror := range misbehaviours() {
-		if mirror.alone == slow {
+		if mirror.alone == errSlow {
 			continue
 		}
 		t.Run(what, func(t *testing.T) {
@@ -215,7 +218,7 @@ func TestAHostileMirrorAlone(t *testing.T) {
 			m.Servers[0].Misbehave(mirror.faults...)
 			out := filepath.Join(t.TempDir(), "app.tar")
 			opts := segpull.Options{Output: out}
-			if mirror.alone == segpull.ExitNetwork { // the others end by themselves
+			if mirror.alone == segpull.ErrNetwork { // the others end by themselves
 				opts.GiveUpAfter = 400 * time.Millisecond
 			}
 			began := time.Now()
@@ -223,8 +226,8 @@ func TestAHostileMirrorAlone(t *testing.T) {
 			if took := time.Since(began); took > 8*time.Second {
 				t.Errorf("it took %v", took)
 			}
-			if mirror.alone != 0 {
-				pulltest.WantCode(t, err, mirror.alone)
+			if mirror.alone != nil {
+				pulltest.WantError(t, err, mirror.alone)
 				pulltest.WantPlainWords(t, err.Error())
 				if _, err := os.Stat(out); err == nil {
 					t.Error("there is an output")
@@ -256,5 +259,5 @@ func TestAHandshakeThatNeverEnds(t *testing.T) {
 	r := m.MustPull(t, segpull.Options{Mirrors: []string{at, m.URLs[0]}})
 	pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
 	_, err = m.Pull(t, segpull.Options{Mirrors: []string{at}, GiveUpAfter: 400 * time.Millisecond})
-	pulltest.WantCode(t, err, segpull.ExitNetwork)
+	pulltest.WantError(t, err, segpull.ErrNetwork)
 }

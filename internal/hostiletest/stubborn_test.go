@@ -48,7 +48,7 @@ func TestAStreamThatAlwaysBreaksOff(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		_, err := m.PullContext(ctx, t, segpull.Options{GiveUpAfter: time.Second})
-		pulltest.WantCode(t, err, segpull.ExitNetwork)
+		pulltest.WantError(t, err, segpull.ErrNetwork)
 	})
 	// By its lie, the honest one is set aside; then it keeps busy, and no more.
 	t.Run("of a liar", func(t *testing.T) {

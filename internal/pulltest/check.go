@@ -22,19 +22,15 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// WantCode checks an error's exit code, and that it is one line with words in
-// it.
-func WantCode(t *testing.T, err error, code int, words ...string) {
+// WantError checks an error's class, nil for none, and that it is one line with
+// words in it.
+func WantError(t *testing.T, err, class error, words ...string) {
 	t.Helper()
 	if err == nil {
-		t.Fatalf("no error where exit code %d was due", code)
+		t.Fatalf("no error where one of class %v was due", class)
 	}
-	got := 1
-	if coded, ok := errors.AsType[segpull.ExitError](err); ok {
-		got = coded.ExitCode()
-	}
-	if got != code {
-		t.Errorf("exit code %d instead of %d: %v", got, code, err)
+	if got := classOf(err); got != class {
+		t.Errorf("class %v instead of %v: %v", got, class, err)
 	}
 	if strings.Contains(err.Error(), "\n") {
 		t.Errorf("an error of several lines: %q", err)
@@ -44,6 +40,17 @@ func WantCode(t *testing.T, err error, code int, words ...string) {
 			t.Errorf("%q does not say %q", err, word)
 		}
 	}
+}
+
+func classOf(err error) error {
+	for _, class := range []error{
+		segpull.ErrUsage, segpull.ErrNotFound, segpull.ErrCredentials, segpull.ErrMismatch, segpull.ErrNetwork, segpull.ErrPermanent,
+	} {
+		if errors.Is(err, class) {
+			return class
+		}
+	}
+	return nil
 }
 
 // WantFiles checks what a folder holds.

@@ -36,7 +36,9 @@ func TestAQuotaIsReached(t *testing.T) {
 	}
 	run(t, "btrfs", "qgroup", "limit", "100M", h.dir)
 	h.pull(t, args...)
-	if served := source.served.Load(); served > totalSize(img)+4*mib {
+	// What six connections had on their way when the disk was full is lost; to
+	// lose all would be 8 MiB.
+	if served := source.served.Load(); served > totalSize(img)+6*mib {
 		t.Errorf("%d bytes were served for %d", served, totalSize(img))
 	}
 	h.checkClean(t, "ubuntu.tar")

@@ -1,11 +1,15 @@
 package registry
 
 import (
+	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -156,6 +160,26 @@ func TestIdentityToken(t *testing.T) {
 	}
 }
 
+// A token server may repeat what it was sent, in a refusal or without a token.
+func TestIdentityTokenIsNotTold(t *testing.T) {
+	for _, status := range []int{400, 401, 200} {
+		b := newBearer(t, plainBearer)
+		b.tokens.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			w.WriteHeader(status)
+			fmt.Fprintf(w, `{"error":"bad token %s"}`, req.PostFormValue("refresh_token"))
+		})
+		c := client(t, b.registry.URL, func(cfg *Config) {
+			cfg.Login = func(context.Context, string, string) (Login, error) {
+				return Login{IdentityToken: "secret-identity"}, nil
+			}
+		})
+		_, err := fetchBlob(t, c, 0, 16)
+		if e := asError(t, err); strings.Contains(e.Error(), "secret-identity") || !strings.Contains(e.Error(), "bad token …") {
+			t.Errorf("%d: got %v", status, e)
+		}
+	}
+}
+
 func TestBasic(t *testing.T) {
 	server, _ := serve(t, false, func(w http.ResponseWriter, req *http.Request) {
 		if _, password, _ := req.BasicAuth(); password != "secret-password" {
@@ -268,6 +292,33 @@ func TestTokenServerRules(t *testing.T) {
 	}
 }
 
+// A registry behind a TLS front may name its own token server by http, as it
+// hears of no other scheme. It is asked by https, and no other host's is.
+func TestTokenServerOfAFrontIsAskedByHTTPS(t *testing.T) {
+	var realm string
+	server, _ := serve(t, true, func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case req.URL.Path == "/token":
+			text("application/json", `{"token":"x"}`)(w, req)
+		case req.Header.Get("Authorization") == "Bearer x":
+			blobServer(w, req)
+		default:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+realm+`"`)
+			w.WriteHeader(401)
+		}
+	})
+	trust := func(cfg *Config) { cfg.TLS = roots(server); cfg.Login = login }
+	realm = strings.Replace(server.URL, "https://", "http://", 1) + "/token"
+	if _, err := fetchBlob(t, client(t, server.URL, trust), 0, 16); err != nil {
+		t.Errorf("%s: %v", realm, err)
+	}
+	realm = "http://tokens.test/token"
+	_, err := fetchBlob(t, client(t, server.URL, trust), 0, 16)
+	if e := asError(t, err); !e.Permanent() || !strings.Contains(e.Error(), "has to name it by https") {
+		t.Errorf("%s: %v", realm, e)
+	}
+}
+
 // pretendPublic makes the host of c look as if it were dialed at a public
 // address.
 func pretendPublic(c *Client) {
@@ -337,5 +388,38 @@ func TestChooseChallenge(t *testing.T) {
 		if ok != (test.scheme != "") || c.scheme != test.scheme || c.params["realm"] != test.realm {
 			t.Errorf("%q: got %v", test.lines, c)
 		}
+	}
+}
+
+// Some front ends compress what they are asked to leave as it is.
+func TestCompressedAnswersAreRead(t *testing.T) {
+	compressed := func(status int, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			w.WriteHeader(status)
+			zip := gzip.NewWriter(w)
+			_, _ = zip.Write([]byte(body))
+			_ = zip.Close()
+		}
+	}
+	b := newBearer(t, plainBearer)
+	b.tokens.Config.Handler = compressed(200, `{"token":"`+b.token()+`"}`)
+	if _, err := fetchBlob(t, client(t, b.registry.URL), 0, 16); err != nil {
+		t.Errorf("a token: %v", err)
+	}
+	server, _ := serve(t, false, compressed(412, `{"errors":[{"code":"POLICY","message":"not allowed"}]}`))
+	if e := get(t, client(t, server.URL)); e.Code != "POLICY" || e.Message != "not allowed" {
+		t.Errorf("an error: %v", e)
+	}
+}
+
+func TestOldTLSIsPermanent(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(blobServer))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes
+	server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	server.StartTLS()
+	defer server.Close()
+	if e := get(t, client(t, server.URL)); !e.Permanent() {
+		t.Errorf("got %v", e)
 	}
 }

@@ -102,7 +102,7 @@ func (c *Client) streamOnce(ctx context.Context, f fetch, b ocispec.Descriptor, 
 // withSize adds to a 416 that the source has another size of the blob.
 func withSize(err error, size int64) error {
 	e, ok := errors.AsType[*Error](err)
-	if ok && e.StatusCode == http.StatusRequestedRangeNotSatisfiable && e.size >= 0 && e.size != size {
+	if ok && e.Op != "token" && e.StatusCode == http.StatusRequestedRangeNotSatisfiable && e.size >= 0 && e.size != size {
 		e.Err = &sizeError{got: e.size, want: size}
 	}
 	return err
@@ -113,7 +113,7 @@ func withSize(err error, size int64) error {
 // the answer.
 func rangeMayBeWhy(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	if !ok {
+	if !ok || e.Op == "token" {
 		return false
 	}
 	switch e.StatusCode {
@@ -143,7 +143,7 @@ func (c *Client) openRemembered(ctx context.Context, f fetch, d digest.Digest) (
 		r, err = c.open(ctx, f)
 	}
 	if err == nil && r.at.String() != f.at.url.String() {
-		c.redirects.set(d, &place{url: r.at, repository: f.at.repository, plain: r.plain || !c.home.is(r.at)})
+		c.redirects.set(d, &place{url: r.at, repository: r.repository, plain: r.plain})
 	}
 	return r, err
 }
@@ -153,7 +153,7 @@ func (c *Client) openRemembered(ctx context.Context, f fetch, d digest.Digest) (
 // or slow.
 func (c *Client) expired(f fetch, err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.Refused() && e.Where != c.where(f.at.url)
+	return ok && e.Op != "token" && e.Refused() && e.Where != c.where(f.at.url)
 }
 
 // stale reports whether err may come from a redirect that is over: its

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,43 @@ func TestBlobAnswers(t *testing.T) {
 			}
 			if (err != nil) != (test.err != "") || (err != nil && !strings.Contains(err.Error(), test.err)) {
 				t.Errorf("got %v, want %q", err, test.err)
+			}
+		})
+	}
+}
+
+// A host that does not serve a range is asked for the whole blob, and for no
+// range again.
+func TestUselessRangesAreNotAskedForAgain(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"400": status(400), "403": status(403), "416": status(416), "501": status(501),
+		"no Content-Range": status(206),
+		"another total":    status(206, "Content-Range", "bytes 16-31/77"),
+		"several parts":    status(206, "Content-Type", "multipart/byteranges; boundary=x"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, rec := serve(t, false, func(w http.ResponseWriter, req *http.Request) {
+				if req.Header.Get("Range") != "" {
+					answer(w, req)
+					return
+				}
+				blobServer(w, req)
+			})
+			c := client(t, server.URL)
+			for range 2 {
+				got, err := fetchBlob(t, c, 16, 32)
+				if err != nil || !bytes.Equal(got, content) {
+					t.Fatalf("got %d bytes, %v", len(got), err)
+				}
+			}
+			var ranges []string
+			for _, req := range rec.requests() {
+				if req.URL.Path != "/v2/" { // where a challenge might be
+					ranges = append(ranges, req.Header.Get("Range"))
+				}
+			}
+			if want := []string{"bytes=16-31", "", ""}; !slices.Equal(ranges, want) {
+				t.Errorf("asked for %q, want %q", ranges, want)
 			}
 		})
 	}

@@ -20,9 +20,11 @@ import (
 const (
 	// maxSkip is how many bytes before the wanted ones are read over.
 	maxSkip = 1 << 20
-	// sniffed is how much of a body shows what it is: the magic number of a
-	// tar file is at byte 257.
-	sniffed = 512
+	// sniffed is how much of a body shows what it is: the first header of a tar
+	// file, whose magic number (POSIX.1-2017, pax) is in its middle.
+	sniffed    = 512
+	tarMagic   = "ustar"
+	tarMagicAt = 257
 )
 
 // errPart is an answer to a range whose bytes are not known to belong anywhere.
@@ -191,6 +193,9 @@ func magicOf(mediaType string) []byte {
 
 // looksLike reports whether content may be of a media type.
 func looksLike(content []byte, mediaType string) bool {
+	if strings.HasSuffix(mediaType, ".tar") && len(content) >= sniffed {
+		return bytes.Equal(content[tarMagicAt:tarMagicAt+len(tarMagic)], []byte(tarMagic))
+	}
 	return bytes.HasPrefix(bytes.TrimLeft(content, " \t\r\n"), magicOf(mediaType))
 }
 
@@ -224,9 +229,16 @@ func encodings(header http.Header) []string {
 	return all
 }
 
+// mostLabels is how many encodings are undone: one, and what S3 was sent it in.
+// Each takes memory.
+const mostLabels = 2
+
 // decoderFor undoes the labels, or what the content itself shows where there
-// are none. nil: there is nothing to undo.
+// are none. nil: there is nothing to undo, or too much.
 func decoderFor(labels []string, head []byte) decoder {
+	if len(labels) > mostLabels {
+		return nil
+	}
 	if len(labels) == 0 {
 		for _, m := range magics {
 			if decoders[m.word] != nil && bytes.HasPrefix(head, m.bytes) {

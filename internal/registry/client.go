@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/url"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // Config says how one host is reached. Name and URL are needed.
@@ -81,7 +83,7 @@ func New(cfg Config) *Client {
 	return &Client{
 		name:      cfg.Name,
 		home:      home,
-		scheme:    schemeChoice{settled: !cfg.PlainFallback},
+		scheme:    schemeChoice{turn: semaphore.NewWeighted(1), settled: !cfg.PlainFallback},
 		manifests: &opener{auth.over(manifestRetries.over(transport)), home, cfg.InsecureStorage},
 		blobs:     &opener{auth.over(blobRetries.over(transport)), home, cfg.InsecureStorage},
 		foreign:   &opener{auth.over(blobRetries.over(stranger)), nil, cfg.InsecureStorage},

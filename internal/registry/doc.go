@@ -3,31 +3,37 @@
 // A [Client] asks for manifests and for ranges of blobs. A request goes down
 // through these, and its response comes back up:
 //
-//	Manifest, Blob, Foreign     what was asked for is checked: range, length, digest
-//	redirects, one by one       no secret leaves for another host
-//	oras auth.Client            challenge, token, the request once more
-//	authTransport               which challenge, which token server
+//	Manifest, Blob, Foreign     what came is checked: range, length, encoding, digest
+//	opener                      redirects, one by one
+//	authorizer                  challenge, login, token, the request once more
 //	retryablehttp.Client        a few short retries until the headers are there
 //	hostTransport               headers of this host, bounded error bodies
 //	http.Transport              HTTP/1.1 alone; dialing under guard
 //
 // What is guaranteed:
 //
-//   - A [Stream] holds exactly the range that was asked for, or, when the
-//     server answered 200, the blob from its first byte. It never yields more
-//     bytes than that, and fewer only with [io.ErrUnexpectedEOF]. The digest
-//     of a blob is not checked here: a range has none.
+//   - A [Stream] holds the range that was asked for, or its beginning, or the
+//     blob from its first byte. Bytes are used only where the answer says where
+//     they belong; where a range is refused or its answer is of no use, the
+//     blob is asked for whole. A stream never yields more bytes than it says,
+//     and fewer only with an error. The digest of a blob is not checked here: a
+//     range has none.
 //   - A manifest is at most 4 MiB; asked for by digest, its bytes match.
-//   - Credentials and extra headers go to the configured host alone, and from
-//     there to the token server that it names. Redirects carry neither.
+//   - A host gets the login that is stored for it and the repository, and no
+//     other. Extra headers and client certificates go to the configured host
+//     alone. A host that a redirect leads to may ask for its own login, where a
+//     registry's API is.
 //   - A host that is reached over https at a public address can send nobody to
-//     http, nor to an address that is not public. Behind a proxy, which
-//     resolves the names, only addresses written as such are seen.
+//     http, nor to an address that is not public, unless [Config] allows it.
+//     Behind a proxy, which resolves the names, only addresses written as such
+//     are seen. The proxies themselves may be anywhere.
 //   - No error carries a secret: of URLs only scheme and host are kept, and of
 //     the host's own URLs the path.
+//   - An [Error] says whether trying again can help: see its methods.
 //   - Every wait ends with its context. Until the headers of a manifest at most
-//     30 s pass, for a blob 120 s. A body has no time-out of its own: whoever
-//     reads it knows what is slow.
+//     30 s pass. A blob's headers and its body have no limit of time: whoever
+//     reads it knows what is slow. A connection whose other end is gone fails
+//     within about a minute.
 //
 // A Client is safe for use by several goroutines at the same time.
 package registry

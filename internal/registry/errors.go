@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -102,12 +103,17 @@ var passing = map[int]bool{
 	http.StatusTooManyRequests: true, http.StatusLocked: true,
 }
 
-// WantsClientCertificate reports whether the server ended the handshake for
-// want of a certificate that it accepts (RFC 8446, section 6.2; before TLS 1.3,
-// servers say only that the certificate is bad).
+// WantsClientCertificate reports whether the server ended the handshake as it
+// does for want of a certificate that it accepts (RFC 8446, section 6.2). Before
+// TLS 1.3 servers said only that the certificate is bad, or of none that the
+// handshake failed (RFC 5246, section 7.4.6), as they do for other reasons too.
+// nginx shakes hands, and answers 400.
 func (e *Error) WantsClientCertificate() bool {
-	return e.Err != nil && (strings.Contains(e.Err.Error(), "tls: certificate required") || strings.Contains(e.Err.Error(), "remote error: tls: bad certificate"))
+	return e.Err != nil && certificateWanted.MatchString(e.Err.Error()) ||
+		e.StatusCode == http.StatusBadRequest && strings.Contains(e.Message, "SSL certificate")
 }
+
+var certificateWanted = regexp.MustCompile(`tls: certificate required|remote error: tls: (bad certificate|handshake failure)`)
 
 // Unreachable reports whether there was no answer at all.
 func (e *Error) Unreachable() bool { return e.StatusCode == 0 && !e.Permanent() && !e.Mismatch() }
@@ -130,7 +136,7 @@ func isPermanent(err error) bool {
 	if _, ok := errors.AsType[*permanentError](err); ok {
 		return true
 	}
-	return isCertificate(err) || isAlert(err)
+	return isCertificate(err) || isAlert(err) || strings.Contains(err.Error(), "tls: server selected unsupported protocol version")
 }
 
 // isCertificate reports whether the certificate of a server is not accepted.
@@ -167,6 +173,7 @@ func refusal(op, source, where string, resp *http.Response) *Error {
 	}
 	e.After, e.HasAfter = retryAfter(resp)
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // a cut-off one says enough
+	body = plain(resp.Header, body)
 	e.Code, e.Message = explain(resp.Header, []byte(hideSecrets(resp.Request, string(body))))
 	if e.StatusCode == http.StatusProxyAuthRequired {
 		e.Message = proxyLogin

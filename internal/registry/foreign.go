@@ -34,7 +34,7 @@ func (c *Client) Foreign(ctx context.Context, urls []string, b ocispec.Descripto
 
 func foreignURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
+	if err != nil || u.User != nil || !mayName(new(url.URL), u) {
 		return nil, errors.New("a foreign URL of the layer is not a plain http or https one")
 	}
 	return u, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -54,6 +55,17 @@ func TestPublic(t *testing.T) {
 		if got := public(netip.MustParseAddr(addr)); got != want {
 			t.Errorf("%s: %v", addr, got)
 		}
+	}
+}
+
+// A host on the internet has no business in the local network over http either.
+func TestPublicHostOnHTTPStaysOut(t *testing.T) {
+	inside, rec := serve(t, false, blobServer)
+	server, _ := serve(t, false, status(307, "Location", inside.URL+"/latest/meta-data"))
+	c := client(t, server.URL)
+	pretendPublic(c)
+	if _, err := fetchBlob(t, c, 0, 16); !errors.Is(err, ErrPrivateStorage) || len(rec.requests()) != 0 {
+		t.Errorf("got %v after %d requests", err, len(rec.requests()))
 	}
 }
 
@@ -154,18 +166,31 @@ func TestForeignRedirect(t *testing.T) {
 
 // The user's own proxy may well be at a loopback address.
 func TestGuardLetsProxiesThrough(t *testing.T) {
-	proxy, rec := serve(t, false, blobServer)
-	through, _ := url.Parse(proxy.URL)
-	c := client(t, "http://registry.test", func(cfg *Config) { cfg.Proxy = http.ProxyURL(through) })
-	s, err := foreign(t, c, "http://cdn.test/x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Body.Close()
-	if rec.requests()[0].Host != "cdn.test" {
-		t.Errorf("asked for %s", rec.requests()[0].Host)
-	}
-	if _, err := foreign(t, c, "http://127.0.0.1/x"); !errors.Is(err, ErrPrivateStorage) {
-		t.Errorf("through the proxy: %v", err)
+	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
+		t.Run(at, func(t *testing.T) {
+			listener, err := net.Listen("tcp", at)
+			if err != nil {
+				t.Skip(err)
+			}
+			rec := &recorder{Handler: http.HandlerFunc(blobServer)}
+			proxy := httptest.NewUnstartedServer(rec)
+			proxy.Listener.Close()
+			proxy.Listener = listener
+			proxy.Start()
+			defer proxy.Close()
+			through, _ := url.Parse(proxy.URL)
+			c := client(t, "http://registry.test", func(cfg *Config) { cfg.Proxy = http.ProxyURL(through) })
+			s, err := foreign(t, c, "http://cdn.test/x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Body.Close()
+			if rec.requests()[0].Host != "cdn.test" {
+				t.Errorf("asked for %s", rec.requests()[0].Host)
+			}
+			if _, err := foreign(t, c, "http://127.0.0.1/x"); !errors.Is(err, ErrPrivateStorage) {
+				t.Errorf("through the proxy: %v", err)
+			}
+		})
 	}
 }

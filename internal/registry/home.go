@@ -2,6 +2,7 @@ package registry
 
 import (
 	"net"
+	"net/netip"
 	"net/url"
 	"path"
 	"slices"
@@ -56,11 +57,11 @@ func (h *home) name(repository string) string {
 // repositoryIn is repositoryIn for a URL at the host, whose API may be behind
 // a path that looks like another.
 func (h *home) repositoryIn(u *url.URL) string {
-	rest, ok := strings.CutPrefix(u.Path, h.under)
+	rest, ok := strings.CutPrefix(u.EscapedPath(), (&url.URL{Path: h.under}).EscapedPath())
 	if !ok {
 		return ""
 	}
-	return repositoryIn(&url.URL{Path: "/v2" + rest})
+	return repositoryIn("/v2" + rest)
 }
 
 // hostPort is u's host in lower case, with the port that it stands for.
@@ -73,3 +74,9 @@ func hostPort(u *url.URL) string {
 }
 
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
+
+// isLoopback reports whether a host is this machine.
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()
+}

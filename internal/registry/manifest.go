@@ -140,6 +140,16 @@ func describe(header http.Header, computed digest.Digest, body []byte) ocispec.D
 	return ocispec.Descriptor{MediaType: mediaType, Digest: computed, Size: int64(len(body))}
 }
 
+// plain is a body without the encoding that its label names, if it has it.
+func plain(header http.Header, body []byte) []byte {
+	if len(encodings(header)) > 0 {
+		if decoded := decodeManifest(header, body); decoded != nil {
+			return decoded
+		}
+	}
+	return body
+}
+
 // decodeManifest undoes the encoding of body, if it has one. The result is
 // nil where it has none, is broken, or is too large for a manifest.
 func decodeManifest(header http.Header, body []byte) []byte {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // maxHops bounds the redirects of one request; registries need one or two.
@@ -34,22 +35,23 @@ type opener struct {
 // reply is what came of a request.
 type reply struct {
 	*http.Response
-	at      *url.URL // that it came from
-	plain   bool     // a redirect led to at, which was asked without authorization
-	refused Login    // the login that the host refused
+	at         *url.URL // that it came from
+	repository string   // as the host calls it
+	plain      bool     // a redirect led to at, which was asked without authorization
+	refused    Login    // the login that the host refused
 }
 
 // place is where to ask.
 type place struct {
 	url        *url.URL
-	repository string // as the source's own host calls it
+	repository string // as the host calls it; "": no host but the source's own gets authorization
 	plain      bool   // without authorization
 }
 
 // follow asks at p and wherever that redirects to, and returns the first reply
 // that is no redirect. With an error, the reply has the URL that failed.
 func (o *opener) follow(ctx context.Context, method string, p place, header http.Header) (reply, error) {
-	left := false
+	left := !o.home.is(p.url)
 	for hop := range maxHops + 1 {
 		r, err := o.ask(ctx, method, p, header, hop > 0)
 		if err != nil || !redirected(r.Response) {
@@ -70,7 +72,7 @@ func (o *opener) follow(ctx context.Context, method string, p place, header http
 // host has no rights there any more, unless it is one for a registry's API.
 func (o *opener) place(u *url.URL, repository string, left bool) place {
 	if !o.home.is(u) {
-		return place{url: u, repository: repositoryIn(u), plain: isSigned(u)}
+		return place{url: u, repository: repositoryIn(u.EscapedPath()), plain: isSigned(u)}
 	}
 	if named := o.home.repositoryIn(u); named != "" {
 		return place{url: u, repository: named, plain: isSigned(u)}
@@ -81,7 +83,7 @@ func (o *opener) place(u *url.URL, repository string, left bool) place {
 // ask sends one request. A link that a host gave may carry its own
 // authorization, and be refused where a second one comes with it.
 func (o *opener) ask(ctx context.Context, method string, p place, header http.Header, redirect bool) (reply, error) {
-	r := reply{at: p.url, plain: p.plain}
+	r := reply{at: p.url, repository: p.repository, plain: p.plain}
 	req, err := http.NewRequestWithContext(ctx, method, p.url.String(), nil)
 	if err != nil {
 		return r, err
@@ -105,7 +107,7 @@ func (o *opener) ask(ctx context.Context, method string, p place, header http.He
 		return r, nil
 	}
 	r.Body.Close()
-	return reply{Response: without, at: p.url, plain: true}, nil
+	return reply{Response: without, at: p.url, repository: p.repository, plain: true}, nil
 }
 
 func wantsNoAuthorization(status int) bool {
@@ -113,7 +115,8 @@ func wantsNoAuthorization(status int) bool {
 }
 
 // target says how p is authorized. Hosts that a redirect leads to may ask for
-// their own login where a registry's API is. From https none is sent over http.
+// their own login where a registry's API is, on https or on this very machine
+// alone: any host can lead to any other, and http can be read on the way.
 func (o *opener) target(p place) (t target, known bool) {
 	t = target{scheme: p.url.Scheme, host: p.url.Host, repository: p.repository}
 	if o.home.is(p.url) {
@@ -123,7 +126,7 @@ func (o *opener) target(p place) (t target, known bool) {
 	if o.home == nil || p.repository == "" {
 		return t, false
 	}
-	t.stranger = p.url.Scheme == "http" && o.home.url().Scheme == "https"
+	t.stranger = p.url.Scheme == "http" && !isLoopback(p.url.Hostname())
 	return t, true
 }
 
@@ -131,13 +134,22 @@ func (o *opener) target(p place) (t target, known bool) {
 func (o *opener) redirect(from *url.URL, location string) (*url.URL, error) {
 	next, err := from.Parse(location)
 	switch {
-	case err != nil || location == "" || next.Host == "" || (next.Scheme != "http" && next.Scheme != "https"):
+	case err != nil || location == "" || !mayName(from, next):
 		return nil, errBadLocation
 	case from.Scheme == "https" && next.Scheme == "http" && !o.insecure:
 		return nil, ErrInsecureStorage
 	}
 	next.User = nil // net/http would log in by it, wherever a host sends us
 	return next, nil
+}
+
+// mayName reports whether the host at from may name u: by http or https, and
+// with a host of ASCII, as URIs have (RFC 3986, section 3.2.2). In lower case,
+// others can look like a host that DNS tells from them: "İ" becomes "i".
+func mayName(from, u *url.URL) bool {
+	other := func(r rune) bool { return r > unicode.MaxASCII }
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
+		(u.Host == from.Host || !strings.ContainsFunc(u.Host, other))
 }
 
 func redirected(resp *http.Response) bool {
@@ -160,12 +172,14 @@ func isSigned(u *url.URL) bool {
 	return false
 }
 
-var apiPath = regexp.MustCompile(`/v2/(.+)/(?:manifests|blobs)/[^/]+$`)
+// apiPath has names as registries have them, so that none holds "..", a scope,
+// or an encoded slash.
+var apiPath = regexp.MustCompile(`/v2/(\w[\w.-]*(?:/\w[\w.-]*)*)/(?:manifests|blobs)/[^/]+$`)
 
-// repositoryIn is the repository that a URL of some registry is about, "" for
-// a URL of another kind.
-func repositoryIn(u *url.URL) string {
-	if m := apiPath.FindStringSubmatch(u.Path); m != nil {
+// repositoryIn is the repository that an escaped path of some registry is
+// about, "" for a path of another kind.
+func repositoryIn(path string) string {
+	if m := apiPath.FindStringSubmatch(path); m != nil {
 		return m[1]
 	}
 	return ""

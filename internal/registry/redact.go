@@ -65,7 +65,7 @@ func oneLine(text string) string {
 
 // hideSecrets takes out of text what req carried and a host may repeat.
 func hideSecrets(req *http.Request, text string) string {
-	for _, secret := range append(secretsOfURL(req.URL), secretsOfHeader(req.Header)...) {
+	for _, secret := range slices.Concat(secretsOfURL(req.URL), secretsOfHeader(req.Header), secretsOfForm(req.PostForm)) {
 		text = strings.ReplaceAll(text, secret, "…")
 	}
 	return text
@@ -82,6 +82,9 @@ func secretsOfURL(u *url.URL) []string {
 	}
 	return slices.DeleteFunc(secrets, func(s string) bool { return len(s) < 8 })
 }
+
+// secretsOfForm are the refresh tokens of a request for a token.
+func secretsOfForm(form url.Values) []string { return form["refresh_token"] }
 
 // secretsOfHeader are the values of all fields but the harmless, and what
 // stands in Authorization: a token, or a login and its password.

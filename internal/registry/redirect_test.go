@@ -221,6 +221,32 @@ func TestRedirectRules(t *testing.T) {
 	}
 }
 
+// What TestRedirectRules has refused is followed where the user allows it.
+func TestRedirectsThatAreAllowed(t *testing.T) {
+	plain, _ := serve(t, false, blobServer)
+	secure, _ := serve(t, true, blobServer)
+	for name, test := range map[string]struct {
+		storage string
+		allow   func(*Config)
+	}{
+		"insecure": {plain.URL, func(cfg *Config) { cfg.InsecureStorage, cfg.PrivateStorage = true, true }},
+		"private":  {secure.URL, func(cfg *Config) { cfg.PrivateStorage = true }},
+	} {
+		server, _ := serve(t, true, status(http.StatusFound, "Location", test.storage+"/x?a=secret"))
+		trust := func(cfg *Config) { cfg.TLS = roots(server, secure) }
+		for _, allowed := range []bool{false, true} {
+			c := client(t, server.URL, trust)
+			if allowed {
+				c = client(t, server.URL, trust, test.allow)
+			}
+			pretendPublic(c)
+			if _, err := fetchBlob(t, c, 0, 16); (err == nil) != allowed {
+				t.Errorf("%s, allowed %v: %v", name, allowed, err)
+			}
+		}
+	}
+}
+
 // Sent to another host and back, a request comes without credentials.
 func TestRedirectThereAndBack(t *testing.T) {
 	var back string

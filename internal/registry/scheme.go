@@ -10,10 +10,11 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // schemePatience bounds each look at which protocol a port speaks.
@@ -21,8 +22,8 @@ const schemePatience = 5 * time.Second
 
 // schemeChoice is what is known of the protocol that the host's port speaks.
 type schemeChoice struct {
-	mu       sync.Mutex
-	settled  bool // guarded by mu
+	turn     *semaphore.Weighted // a mutex that can be waited for with a context
+	settled  bool                // guarded by turn
 	answered atomic.Bool
 }
 
@@ -30,8 +31,10 @@ type schemeChoice struct {
 // https comes first, as with docker. What speaks TLS is asked by https,
 // whatever its certificate is worth. It returns only errors of ctx.
 func (c *Client) chooseScheme(ctx context.Context) error {
-	c.scheme.mu.Lock()
-	defer c.scheme.mu.Unlock()
+	if c.scheme.turn.Acquire(ctx, 1) != nil {
+		return c.fault("manifest", c.home.url(), ended(ctx))
+	}
+	defer c.scheme.turn.Release(1)
 	if c.scheme.settled {
 		return nil
 	}

@@ -47,6 +47,16 @@ func (c *tokenCache) set(t target, g *grant) {
 	c.grants[t] = g
 }
 
+// drop forgets a grant that is of no use: with 401 the host knows it not, or
+// not any more.
+func (c *tokenCache) drop(t target, g *grant, resp *http.Response) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if resp.StatusCode == http.StatusUnauthorized && c.grants[t] == g {
+		delete(c.grants, t)
+	}
+}
+
 // fetch calls get once for all requests that need the same grant at the same
 // time. It runs apart from the context of the request that happened to ask
 // first, whose end must not fail the others.
@@ -123,7 +133,7 @@ func (a *authorizer) tokenServer(t target, realm string) (*url.URL, error) {
 	base := &url.URL{Scheme: t.scheme, Host: t.host}
 	u, err := base.Parse(realm)
 	switch {
-	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+	case err != nil || !mayName(base, u):
 		return nil, a.tokenFault(base, permanent("the host names no usable token server"))
 	case u.Scheme == "http" && t.scheme == "https" && !strings.EqualFold(u.Hostname(), base.Hostname()):
 		return nil, a.tokenFault(u, permanent("refused: a host on https names this token server on http: the registry's operator has to name it by https"))
@@ -158,7 +168,7 @@ func (a *authorizer) askToken(ctx context.Context, method string, u *url.URL, fo
 		resp.Body.Close()
 		next, err := u.Parse(resp.Header.Get("Location"))
 		switch {
-		case err != nil || resp.Header.Get("Location") == "":
+		case err != nil || resp.Header.Get("Location") == "" || !mayName(u, next):
 			return "", a.tokenFault(u, errBadLocation)
 		case next.Scheme == "http" && u.Scheme == "https":
 			next = secure(next)
@@ -184,6 +194,7 @@ func (a *authorizer) sendForToken(ctx context.Context, method string, u *url.URL
 	}
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.PostForm = form // is not sent, but hidden from what is told of the answer
 	}
 	if !login.empty() {
 		req.SetBasicAuth(login.Username, login.Password)
@@ -205,9 +216,10 @@ func (a *authorizer) readToken(u *url.URL, resp *http.Response) (string, error) 
 		Token       string `json:"token"`
 		AccessToken string `json:"access_token"`
 	}
+	body = plain(resp.Header, body)
 	err = json.Unmarshal(body, &answer)
 	if answer.Token+answer.AccessToken == "" {
-		return "", a.tokenFault(u, permanent("answered without a token"+words(body, err)))
+		return "", a.tokenFault(u, permanent("answered without a token"+hideSecrets(resp.Request, words(body, err))))
 	}
 	if answer.Token == "" {
 		return answer.AccessToken, nil
@@ -238,9 +250,9 @@ func refusedBy(err error) bool {
 	return ok && e.Op == "token" && (e.StatusCode == http.StatusBadRequest || e.Refused())
 }
 
-// withLogin notes in err which login was refused.
+// withLogin notes in err that the login was refused, if that is what it says.
 func withLogin(err error, login Login) error {
-	if e, ok := errors.AsType[*Error](err); ok && e.Login == "" {
+	if e, ok := errors.AsType[*Error](err); ok && refusedBy(err) {
 		e.Login = login.From
 	}
 	return err

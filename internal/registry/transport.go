@@ -36,6 +36,7 @@ type hostTransport struct {
 	own       *http.Transport
 	others    *http.Transport
 	private   bool         // other hosts may be at private addresses
+	public    atomic.Bool  // the host answered from a public address
 	internal  atomic.Bool  // the host answered from an address that is not public
 	window    atomic.Int64 // bytes that a new connection may receive unread; 0: the system's choice
 }
@@ -127,9 +128,11 @@ func (t *hostTransport) closeIdle() {
 }
 
 // strict reports whether other hosts must be public: a host on the internet
-// must not make us ask in the local network for it.
+// must not make us ask in the local network for it. Behind a proxy it is not
+// known where the host is: one on http is taken for a local one then.
 func (t *hostTransport) strict() bool {
-	return t.home == nil || t.home.url().Scheme == "https" && !t.internal.Load() && !t.private
+	secure := t.home != nil && t.home.url().Scheme == "https"
+	return t.home == nil || !t.private && (t.public.Load() || secure && !t.internal.Load())
 }
 
 func (t *hostTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -160,6 +163,7 @@ func (t *hostTransport) roundTripOwn(req *http.Request) (*http.Response, error) 
 	}
 	resp, err := t.own.RoundTrip(req)
 	if proxy, perr := t.proxy(req); err == nil && perr == nil && proxy == nil {
+		t.public.Store(publicAddr(remote))
 		t.internal.Store(!publicAddr(remote))
 	}
 	return resp, err

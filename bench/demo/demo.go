@@ -1,0 +1,170 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/segpull/segpull/bench/lab"
+	"github.com/segpull/segpull/bench/output"
+	"github.com/segpull/segpull/bench/program"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+const mib = 1 << 20
+
+// layers of 80 MiB take about 17 seconds: the mirrors serve 6 MiB/s, and 4 MiB/s
+// after one of them died.
+var layers = []int64{44 * mib, 24 * mib, 9 * mib, 3 * mib}
+
+type mirror struct {
+	name string
+	rate int64         // bytes a second
+	dies time.Duration // after the start; 0: never
+
+	reg *registrytest.Server
+	url string
+}
+
+// demo is a pull and its mirrors.
+type demo struct {
+	segpull string
+	dir     string
+	image   registrytest.Image
+	mirrors []*mirror
+	stops   []func()
+}
+
+const archiveName = "demo.tar"
+
+// Run shows the pull. segpull is the path of the program; the archive goes to
+// dir.
+func Run(ctx context.Context, segpull, dir string) error {
+	d := &demo{
+		segpull: segpull, dir: dir,
+		image: registrytest.NewImage(registrytest.ImageOptions{Layers: layers, Seed: 1}),
+		mirrors: []*mirror{
+			{name: "north", rate: 3 * mib},
+			{name: "south", rate: 2 * mib, dies: 5 * time.Second},
+			{name: "west", rate: mib},
+		},
+	}
+	return d.run(ctx)
+}
+
+func (d *demo) run(ctx context.Context) error {
+	defer d.stop()
+	if err := d.serve(); err != nil {
+		return err
+	}
+	if err := d.configure(); err != nil {
+		return err
+	}
+	if err := d.pull(ctx); err != nil {
+		return err
+	}
+	return d.report()
+}
+
+// serve serves the image from the mirrors.
+func (d *demo) serve() error {
+	origin := registrytest.New()
+	origin.Push("library/demo", "latest", d.image)
+	for _, m := range d.mirrors {
+		listener, err := program.Loopback{}.Listen(0)
+		if err != nil {
+			return err
+		}
+		m.reg = origin.Mirror()
+		m.reg.Throttle(m.rate)
+		m.reg.Misbehave(registrytest.Latency(30 * time.Millisecond))
+		url, stop := lab.Serve(m.reg, listener)
+		m.url = url
+		d.stops = append(d.stops, stop)
+	}
+	return nil
+}
+
+func (d *demo) stop() {
+	for _, stop := range d.stops {
+		stop()
+	}
+}
+
+// configure writes the configuration file that names the mirrors.
+func (d *demo) configure() error {
+	var config strings.Builder
+	for _, m := range d.mirrors {
+		fmt.Fprintf(&config, "[mirror.%s]\nurl = %q\n", m.name, m.url)
+	}
+	return os.WriteFile(filepath.Join(d.dir, "config.toml"), []byte(config.String()), 0o600)
+}
+
+// pull runs segpull in the terminal.
+func (d *demo) pull(ctx context.Context) error {
+	args := []string{"--config", "config.toml", "-o", archiveName}
+	for _, m := range d.mirrors {
+		args = append(args, "-m", m.name)
+		fmt.Fprintf(os.Stderr, "  mirror %-5s gives %s/s%s\n", m.name, inMiB(m.rate), m.death("dies"))
+		if m.dies > 0 {
+			timer := time.AfterFunc(m.dies, m.reg.Kill)
+			defer timer.Stop()
+		}
+	}
+	args = append(args, "demo")
+	fmt.Fprintf(os.Stderr, "$ segpull %s\n", strings.Join(args, " "))
+
+	pull := exec.CommandContext(ctx, d.segpull, args...)
+	pull.Dir = d.dir // short paths, for lines that fit a terminal
+	pull.Stdin, pull.Stdout, pull.Stderr = os.Stdin, os.Stdout, os.Stderr
+	pull.Cancel = func() error { return pull.Process.Signal(os.Interrupt) }
+	pull.WaitDelay = 5 * time.Second
+	if err := pull.Run(); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("segpull: %w", err)
+	}
+	return nil
+}
+
+// report checks the archive, and shows what each mirror served.
+func (d *demo) report() error {
+	blobs, size := d.blobs()
+	if err := output.Check(filepath.Join(d.dir, archiveName), append(blobs, d.image.Manifest.Digest.String())...); err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stderr)
+	var served int64
+	for _, m := range d.mirrors {
+		stats := m.reg.Stats()
+		served += stats.Bytes
+		fmt.Fprintf(os.Stderr, "%-5s served %s in %d requests, at most %d at once%s\n",
+			m.name, inMiB(stats.Bytes), stats.Requests[registrytest.KindBlob], stats.Concurrent, m.death("died"))
+	}
+	fmt.Fprintf(os.Stderr, "Together %s for an image of %s.\nIts %d blobs and the manifest have the right digests.\n",
+		inMiB(served), inMiB(size), len(blobs))
+	return nil
+}
+
+func (d *demo) blobs() (digests []string, size int64) {
+	for _, b := range append([]registrytest.Blob{d.image.Config}, d.image.Layers...) {
+		digests = append(digests, b.Digest.String())
+		size += b.Size
+	}
+	return digests, size
+}
+
+// death is ", dies after 5s" for a mirror that does.
+func (m *mirror) death(verb string) string {
+	if m.dies == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %s after %s", verb, m.dies)
+}
+
+func inMiB(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/mib) }

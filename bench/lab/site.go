@@ -1,0 +1,124 @@
+package lab
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/segpull/segpull/bench/program"
+	"github.com/segpull/segpull/bench/weaknet"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// site is a case's network and mirrors while they run.
+type site struct {
+	user    program.Place
+	mirrors []server
+	stops   []func()
+}
+
+// server is a mirror that serves.
+type server struct {
+	Mirror
+	url string               // http://host:port
+	reg *registrytest.Server // nil if it is a real server
+}
+
+// setUp serves an image from the case's mirrors.
+func setUp(c Case, i *image) (*site, error) {
+	s := &site{}
+	places, err := s.connect(c)
+	if err != nil {
+		return nil, err
+	}
+	for n, m := range c.Mirrors {
+		serve := s.serveTest
+		if c.Server != "" {
+			serve = s.serveReal
+		}
+		r, err := serve(places[n], c, m, i)
+		if err != nil {
+			s.close()
+			return nil, fmt.Errorf("mirror %s: %w", m.Name, err)
+		}
+		s.mirrors = append(s.mirrors, r)
+	}
+	return s, nil
+}
+
+// connect makes the network, and returns the mirrors' places on it.
+func (s *site) connect(c Case) ([]program.Place, error) {
+	places := make([]program.Place, len(c.Mirrors))
+	if !c.TCP {
+		s.user = program.Loopback{}
+		for i := range places {
+			places[i] = program.Loopback{}
+		}
+		return places, nil
+	}
+	links := []weaknet.Link{c.Link}
+	for _, m := range c.Mirrors {
+		links = append(links, m.link())
+	}
+	network, err := weaknet.New(links...)
+	if err != nil {
+		return nil, err
+	}
+	s.stops = append(s.stops, func() { _ = network.Close() })
+	s.user = network.Host(0)
+	for i := range places {
+		places[i] = network.Host(i + 1)
+	}
+	return places, nil
+}
+
+func (s *site) serveTest(at program.Place, c Case, m Mirror, i *image) (server, error) {
+	listener, err := at.Listen(0)
+	if err != nil {
+		return server{}, err
+	}
+	reg := i.origin.Mirror()
+	m.prepare(reg, c.TCP)
+	url, stop := Serve(reg, listener)
+	s.stops = append(s.stops, stop)
+	return server{Mirror: m, url: url, reg: reg}, nil
+}
+
+func (s *site) serveReal(at program.Place, c Case, m Mirror, i *image) (server, error) {
+	storage := registryStorage{dir: i.storage}
+	if c.Server == cdn {
+		base, stop, err := serveCDN(at, storage, i.authority)
+		if err != nil {
+			return server{}, err
+		}
+		s.stops = append(s.stops, stop)
+		storage.redirect = base
+	}
+	address, stop, err := serveRegistry(at, storage)
+	if err != nil {
+		return server{}, err
+	}
+	s.stops = append(s.stops, stop)
+	return server{Mirror: m, url: "http://" + address}, nil
+}
+
+// begin starts the timers of mirrors that hang in the middle of a pull.
+func (s *site) begin() {
+	for _, m := range s.mirrors {
+		if m.HangsAfter == 0 {
+			continue
+		}
+		timer := time.AfterFunc(m.HangsAfter, func() {
+			m.reg.Misbehave(registrytest.Hang())
+			m.reg.Throttle(1) // stops the answers that are being sent
+		})
+		s.stops = append(s.stops, func() { timer.Stop() })
+	}
+}
+
+// close ends everything, in the reverse order.
+func (s *site) close() {
+	for i := len(s.stops) - 1; i >= 0; i-- {
+		s.stops[i]()
+	}
+	s.stops = nil
+}

@@ -1,0 +1,72 @@
+package limits
+
+import (
+	"context"
+	"errors"
+
+	"github.com/segpull/segpull/bench/lab"
+	"github.com/segpull/segpull/bench/report"
+)
+
+const mib = 1 << 20
+
+// local pulls 1 GiB from a registry on this machine, in turns with the peers
+// and with the parts of a pull.
+func (m *meter) local(ctx context.Context) error {
+	c, err := one(lab.Local)
+	if err != nil {
+		return err
+	}
+	tools, err := lab.Tools(lab.Segpull, "crane", "regctl", "curl")
+	if err != nil {
+		return err
+	}
+	var all []lab.Run
+	var floors floorTimes
+	for range m.runs {
+		runs, err := m.lab.Turns(ctx, c, tools, 1, func(lab.Run) {})
+		if err != nil {
+			return err
+		}
+		all = append(all, runs...)
+		f, err := m.lab.Floors(ctx, c)
+		if err != nil {
+			return err
+		}
+		floors.add(f)
+	}
+	return m.localRows(report.Summarize(all), floors)
+}
+
+// floorTimes are the seconds of several floors.
+type floorTimes struct{ hash, copied, bare []float64 }
+
+func (t *floorTimes) add(f lab.Floors) {
+	t.hash = append(t.hash, f.Hash.Seconds())
+	t.copied = append(t.copied, f.Copy.Seconds())
+	t.bare = append(t.bare, f.Bare.Seconds())
+}
+
+func (m *meter) localRows(tools []report.Summary, floors floorTimes) error {
+	times := map[string]float64{}
+	for _, s := range tools {
+		if s.Failures > 0 {
+			return errors.New(s.Error)
+		}
+		times[s.Tool] = s.Wall.Median
+		goal := "-"
+		if s.Tool == lab.Segpull {
+			goal = "no slower than crane and regctl; under 64 MiB"
+		}
+		m.row("1 GiB from a local docker-registry: "+s.Tool, goal, "%s, %s CPU, %.0f MiB of memory",
+			s.Wall.Seconds(), s.CPU.Seconds(), s.Peak.Median/mib)
+	}
+	hash, copied, bare := report.SpreadOf(floors.hash...), report.SpreadOf(floors.copied...), report.SpreadOf(floors.bare...)
+	m.row("SHA-256 alone, a core for each layer", "-", "%s", hash.Seconds())
+	m.row("file copy and fsync", "-", "%s", copied.Seconds())
+	m.row("a bare loop: GET into SHA-256 and a file, fsync", "-", "%s", bare.Seconds())
+	slowest := max(times["curl"], hash.Median, copied.Median)
+	m.row("segpull divided by the slowest of curl, SHA-256 and copy", "≤ 1.1", "%.2f", times[lab.Segpull]/slowest)
+	m.row("segpull divided by the bare loop", "-", "%.2f", times[lab.Segpull]/bare.Median)
+	return nil
+}

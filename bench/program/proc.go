@@ -1,0 +1,48 @@
+package program
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// peakMemory reads the high-water mark from /proc, 0 if the process has ended.
+// getrusage(2) would return the parent's where that is higher, since it counts
+// from before exec.
+func peakMemory(pid int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(status, []byte("VmHWM:"))
+	line, _, _ := bytes.Cut(rest, []byte("kB"))
+	kb, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return kb << 10
+}
+
+// clockTick is USER_HZ, which is 100 on every architecture that Linux has.
+const clockTick = 10 * time.Millisecond
+
+// cpuTime is what a running process, and those of its children that ended,
+// have used so far.
+func cpuTime(pid int) time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	// The name in parentheses may contain spaces; see proc(5).
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	const utime, cstime = 14 - 3, 17 - 3
+	var ticks int64
+	for _, field := range fields[utime : cstime+1] {
+		n, _ := strconv.ParseInt(field, 10, 64)
+		ticks += n
+	}
+	return time.Duration(ticks) * clockTick
+}

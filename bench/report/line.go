@@ -1,0 +1,57 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/segpull/segpull/bench/lab"
+)
+
+// Header is the line above those of Line.
+const Header = "case              tool      time   bound  E (goal)       waste   blob requests  429s  CPU    memory   verdict"
+
+// Line is a run in one line, with the goals that it misses. rival is aria2c's
+// time in seconds, 0 if it did not run.
+func Line(c lab.Case, run lab.Run, rival float64) string {
+	goal := "-"
+	if c.Goal.Efficiency > 0 {
+		goal = fmt.Sprintf("%.2f", c.Goal.Efficiency)
+	}
+	result := "-"
+	switch {
+	case run.Failed():
+		result = "failed: " + run.Error
+	case run.Tool == lab.Segpull && c.Goal != (lab.Goal{}):
+		result = verdict(c.Goal, run, rival)
+	}
+	return fmt.Sprintf("%-17s %-8s %5.1fs  %5.1fs  %.3f (%s)  %6.1f %%  %13d  %4d  %4.1fs  %4.0f MiB  %s",
+		run.Case, run.Tool, run.Wall, run.Bound, run.Efficiency, goal, 100*run.Waste(), run.Requests(), run.Refused(),
+		run.CPU, float64(run.Peak)/mib, result)
+}
+
+func verdict(goal lab.Goal, run lab.Run, rival float64) string {
+	compared := ""
+	if goal.Beats > 0 && rival > 0 {
+		compared = fmt.Sprintf(" (%.2f × aria2c)", rival/run.Wall)
+	}
+	if missed := misses(goal, run, rival); len(missed) > 0 {
+		return "MISSED: " + strings.Join(missed, ", ") + compared
+	}
+	return "reached" + compared
+}
+
+func misses(goal lab.Goal, run lab.Run, rival float64) (all []string) {
+	if run.Efficiency < goal.Efficiency {
+		all = append(all, fmt.Sprintf("efficiency under %.2f", goal.Efficiency))
+	}
+	if goal.Waste > 0 && run.Waste() > goal.Waste {
+		all = append(all, fmt.Sprintf("waste over %.0f %%", 100*goal.Waste))
+	}
+	if goal.Refused > 0 && run.Refused() > goal.Refused {
+		all = append(all, fmt.Sprintf("over %d 429s", goal.Refused))
+	}
+	if goal.Beats > 0 && rival > 0 && rival/run.Wall < goal.Beats {
+		all = append(all, fmt.Sprintf("under %.1f × aria2c", goal.Beats))
+	}
+	return all
+}
