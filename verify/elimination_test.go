@@ -32,11 +32,12 @@ func TestEliminate(t *testing.T) {
 		"the only source, for the first time":     {[]*fakeSource{source(bit), lacks}, []int{0}, false, true, nil, "once more", 0},
 		"a source that is silent is passed over":  {[]*fakeSource{{}, silent}, []int{1, 1, 0}, true, true, []string{"b"}, "", 720},
 		"all are silent":                          {[]*fakeSource{silent, silent}, []int{0, 1}, false, false, nil, "", 0},
+		"a source of whole blobs, which is not":   {[]*fakeSource{{}, {whole: true, damage: map[int]damage{0: late}}}, []int{0, 1, 0}, true, true, []string{"b"}, "", 800},
 		"a source of whole blobs, which is right": {[]*fakeSource{{whole: true}, source(late)}, []int{0, 1, 0}, true, true, []string{"b"}, "", 800},
 	} {
 		inBubble(t, what, func(t *testing.T) {
 			size := mib
-			if tc.sources[0].whole {
+			if strings.Contains(what, "whole") {
 				size = 2 * mib // the wrong bit is too far in to ask it again
 			}
 			w := newWorld(t, [][]byte{random(size)}, copies(tc.sources)...)
@@ -54,8 +55,11 @@ func TestEliminate(t *testing.T) {
 			if n := w.askedFor(0) / kib; n > tc.most {
 				t.Errorf("%d KiB were fetched again", n)
 			}
-			if s := w.sources[0]; s.whole && s.calls > 1 {
-				t.Errorf("%d whole blobs were asked for", s.calls)
+			if n := w.sources[0].calls; w.sources[0].whole && n > 1 {
+				t.Errorf("%d whole blobs were asked for", n)
+			}
+			if n := w.sources[1].calls; w.sources[1].whole && n > 0 {
+				t.Errorf("%d whole blobs were asked for again", n)
 			}
 			if got := strings.Join(w.warnings, "\n"); !strings.Contains(got, tc.warning) || tc.warning == "" && got != "" {
 				t.Errorf("warnings %q", got)
