@@ -11,8 +11,8 @@ type preferred struct {
 	Range
 }
 
-// Prefer fetches what is free of a range before all else. It wants nothing by
-// itself.
+// Prefer fetches what is free of a range before all else, also of a blob after
+// one that is on hold. It wants nothing by itself.
 func (f *Fetch) Prefer(blob int, r Range) {
 	f.locked(func() { f.sched.Prefer(blob, r) })
 	f.poke()

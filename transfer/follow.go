@@ -34,6 +34,16 @@ func newOutcome() *outcome {
 	return &outcome{make(chan struct{}), failed, fail}
 }
 
+// known reports whether the blob is right, or will not become so.
+func (o *outcome) known() bool {
+	select {
+	case <-o.right:
+		return true
+	default:
+		return o.failed.Err() != nil
+	}
+}
+
 // end says that the blob will not become right, unless it is.
 func (o *outcome) end(err error) {
 	select {

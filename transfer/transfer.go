@@ -40,7 +40,7 @@ type Options struct {
 }
 
 // Report takes what happens in a transfer. Its functions may be called from
-// many goroutines.
+// many goroutines; none but Stalled may be nil.
 type Report struct {
 	Search  verify.Report                  // of sources and their bytes
 	Trouble func(source string, err error) // a request failed, and is made again or elsewhere
@@ -62,12 +62,12 @@ type Transfer struct {
 	mu      sync.Mutex // guards what follows
 	running bool
 	items   []*item
-	stores  []*state.Store
 }
 
 // item is a blob of the transfer.
 type item struct {
 	descriptor ocispec.Descriptor
+	store      *state.Store
 	stored     *state.Blob
 	outcome    *outcome
 }
@@ -121,7 +121,8 @@ func (t *Transfer) searchOptions() verify.Options {
 }
 
 // Add adds the blobs that a store was opened for, in this order, and for the
-// names of the transfer's sources first. They are fetched after the others. It
+// names of the transfer's sources first. They are fetched after the others. The
+// store may be closed once it is known of each of them what became of it. Add
 // returns the index of the first; the error is ErrEnded when Run has ended.
 func (t *Transfer) Add(blobs []ocispec.Descriptor, store *state.Store) (first int, err error) {
 	first, running := t.add(blobs, store)
@@ -145,12 +146,11 @@ func (t *Transfer) add(blobs []ocispec.Descriptor, store *state.Store) (first in
 	first = len(t.items)
 	for i, d := range blobs {
 		stored := store.Blob(i)
-		t.items = append(t.items, &item{d, stored, newOutcome()})
+		t.items = append(t.items, &item{d, store, stored, newOutcome()})
 		t.search.Add(blob{stored, string(d.Digest)})
 		t.fetch.Add(d.Size)
 	}
 	store.Damaged = func(i int, r segment.Range) { t.fetch.Want(first+i, r) }
-	t.stores = append(t.stores, store)
 	return first, t.running
 }
 
@@ -273,11 +273,8 @@ func (t *Transfer) sync(ctx context.Context) error {
 	for {
 		select {
 		case <-tick.C:
-			t.mu.Lock()
-			stores := slices.Clone(t.stores)
-			t.mu.Unlock()
-			for _, store := range stores {
-				if err := store.Sync(); err != nil {
+			for store := range t.unfinished() {
+				if err := store.Sync(); err != nil && t.unfinished()[store] {
 					return err
 				}
 			}
@@ -285,6 +282,18 @@ func (t *Transfer) sync(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// unfinished is the stores that have blobs which are still to come: the others
+// may be closed.
+func (t *Transfer) unfinished() map[*state.Store]bool {
+	stores := make(map[*state.Store]bool)
+	for _, item := range t.allItems() {
+		if !item.outcome.known() {
+			stores[item.store] = true
+		}
+	}
+	return stores
 }
 
 // ForgetCorrupt gives up all that corrupt sources sent of blobs that are not

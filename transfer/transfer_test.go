@@ -265,14 +265,21 @@ func TestAdd(t *testing.T) {
 		is[*segment.HopelessError],
 		is[*verify.MismatchError],
 	} {
-		first, err := f.transfer.Add(f.place(t, other.Layers[i]))
+		descriptors, store := f.place(t, other.Layers[i])
+		first, err := f.transfer.Add(descriptors, store)
 		if err != nil || first != i+1 {
 			t.Fatalf("blob %d has index %d, %v", i+1, first, err)
 		}
 		if err := f.transfer.Wait(t.Context(), first); !want(err) {
 			t.Errorf("blob %d: %v", first, err)
 		}
+		if i > 0 {
+			if err := store.Remove(); err != nil {
+				t.Error(err)
+			}
+		}
 	}
+	time.Sleep(3 * syncInterval / 2) // the stores that are gone are left out
 	var got bytes.Buffer
 	if err := f.transfer.Send(t.Context(), &got, 1); err != nil || !bytes.Equal(got.Bytes(), other.Layers[0].Bytes()) {
 		t.Errorf("%d bytes of the blob that was added, %v", got.Len(), err)

@@ -81,7 +81,7 @@ type Options struct {
 }
 
 // Report takes what a Search finds. Its functions may be called from many
-// goroutines.
+// goroutines; none may be nil.
 type Report struct {
 	Corrupt func(Finding)
 	Suspect func(source, message string) // a source is left alone until a blob is verified
