@@ -32,7 +32,7 @@ type quirk struct {
 }
 
 // soon is the time that every pull of a quirk has. GiveUpAfter is longer.
-const soon = 8 * time.Second
+const soon = 20 * time.Second
 
 var errLate = fmt.Errorf("not done in %v", soon)
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/semaphore"
 )
 
 // Stream is the range of a blob that a server sends.
@@ -45,7 +46,13 @@ func (c *Client) Blob(ctx context.Context, repository string, b ocispec.Descript
 }
 
 // rangeMemory knows whether a source is to be asked for whole blobs only.
-type rangeMemory struct{ useless atomic.Bool }
+type rangeMemory struct {
+	useless atomic.Bool
+	turn    *semaphore.Weighted // of the request that finds it out
+}
+
+// errElsewhere ends a request for a range that another one found to be useless.
+var errElsewhere = errors.New("it serves no ranges, and another request fetches a whole blob")
 
 type openFunc func(context.Context, fetch) (reply, error)
 
@@ -63,6 +70,14 @@ func (c *Client) stream(ctx context.Context, f fetch, b ocispec.Descriptor, star
 	s, err := c.streamOnce(ctx, f, b, start, end, open)
 	if err == nil || !rangeMayBeWhy(err) || ctx.Err() != nil {
 		return s, err
+	}
+	// Requests that fail together must not all ask for the whole.
+	if c.ranges.turn.Acquire(ctx, 1) != nil {
+		return nil, err
+	}
+	defer c.ranges.turn.Release(1)
+	if c.ranges.useless.Load() {
+		return nil, c.fault(f.op, f.at.url, errElsewhere)
 	}
 	whole, wholeErr := c.streamOnce(ctx, f, b, 0, b.Size, open)
 	if wholeErr != nil {

@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -223,5 +225,38 @@ func TestBodyObeysContext(t *testing.T) {
 	time.AfterFunc(10*time.Millisecond, cancel)
 	if _, err := io.ReadAll(s.Body); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Of requests that a store refuses for their ranges at the same time, one asks
+// for the whole blob.
+func TestOneRequestAsksForTheWhole(t *testing.T) {
+	var refused sync.WaitGroup
+	refused.Add(8)
+	server, seen := serve(t, false, func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Range") == "" {
+			blobServer(w, req)
+			return
+		}
+		refused.Done()
+		refused.Wait() // until all are there
+		w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+	})
+	c := client(t, server.URL)
+	var streams atomic.Int32
+	var asking sync.WaitGroup
+	for i := range int64(8) {
+		asking.Go(func() {
+			if s, err := c.Blob(t.Context(), "a", contentDescriptor(), i, i+16); err == nil {
+				streams.Add(1)
+				s.Body.Close()
+			} else if e := asError(t, err); e.Permanent() || e.Mismatch() {
+				t.Errorf("got %v", e)
+			}
+		})
+	}
+	asking.Wait()
+	if n := len(seen.requests()); streams.Load() != 1 || n != 9 {
+		t.Errorf("%d streams, %d requests", streams.Load(), n)
 	}
 }

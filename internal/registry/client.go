@@ -83,6 +83,7 @@ func New(cfg Config) *Client {
 	return &Client{
 		name:      cfg.Name,
 		home:      home,
+		ranges:    rangeMemory{turn: semaphore.NewWeighted(1)},
 		scheme:    schemeChoice{turn: semaphore.NewWeighted(1), settled: !cfg.PlainFallback},
 		manifests: &opener{auth.over(manifestRetries.over(transport)), home, cfg.InsecureStorage},
 		blobs:     &opener{auth.over(blobRetries.over(transport)), home, cfg.InsecureStorage},
