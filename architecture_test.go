@@ -119,7 +119,7 @@ func checkImports(t *testing.T, name string, used map[[2]string]bool) {
 	}
 }
 
-// inModule returns a package's folder in this module.
+// inModule returns a package's directory in this module.
 func inModule(imported string) (dir string, ok bool) {
 	if imported == module {
 		return ".", true

@@ -204,7 +204,7 @@ func TestCancelEndsEveryWait(t *testing.T) {
 }
 
 func TestCancelDoesNotWaitForAReader(t *testing.T) {
-	t.Chdir(t.TempDir()) // where the part folder of a stream stands
+	t.Chdir(t.TempDir()) // where the part directory of a stream stands
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, mib))
 	r, w := io.Pipe()
 	defer r.Close()

@@ -80,7 +80,7 @@ func (j *job) run(ctx context.Context) (Result, error) {
 		return Result{}, fmt.Errorf("write %s: %w", j.out.path, err)
 	}
 	if err := j.store.Remove(); err != nil {
-		j.warnOfFolder(err)
+		j.warnOfDir(err)
 	}
 	return j.result(), nil
 }
@@ -92,7 +92,7 @@ func smallestFirst(blobs []ocispec.Descriptor) []ocispec.Descriptor {
 	return blobs
 }
 
-// open opens the part folder, and takes over what images before this one have.
+// open opens the part directory, and takes over what images before this one have.
 func (j *job) open(ctx context.Context, placements []state.Placement) (err error) {
 	var names []string
 	for _, src := range j.set.Sources() {
@@ -246,7 +246,7 @@ func (j *job) fetch(ctx context.Context) error {
 		err = j.call.blame(err)
 	}
 	if failed := j.transfer.ForgetCorrupt(); failed != nil {
-		err = fmt.Errorf("%w (and what corrupt mirrors sent is still there: %v)", err, failed)
+		err = fmt.Errorf("%w (segpull also could not discard what corrupt mirrors sent: %v)", err, failed)
 	}
 	return err
 }
@@ -256,7 +256,7 @@ func (j *job) fetch(ctx context.Context) error {
 func (j *job) warnOfDoubted(memory sources.Memory) {
 	for _, src := range j.set.Sources() {
 		if corrupt := memory[src.Name()].Corrupt; !corrupt.IsZero() {
-			j.call.warn(fmt.Sprintf("%s served wrong bytes on %s; it is used until it does so again: better leave it out", src.Name(), corrupt.Format(time.DateOnly)))
+			j.call.warn(fmt.Sprintf("%s served wrong bytes on %s; segpull uses it until it does so again: consider removing it from the mirrors", src.Name(), corrupt.Format(time.DateOnly)))
 		}
 	}
 }
@@ -277,7 +277,7 @@ func (j *job) warnOfDissents(ctx context.Context) {
 		return
 	}
 	j.set.Dissents(ctx, ref, j.image.Digest, func(d sources.Dissent) {
-		j.call.warn(fmt.Sprintf("mirrors disagree about %s: %s says %.19s…, %s says %.19s…; the first counts: name another first, or the digest, to have another",
+		j.call.warn(fmt.Sprintf("mirrors disagree about %s: %s resolves it to %.19s…, %s to %.19s…; segpull uses the first: to use the other, name its mirror first or give its digest",
 			j.name(), j.resolver, j.image.Digest, d.Source, d.Digest))
 	})
 }

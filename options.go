@@ -8,7 +8,7 @@ import (
 )
 
 // Options says how to pull. The zero value pulls from the configured mirrors
-// and the origin into the current folder.
+// and the origin into the current directory.
 type Options struct {
 	// Mirrors are the sources to use, and only these: names of presets, names
 	// from Config, registries, or http(s) URLs. Empty: the mirrors configured
@@ -19,8 +19,8 @@ type Options struct {
 	// Authfile is the one file to look for logins in. Empty: those of docker
 	// and podman.
 	Authfile string
-	// Output is a file, a folder that exists or ends in a separator, or "-"
-	// or /dev/stdout for Stdout. Empty: NAME_TAG_OS_ARCH.tar in the current folder.
+	// Output is a file, a directory that exists or ends in a separator, or "-"
+	// or /dev/stdout for Stdout. Empty: NAME_TAG_OS_ARCH.tar in the current directory.
 	Output string
 	// Format is "docker-archive" (the default), "legacy", "oci" or
 	// "oci-archive".

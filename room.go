@@ -14,7 +14,7 @@ func (j *job) checkRoom() error {
 	if !known {
 		return nil
 	}
-	folder, likely := j.out.folder(), need
+	dir, likely := j.out.dir(), need
 	switch {
 	case j.layout != nil || j.out.path == stdout:
 	case j.out.format == archive.Legacy: // decompressed, it is no smaller
@@ -24,11 +24,11 @@ func (j *job) checkRoom() error {
 		likely += j.size()
 	}
 	if free < need {
-		return fmt.Errorf("%s more are needed in folder %s, which has %s free: %w", bytesText(need), folder, bytesText(free), syscall.ENOSPC)
+		return fmt.Errorf("directory %s needs %s more and has %s free: %w", dir, bytesText(need), bytesText(free), syscall.ENOSPC)
 	}
 	if free < likely {
-		j.call.warn(fmt.Sprintf("folder %s has %s free, and up to %s are needed when %s is written: make room meanwhile",
-			folder, bytesText(free), bytesText(likely), j.out.path))
+		j.call.warn(fmt.Sprintf("directory %s has %s free, and segpull needs up to %s to write %s: make room while the pull runs",
+			dir, bytesText(free), bytesText(likely), j.out.path))
 	}
 	return nil
 }

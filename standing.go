@@ -93,18 +93,18 @@ func (j *job) upToDate() (Result, error) {
 		blobs = append(blobs, string(b.Digest))
 	}
 	if err := state.Tidy(j.out.work, blobs); err != nil {
-		j.warnOfFolder(err)
+		j.warnOfDir(err)
 	}
 	r := j.result()
 	r.UpToDate, r.Resumed = true, r.Size
 	return r, nil
 }
 
-func (j *job) warnOfFolder(err error) {
-	j.call.warn(fmt.Sprintf("%v: the image is complete, remove the folder by hand", err))
+func (j *job) warnOfDir(err error) {
+	j.call.warn(fmt.Sprintf("the image is complete, but segpull could not remove its part directory: %v; remove it by hand", err))
 }
 
-// close closes the files: the archive that stood, or the part folder.
+// close closes the files: the archive that stood, or the part directory.
 func (j *job) close() {
 	if j.standing != nil {
 		j.standing.Close()

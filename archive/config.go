@@ -27,7 +27,7 @@ func checkLoadable(img image.Image) error {
 	if slices.Contains(imageConfigs, img.Config.MediaType) {
 		return nil
 	}
-	return fmt.Errorf("%s is no container image, its config is %.100q; choose the format oci or oci-archive",
+	return fmt.Errorf("%s is not a container image: its config has media type %.100q; choose the format oci or oci-archive",
 		img.Reference, img.Config.MediaType)
 }
 

@@ -78,9 +78,9 @@ func noDocument(body []byte, err error) error {
 	switch {
 	case !json.Valid(body):
 		if readable.IsPage(body) {
-			return &UnusableError{Err: errors.New("no manifest but a web page"), Says: said(body)}
+			return &UnusableError{Err: errors.New("a web page in place of a manifest"), Says: said(body)}
 		}
-		return &UnusableError{Err: fmt.Errorf("no manifest but text that is not JSON: %.200w", err), Says: said(body)}
+		return &UnusableError{Err: fmt.Errorf("text that is not JSON in place of a manifest: %.200w", err), Says: said(body)}
 	case body[0] == '{' && readable.Message(body) == "":
 		return unusable("no manifest but %.40q: %.200w", body, err)
 	}

@@ -322,10 +322,10 @@ func TestResolveRefusesManifestsOutOfBounds(t *testing.T) {
 		layers []ocispec.Descriptor
 		says   string
 	}{
-		{"negative size", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Size = -1 }), "size of -1"},
-		{"absurd size", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Size = 1<<40 + 1 }), "size of"},
-		{"no bytes", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Size = 0 }), "size of 0"},
-		{"bytes of nothing", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Digest = digest.FromBytes(nil) }), "size of 10"},
+		{"negative size", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Size = -1 }), "size is -1"},
+		{"absurd size", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Size = 1<<40 + 1 }), "size is"},
+		{"no bytes", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Size = 0 }), "size is 0"},
+		{"bytes of nothing", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Digest = digest.FromBytes(nil) }), "size is 10"},
 		{"no digest", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Digest = "" }), "no digest"},
 		{"a path for a digest", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Digest = "sha256:../../etc/passwd" }), "digest"},
 		{"upper case", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Digest = "sha256:" + digest.Digest(strings.Repeat("A", 64)) }), "digest"},

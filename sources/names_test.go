@@ -102,9 +102,9 @@ func TestNamesStandForSources(t *testing.T) {
 		{about: "a forgotten scheme", registry: "docker.io", names: []string{"harbor.example/hub"}, told: []string{"neither a name nor a URL; write http(s)://"}},
 		{about: "another scheme", registry: "docker.io", names: []string{"ftp://a"}, told: []string{`"ftp" is not http or https`}},
 		{about: "no host", registry: "docker.io", names: []string{"https:///a"}, told: []string{"no host"}},
-		{about: "a port out of bounds", registry: "docker.io", names: []string{"http://127.0.0.1:99999"}, told: []string{"mirror http://127.0.0.1:99999: port 99999 is none: ports are 1 to 65535"}},
-		{about: "a port that nobody listens on", registry: "docker.io", names: []string{"http://a.example:0"}, told: []string{"port 0 is none"}},
-		{about: "a registry's port out of bounds", registry: "localhost:99999", told: []string{"port 99999 is none"}},
+		{about: "a port out of bounds", registry: "docker.io", names: []string{"http://127.0.0.1:99999"}, told: []string{"mirror http://127.0.0.1:99999: port 99999 is invalid: ports are 1 to 65535"}},
+		{about: "a port that nobody listens on", registry: "docker.io", names: []string{"http://a.example:0"}, told: []string{"port 0 is invalid"}},
+		{about: "a registry's port out of bounds", registry: "localhost:99999", told: []string{"port 99999 is invalid"}},
 		{about: "a placeholder typed as it stands", registry: "docker.io", names: []string{"https://<id>.mirror.aliyuncs.com"}, told: []string{"needs your accelerator id; write it in place of <id>"}},
 		{about: "a path before /v2/", registry: "docker.io", names: []string{"https://nexus.example/hub/v2/"}, want: []string{"nexus.example/hub/v2 https://nexus.example/hub/v2"}},
 		{about: "a path that climbs", registry: "docker.io", names: []string{"https://a.example/../b"}, told: []string{`the path "/../b" has an empty part or dots`}},
@@ -114,7 +114,7 @@ func TestNamesStandForSources(t *testing.T) {
 		{about: "a network that is listed", registry: "10.1.2.3:5000", config: "insecure-registries = ['10.0.0.0/8']", want: []string{"10.1.2.3:5000 https://10.1.2.3:5000*?"}},
 		{about: "but not by https://", registry: "docker.io", names: []string{"https://127.0.0.1:5000"}, want: []string{"127.0.0.1:5000 https://127.0.0.1:5000"}},
 		{about: "a query", registry: "docker.io", names: []string{"https://a.example/?token=secret"}, told: []string{"mirror https://a.example/: the URL has a query"}},
-		{about: "a password", registry: "docker.io", names: []string{"https://u:secret@a.example"}, told: []string{"mirror https://a.example: a password does not belong in the URL: run docker login a.example"}},
+		{about: "a password", registry: "docker.io", names: []string{"https://u:secret@a.example"}, told: []string{"mirror https://a.example: the URL contains a password: remove it, and run docker login a.example"}},
 		{about: "a password in what is no URL", registry: "docker.io", names: []string{"https://u:secret@a.example:x"}, told: []string{"mirror https://a.example:x: invalid port"}},
 
 		{

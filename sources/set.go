@@ -70,9 +70,9 @@ func quietSet(logins *Logins) *Set {
 // UPPER/x for a host, as Docker does, since no repository may be called so.
 func noRegistry(name string) error {
 	if name != strings.ToLower(name) {
-		return fmt.Errorf("%q has upper-case letters, which names of repositories have not, and as a host it has neither dot nor port; write it in lower case", name)
+		return fmt.Errorf("%q has upper-case letters, which are invalid in the name of a repository, and neither dot nor port, which a host needs; write it in lower case", name)
 	}
-	return fmt.Errorf("%q is no host: it has neither dot nor port", name)
+	return fmt.Errorf("%q is not a host: it has neither dot nor port", name)
 }
 
 // Sources returns the sources in the order in which they were named.

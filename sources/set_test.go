@@ -24,9 +24,9 @@ func TestWithNoneLeftItFails(t *testing.T) {
 
 func TestARegistryIsAHost(t *testing.T) {
 	for registry, want := range map[string]string{
-		"UPPER": `no mirror left for images of UPPER: "UPPER" has upper-case letters`,
-		"lower": `"lower" is no host`,
-		"":      `"" is no host`,
+		"UPPER": `no usable mirror for images of UPPER: "UPPER" has upper-case letters`,
+		"lower": `"lower" is not a host`,
+		"":      `"" is not a host`,
 	} {
 		_, _, err := New(Config{}, NewLogins("", nil), []string{"https://a.example"}, registry)
 		if _, ok := errors.AsType[*UsageError](err); !ok || !strings.Contains(err.Error(), want) {

@@ -110,7 +110,7 @@ func (b *Blob) Write(off int64, p []byte, source int) error {
 // speak of.
 func (b *Blob) inRecords(off int64, p []byte, fn func(segment.Range, []byte) error) error {
 	if r := (segment.Range{Start: off, End: off + int64(len(p))}); !(segment.Range{End: b.place.Size}).Contains(r) {
-		return fmt.Errorf("bytes %v are outside of a blob of %d bytes", r, b.place.Size)
+		return fmt.Errorf("bytes %v are outside a blob of %d bytes", r, b.place.Size)
 	}
 	for part := range slices.Chunk(p, MaxRecord) {
 		r := segment.Range{Start: off, End: off + int64(len(part))}

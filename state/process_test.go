@@ -97,7 +97,7 @@ func checkLocked(t *testing.T, err error) {
 	t.Helper()
 	var locked *LockedError
 	if !errors.As(err, &locked) {
-		t.Errorf("Open() = %v, want that the folder is in use", err)
+		t.Errorf("Open() = %v, want that the directory is in use", err)
 	}
 }
 
@@ -215,8 +215,8 @@ func TestKilledWhileFinishing(t *testing.T) {
 	}
 }
 
-// Runs that come and go on one output: each gets the folder for itself, or is
-// told; none stumbles over the removal of the folder by another.
+// Runs that come and go on one output: each gets the directory for itself, or is
+// told; none stumbles over the removal of the directory by another.
 func TestRunsThatComeAndGo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	var mu sync.Mutex
@@ -235,7 +235,7 @@ func TestRunsThatComeAndGo(t *testing.T) {
 					return
 				}
 				if !mu.TryLock() {
-					t.Error("two have the folder")
+					t.Error("two have the directory")
 					return
 				}
 				finished++
@@ -249,6 +249,6 @@ func TestRunsThatComeAndGo(t *testing.T) {
 	}
 	g.Wait()
 	if finished == 0 {
-		t.Error("none got the folder")
+		t.Error("none got the directory")
 	}
 }

@@ -55,7 +55,7 @@ func (a *app) exit(err error) int {
 // explain returns an error's words and its exit code.
 func explain(err error) (string, int) {
 	if errors.Is(err, context.Canceled) {
-		return "interrupted; run the same command again to go on", exitInterrupted
+		return "interrupted; run the same command again to continue", exitInterrupted
 	}
 	for class, code := range exitCodes {
 		if errors.Is(err, class) {

@@ -53,7 +53,7 @@ type results struct {
 type resultsError struct{ err error }
 
 func (e *resultsError) Error() string {
-	return fmt.Sprintf("standard output takes no results: %v; run the same command again to go on", e.err)
+	return fmt.Sprintf("cannot write the result to standard output: %v; run the same command again to continue", e.err)
 }
 
 func (r *results) show(_ time.Time, e segpull.Event) {

@@ -78,8 +78,8 @@ func TestEntries(t *testing.T) {
 		{"no base64", `{"auth":"hunter2!"}`, Login{}, "its auth is not base64"},
 		{"no colon", `{"auth":"` + encoded("hunter2") + `"}`, Login{}, "its auth holds no colon"},
 		{"no user name", `{"auth":"` + encoded(":hunter2") + `"}`, Login{}, "its auth holds no user name"},
-		{"a text", `"hunter2"`, Login{}, "it is not an object of texts"},
-		{"a number", `{"auth":7}`, Login{}, "it is not an object of texts"},
+		{"a text", `"hunter2"`, Login{}, "it is not a JSON object with string values"},
+		{"a number", `{"auth":7}`, Login{}, "it is not a JSON object with string values"},
 	} {
 		t.Run(test.about, func(t *testing.T) {
 			s := newSite(t)

@@ -68,7 +68,7 @@ func cannotStart(err error) error {
 // timedOut says why a run was ended: by its deadline, or since nobody waits.
 func timedOut(ctx context.Context) error {
 	if context.Cause(ctx) != context.DeadlineExceeded {
-		return &failure{what: "was not waited for", advice: "run again"}
+		return &failure{what: "did not finish before the pull ended", advice: "run again"}
 	}
 	return &failure{
 		what:    fmt.Sprintf("did not answer within %v and is not asked again", helperPatience),

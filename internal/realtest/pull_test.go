@@ -169,7 +169,7 @@ func (h home) checkClean(t *testing.T, output string) {
 		t.Fatal(err)
 	}
 	if len(entries) != 1 || entries[0].Name() != output {
-		t.Errorf("the folder has %v, want %s alone", entries, output)
+		t.Errorf("the directory has %v, want %s alone", entries, output)
 	}
 }
 

@@ -81,7 +81,7 @@ type podman struct{ dir string }
 func newPodman(t *testing.T) podman {
 	t.Helper()
 	need(t, "podman")
-	return podman{folder(t)}
+	return podman{tempDir(t)}
 }
 
 func (p podman) args(args ...string) []string {

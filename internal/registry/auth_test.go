@@ -314,7 +314,7 @@ func TestTokenServerOfAFrontIsAskedByHTTPS(t *testing.T) {
 	}
 	realm = "http://tokens.test/token"
 	_, err := fetchBlob(t, client(t, server.URL, trust), 0, 16)
-	if e := asError(t, err); !e.Permanent() || !strings.Contains(e.Error(), "has to name it by https") {
+	if e := asError(t, err); !e.Permanent() || !strings.Contains(e.Error(), "ask the operator of the registry to use https") {
 		t.Errorf("%s: %v", realm, e)
 	}
 }

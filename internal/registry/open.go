@@ -20,8 +20,8 @@ var (
 // ErrInsecureStorage and ErrPrivateStorage say where a host may not redirect to,
 // unless Config allows it. They are found by errors.Is.
 var (
-	ErrInsecureStorage = permanent("redirected from https to http, which is refused")
-	ErrPrivateStorage  = permanent("refused: not a public address")
+	ErrInsecureStorage = permanent("it redirects from https to http, which segpull refuses")
+	ErrPrivateStorage  = permanent("segpull refuses this redirect: its target is not a public address")
 )
 
 // opener sends requests with authorization to the hosts that ask for it, and
