@@ -269,7 +269,7 @@ func TestAnArchiveUnderAnotherNameIsNotUpToDate(t *testing.T) {
 	}
 }
 
-func TestNamesThatMakeNoSense(t *testing.T) {
+func TestInvalidNames(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	_, err := m.Pull(t, segpull.Options{Name: "mine"}, ref, "registry.example/team/other:1")

@@ -37,7 +37,7 @@ func TestAnotherUsersFileIsNotToBeReplaced(t *testing.T) {
 
 // Of the images that are finished, one is held open for a layer that later ones
 // share, and none for others.
-func TestFinishedImagesAreLetGo(t *testing.T) {
+func TestFinishedImagesAreClosed(t *testing.T) {
 	t.Parallel()
 	const shared = "aabcca" // which images have the same layer
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(100, 4*kib))

@@ -57,7 +57,7 @@ func TestOutputNames(t *testing.T) {
 	}
 }
 
-func TestOutputsThatMakeNoSense(t *testing.T) {
+func TestInvalidOutputs(t *testing.T) {
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	for what, tc := range map[string]struct {
 		opts segpull.Options

@@ -68,10 +68,10 @@ func TestCredentialsGoToTheirHostAlone(t *testing.T) {
 	}
 }
 
-// TestAnUncheckedCertificateIsToldOnEveryRun pulls from a mirror whose
+// TestAnUncheckedCertificateIsWarnedOfOnEveryRun pulls from a mirror whose
 // certificate nobody trusts: not at all by default, and with a warning each
 // time where its table says so.
-func TestAnUncheckedCertificateIsToldOnEveryRun(t *testing.T) {
+func TestAnUncheckedCertificateIsWarnedOfOnEveryRun(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 300*kib)
 	m := pulltest.Serve(t, 1, img)
@@ -157,7 +157,7 @@ func TestSecretsAreWrittenNowhere(t *testing.T) {
 	}
 }
 
-func TestPartFilesAreForTheUserAlone(t *testing.T) {
+func TestPartFilesAreForTheUserOnly(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("permissions are those of the directory's ACL")
 	}

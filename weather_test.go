@@ -56,7 +56,7 @@ func TestPullsSurvive(t *testing.T) {
 	}
 }
 
-func TestTokensThatExpireOnTheWayAreFetchedAnew(t *testing.T) {
+func TestTokensThatExpireOnTheWayAreFetchedAgain(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 3*mib)
 	m := pulltest.Serve(t, 1, img)
@@ -128,7 +128,7 @@ func TestTheLimitHoldsForAllTraffic(t *testing.T) {
 	}
 }
 
-func TestTheSearchForALiarKeepsToTheLimits(t *testing.T) {
+func TestTheSearchForCorruptSourcesKeepsToTheLimits(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, mib)
 	m := pulltest.Serve(t, 2, img)

@@ -87,7 +87,7 @@ func TestWriteDirAddsAndReplaces(t *testing.T) {
 	}
 }
 
-func TestWriteDirKeepsWholeBlobsAndMendsDamagedOnes(t *testing.T) {
+func TestWriteDirKeepsWholeBlobsAndReplacesDamagedOnes(t *testing.T) {
 	dir := t.TempDir()
 	img, blobs := newImage("a/b:1", gzipped("x"), gzipped("y"), gzipped("z"))
 	addTo(t, dir, img, blobs)

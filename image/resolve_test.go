@@ -244,7 +244,7 @@ func TestResolveKeepsTheFetchersError(t *testing.T) {
 	}
 }
 
-func TestResolveTellsTheKindOfDocument(t *testing.T) {
+func TestResolveReportsTheKindOfDocument(t *testing.T) {
 	layerless := `"config":{"digest":"` + someDigest.String() + `","size":2},"layers":[]`
 	tests := []struct {
 		name, contentType, body string

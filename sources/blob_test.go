@@ -44,7 +44,7 @@ func TestABlobThatBreaksOffIsAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestABlobThatNobodyGives(t *testing.T) {
+func TestABlobThatNoSourceHas(t *testing.T) {
 	s, address := serving(t, imageA)
 	set := newSet(t, Config{}, address)
 	s.Misbehave(registrytest.Flip(10, 11))

@@ -25,7 +25,7 @@ type said struct {
 	err   error
 }
 
-func TestTheFirstNamedThatAnswersHasTheWord(t *testing.T) {
+func TestTheFirstNamedThatAnswersResolvesTheTag(t *testing.T) {
 	down := errors.New("down")
 	for _, test := range []struct {
 		about      string
@@ -78,7 +78,7 @@ func TestTheFirstNamedThatAnswersHasTheWord(t *testing.T) {
 	}
 }
 
-func TestSilentSourcesAreToldAndGivenUp(t *testing.T) {
+func TestSilentSourcesAreReportedAndGivenUp(t *testing.T) {
 	one, two := &Source{at: endpoint{name: "one"}}, &Source{at: endpoint{name: "two"}}
 	hang := func(ctx context.Context, source *Source) answer {
 		<-ctx.Done()
@@ -302,7 +302,7 @@ func TestFailuresSayWhoAndWhy(t *testing.T) {
 	}
 }
 
-func TestARefusalTellsWhatIsKnownOfAPreset(t *testing.T) {
+func TestARefusalSaysWhatIsKnownOfAPreset(t *testing.T) {
 	s, address := serving(t)
 	s.Misbehave(registrytest.Status(403).On())
 	source := newSet(t, Config{}, address).Sources()[0]
@@ -313,7 +313,7 @@ func TestARefusalTellsWhatIsKnownOfAPreset(t *testing.T) {
 	}
 }
 
-func TestSourcesThatDisagreeAboutATagAreTold(t *testing.T) {
+func TestSourcesThatDisagreeAboutATagAreReported(t *testing.T) {
 	ours, same, other, none := registrytest.New(), registrytest.New(), registrytest.New(), registrytest.New()
 	ours.Push("library/app", "v", registrytest.NewImage(registrytest.ImageOptions{Seed: 1}))
 	same.Push("library/app", "v", registrytest.NewImage(registrytest.ImageOptions{Seed: 1}))

@@ -131,7 +131,7 @@ func certsDirectory(t *testing.T, address string) string {
 	return filepath.Join(home, ".config/containers/certs.d", strings.TrimPrefix(address, "https://"))
 }
 
-func TestClientCertificatesThatCannotBeMeantAreTold(t *testing.T) {
+func TestInvalidClientCertificatesAreReported(t *testing.T) {
 	id := newIdentity(t, time.Now().Add(time.Hour))
 	cert := write(t, filepath.Join(t.TempDir(), "c.pem"), id.cert)
 	lonely := filepath.Join(certsDirectory(t, "https://lonely.example"), "client.cert")

@@ -45,7 +45,7 @@ func TestOpenGivesTheRangeAskedFor(t *testing.T) {
 }
 
 // Where a mirror leads to another host, that is the one to log in to.
-func TestARefusalElsewhereIsToldAsSuch(t *testing.T) {
+func TestARefusalElsewhereIsReportedAsSuch(t *testing.T) {
 	registry, address := serving(t, imageA)
 	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	defer storage.Close()
@@ -126,7 +126,7 @@ func TestASourceAsksAsItsTableSays(t *testing.T) {
 	}
 }
 
-func TestATableThatCannotBeMeantIsTold(t *testing.T) {
+func TestAnInvalidTableIsReported(t *testing.T) {
 	noPEM := write(t, filepath.Join(t.TempDir(), "ca.pem"), "hello")
 	for _, test := range []struct {
 		mirror Mirror

@@ -10,7 +10,7 @@ import (
 
 // Whatever stands in the directory by the names of its files, Open ends in a
 // directory that works, and nothing outside of it is touched.
-func TestWhatStandsInTheDirectory(t *testing.T) {
+func TestOddFilesInThePartDirectory(t *testing.T) {
 	victim := []byte("not to be touched")
 	tests := []struct {
 		name  string

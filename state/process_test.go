@@ -67,7 +67,7 @@ func openRole(path string) {
 	time.Sleep(time.Minute) // it will be killed
 }
 
-func TestSecondProcessIsTold(t *testing.T) {
+func TestSecondProcessIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	s := open(t, path, nil)
 	_, err := Open(context.Background(), path, nil, nil)
@@ -217,7 +217,7 @@ func TestKilledWhileFinishing(t *testing.T) {
 
 // Runs that come and go on one output: each gets the directory for itself, or is
 // told; none stumbles over the removal of the directory by another.
-func TestRunsThatComeAndGo(t *testing.T) {
+func TestManyRunsOnOneOutput(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	var mu sync.Mutex
 	var g sync.WaitGroup

@@ -16,7 +16,7 @@ import (
 
 // Whatever became of the part directory meanwhile, the next pull ends right, and
 // fetches again no more than what was lost.
-func TestWhateverBecameOfThePartDirectory(t *testing.T) {
+func TestDamageToThePartDirectory(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 5*mib, 2*mib)
 	m := pulltest.Serve(t, 1, img)

@@ -142,7 +142,7 @@ func TestAnEntryOfARepository(t *testing.T) {
 	}
 }
 
-func TestFilesAsTheyMayBe(t *testing.T) {
+func TestOddFiles(t *testing.T) {
 	login := auths("h", "u", "hunter2")
 	for _, test := range []struct{ about, text, user, warning string }{
 		{"a byte order mark", "\xef\xbb\xbf" + login, "u", ""},
@@ -201,7 +201,7 @@ func TestAFileThatDoesNotExist(t *testing.T) {
 	}
 }
 
-func TestNobodyNeedsToListenToWarnings(t *testing.T) {
+func TestWarningsNeedNoReceiver(t *testing.T) {
 	s := newSite(t)
 	s.docker(t, "{")
 	if got := find(t, New(""), "h", "app"); !got.Empty() {

@@ -161,7 +161,7 @@ func TestIdentityToken(t *testing.T) {
 }
 
 // A token server may repeat what it was sent, in a refusal or without a token.
-func TestIdentityTokenIsNotTold(t *testing.T) {
+func TestIdentityTokenIsInNoMessage(t *testing.T) {
 	for _, status := range []int{400, 401, 200} {
 		b := newBearer(t, plainBearer)
 		b.tokens.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

@@ -33,7 +33,7 @@ func TestBlobRange(t *testing.T) {
 	}
 }
 
-func TestBlobNonsenseRange(t *testing.T) {
+func TestBlobInvalidRange(t *testing.T) {
 	c := client(t, "http://nobody.test")
 	size := int64(len(content))
 	for _, r := range [][2]int64{{-1, 5}, {5, 5}, {6, 5}, {0, size + 1}} {
