@@ -14,11 +14,11 @@ import (
 
 const module = "github.com/segpull/segpull"
 
-// house is docs/architecture.md as rules: the floor of each package, what it may
+// packages is docs/architecture.md as rules: the level of each package, what it may
 // import of ours, and why no more. Tests may import registrytest and
 // pulltest besides.
-var house = map[string]struct {
-	floor   int
+var packages = map[string]struct {
+	level   int
 	imports []string
 	why     string
 }{
@@ -77,13 +77,13 @@ func TestImportsPointDown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for dir, rule := range house {
+	for dir, rule := range packages {
 		for _, imported := range rule.imports {
 			if !used[[2]string{dir, imported}] {
 				t.Errorf("%s does not import %s: take the permission out of docs/architecture.md and this test", dir, imported)
 			}
-			if house[imported].floor >= rule.floor {
-				t.Errorf("%s on floor %d may import %s on floor %d: imports point down", dir, rule.floor, imported, house[imported].floor)
+			if packages[imported].level >= rule.level {
+				t.Errorf("%s on level %d may import %s on level %d: imports point down", dir, rule.level, imported, packages[imported].level)
 			}
 		}
 	}
@@ -98,9 +98,9 @@ func checkImports(t *testing.T, name string, used map[[2]string]bool) {
 		return
 	}
 	dir := path.Dir(name)
-	rule, known := house[dir]
+	rule, known := packages[dir]
 	if !known {
-		t.Errorf("%s: package %s has no place in the house: add it to docs/architecture.md and to this test", name, dir)
+		t.Errorf("%s: package %s is missing: add it to docs/architecture.md and to this test", name, dir)
 		return
 	}
 	allowed := rule.imports
