@@ -78,7 +78,7 @@ func TestOddMirrorsAloneAreAllNamed(t *testing.T) {
 	_, err := m.Pull(t, segpull.Options{Mirrors: []string{denied, old}, Observer: rec})
 	pulltest.WantError(t, err, segpull.ErrPermanent, strings.TrimPrefix(denied, "http://")+": neither", "allow list", "--mirror", strings.TrimPrefix(old, "http://")+": manifest", "schema 1")
 	if n := len(pulltest.EventsOf[segpull.Warning](rec)); n != 1 {
-		t.Errorf("%d warnings; the error tells of the last source", n)
+		t.Errorf("%d warnings; the error reports the last source", n)
 	}
 	_, err = m.Pull(t, segpull.Options{Mirrors: []string{denied, "http://127.0.0.1:1"}})
 	pulltest.WantError(t, err, segpull.ErrNetwork, "allow list", "127.0.0.1:1")
@@ -206,7 +206,7 @@ func TestContentInDescriptorsIsNotFetched(t *testing.T) {
 	}
 }
 
-// The config that tells the platform is not fetched again.
+// The config that gives the platform is not fetched again.
 func TestTheConfigIsFetchedOnce(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 4*kib)

@@ -19,15 +19,15 @@ import (
 // stdout is the Output that means standard output.
 const stdout = "-"
 
-// namesOfStdout are those that systems have for standard output. To make a file
-// by such a name would replace it for the whole machine.
+// namesOfStdout are the names of standard output on different systems. A file
+// made by such a name would replace it for the whole machine.
 var namesOfStdout = []string{"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 
 // output is where the archive of one image goes.
 type output struct {
 	format archive.Format
-	path   string // what the user gets to see; "-" for standard output
-	work   string // what the part directory stands beside: path, or the directory that it leads to
+	path   string // what messages show; "-" for standard output
+	work   string // the part directory is beside it: path, or the directory that it links to
 }
 
 // places are where the archives of one call go.
@@ -37,7 +37,7 @@ type places struct {
 	dir    string // that was named for them; "" if none was
 }
 
-// places checks what Output says, and makes the directory that it names for the archives of so many images.
+// places checks Output, and makes the directory for the archives if Output names one.
 func (o Options) places(format archive.Format, images int) (places, error) {
 	if o.Output != "" && slices.Contains(namesOfStdout, filepath.Clean(o.Output)) {
 		o.Output = stdout
@@ -61,8 +61,8 @@ func (o Options) places(format archive.Format, images int) (places, error) {
 	return p, nil
 }
 
-// plan chooses the place of each job's archive, named after its reference and its platform, and finds what
-// is in the way there.
+// plan chooses the path of each job's archive, named after its reference and its platform, and checks that
+// it can be written.
 func (p places) plan(jobs []*job) error {
 	seen := make(map[string]bool)
 	for _, j := range jobs {
@@ -116,8 +116,8 @@ func (o Options) place(dir string, format archive.Format, name string) output {
 	return out
 }
 
-// realPath is the one name of a directory that is added to, so that all who do so find
-// the same lock, and that has a place beside it, as "." has not.
+// realPath is the absolute path of a layout without links, so that all processes that
+// add to it find the same lock, and so that a file can be beside it, unlike with ".".
 func realPath(dir string) string {
 	if name, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = name
@@ -128,7 +128,7 @@ func realPath(dir string) string {
 	return filepath.Clean(dir)
 }
 
-// explain says of an error of the part directory where that is, and what to do.
+// explain adds to an error of the part directory its path and what to do.
 func (o output) explain(err error) error {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		if o.path == stdout {
@@ -151,7 +151,7 @@ func (o output) irreplaceable(err error) error {
 		err, state.Dir(o.work))
 }
 
-// directory is what the part directory stands in, by its full name.
+// dir is the directory that contains the part directory, as an absolute path.
 func (o output) dir() string {
 	dir := filepath.Dir(o.work)
 	if abs, err := filepath.Abs(dir); err == nil {
@@ -160,8 +160,8 @@ func (o output) dir() string {
 	return dir
 }
 
-// check finds out before anything is fetched what would be in the way at the
-// end: a device, say, is not to be replaced by an archive.
+// check finds, before the pull fetches anything, what would prevent the rename
+// at the end: an archive must not replace a device, for example.
 func (o output) check() error {
 	dir := filepath.Dir(filepath.Clean(o.work))
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
@@ -203,7 +203,7 @@ func (o output) checkDir() error {
 }
 
 // leadsToSystem reports whether path is a link in /dev, or one that leads through
-// /proc to what a process has open: to /dev/stderr, say, by any name.
+// /proc to an open file of a process: to /dev/stderr, for example, by any name.
 func leadsToSystem(path string) bool {
 	for range 40 { // as many links as Linux follows
 		target, err := os.Readlink(path)

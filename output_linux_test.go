@@ -14,7 +14,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// In a directory as /tmp, another user's file is in the way, and that is told
+// In a directory such as /tmp, another user's file prevents the output, and an error says so
 // before anything is fetched.
 func TestAnotherUsersFileIsNotToBeReplaced(t *testing.T) {
 	if os.Geteuid() != 0 {

@@ -24,7 +24,7 @@ import (
 // references are resolved before the first blob is fetched.
 //
 // Errors have a class, as ErrNotFound, for errors.Is. When ctx ends,
-// Pull returns within a second, with its cause, having kept what has arrived.
+// Pull returns within a second, with its cause, and keeps what has arrived.
 func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 	c, err := newCall(opts)
 	if err != nil {
@@ -133,7 +133,7 @@ func (c *call) found(f verify.Finding) {
 	c.warn(fmt.Sprintf("%s serves wrong bytes and %s: %s; remove it from the mirrors, or report this to its operator", f.Source, use, f.Proof))
 }
 
-// suspect reports a source that is left alone until a blob is verified.
+// suspect reports a source that is not used until a blob is verified.
 func (c *call) suspect(source, message string) { c.notify(Trouble{Source: source, Message: message}) }
 
 // blame adds to the error of a transfer the sources that sent wrong bytes.

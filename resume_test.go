@@ -53,7 +53,7 @@ func TestNothingIsFetchedTwiceWhenAllIsThere(t *testing.T) {
 	img := pulltest.ImageOf(1, 2*mib)
 	m := pulltest.Serve(t, 2, img)
 	out := filepath.Join(t.TempDir(), "app.tar")
-	// Standing where the archive shall be, a directory that cannot replace it.
+	// A directory at the place of the archive, which segpull cannot replace.
 	blocked := filepath.Join(out, "in", "the", "way")
 	ctx, cancel := context.WithCancel(t.Context())
 	rec := &pulltest.Recorder{Hook: func(e segpull.Event) {

@@ -7,8 +7,8 @@ import (
 	"github.com/segpull/segpull/archive"
 )
 
-// checkRoom fails before anything is fetched where the image is certain not to
-// fit, and warns where that is likely.
+// checkRoom fails, before the pull fetches anything, if the image cannot fit,
+// and warns if that is likely.
 func (j *job) checkRoom() error {
 	need, free, known := j.store.Room()
 	if !known {
@@ -17,7 +17,7 @@ func (j *job) checkRoom() error {
 	dir, likely := j.out.dir(), need
 	switch {
 	case j.layout != nil || j.out.path == stdout:
-	case j.out.format == archive.Legacy: // decompressed, it is no smaller
+	case j.out.format == archive.Legacy: // decompressed, it is at least as large
 		need += j.size()
 		likely = need
 	default: // the files of a layout, which may share blocks with the part file

@@ -69,7 +69,7 @@ func TestCredentialsGoToTheirHostAlone(t *testing.T) {
 }
 
 // TestAnUncheckedCertificateIsWarnedOfOnEveryRun pulls from a mirror whose
-// certificate nobody trusts: not at all by default, and with a warning each
+// certificate that no client trusts: not at all by default, and with a warning each
 // time where its table says so.
 func TestAnUncheckedCertificateIsWarnedOfOnEveryRun(t *testing.T) {
 	t.Parallel()

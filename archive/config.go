@@ -37,7 +37,7 @@ type imageConfig struct {
 	diffIDs []digest.Digest
 }
 
-// CheckConfig tells whether docker load would take an image with this config: it names as many diff IDs as
+// CheckConfig fails if docker load would refuse an image with this config: it names as many diff IDs as
 // the manifest has layers. [Write] checks it too; after [Plan], call it once the config is there.
 func CheckConfig(img image.Image, config []byte) error {
 	_, err := parseConfig(img, config)

@@ -105,7 +105,7 @@ func TestWriteDirKeepsWholeBlobsAndReplacesDamagedOnes(t *testing.T) {
 	got := readDir(t, dir)
 	for _, l := range img.Layers[1:] {
 		if !bytes.Equal(got[blobPath(l.Digest)], blobs[l.Digest]) {
-			t.Errorf("%s was not mended", l.Digest)
+			t.Errorf("%s was not replaced", l.Digest)
 		}
 	}
 }

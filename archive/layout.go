@@ -85,7 +85,7 @@ func (l *Layout) Finish(w io.WriterAt) error {
 	return nil
 }
 
-// Finished tells whether all of the archive but its blobs stands in r, as Finish writes it.
+// Finished reports whether r has all bytes of the archive except those of the blobs, as Finish writes them.
 func (l *Layout) Finished(r io.ReaderAt) (bool, error) {
 	var at int64
 	for i, gap := range l.gaps {

@@ -71,7 +71,7 @@ func unusable(format string, args ...any) error {
 	return &UnusableError{Err: fmt.Errorf(format, args...)}
 }
 
-// noDocument explains an error of the JSON parser: it tells a page from an error in JSON, and both from a
+// noDocument explains an error of the JSON parser: it distinguishes a page, an error in JSON, and a
 // manifest whose fields have other types.
 func noDocument(body []byte, err error) error {
 	body = bytes.TrimSpace(body)

@@ -19,7 +19,7 @@ const (
 	// maxFileName leaves room for suffixes in the 255 bytes that file systems allow a name.
 	maxFileName = 200
 
-	// hashDigits are enough hexadecimal digits of a SHA-256 to tell images apart to the eye.
+	// hashDigits are enough hexadecimal digits of a SHA-256 to distinguish images by eye.
 	hashDigits = 12
 )
 
@@ -128,7 +128,7 @@ func (r Reference) String() string {
 // onIPv6 reports whether the registry is an address of IPv6: [::1]:5000.
 func (r Reference) onIPv6() bool { return strings.HasPrefix(r.Registry, "[") }
 
-// device matches what is a device to Windows, in every directory and with any extension
+// device matches the names of devices on Windows, in every directory and with any extension
 // (learn.microsoft.com/windows/win32/fileio/naming-a-file).
 var device = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])\.`)
 

@@ -273,7 +273,7 @@ func TestResolveReportsTheKindOfDocument(t *testing.T) {
 		{"a number without end", "", `{"schemaVersion":` + strings.Repeat("9", 1<<20) + `}`, "", "schemaVersion"},
 		{"a media type without end", "", `{"mediaType":"\u001b[2J` + strings.Repeat("x", 1<<20) + `"}`, "", "neither"},
 		{"a digest without end", ocispec.MediaTypeImageManifest, `{"config":{"digest":"sha256:\u001b[2J` + strings.Repeat("0", 1<<20) + `"}}`, "", "digest"},
-		{"a size that is none", ocispec.MediaTypeImageManifest, `{"config":{"digest":"` + someDigest.String() + `","size":1.5}}`, "", "1.5"},
+		{"a size that is not an integer", ocispec.MediaTypeImageManifest, `{"config":{"digest":"` + someDigest.String() + `","size":1.5}}`, "", "1.5"},
 		{"a list for a config", ocispec.MediaTypeImageManifest, `{"config":[]}`, "", "array"},
 		{"too big", ocispec.MediaTypeImageManifest, `{` + strings.Repeat(" ", MaxManifestSize) + `}`, "", "at most"},
 		{"too deep", ocispec.MediaTypeImageManifest, `{"annotations":` + strings.Repeat("[", 20000), "", "depth"},

@@ -147,7 +147,7 @@ func LoadConfig(path string) (Config, error) {
 	return parseConfig(data, path)
 }
 
-// absent reports whether a file is not there; nothing is in what is no directory,
+// absent reports whether a file is not there; nothing is in a path that is not a directory,
 // as with HOME=/dev/null.
 func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)

@@ -149,7 +149,7 @@ func TestConfigIsLookedForInXDGConfigHome(t *testing.T) {
 	}
 	t.Setenv("HOME", write(t, filepath.Join(t.TempDir(), "file"), ""))
 	if c, err := LoadConfig(""); err != nil || !reflect.DeepEqual(c, Config{}) {
-		t.Errorf("with a home that is no directory: %+v, %v", c, err)
+		t.Errorf("with a home that is not a directory: %+v, %v", c, err)
 	}
 	t.Setenv("HOME", "")
 	if c, err := LoadConfig(""); err != nil || !reflect.DeepEqual(c, Config{}) {

@@ -13,7 +13,7 @@ import (
 // dockerHub is the registry of names without a host.
 const dockerHub = "docker.io"
 
-// MirrorError tells why a mirror cannot be used for an image, and how to mend
+// MirrorError says why a mirror cannot be used for an image, and how to fix
 // it, in one line.
 type MirrorError struct {
 	Mirror string // its name, or its URL without secrets
@@ -76,7 +76,7 @@ func (n naming) choose(names []string) (found []endpoint, unusable []error) {
 }
 
 // defaults returns the configured names that serve the registry, and those
-// that mean nothing, for the user to be told; then the registry.
+// that are unusable, for the user; then the registry.
 func (n naming) defaults() []string {
 	names := n.cfg.Mirrors
 	if len(names) == 0 {

@@ -91,7 +91,7 @@ func (s *Source) advice(err error) string {
 }
 
 // elsewhere is the host that refused, where that is one that the mirror leads
-// to; else "". A token server refuses in the name of a host that is not told.
+// to; else "". A token server refuses in the name of a host that the error does not have.
 func (s *Source) elsewhere(e *registry.Error) string {
 	at, err := url.Parse(e.Where)
 	if e.Op == "token" || err != nil || canonical(at.Host) == canonical(s.at.url.Host) {
@@ -158,7 +158,7 @@ func (e endpoint) header() (http.Header, error) {
 }
 
 // checkHeader refuses the fields that say what is asked for and how it comes,
-// and what net/http would not send. A value is not told: it may be a secret.
+// and what net/http would not send. The error has no value: it may be a secret.
 func checkHeader(name, value string) error {
 	switch http.CanonicalHeaderKey(name) {
 	case "Accept", "Accept-Encoding", "Connection", "Content-Length", "Host", "If-Range", "Range", "Transfer-Encoding":

@@ -146,9 +146,9 @@ func TestAnInvalidTableIsReported(t *testing.T) {
 	} {
 		test.mirror.URL = cmp.Or(test.mirror.URL, "https://a.example")
 		cfg := Config{Mirror: map[string]Mirror{"m": test.mirror}}
-		set, told, err := New(cfg, NewLogins("", nil), []string{"m", "https://b.example"}, dockerHub)
-		if err != nil || len(told) != 1 || !strings.Contains(told[0].Error(), test.want) || strings.Contains(told[0].Error(), "secret") {
-			t.Errorf("told %q, %v; want %q", told, err, test.want)
+		set, reported, err := New(cfg, NewLogins("", nil), []string{"m", "https://b.example"}, dockerHub)
+		if err != nil || len(reported) != 1 || !strings.Contains(reported[0].Error(), test.want) || strings.Contains(reported[0].Error(), "secret") {
+			t.Errorf("reported %q, %v; want %q", reported, err, test.want)
 			continue
 		}
 		set.Close()

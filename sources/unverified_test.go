@@ -17,7 +17,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// selfSigned serves imageA as [mirror.m], with a certificate that nobody
+// selfSigned serves imageA as [mirror.m], with a certificate that no client
 // trusts.
 func selfSigned(t *testing.T, faults ...registrytest.Fault) (*registrytest.Server, Mirror) {
 	t.Helper()
@@ -31,15 +31,15 @@ func selfSigned(t *testing.T, faults ...registrytest.Fault) (*registrytest.Serve
 	return registry, Mirror{URL: s.URL, TLSVerify: new(bool)}
 }
 
-// unverified returns the sources of [mirror.m], and what the user is told.
+// unverified returns the sources of [mirror.m], and the warning.
 func unverified(t *testing.T, m Mirror) (*Set, string) {
 	t.Helper()
-	set, told, err := New(Config{Mirror: map[string]Mirror{"m": m}}, NewLogins("", nil), []string{"m"}, dockerHub)
-	if err != nil || len(told) != 1 {
-		t.Fatalf("told %q, %v", told, err)
+	set, reported, err := New(Config{Mirror: map[string]Mirror{"m": m}}, NewLogins("", nil), []string{"m"}, dockerHub)
+	if err != nil || len(reported) != 1 {
+		t.Fatalf("reported %q, %v", reported, err)
 	}
 	t.Cleanup(set.Close)
-	return set, told[0].Error()
+	return set, reported[0].Error()
 }
 
 func TestACertificateIsNotCheckedByNameAndWithAWarning(t *testing.T) {

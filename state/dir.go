@@ -79,7 +79,7 @@ func openDir(dir string) (*os.Root, error) {
 }
 
 // claimDir sees to it that root is the directory that was looked at, and that
-// nobody else can look into it.
+// no other user can look into it.
 func claimDir(root *os.Root, named fs.FileInfo) error {
 	info, err := root.Stat(".")
 	if err != nil {

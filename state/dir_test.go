@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Whatever stands in the directory by the names of its files, Open ends in a
-// directory that works, and nothing outside of it is touched.
+// Whatever files have the names that a Store uses, Open makes a directory that
+// works, and changes nothing outside of it.
 func TestOddFilesInThePartDirectory(t *testing.T) {
 	victim := []byte("not to be touched")
 	tests := []struct {

@@ -14,7 +14,7 @@ import (
 type past struct {
 	header
 	records []haves  // of each of its blobs
-	bytes   *os.File // where they lie: its part file, or its output; nil if gone
+	bytes   *os.File // the file with them: its part file, or its output; nil if gone
 	ours    bool     // it is a part file, for us to write to
 }
 

@@ -109,7 +109,7 @@ var serve = sync.OnceValue(func() [][]byte {
 })
 
 // writeRole fills the blob and then replaces parts of it, until it is killed.
-// It says what is recorded. Every other time the blob lies elsewhere, so that
+// It says what is recorded. Every other time the blob has another offset, so that
 // the kill may hit the move.
 func writeRole(path string) {
 	place := killed
@@ -215,8 +215,8 @@ func TestKilledWhileFinishing(t *testing.T) {
 	}
 }
 
-// Runs that come and go on one output: each gets the directory for itself, or is
-// told; none stumbles over the removal of the directory by another.
+// Many runs on one output: each gets the directory for itself or a *LockedError;
+// none fails because another removes the directory.
 func TestManyRunsOnOneOutput(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	var mu sync.Mutex

@@ -19,7 +19,7 @@ type Placement struct {
 
 // Store is a directory that holds the unfinished blobs of one output.
 type Store struct {
-	// Damaged is told of bytes that were recorded but are not what they
+	// Damaged is called for bytes that were recorded but are not what they
 	// should be, and that are now missing. Set it before a Blob is used; it is
 	// called from many goroutines, and may not use the Blob itself.
 	Damaged func(blob int, r segment.Range)
@@ -39,7 +39,7 @@ type Store struct {
 // the names that Blob.Write's source is an index of.
 //
 // The error is a *LockedError while another process has the directory open, and the
-// cause of ctx if that ends while bytes are copied to where they are to lie.
+// cause of ctx if that ends while Open copies bytes to their new offsets.
 func Open(ctx context.Context, path string, blobs []Placement, sources []string) (*Store, error) {
 	root, lock, err := enter(Dir(path))
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *Store) open(ctx context.Context, path string) error {
 	return s.sweep(s.header.Part)
 }
 
-// begin writes the sidecar anew, with what is known, and keeps it open for
+// begin writes the sidecar again, with what is known, and keeps it open for
 // more. Until its name is in place, the earlier one holds.
 func (s *Store) begin() (err error) {
 	text, err := s.header.append(nil)

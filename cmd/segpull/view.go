@@ -42,14 +42,14 @@ func (a *app) progressView(refs []string) view {
 	return &plain{notices: notices, last: map[string]time.Time{}}
 }
 
-// results prints the digest and the path of each archive that is done, but for
+// results prints the digest and the path of each archive that is done, except
 // one that went to standard output itself.
 type results struct {
 	out  io.Writer
 	fail func(error)
 }
 
-// resultsError says that nobody reads the results any more.
+// resultsError says that the reader of the results has closed the pipe.
 type resultsError struct{ err error }
 
 func (e *resultsError) Error() string {

@@ -19,13 +19,13 @@ import (
 // SIGKILL at random moments, in each phase of a pull. A pull does nothing that
 // lasts between two calls of the system, so a moment is the number of the call
 // that it is killed before (intercept_linux_test.go): chosen at random among
-// those of a phase, however busy the machine. Where it died is told afterwards,
+// those of a phase, however busy the machine. Where it died is known afterwards,
 // by what it had said and what is on disk.
 //
 // Each format is taken through stories: kills while it fetches, and one as soon
 // as all is verified; then kills while it verifies what is there, while it
 // assembles, and up to its very end, for which a copy of the part directory with
-// nothing missing lets it begin again; at last nobody kills it.
+// nothing missing lets it begin again; at last no one kills it.
 const (
 	fetching   = "fetching"   // mirrors sent something, and it had not verified all
 	verifying  = "verifying"  // they sent nothing, as all was there, and it had not verified all
@@ -119,7 +119,7 @@ type story struct {
 }
 
 // sent is how many bytes of layers the mirrors have sent. The config they are
-// asked for in each pull, to see who lies.
+// asked for in each pull, to see which is corrupt.
 func (s *story) sent() (n int64) {
 	for _, l := range s.img.Layers {
 		n += s.Mirrors.SentOf(l)

@@ -269,7 +269,7 @@ func (s *site) checkChildEnds(t *testing.T) {
 	t.Error("the child of the helper still runs")
 }
 
-// isGone reports whether a process has ended. Where nobody collects it, it
+// isGone reports whether a process has ended. Where no process collects it, it
 // stays as a zombie, which has no command line.
 func isGone(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {

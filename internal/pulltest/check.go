@@ -70,7 +70,7 @@ func WantFiles(t *testing.T, dir string, want ...string) {
 	}
 }
 
-// WantPlainWords checks what is made of the words of strangers.
+// WantPlainWords checks a message with words of a server.
 func WantPlainWords(t *testing.T, said string) {
 	t.Helper()
 	if strings.ContainsFunc(said, func(r rune) bool { return !unicode.IsPrint(r) }) || len(said) > 1500 {

@@ -56,7 +56,7 @@ func (m *Mirrors) Served() (n int64) {
 	return n
 }
 
-// ServedBesides is what all mirrors have sent but for the image's config, which is read each time that an
+// ServedBesides is what all mirrors have sent except the image's config, which is read each time that an
 // image without an index is resolved, as its manifest is.
 func (m *Mirrors) ServedBesides(img registrytest.Image) int64 {
 	return m.Served() - m.SentOf(img.Config)

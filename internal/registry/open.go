@@ -145,7 +145,7 @@ func (o *opener) redirect(from *url.URL, location string) (*url.URL, error) {
 
 // mayName reports whether the host at from may name u: by http or https, and
 // with a host of ASCII, as URIs have (RFC 3986, section 3.2.2). In lower case,
-// others can look like a host that DNS tells from them: "İ" becomes "i".
+// others can look like a host that DNS distinguishes from them: "İ" becomes "i".
 func mayName(from, u *url.URL) bool {
 	other := func(r rune) bool { return r > unicode.MaxASCII }
 	return (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&

@@ -194,7 +194,7 @@ func (a *authorizer) sendForToken(ctx context.Context, method string, u *url.URL
 	}
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		req.PostForm = form // is not sent, but hidden from what is told of the answer
+		req.PostForm = form // not sent; it only hides the secret in errors about the answer
 	}
 	if !login.empty() {
 		req.SetBasicAuth(login.Username, login.Password)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// statuses asks n times for the blob, and tells how.
+// statuses asks n times for the blob, and returns the statuses.
 func statuses(t *testing.T, address string, n int) string {
 	t.Helper()
 	c := newClient(t)
