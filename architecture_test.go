@@ -14,17 +14,17 @@ import (
 
 const module = "github.com/segpull/segpull"
 
-// house is docs/architecture.md as rules: the floor of each package, what it may
+// packages is docs/architecture.md as rules: the level of each package, what it may
 // import of ours, and why no more. Tests may import registrytest and
 // pulltest besides.
-var house = map[string]struct {
-	floor   int
+var packages = map[string]struct {
+	level   int
 	imports []string
 	why     string
 }{
-	"cmd/segpull":   {5, []string{".", "sources"}, "the command reads flags and shows events; what a pull is, the library alone decides"},
+	"cmd/segpull":   {5, []string{".", "sources"}, "the command reads flags and shows events; only the library defines a pull"},
 	"bench":         {8, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/soak"}, "the command line parses flags; the packages below measure"},
-	"bench/chart":   {0, nil, "a picture shows anybody's figures"},
+	"bench/chart":   {0, nil, "a picture shows figures of any program"},
 	"bench/corrupt": {6, []string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
 	"bench/demo":    {6, []string{"internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "the demo shows one pull and measures nothing"},
 	"bench/lab":     {5, []string{".", "internal/registrytest", "bench/output", "bench/program", "bench/weaknet"}, "the lab measures what users get, and does not know how it is reported"},
@@ -33,31 +33,31 @@ var house = map[string]struct {
 	"bench/program": {0, nil, "any program is measured the same way, so its package knows none"},
 	"bench/report":  {6, []string{"internal/registrytest", "bench/chart", "bench/lab"}, "a report shows runs, and starts none"},
 	"bench/scripts": {1, []string{"bench/program"}, "the scripts need segpull and a shell, nothing of the bench"},
-	"bench/soak":    {6, []string{".", "internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "a soak holds the command against its promises, and measures no speed"},
-	"bench/weaknet": {0, nil, "a network carries anybody's packets"},
+	"bench/soak":    {6, []string{".", "internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "a soak compares the command with its promises, and measures no speed"},
+	"bench/weaknet": {0, nil, "a network carries packets of any program"},
 
 	"internal/pulltest":    {5, []string{".", "internal/registrytest"}, "the tests of pulls see what users see"},
 	"internal/hostiletest": {6, []string{".", "internal/pulltest", "internal/registrytest"}, "hostile mirrors are tested as users meet them"},
 	"internal/quirktest":   {6, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "odd registries are tested as users meet them"},
 	"internal/crashtest":   {6, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "crashes are tested as users meet them"},
 
-	".": {4, []string{"archive", "image", "segment", "sources", "state", "transfer", "verify"}, "the library puts the parts together, and nothing below knows of it"},
+	".": {4, []string{"archive", "image", "segment", "sources", "state", "transfer", "verify"}, "the library combines the parts, and nothing below depends on it"},
 
-	"transfer": {3, []string{"segment", "sources", "state", "verify"}, "a transfer brings blobs to disk, and knows of no reference or archive"},
+	"transfer": {3, []string{"segment", "sources", "state", "verify"}, "a transfer fetches blobs to disk, and does not depend on references or archives"},
 
 	"archive": {2, []string{"image", "internal/layer"}, "an archive is written from verified blobs, wherever they came from"},
-	"sources": {2, []string{"image", "internal/credentials", "internal/registry"}, "mirrors serve bytes, and know of no plan, disk or archive"},
-	"state":   {2, []string{"segment"}, "the sidecar remembers ranges, and knows of no network or archive"},
+	"sources": {2, []string{"image", "internal/credentials", "internal/registry"}, "mirrors serve bytes, and do not depend on plans, disks or archives"},
+	"state":   {2, []string{"segment"}, "the sidecar records ranges, and does not depend on networks or archives"},
 	"verify":  {2, []string{"internal/layer", "segment"}, "mirrors, disks and the scheduler are interfaces of its own"},
 
 	"image":                 {1, []string{"internal/readable"}, "an image can be resolved from anything that fetches"},
 	"internal/credentials":  {1, nil, "logins are read from files and helpers, whoever sends them"},
 	"internal/layer":        {1, nil, "a layer is a stream of bytes, wherever it comes from"},
-	"internal/registry":     {1, []string{"internal/readable"}, "the protocol speaks to one host, and knows of no mirrors"},
+	"internal/registry":     {1, []string{"internal/readable"}, "the protocol has one host, and does not depend on mirrors"},
 	"internal/registrytest": {1, nil, "a server that shared code with what it tests would share its mistakes"},
 	"segment":               {1, nil, "the scheduler is pure: sources and disks are interfaces of its own"},
 
-	"internal/readable": {0, nil, "what an answer says to a person is the same, whoever asks"},
+	"internal/readable": {0, nil, "the readable text of an answer does not depend on the client"},
 	"internal/realtest": {0, nil, "real programs are tested against the binary alone"},
 }
 
@@ -77,13 +77,13 @@ func TestImportsPointDown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for dir, rule := range house {
+	for dir, rule := range packages {
 		for _, imported := range rule.imports {
 			if !used[[2]string{dir, imported}] {
 				t.Errorf("%s does not import %s: take the permission out of docs/architecture.md and this test", dir, imported)
 			}
-			if house[imported].floor >= rule.floor {
-				t.Errorf("%s on floor %d may import %s on floor %d: imports point down", dir, rule.floor, imported, house[imported].floor)
+			if packages[imported].level >= rule.level {
+				t.Errorf("%s on level %d may import %s on level %d: imports point down", dir, rule.level, imported, packages[imported].level)
 			}
 		}
 	}
@@ -98,9 +98,9 @@ func checkImports(t *testing.T, name string, used map[[2]string]bool) {
 		return
 	}
 	dir := path.Dir(name)
-	rule, known := house[dir]
+	rule, known := packages[dir]
 	if !known {
-		t.Errorf("%s: package %s has no place in the house: add it to docs/architecture.md and to this test", name, dir)
+		t.Errorf("%s: package %s is missing: add it to docs/architecture.md and to this test", name, dir)
 		return
 	}
 	allowed := rule.imports
@@ -119,7 +119,7 @@ func checkImports(t *testing.T, name string, used map[[2]string]bool) {
 	}
 }
 
-// inModule returns a package's folder in this module.
+// inModule returns a package's directory in this module.
 func inModule(imported string) (dir string, ok bool) {
 	if imported == module {
 		return ".", true

@@ -43,8 +43,8 @@ func (j *job) assemble(ctx context.Context) error {
 	return nil
 }
 
-// stream writes the archive to Stdout. If nobody reads there, a write does not
-// end with ctx, so it is left to itself: closing the store ends it later.
+// stream writes the archive to Stdout. Without a reader there, a write does not
+// end with ctx, so stream does not wait for it: closing the store ends it later.
 func (j *job) stream(ctx context.Context) error {
 	written := make(chan error, 1)
 	go func() { written <- archive.Write(ctx, j.call.opts.Stdout, j.image, j.out.format, j) }()
@@ -56,7 +56,7 @@ func (j *job) stream(ctx context.Context) error {
 	}
 }
 
-// checkConfig has the archive see to it that docker load will take the image.
+// checkConfig fails if docker load would refuse the image.
 func (j *job) checkConfig() error {
 	if j.out.format != archive.DockerArchive {
 		return nil
@@ -69,7 +69,7 @@ func (j *job) checkConfig() error {
 }
 
 // checkPlatform warns of an image whose config gives another platform than its
-// index did, or that was resolved while its config could not be had.
+// index, or than resolve assumed without the config.
 func (j *job) checkPlatform() error {
 	config, err := j.config()
 	if err != nil {
@@ -93,7 +93,7 @@ func (j *job) config() ([]byte, error) {
 	return io.ReadAll(section)
 }
 
-// Blob hands a verified blob to the archive.
+// Blob returns a verified blob for the archive.
 func (j *job) Blob(d digest.Digest) (*io.SectionReader, error) {
 	for i, b := range j.blobs {
 		if b.Digest == d {

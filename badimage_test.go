@@ -25,7 +25,7 @@ func TestAWrongManifestIsPassedOver(t *testing.T) {
 	t.Parallel()
 	img := registrytest.NewIndex(pulltest.ImageOf(1, 4*kib), registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"}))
 	m := pulltest.Serve(t, 2, img)
-	// It tells the truth about the tag, and lies about the manifest.
+	// It resolves the tag rightly, and sends another manifest.
 	m.Servers[0].Misbehave(registrytest.Wrap(func(next http.Handler) http.Handler {
 		lie := pulltest.ImageOf(9, 4*kib).Manifest.Bytes()
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -55,13 +55,13 @@ func classify(err error) error {
 func advise(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("%w; make room and run the same command again: what has arrived is kept", err)
+		return fmt.Errorf("%w; make room and run the same command again: segpull keeps what it fetched", err)
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		return fmt.Errorf("%w; allow more open files (ulimit -n) and run the same command again: what has arrived is kept", err)
+		return fmt.Errorf("%w; allow more open files (ulimit -n) and run the same command again: segpull keeps what it fetched", err)
 	case classOf(err) == ErrNetwork:
-		return fmt.Errorf("%w; run the same command again to go on: what has arrived is kept", err)
+		return fmt.Errorf("%w; run the same command again to continue: segpull keeps what it fetched", err)
 	case classOf(err) == ErrMismatch:
-		return fmt.Errorf("%w; name another mirror by --mirror", err)
+		return fmt.Errorf("%w; give another mirror with --mirror", err)
 	}
 	return err
 }

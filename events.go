@@ -2,8 +2,8 @@ package segpull
 
 import "time"
 
-// Observer receives what happens during a pull. Observe is called from one
-// goroutine at a time and must not block: the pull waits for it.
+// Observer receives the events of a pull. The pull calls Observe from one
+// goroutine at a time and waits for it, so it must not block.
 type Observer interface {
 	Observe(Event)
 }
@@ -15,17 +15,16 @@ type Event interface{ event() }
 // Waiting says that no source has answered for 2 s which image a reference is.
 type Waiting struct {
 	Reference string   // as in Resolved
-	Sources   []string // that were asked and are silent
+	Sources   []string // that were asked and have not answered
 }
 
-// Resolved says which image a reference turned out to be. It is sent once per
-// image, before the first byte of a blob.
+// Resolved says which image a reference names. The pull sends it once per image, before the first byte of a blob.
 type Resolved struct {
 	Reference string // as the user would write it, e.g. "ubuntu:22.04"
 	Digest    string // of the index or manifest that the reference names
 	Platform  string // e.g. "linux/arm64"
 	Source    string // the source that resolved the tag
-	Path      string // where the archive will stand; "-" for standard output
+	Path      string // where the archive will be; "-" for standard output
 	Size      int64  // bytes of all blobs, each digest once
 	Blobs     []BlobInfo
 }
@@ -57,7 +56,7 @@ type BlobProgress struct {
 	Size     int64
 }
 
-// SourceProgress is how one source is doing.
+// SourceProgress is the state of one source.
 type SourceProgress struct {
 	Name        string
 	Bytes       int64   // served in this run
@@ -66,20 +65,19 @@ type SourceProgress struct {
 	State       string  // "active", "waiting", "cooling", "probing" or "off"
 }
 
-// Stalled says that no source has sent a byte for about 10 s, and why. It is
-// sent once until there is a byte again.
+// Stalled says that no source has sent a byte for about 10 s, and why. The pull
+// sends it once until the next byte.
 type Stalled struct {
 	Reference string        // as in Resolved
 	Silent    time.Duration // since the last byte
-	Reasons   []string      // in one line each, of each source that is asked
+	Reasons   []string      // one line for each source in use
 }
 
-// Warning is something the user should know, in one line, with the way to
-// mend it.
+// Warning is something that the user should know, in one line, with what to do.
 type Warning struct{ Message string }
 
 // Trouble is a request that failed and is being tried again or elsewhere, or a
-// source that is left alone until it is clear whether its bytes are wrong.
+// source that is not used until it is clear whether its bytes are wrong.
 type Trouble struct {
 	Source  string
 	Message string
@@ -92,7 +90,7 @@ type Corrupt struct {
 	Proof  string // in one line, with the digest of the blob
 }
 
-// Finished says that an image's archive stands at its place.
+// Finished says that an image's archive is complete and in its place.
 type Finished struct{ Result Result }
 
 func (Waiting) event()  {}

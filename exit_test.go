@@ -99,14 +99,14 @@ func TestAnIndexWithoutThePlatformListsThoseThatItHas(t *testing.T) {
 	}
 }
 
-func TestNothingListens(t *testing.T) {
+func TestNoServerListens(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	_, err := m.Pull(t, segpull.Options{Mirrors: []string{"http://127.0.0.1:1"}})
 	pulltest.WantError(t, err, segpull.ErrNetwork, "127.0.0.1:1", "refused")
 }
 
-func TestMirrorsThatCannotBeUsedAreTold(t *testing.T) {
+func TestMirrorsThatCannotBeUsedAreReported(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	rec := &pulltest.Recorder{}
@@ -120,7 +120,7 @@ func TestMirrorsThatCannotBeUsedAreTold(t *testing.T) {
 	pulltest.WantError(t, err, segpull.ErrUsage, "no-such-mirror")
 }
 
-func TestAMirrorThatServedNothingIsTold(t *testing.T) {
+func TestAMirrorThatServedNothingIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 2, pulltest.ImageOf(1, mib))
 	m.Servers[1].Misbehave(registrytest.Status(403))
@@ -134,7 +134,7 @@ func TestAMirrorThatServedNothingIsTold(t *testing.T) {
 	}
 }
 
-func TestAnImageOfAnotherPlatformIsTold(t *testing.T) {
+func TestAnImageOfAnotherPlatformIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	rec := &pulltest.Recorder{}
@@ -204,7 +204,7 @@ func TestCancelEndsEveryWait(t *testing.T) {
 }
 
 func TestCancelDoesNotWaitForAReader(t *testing.T) {
-	t.Chdir(t.TempDir()) // where the part folder of a stream stands
+	t.Chdir(t.TempDir()) // where the part directory of a stream stands
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, mib))
 	r, w := io.Pipe()
 	defer r.Close()

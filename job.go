@@ -32,8 +32,8 @@ type job struct {
 	resolver string // name of the source that resolved the tag
 
 	blobs     []ocispec.Descriptor
-	layout    *archive.Layout   // nil where blobs don't lie as in the output
-	standing  *os.File          // the archive, where it was there and right; then there is no store
+	layout    *archive.Layout   // nil where the offsets of blobs are not those in the output
+	standing  *os.File          // the archive, if it was there and right; then store is nil
 	compared  []verify.Frontier // how far each blob of what stands was hashed
 	store     *state.Store
 	transfer  *transfer.Transfer
@@ -80,19 +80,19 @@ func (j *job) run(ctx context.Context) (Result, error) {
 		return Result{}, fmt.Errorf("write %s: %w", j.out.path, err)
 	}
 	if err := j.store.Remove(); err != nil {
-		j.warnOfFolder(err)
+		j.warnOfDir(err)
 	}
 	return j.result(), nil
 }
 
-// smallestFirst is the order in which blobs are fetched: a corrupt source is
-// known by the first one that is complete, and so has served little.
+// smallestFirst is the order in which blobs are fetched: the first complete one
+// shows a corrupt source, before that has served much.
 func smallestFirst(blobs []ocispec.Descriptor) []ocispec.Descriptor {
 	slices.SortStableFunc(blobs, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Size, b.Size) })
 	return blobs
 }
 
-// open opens the part folder, and takes over what images before this one have.
+// open opens the part directory, and copies what earlier images have.
 func (j *job) open(ctx context.Context, placements []state.Placement) (err error) {
 	var names []string
 	for _, src := range j.set.Sources() {
@@ -147,8 +147,8 @@ func (j *job) transferOptions(memory sources.Memory) transfer.Options {
 	}
 }
 
-// placements says where each blob lies in the part file: where the archive
-// will have it, if the format keeps blobs as they are; else one by one.
+// placements returns the offset of each blob in the part file: that in the
+// archive, if the format keeps blobs as they are; else one after the other.
 func (j *job) placements() (places []state.Placement, err error) {
 	if j.inPlace() {
 		if j.layout, err = archive.Plan(j.image, j.out.format); err != nil {
@@ -171,7 +171,7 @@ func (j *job) inPlace() bool {
 	return j.out.path != stdout && (j.out.format == archive.DockerArchive || j.out.format == archive.OCIArchive)
 }
 
-// sharedSource is who served the bytes that an earlier image had.
+// sharedSource is the source of the bytes that an earlier image had.
 const sharedSource = "(another image)"
 
 // adopt copies blob i from an image that this call has pulled before, or from
@@ -192,14 +192,14 @@ func (j *job) adopt(ctx context.Context, i int) error {
 	}
 	f, err := archive.OpenBlob(ctx, j.out.work, j.blobs[i])
 	if err != nil {
-		return nil // it is to be fetched
+		return nil // then it has to be fetched
 	}
 	defer f.Close()
 	return fill(ctx, b, io.NewSectionReader(f, 0, b.Size()), len(j.set.Sources()))
 }
 
-// unpack takes blob i from its descriptor, if that holds it: the manifest came
-// with it, or it was read when the image was resolved.
+// unpack takes blob i from its descriptor, if that holds it: the manifest
+// contained it, or resolve read it.
 func (j *job) unpack(ctx context.Context, i int) error {
 	b := j.store.Blob(i)
 	data, ok := image.Inline(j.blobs[i])
@@ -237,7 +237,7 @@ func (j *job) fetch(ctx context.Context) error {
 	err := j.transfer.Run(ctx)
 	stop()
 	reports.Wait()
-	_ = j.transfer.Memory().Keep(j.call.opts.Memory) // it helps the next pull, and is no error
+	_ = j.transfer.Memory().Keep(j.call.opts.Memory) // it only helps the next pull
 	if err == nil {
 		j.call.notify(j.progress())
 		return nil
@@ -246,17 +246,17 @@ func (j *job) fetch(ctx context.Context) error {
 		err = j.call.blame(err)
 	}
 	if failed := j.transfer.ForgetCorrupt(); failed != nil {
-		err = fmt.Errorf("%w (and what corrupt mirrors sent is still there: %v)", err, failed)
+		err = fmt.Errorf("%w (segpull also could not discard what corrupt mirrors sent: %v)", err, failed)
 	}
 	return err
 }
 
-// warnOfDoubted warns of mirrors that sent wrong bytes in an earlier pull. It is
-// no proof in this one: they are used, but are the last to be trusted.
+// warnOfDoubted warns of mirrors that sent wrong bytes in an earlier pull. That is
+// no proof in this one: the pull uses them, but trusts them last.
 func (j *job) warnOfDoubted(memory sources.Memory) {
 	for _, src := range j.set.Sources() {
 		if corrupt := memory[src.Name()].Corrupt; !corrupt.IsZero() {
-			j.call.warn(fmt.Sprintf("%s served wrong bytes on %s; it is used until it does so again: better leave it out", src.Name(), corrupt.Format(time.DateOnly)))
+			j.call.warn(fmt.Sprintf("%s served wrong bytes on %s; segpull uses it until it does so again: consider removing it from the mirrors", src.Name(), corrupt.Format(time.DateOnly)))
 		}
 	}
 }
@@ -277,7 +277,7 @@ func (j *job) warnOfDissents(ctx context.Context) {
 		return
 	}
 	j.set.Dissents(ctx, ref, j.image.Digest, func(d sources.Dissent) {
-		j.call.warn(fmt.Sprintf("mirrors disagree about %s: %s says %.19s…, %s says %.19s…; the first counts: name another first, or the digest, to have another",
+		j.call.warn(fmt.Sprintf("mirrors disagree about %s: %s resolves it to %.19s…, %s to %.19s…; segpull uses the first: to use the other, name its mirror first or give its digest",
 			j.name(), j.resolver, j.image.Digest, d.Source, d.Digest))
 	})
 }

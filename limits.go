@@ -33,7 +33,7 @@ func (l *Limits) SetMirror(name string, bytesPerSecond int64) {
 }
 
 // window is how many bytes a connection may receive unread under the limit: few
-// enough that what is under way does not count, where there is one.
+// enough that the bytes in transit hardly exceed it. 0: the system decides.
 func (l *Limits) window() int {
 	if rate := l.Rate(); rate > 0 {
 		return int(min(max(rate/64, 16<<10), 1<<20))
@@ -41,8 +41,8 @@ func (l *Limits) window() int {
 	return 0
 }
 
-// mirror returns the limiter of a mirror, which is made with this rate if it
-// is new.
+// mirror returns the limiter of a mirror, and makes it with this rate if it is
+// new.
 func (l *Limits) mirror(name string, bytesPerSecond int64) *segment.Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()

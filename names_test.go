@@ -59,7 +59,7 @@ func TestAnOddMirrorEndsNoPull(t *testing.T) {
 			}
 			prefix := "mirror " + strings.TrimPrefix(bad, "http://") + ": its answer for registry.example/team/app:1 is not usable: "
 			warned := rec.Warnings()
-			if !strings.HasPrefix(warned, prefix) || !strings.Contains(warned, tc.says) || !strings.HasSuffix(warned, "; the next source is asked") {
+			if !strings.HasPrefix(warned, prefix) || !strings.Contains(warned, tc.says) || !strings.HasSuffix(warned, "; segpull asks the next source") {
 				t.Errorf("warned of %q", warned)
 			}
 			if strings.Contains(warned, "disagree") {
@@ -78,7 +78,7 @@ func TestOddMirrorsAloneAreAllNamed(t *testing.T) {
 	_, err := m.Pull(t, segpull.Options{Mirrors: []string{denied, old}, Observer: rec})
 	pulltest.WantError(t, err, segpull.ErrPermanent, strings.TrimPrefix(denied, "http://")+": neither", "allow list", "--mirror", strings.TrimPrefix(old, "http://")+": manifest", "schema 1")
 	if n := len(pulltest.EventsOf[segpull.Warning](rec)); n != 1 {
-		t.Errorf("%d warnings; the error tells of the last source", n)
+		t.Errorf("%d warnings; the error reports the last source", n)
 	}
 	_, err = m.Pull(t, segpull.Options{Mirrors: []string{denied, "http://127.0.0.1:1"}})
 	pulltest.WantError(t, err, segpull.ErrNetwork, "allow list", "127.0.0.1:1")
@@ -162,13 +162,13 @@ func TestWhatStandsInTheWayOfTheRealNameIsFoundBefore(t *testing.T) {
 		return err
 	}
 	pulltest.Must(t, os.Mkdir(name+"arm64.tar", 0o755))
-	pulltest.WantError(t, pull(), segpull.ErrUsage, "arm64.tar is no regular file")
+	pulltest.WantError(t, pull(), segpull.ErrUsage, "arm64.tar is not a regular file")
 	if m.ServedBesides(arm) > 0 {
 		t.Error("layers were fetched before")
 	}
 	pulltest.Must(t, os.Mkdir(name+"amd64.tar", 0o755))
 	m.Servers[0].ResetStats()
-	pulltest.WantError(t, pull(), segpull.ErrUsage, "amd64.tar is no regular file")
+	pulltest.WantError(t, pull(), segpull.ErrUsage, "amd64.tar is not a regular file")
 	if n := len(m.Servers[0].Stats().Log); n > 0 {
 		t.Errorf("%d requests were made before", n)
 	}
@@ -179,7 +179,7 @@ func TestTwoImagesThatTurnOutToShareANameAreRefused(t *testing.T) {
 	m.Servers[0].Push(repo, "1_linux", registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"}))
 	t.Chdir(t.TempDir())
 	_, err := segpull.Pull(t.Context(), segpull.Options{Mirrors: m.URLs, Platform: "linux/amd64"}, ref, ref+"_linux")
-	pulltest.WantError(t, err, segpull.ErrUsage, "named twice")
+	pulltest.WantError(t, err, segpull.ErrUsage, "two images would be written to")
 	pulltest.WantFiles(t, ".")
 }
 
@@ -206,7 +206,7 @@ func TestContentInDescriptorsIsNotFetched(t *testing.T) {
 	}
 }
 
-// The config that tells the platform is not fetched again.
+// The config that gives the platform is not fetched again.
 func TestTheConfigIsFetchedOnce(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 4*kib)
@@ -269,11 +269,11 @@ func TestAnArchiveUnderAnotherNameIsNotUpToDate(t *testing.T) {
 	}
 }
 
-func TestNamesThatMakeNoSense(t *testing.T) {
+func TestInvalidNames(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	_, err := m.Pull(t, segpull.Options{Name: "mine"}, ref, "registry.example/team/other:1")
-	pulltest.WantError(t, err, segpull.ErrUsage, `name "mine" is for one image, and 2 are named`)
+	pulltest.WantError(t, err, segpull.ErrUsage, `name "mine" can apply to only one image, and the call has 2`)
 	_, err = m.Pull(t, segpull.Options{Name: "Mine"})
 	pulltest.WantError(t, err, segpull.ErrUsage, `name "Mine"`)
 	_, err = m.Pull(t, segpull.Options{Name: "mine@" + digest.FromString("x").String()})
@@ -323,7 +323,7 @@ func TestTheDigestOfAnIndexIsWarnedOf(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := rec.Warnings()
-		if warns != (strings.Contains(got, "names an index") && strings.Contains(got, "linux/amd64") && strings.Contains(got, img.Manifest.Digest.String())) {
+		if warns != (strings.Contains(got, "that of an index") && strings.Contains(got, "linux/amd64") && strings.Contains(got, img.Manifest.Digest.String())) {
 			t.Errorf("%s: warned of %q", d, got)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-func TestEventsTellTheStory(t *testing.T) {
+func TestEventsDescribeThePull(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 2*mib, 300*kib)
 	m := pulltest.Serve(t, 2, img)

@@ -8,7 +8,7 @@ import (
 )
 
 // Options says how to pull. The zero value pulls from the configured mirrors
-// and the origin into the current folder.
+// and the origin into the current directory.
 type Options struct {
 	// Mirrors are the sources to use, and only these: names of presets, names
 	// from Config, registries, or http(s) URLs. Empty: the mirrors configured
@@ -16,11 +16,11 @@ type Options struct {
 	Mirrors []string
 	// Config is the user's configuration file; only its mirrors are read here.
 	Config sources.Config
-	// Authfile is the one file to look for logins in. Empty: those of docker
+	// Authfile is the only file to read logins from. Empty: those of docker
 	// and podman.
 	Authfile string
-	// Output is a file, a folder that exists or ends in a separator, or "-"
-	// or /dev/stdout for Stdout. Empty: NAME_TAG_OS_ARCH.tar in the current folder.
+	// Output is a file, a directory that exists or ends in a separator, or "-"
+	// or /dev/stdout for Stdout. Empty: NAME_TAG_OS_ARCH.tar in the current directory.
 	Output string
 	// Format is "docker-archive" (the default), "legacy", "oci" or
 	// "oci-archive".
@@ -28,8 +28,8 @@ type Options struct {
 	// Platform is OS/ARCH[/VARIANT]. Empty: linux on this machine's
 	// architecture.
 	Platform string
-	// Name is what the archive calls the image, as NAME[:TAG]; without a tag
-	// it has that of the image, else latest. It is for one image only. Empty:
+	// Name is the name of the image in the archive, as NAME[:TAG]; without a
+	// tag, it has that of the image, else latest. It is for one image only. Empty:
 	// the reference, without its digest.
 	Name string
 	// LimitRate is the most that all traffic together may use, in bytes a
@@ -38,21 +38,21 @@ type Options struct {
 	// Limits, if set, are used instead of LimitRate: they may be changed while
 	// the pull runs.
 	Limits *Limits
-	// Connections is the most connections to one mirror. 0: 32, of which only
-	// as many are opened as make the pull faster.
+	// Connections is the most connections to one mirror. 0: 32, of which the
+	// pull opens only as many as make it faster.
 	Connections int
-	// SegmentSize is how many bytes a request asks for when nothing speaks
-	// for more or less. 0: 4 MiB.
+	// SegmentSize is the number of bytes per request, where the mirror gives
+	// no reason for more or less. 0: 4 MiB.
 	SegmentSize int64
-	// GiveUpAfter is how long the pull goes on while no source moves forward.
+	// GiveUpAfter is how long the pull continues without progress from any source.
 	// 0: 5 minutes.
 	GiveUpAfter time.Duration
-	// Memory is the file in which pulls remember what mirrors are like, as
-	// sources.MemoryPath. Empty: nothing is remembered.
+	// Memory is the file in which pulls record the rates and faults of mirrors,
+	// such as sources.MemoryPath. Empty: the pull records nothing.
 	Memory string
-	// Stdout is where Output "-" streams to.
+	// Stdout receives the archive if Output is "-".
 	Stdout io.Writer
-	// Observer receives what happens. nil: nobody does.
+	// Observer receives the events of the pull. nil: the pull drops them.
 	Observer Observer
 }
 
@@ -66,9 +66,9 @@ type Result struct {
 	Size      int64         // bytes of all blobs, each digest once
 	Fetched   int64         // bytes of blobs that sources served in this run, without a config that was read for its platform
 	Resumed   int64         // bytes that were there before this run
-	UpToDate  bool          // the archive stood there already, whole and right; it was not touched
+	UpToDate  bool          // the archive was there already, whole and right; the pull did not change it
 	Duration  time.Duration // of this image's pull
-	Sources   []SourceShare // who served how much
+	Sources   []SourceShare // the bytes of each source
 	Corrupt   []string      // sources that served wrong bytes, of this or an earlier image of the call
 }
 

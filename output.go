@@ -19,56 +19,56 @@ import (
 // stdout is the Output that means standard output.
 const stdout = "-"
 
-// namesOfStdout are those that systems have for standard output. To make a file
-// by such a name would replace it for the whole machine.
+// namesOfStdout are the names of standard output on different systems. A file
+// made by such a name would replace it for the whole machine.
 var namesOfStdout = []string{"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 
 // output is where the archive of one image goes.
 type output struct {
 	format archive.Format
-	path   string // what the user gets to see; "-" for standard output
-	work   string // what the part folder stands beside: path, or the folder that it leads to
+	path   string // what messages show; "-" for standard output
+	work   string // the part directory is beside it: path, or the directory that it links to
 }
 
 // places are where the archives of one call go.
 type places struct {
 	opts   Options
 	format archive.Format
-	folder string // that was named for them; "" if none was
+	dir    string // that was named for them; "" if none was
 }
 
-// places checks what Output says, and makes the directory that it names for the archives of so many images.
+// places checks Output, and makes the directory for the archives if Output names one.
 func (o Options) places(format archive.Format, images int) (places, error) {
 	if o.Output != "" && slices.Contains(namesOfStdout, filepath.Clean(o.Output)) {
 		o.Output = stdout
 	}
 	if o.Output == stdout && (format == archive.OCI || images > 1) {
-		return places{}, usage(errors.New("standard output takes one image, in a format that is one file: name a folder by --output instead"))
+		return places{}, usage(errors.New("standard output can hold only one image, in a format that is a single file: give a directory with --output instead"))
 	}
 	if o.Output == stdout && o.Stdout == nil {
-		return places{}, usage(errors.New("output - needs a Stdout to stream to"))
+		return places{}, usage(errors.New("output \"-\" needs Options.Stdout to write to: set it"))
 	}
 	if f, ok := o.Stdout.(*os.File); ok && o.Output == stdout && term.IsTerminal(int(f.Fd())) {
-		return places{}, usage(errors.New("an archive is not for a terminal: send it on, as in segpull -o - … | docker load, or name a file by --output"))
+		return places{}, usage(errors.New("standard output is a terminal, which cannot display an archive: pipe it, as in segpull -o - … | docker load, or give a file with --output"))
 	}
 	p := places{opts: o, format: format}
-	if o.intoFolder(format, images) {
-		p.folder = o.Output
-		if err := os.MkdirAll(p.folder, 0o777); err != nil {
-			return places{}, fmt.Errorf("make the output folder: %w", err)
+	if o.intoDir(format, images) {
+		p.dir = o.Output
+		if err := os.MkdirAll(p.dir, 0o777); err != nil {
+			return places{}, fmt.Errorf("cannot create the output directory: %w; give another with --output", err)
 		}
 	}
 	return p, nil
 }
 
-// plan chooses the place of each job's archive, named after its reference and its platform, and finds what
-// is in the way there.
+// plan chooses the path of each job's archive, named after its reference and its platform, and checks that
+// it can be written.
 func (p places) plan(jobs []*job) error {
 	seen := make(map[string]bool)
 	for _, j := range jobs {
-		j.out = p.opts.place(p.folder, p.format, j.image.Reference.FileName(j.image.Platform))
+		j.out = p.opts.place(p.dir, p.format, j.image.Reference.FileName(j.image.Platform))
 		if seen[j.out.path] {
-			return usage(fmt.Errorf("%s: named twice, and both would be written to %s", j.image.Reference, j.out.path))
+			return usage(fmt.Errorf("%s: two images would be written to %s: name each image once", j.image.Reference, j.out.path))
 		}
 		seen[j.out.path] = true
 		if err := j.out.check(); err != nil {
@@ -79,18 +79,18 @@ func (p places) plan(jobs []*job) error {
 }
 
 // byPlatform says whether the names of archives have the platform in them.
-func (p places) byPlatform() bool { return p.opts.Output == "" || p.folder != "" }
+func (p places) byPlatform() bool { return p.opts.Output == "" || p.dir != "" }
 
-// intoFolder says whether Output names a folder that archives are put into,
+// intoDir says whether Output names a directory that archives are put into,
 // rather than the archive itself.
-func (o Options) intoFolder(format archive.Format, images int) bool {
+func (o Options) intoDir(format archive.Format, images int) bool {
 	switch {
 	case o.Output == "" || o.Output == stdout:
 		return false
 	case images > 1:
 		return true
 	case format == archive.OCI:
-		return false // the folder is the image layout
+		return false // the directory is the image layout
 	case strings.HasSuffix(o.Output, string(filepath.Separator)):
 		return true
 	}
@@ -98,16 +98,16 @@ func (o Options) intoFolder(format archive.Format, images int) bool {
 	return err == nil && info.IsDir()
 }
 
-func (o Options) place(folder string, format archive.Format, name string) output {
+func (o Options) place(dir string, format archive.Format, name string) output {
 	if format != archive.OCI {
 		name += ".tar"
 	}
-	name = filepath.Join(folder, name)
+	name = filepath.Join(dir, name)
 	out := output{format: format, path: name, work: name}
 	switch {
 	case o.Output == stdout:
 		out.path = stdout
-	case o.Output != "" && folder == "":
+	case o.Output != "" && dir == "":
 		out.path, out.work = o.Output, o.Output
 	}
 	if format == archive.OCI {
@@ -116,27 +116,27 @@ func (o Options) place(folder string, format archive.Format, name string) output
 	return out
 }
 
-// realPath is the one name of a folder that is added to, so that all who do so find
-// the same lock, and that has a place beside it, as "." has not.
-func realPath(folder string) string {
-	if name, err := filepath.EvalSymlinks(folder); err == nil {
-		folder = name
+// realPath is the absolute path of a layout without links, so that all processes that
+// add to it find the same lock, and so that a file can be beside it, unlike with ".".
+func realPath(dir string) string {
+	if name, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = name
 	}
-	if name, err := filepath.Abs(folder); err == nil {
-		folder = name
+	if name, err := filepath.Abs(dir); err == nil {
+		dir = name
 	}
-	return filepath.Clean(folder)
+	return filepath.Clean(dir)
 }
 
-// explain says of an error of the part folder where that is, and what to do.
+// explain adds to an error of the part directory its path and what to do.
 func (o output) explain(err error) error {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		if o.path == stdout {
-			return fmt.Errorf("nothing can be written to folder %s, which is to hold the image until it is complete: %w; run segpull in another folder", o.folder(), err)
+			return fmt.Errorf("directory %s is not writable, and segpull keeps the image there until it is complete: %w; run segpull in another directory", o.dir(), err)
 		}
-		return fmt.Errorf("nothing can be written to folder %s: %w; name another by --output", o.folder(), err)
+		return fmt.Errorf("directory %s is not writable: %w; give another with --output", o.dir(), err)
 	}
-	return fmt.Errorf("open the part folder: %w", err)
+	return fmt.Errorf("cannot open the part directory: %w", err)
 }
 
 // irreplaceable explains that the last step failed: something that can't be
@@ -147,78 +147,78 @@ func (o output) irreplaceable(err error) error {
 	if !renaming || !inTheWay {
 		return err
 	}
-	return fmt.Errorf("it can't be replaced: %w; remove it and run the same command again, or rename %s and name another by --output: nothing that was fetched is lost",
+	return fmt.Errorf("cannot replace it: %w; remove it and run the same command again, or rename %s and give another output with --output: segpull keeps what it fetched",
 		err, state.Dir(o.work))
 }
 
-// folder is what the part folder stands in, by its full name.
-func (o output) folder() string {
-	folder := filepath.Dir(o.work)
-	if abs, err := filepath.Abs(folder); err == nil {
+// dir is the directory that contains the part directory, as an absolute path.
+func (o output) dir() string {
+	dir := filepath.Dir(o.work)
+	if abs, err := filepath.Abs(dir); err == nil {
 		return abs
 	}
-	return folder
+	return dir
 }
 
-// check finds out before anything is fetched what would be in the way at the
-// end: a device, say, is not to be replaced by an archive.
+// check finds, before the pull fetches anything, what would prevent the rename
+// at the end: an archive must not replace a device, for example.
 func (o output) check() error {
-	folder := filepath.Dir(filepath.Clean(o.work))
-	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
-		return fmt.Errorf("folder %s does not exist: make it, or name another by --output", folder)
+	dir := filepath.Dir(filepath.Clean(o.work))
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("directory %s does not exist: create it, or give another with --output", dir)
 	}
 	if o.format == archive.OCI {
-		return o.checkFolder()
+		return o.checkDir()
 	}
 	info, err := os.Stat(o.path)
 	switch {
 	case o.path == stdout:
 		return nil
 	case leadsToSystem(o.path):
-		return usage(fmt.Errorf("%s is a link that the system needs: name a file by --output, or - for standard output", o.path))
+		return usage(fmt.Errorf("%s is a link that the system needs, so segpull does not replace it: give a file with --output, or - for standard output", o.path))
 	case err != nil: // it is not there
 		return nil
 	case !info.Mode().IsRegular():
-		return usage(fmt.Errorf("%s is no regular file and can't be replaced: name another by --output, or - for standard output", o.path))
+		return usage(fmt.Errorf("%s is not a regular file, so segpull does not replace it: give a file with --output, or - for standard output", o.path))
 	case !state.Replaceable(o.path):
-		return fmt.Errorf("%s is another user's, and can't be replaced in a folder where each may replace only what is theirs: name another by --output", o.path)
+		return fmt.Errorf("%s belongs to another user, and its directory is sticky, so only that user can replace it: give another file with --output", o.path)
 	}
 	return nil
 }
 
-// checkFolder is check for a layout.
-func (o output) checkFolder() error {
+// checkDir is check for a layout.
+func (o output) checkDir() error {
 	info, err := os.Lstat(o.work)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return fmt.Errorf("look at the output folder: %w", err)
+		return fmt.Errorf("cannot read the output directory: %w", err)
 	case info.Mode().Type() == fs.ModeSymlink:
-		return usage(fmt.Errorf("%s is a link that leads to nothing: remove it, or name another by --output", o.path))
+		return usage(fmt.Errorf("%s is a link to a file that does not exist: remove it, or give another directory with --output", o.path))
 	case !info.IsDir():
-		return usage(fmt.Errorf("%s is no folder, which format oci is: name another by --output", o.path))
+		return usage(fmt.Errorf("%s is not a directory, and format oci needs one: give another with --output", o.path))
 	}
 	return archive.CheckDir(o.work)
 }
 
 // leadsToSystem reports whether path is a link in /dev, or one that leads through
-// /proc to what a process has open: to /dev/stderr, say, by any name.
+// /proc to an open file of a process: to /dev/stderr, for example, by any name.
 func leadsToSystem(path string) bool {
 	for range 40 { // as many links as Linux follows
 		target, err := os.Readlink(path)
 		if err != nil {
 			return false
 		}
-		folder, err := filepath.EvalSymlinks(filepath.Dir(path))
+		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
 		if err != nil {
 			return false
 		}
-		if folder == "/dev" || strings.HasPrefix(folder, "/proc/") {
+		if dir == "/dev" || strings.HasPrefix(dir, "/proc/") {
 			return true
 		}
 		if !filepath.IsAbs(target) {
-			target = filepath.Join(folder, target)
+			target = filepath.Join(dir, target)
 		}
 		path = target
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// In a folder as /tmp, another user's file is in the way, and that is told
+// In a directory such as /tmp, another user's file prevents the output, and an error says so
 // before anything is fetched.
 func TestAnotherUsersFileIsNotToBeReplaced(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -29,7 +29,7 @@ func TestAnotherUsersFileIsNotToBeReplaced(t *testing.T) {
 	pulltest.Must(t, syscall.Seteuid(12345))
 	_, err := m.Pull(t, segpull.Options{Output: out})
 	pulltest.Must(t, syscall.Seteuid(0))
-	pulltest.WantError(t, err, nil, "another user's", "--output")
+	pulltest.WantError(t, err, nil, "belongs to another user", "--output")
 	if m.Served() > 0 {
 		t.Error("it was fetched first")
 	}
@@ -37,7 +37,7 @@ func TestAnotherUsersFileIsNotToBeReplaced(t *testing.T) {
 
 // Of the images that are finished, one is held open for a layer that later ones
 // share, and none for others.
-func TestFinishedImagesAreLetGo(t *testing.T) {
+func TestFinishedImagesAreClosed(t *testing.T) {
 	t.Parallel()
 	const shared = "aabcca" // which images have the same layer
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(100, 4*kib))
@@ -65,7 +65,7 @@ func TestFinishedImagesAreLetGo(t *testing.T) {
 	}
 }
 
-// openIn is how many descriptors this process has of files in a folder.
+// openIn is how many descriptors this process has of files in a directory.
 func openIn(t *testing.T, dir string) (n int) {
 	t.Helper()
 	fds, err := os.ReadDir("/proc/self/fd")

@@ -13,7 +13,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// TestOutputNames pulls in a folder that holds "there/", and says where the
+// TestOutputNames pulls in a directory that holds "there/", and says where the
 // archive is to be found afterwards.
 func TestOutputNames(t *testing.T) {
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
@@ -21,16 +21,16 @@ func TestOutputNames(t *testing.T) {
 	for what, tc := range map[string]struct {
 		output, format, want string
 	}{
-		"the default":                 {"", "", name + ".tar"},
-		"the default of a layout":     {"", "oci", name},
-		"a file":                      {"a.tar", "", "a.tar"},
-		"a file in a folder":          {"there/a.tar", "", "there/a.tar"},
-		"a folder that exists":        {"there", "", "there/" + name + ".tar"},
-		"a folder to be made":         {"new/", "", "new/" + name + ".tar"},
-		"a deep one to be made":       {"new/and/deep/", "legacy", "new/and/deep/" + name + ".tar"},
-		"a layout in a folder":        {"there", "oci", "there"},
-		"a layout in a folder, slash": {"new/", "oci", "new"},
-		"a path that goes around":     {"there/../b.tar", "", "b.tar"},
+		"the default":                    {"", "", name + ".tar"},
+		"the default of a layout":        {"", "oci", name},
+		"a file":                         {"a.tar", "", "a.tar"},
+		"a file in a directory":          {"there/a.tar", "", "there/a.tar"},
+		"a directory that exists":        {"there", "", "there/" + name + ".tar"},
+		"a directory to be made":         {"new/", "", "new/" + name + ".tar"},
+		"a deep one to be made":          {"new/and/deep/", "legacy", "new/and/deep/" + name + ".tar"},
+		"a layout in a directory":        {"there", "oci", "there"},
+		"a layout in a directory, slash": {"new/", "oci", "new"},
+		"a path that goes around":        {"there/../b.tar", "", "b.tar"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Chdir(t.TempDir())
@@ -57,7 +57,7 @@ func TestOutputNames(t *testing.T) {
 	}
 }
 
-func TestOutputsThatMakeNoSense(t *testing.T) {
+func TestInvalidOutputs(t *testing.T) {
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	for what, tc := range map[string]struct {
 		opts segpull.Options
@@ -66,15 +66,15 @@ func TestOutputsThatMakeNoSense(t *testing.T) {
 		word string
 	}{
 		"several images on standard output": {segpull.Options{Output: "-"}, []string{ref, "other:1"}, segpull.ErrUsage, "one image"},
-		"a folder on standard output":       {segpull.Options{Output: "-", Format: "oci"}, []string{ref}, segpull.ErrUsage, "--output"},
+		"a directory on standard output":    {segpull.Options{Output: "-", Format: "oci"}, []string{ref}, segpull.ErrUsage, "--output"},
 		"nowhere to stream to":              {segpull.Options{Output: "-"}, []string{ref}, segpull.ErrUsage, "Stdout"},
-		"the same image twice":              {segpull.Options{}, []string{ref, ref}, segpull.ErrUsage, "named twice"},
-		"a folder that can't be":            {segpull.Options{Output: "file/"}, []string{ref}, nil, "file"},
-		"a folder that isn't there":         {segpull.Options{Output: "missing/a.tar"}, []string{ref}, nil, "missing"},
+		"the same image twice":              {segpull.Options{}, []string{ref, ref}, segpull.ErrUsage, "two images would be written to"},
+		"a directory that can't be":         {segpull.Options{Output: "file/"}, []string{ref}, nil, "file"},
+		"a directory that isn't there":      {segpull.Options{Output: "missing/a.tar"}, []string{ref}, nil, "missing"},
 		"a device":                          {segpull.Options{Output: os.DevNull}, []string{ref}, segpull.ErrUsage, "regular file"},
-		"a layout that is a file":           {segpull.Options{Output: "file", Format: "oci"}, []string{ref}, segpull.ErrUsage, "no folder"},
+		"a layout that is a file":           {segpull.Options{Output: "file", Format: "oci"}, []string{ref}, segpull.ErrUsage, "is not a directory"},
 		"a layout among other files":        {segpull.Options{Output: ".", Format: "oci"}, []string{ref}, nil, `holds "file"`},
-		"a layout that is a file, slash":    {segpull.Options{Output: "file/", Format: "oci"}, []string{ref}, segpull.ErrUsage, "no folder"},
+		"a layout that is a file, slash":    {segpull.Options{Output: "file/", Format: "oci"}, []string{ref}, segpull.ErrUsage, "is not a directory"},
 		"a format of another world":         {segpull.Options{Format: "zip"}, []string{ref}, segpull.ErrUsage, "docker-archive"},
 		"a platform of another world":       {segpull.Options{Platform: "linux"}, []string{ref}, segpull.ErrUsage, "linux"},
 		"a reference of another world":      {segpull.Options{}, []string{"../../etc/passwd"}, segpull.ErrUsage, "etc/passwd"},
@@ -181,7 +181,7 @@ func TestALayoutIsAddedTo(t *testing.T) {
 	}
 }
 
-// A layout has one part folder, and so one lock, by whatever name it is called.
+// A layout has one part directory, and so one lock, by whatever name it is called.
 func TestALayoutByItsOtherName(t *testing.T) {
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 300*kib))
 	t.Chdir(t.TempDir())
@@ -194,13 +194,13 @@ func TestALayoutByItsOtherName(t *testing.T) {
 		}
 	}}
 	r := m.MustPull(t, segpull.Options{Output: "layout/", Format: "oci", Observer: rec})
-	pulltest.WantError(t, second, nil, "layout.segpull", "in use by another segpull")
+	pulltest.WantError(t, second, nil, "layout.segpull", "another segpull uses")
 	if r.Path != "layout/" {
 		t.Errorf("it is said to be at %s", r.Path)
 	}
 	pulltest.Must(t, os.Symlink("nowhere", "dangling"))
 	_, err := m.Pull(t, segpull.Options{Output: "dangling", Format: "oci"})
-	pulltest.WantError(t, err, segpull.ErrUsage, "dangling", "leads to nothing")
+	pulltest.WantError(t, err, segpull.ErrUsage, "dangling", "a link to a file that does not exist")
 	pulltest.WantFiles(t, ".", "dangling", "layout", "link")
 	pulltest.Must(t, os.Mkdir("empty", 0o755))
 	t.Chdir("empty")

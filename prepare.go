@@ -45,7 +45,7 @@ func (c *call) prepare(ctx context.Context, names []string) ([]*job, error) {
 
 func parseReferences(names []string) (refs []image.Reference, err error) {
 	if len(names) == 0 {
-		return nil, usage(errors.New("no image is named: give a reference, as ubuntu:22.04"))
+		return nil, usage(errors.New("no image given: name one, for example ubuntu:22.04"))
 	}
 	for _, name := range names {
 		ref, err := image.ParseReference(name)
@@ -63,7 +63,7 @@ func (o Options) name(refs []image.Reference) (image.Reference, error) {
 		return image.Reference{}, nil
 	}
 	if len(refs) > 1 {
-		return image.Reference{}, usage(fmt.Errorf("name %q is for one image, and %d are named: pull them one by one", o.Name, len(refs)))
+		return image.Reference{}, usage(fmt.Errorf("name %q can apply to only one image, and the call has %d: pull them one by one", o.Name, len(refs)))
 	}
 	name, err := image.ParseName(o.Name, refs[0])
 	if err != nil {
@@ -85,9 +85,9 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	img, err := image.Resolve(ctx, fetcher{j.set, j.call}, ref, j.call.platform)
 	switch {
 	case classOf(err) == ErrNetwork && unreachable(err):
-		return fmt.Errorf("%w; check the network, or name other mirrors by --mirror", err)
+		return fmt.Errorf("%w; check the network, or give other mirrors with --mirror", err)
 	case classOf(err) == ErrNetwork:
-		return fmt.Errorf("%w; try again later, or name other mirrors by --mirror", err)
+		return fmt.Errorf("%w; try again later, or give other mirrors with --mirror", err)
 	case err != nil:
 		return err
 	}
@@ -107,14 +107,14 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 // warnOfPlatform warns of an image for another platform than asked: a reference without an index leads to it.
 func (j *job) warnOfPlatform(asked image.Platform) {
 	if p := j.image.Platform; p.OS != asked.OS || p.Architecture != asked.Architecture {
-		j.call.warn(fmt.Sprintf("%s is for %s, not %s: there is no other image under this reference", j.name(), p, asked))
+		j.call.warn(fmt.Sprintf("%s is for %s, not %s: this reference has an image for no other platform", j.name(), p, asked))
 	}
 }
 
 // warnOfIndex warns of a digest that names an index: engines know the image that is pulled by another digest.
 func (j *job) warnOfIndex() {
 	if ref := j.image.Reference; ref.Digest != "" && ref.Digest != j.image.Manifest.Digest {
-		j.call.warn(fmt.Sprintf("%s: the digest names an index; the archive holds one platform of it, %s, which engines list by its own digest, %s: name that to pin this image",
+		j.call.warn(fmt.Sprintf("%s: the digest is that of an index; the archive holds its image for %s, which engines list under its own digest, %s: use that digest to pin this image",
 			j.name(), j.image.Platform, j.image.Manifest.Digest))
 	}
 }
@@ -122,7 +122,7 @@ func (j *job) warnOfIndex() {
 // warnOfNameless warns of an image that has a tag, and gets no name in the archive.
 func (j *job) warnOfNameless() {
 	if j.image.Reference.Tag != "" && j.image.ArchiveName() == (image.Reference{}) {
-		j.call.warn(fmt.Sprintf("%s: the archive gives the image no name, as docker load up to version 24 refuses names with an IPv6 address: give it another by --name", j.name()))
+		j.call.warn(fmt.Sprintf("%s: the archive does not name the image, because docker load up to version 24 refuses names with an IPv6 address: give it another name with --name", j.name()))
 	}
 }
 
@@ -167,7 +167,7 @@ func charge(ctx context.Context, limiter *segment.Limiter, bytes int) error {
 func (f fetcher) Reject(ref image.Reference, reason error) (source string, more bool) {
 	source, more = f.set.Reject(ref, reason)
 	if more {
-		f.call.warn(fmt.Sprintf("mirror %s: its answer for %s is not usable: %s; the next source is asked",
+		f.call.warn(fmt.Sprintf("mirror %s: its answer for %s is not usable: %s; segpull asks the next source",
 			source, familiar(ref), image.Reason(ref, reason)))
 	}
 	return source, more

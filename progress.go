@@ -7,7 +7,7 @@ import (
 
 const progressInterval = 200 * time.Millisecond
 
-// announce says what the reference turned out to be, once.
+// announce sends Resolved, once.
 func (j *job) announce() {
 	if j.announced {
 		return
@@ -41,7 +41,7 @@ func (j *job) sample(ctx context.Context) {
 	}
 }
 
-// progress is a sample of how far the pull is.
+// progress is a sample of the progress of the pull.
 func (j *job) progress() Progress {
 	e := Progress{Reference: j.name(), Resumed: j.resumed, Remaining: -1}
 	for i, d := range j.blobs {

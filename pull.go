@@ -24,7 +24,7 @@ import (
 // references are resolved before the first blob is fetched.
 //
 // Errors have a class, as ErrNotFound, for errors.Is. When ctx ends,
-// Pull returns within a second, with its cause, having kept what has arrived.
+// Pull returns within a second, with its cause, and keeps what has arrived.
 func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 	c, err := newCall(opts)
 	if err != nil {
@@ -77,7 +77,7 @@ func newCall(opts Options) (*call, error) {
 		}
 	}
 	if opts.LimitRate < 0 || opts.Connections < 0 || opts.SegmentSize < 0 || opts.GiveUpAfter < 0 {
-		return nil, usage(errors.New("rates, connections, sizes and times can't be negative"))
+		return nil, usage(errors.New("LimitRate, Connections, SegmentSize and GiveUpAfter must not be negative"))
 	}
 	if opts.GiveUpAfter == 0 {
 		c.opts.GiveUpAfter = segment.DefaultGiveUp
@@ -125,15 +125,15 @@ func (c *call) trouble(source string, err error) {
 
 // found reports a source that sent wrong bytes.
 func (c *call) found(f verify.Finding) {
-	use := "is used no more"
+	use := "is not used any more"
 	if !f.Excluded {
-		use = "is used on only because all others do so too"
+		use = "stays in use only because all other sources do so too"
 	}
 	c.notify(Corrupt{Source: f.Source, Proof: f.Proof})
-	c.warn(fmt.Sprintf("%s serves wrong bytes and %s: %s; leave it out, or tell whoever runs it", f.Source, use, f.Proof))
+	c.warn(fmt.Sprintf("%s serves wrong bytes and %s: %s; remove it from the mirrors, or report this to its operator", f.Source, use, f.Proof))
 }
 
-// suspect reports a source that is left alone until a blob is verified.
+// suspect reports a source that is not used until a blob is verified.
 func (c *call) suspect(source, message string) { c.notify(Trouble{Source: source, Message: message}) }
 
 // blame adds to the error of a transfer the sources that sent wrong bytes.

@@ -53,7 +53,7 @@ func TestNothingIsFetchedTwiceWhenAllIsThere(t *testing.T) {
 	img := pulltest.ImageOf(1, 2*mib)
 	m := pulltest.Serve(t, 2, img)
 	out := filepath.Join(t.TempDir(), "app.tar")
-	// Standing where the archive shall be, a folder that can't be replaced.
+	// A directory at the place of the archive, which segpull cannot replace.
 	blocked := filepath.Join(out, "in", "the", "way")
 	ctx, cancel := context.WithCancel(t.Context())
 	rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
@@ -65,7 +65,7 @@ func TestNothingIsFetchedTwiceWhenAllIsThere(t *testing.T) {
 	}}
 	defer cancel()
 	_, err := m.PullContext(ctx, t, segpull.Options{Output: out, Observer: rec})
-	pulltest.WantError(t, err, nil, out, "can't be replaced", "remove it", "--output", "nothing that was fetched is lost")
+	pulltest.WantError(t, err, nil, out, "cannot replace it", "remove it", "--output", "segpull keeps what it fetched")
 	if err := os.RemoveAll(out); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestTheSecondRunOnAnOutputLeaves(t *testing.T) {
 		}
 	}
 	m.MustPull(t, segpull.Options{Output: out, Observer: rec})
-	pulltest.WantError(t, second, nil, "app.tar.segpull", "in use by another segpull")
+	pulltest.WantError(t, second, nil, "app.tar.segpull", "another segpull uses")
 	pulltest.CheckDocker(t, pulltest.Contents(t, out), img)
 }
 

@@ -7,28 +7,28 @@ import (
 	"github.com/segpull/segpull/archive"
 )
 
-// checkRoom fails before anything is fetched where the image is certain not to
-// fit, and warns where that is likely.
+// checkRoom fails, before the pull fetches anything, if the image cannot fit,
+// and warns if that is likely.
 func (j *job) checkRoom() error {
 	need, free, known := j.store.Room()
 	if !known {
 		return nil
 	}
-	folder, likely := j.out.folder(), need
+	dir, likely := j.out.dir(), need
 	switch {
 	case j.layout != nil || j.out.path == stdout:
-	case j.out.format == archive.Legacy: // decompressed, it is no smaller
+	case j.out.format == archive.Legacy: // decompressed, it is at least as large
 		need += j.size()
 		likely = need
 	default: // the files of a layout, which may share blocks with the part file
 		likely += j.size()
 	}
 	if free < need {
-		return fmt.Errorf("%s more are needed in folder %s, which has %s free: %w", bytesText(need), folder, bytesText(free), syscall.ENOSPC)
+		return fmt.Errorf("directory %s needs %s more and has %s free: %w", dir, bytesText(need), bytesText(free), syscall.ENOSPC)
 	}
 	if free < likely {
-		j.call.warn(fmt.Sprintf("folder %s has %s free, and up to %s are needed when %s is written: make room meanwhile",
-			folder, bytesText(free), bytesText(likely), j.out.path))
+		j.call.warn(fmt.Sprintf("directory %s has %s free, and segpull needs up to %s to write %s: make room while the pull runs",
+			dir, bytesText(free), bytesText(likely), j.out.path))
 	}
 	return nil
 }

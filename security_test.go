@@ -68,10 +68,10 @@ func TestCredentialsGoToTheirHostAlone(t *testing.T) {
 	}
 }
 
-// TestAnUncheckedCertificateIsToldOnEveryRun pulls from a mirror whose
-// certificate nobody trusts: not at all by default, and with a warning each
+// TestAnUncheckedCertificateIsWarnedOfOnEveryRun pulls from a mirror whose
+// certificate that no client trusts: not at all by default, and with a warning each
 // time where its table says so.
-func TestAnUncheckedCertificateIsToldOnEveryRun(t *testing.T) {
+func TestAnUncheckedCertificateIsWarnedOfOnEveryRun(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 300*kib)
 	m := pulltest.Serve(t, 1, img)
@@ -85,7 +85,7 @@ func TestAnUncheckedCertificateIsToldOnEveryRun(t *testing.T) {
 	table := sources.Mirror{URL: s.URL}
 	opts := segpull.Options{Output: out, Mirrors: []string{"private"}, Config: sources.Config{Mirror: map[string]sources.Mirror{"private": table}}}
 	_, err := m.Pull(t, opts, name)
-	pulltest.WantError(t, err, segpull.ErrPermanent, "unknown authority", "name its certificate by ca")
+	pulltest.WantError(t, err, segpull.ErrPermanent, "unknown authority", "give its certificate with ca")
 	if n := len(private.Stats().Log); n > 0 {
 		t.Errorf("it was asked %d times", n)
 	}
@@ -99,7 +99,7 @@ func TestAnUncheckedCertificateIsToldOnEveryRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		pulltest.CheckOCI(t, pulltest.Contents(t, out), img)
-		if said := rec.Warnings(); strings.Count(said, "mirror private: its certificate is not checked") != 1 {
+		if said := rec.Warnings(); strings.Count(said, "mirror private: segpull does not check its certificate") != 1 {
 			t.Errorf("warned of %q", said)
 		}
 	}
@@ -157,9 +157,9 @@ func TestSecretsAreWrittenNowhere(t *testing.T) {
 	}
 }
 
-func TestPartFilesAreForTheUserAlone(t *testing.T) {
+func TestPartFilesAreForTheUserOnly(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("permissions are those of the folder's ACL")
+		t.Skip("permissions are those of the directory's ACL")
 	}
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, mib))

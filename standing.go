@@ -12,10 +12,10 @@ import (
 	"github.com/segpull/segpull/state"
 )
 
-// stands reports whether the archive stands at its place already, whole and
-// right. What is between the blobs is compared first: it has the manifest, so
-// that another image costs no hashing. One that is not right, or can't be
-// read, is left to be replaced. The error is the cause of ctx.
+// stands reports whether the archive is in its place already, whole and right.
+// It compares what is between the blobs first: that includes the manifest, so
+// another image costs no hashing. The pull replaces an archive that is not
+// right, or that it cannot read. The error is the cause of ctx.
 func (j *job) stands(ctx context.Context) (bool, error) {
 	if j.layout == nil {
 		return false, nil
@@ -31,8 +31,8 @@ func (j *job) stands(ctx context.Context) (bool, error) {
 	return false, context.Cause(ctx)
 }
 
-// framed reports whether what stands has the size of the archive, and all of it
-// but the blobs.
+// framed reports whether the existing file has the size of the archive, and all
+// of its bytes except those of the blobs.
 func (j *job) framed() bool {
 	info, err := j.standing.Stat()
 	if err != nil || info.Size() != j.layout.Size() {
@@ -42,7 +42,7 @@ func (j *job) framed() bool {
 	return same && err == nil
 }
 
-// hashStanding compares the digest of each blob in the archive that stands.
+// hashStanding checks the digest of each blob in the existing archive.
 func (j *job) hashStanding(ctx context.Context) error {
 	j.announce()
 	hashing, cancel := context.WithCancel(ctx)
@@ -82,7 +82,7 @@ func (j *job) section(i int) *io.SectionReader {
 	return j.store.Blob(i).Section()
 }
 
-// upToDate ends the pull of an image whose archive stands.
+// upToDate ends the pull of an image whose archive is in its place.
 func (j *job) upToDate() (Result, error) {
 	j.call.notify(j.progress())
 	if err := j.checkPlatform(); err != nil {
@@ -93,18 +93,18 @@ func (j *job) upToDate() (Result, error) {
 		blobs = append(blobs, string(b.Digest))
 	}
 	if err := state.Tidy(j.out.work, blobs); err != nil {
-		j.warnOfFolder(err)
+		j.warnOfDir(err)
 	}
 	r := j.result()
 	r.UpToDate, r.Resumed = true, r.Size
 	return r, nil
 }
 
-func (j *job) warnOfFolder(err error) {
-	j.call.warn(fmt.Sprintf("%v: the image is complete, remove the folder by hand", err))
+func (j *job) warnOfDir(err error) {
+	j.call.warn(fmt.Sprintf("the image is complete, but segpull could not remove its part directory: %v; remove it by hand", err))
 }
 
-// close closes the files: the archive that stood, or the part folder.
+// close closes the files: the existing archive, or the part directory.
 func (j *job) close() {
 	if j.standing != nil {
 		j.standing.Close()

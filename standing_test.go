@@ -12,7 +12,7 @@ import (
 )
 
 // An archive that stands and is right is left as it is. Nothing is fetched,
-// and the folder of a run that died just before its end is removed.
+// and the directory of a run that died just before its end is removed.
 func TestAnArchiveThatStandsIsUpToDate(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 700*kib, 300*kib)

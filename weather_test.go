@@ -14,7 +14,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// TestPullsSurvive tells what an honest mirror and its network may do on the
+// TestPullsSurvive lists what an honest mirror and its network may do on the
 // way, and what it may cost.
 func TestPullsSurvive(t *testing.T) {
 	img := pulltest.ImageOf(1, 3*mib, 300*kib)
@@ -50,13 +50,13 @@ func TestPullsSurvive(t *testing.T) {
 				t.Errorf("%d bytes of %d were served", n, pulltest.BlobsOf(img))
 			}
 			if len(r.Corrupt) > 0 {
-				t.Errorf("%q is no liar", r.Corrupt)
+				t.Errorf("%q is called corrupt", r.Corrupt)
 			}
 		})
 	}
 }
 
-func TestTokensThatExpireOnTheWayAreFetchedAnew(t *testing.T) {
+func TestTokensThatExpireOnTheWayAreFetchedAgain(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 3*mib)
 	m := pulltest.Serve(t, 1, img)
@@ -95,7 +95,7 @@ func TestARedirectIsKeptUntilItExpires(t *testing.T) {
 
 // A foreign layer is never fetched from a private address, and loopback is one:
 // so all that can be shown here is that the registry's own copy counts, and
-// that nobody is asked in its absence.
+// that no other source is asked in its absence.
 func TestAForeignLayerIsNotFetchedFromInside(t *testing.T) {
 	t.Parallel()
 	inside := registrytest.New()
@@ -128,7 +128,7 @@ func TestTheLimitHoldsForAllTraffic(t *testing.T) {
 	}
 }
 
-func TestTheSearchForALiarKeepsToTheLimits(t *testing.T) {
+func TestTheSearchForCorruptSourcesKeepsToTheLimits(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, mib)
 	m := pulltest.Serve(t, 2, img)

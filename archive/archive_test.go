@@ -263,7 +263,7 @@ func TestArtifactsAreKeptInOCIFormatsAlone(t *testing.T) {
 	config := blobs.add("application/vnd.cncf.helm.config.v1+json", []byte(`{}`))
 	chart := withConfig("a/chart:1", blobs, config, []ocispec.Descriptor{blobs.add("application/vnd.cncf.helm.chart.content.v1.tar+gzip", []byte("x"))})
 	for _, f := range []Format{DockerArchive, Legacy} {
-		if err := Write(t.Context(), io.Discard, chart, f, blobs); err == nil || !strings.Contains(err.Error(), "no container image") {
+		if err := Write(t.Context(), io.Discard, chart, f, blobs); err == nil || !strings.Contains(err.Error(), "not a container image") {
 			t.Errorf("%s: %v", f, err)
 		}
 	}
@@ -285,7 +285,7 @@ func TestWriteRefuses(t *testing.T) {
 		blobs Blobs
 		says  string
 	}{
-		{"a folder as a stream", img, OCI, blobs, "oci-archive"},
+		{"a directory as a stream", img, OCI, blobs, "oci-archive"},
 		{"a missing blob", img, DockerArchive, without, "no such blob"},
 		{"a missing blob", img, Legacy, without, "no such blob"},
 		{"a blob of another size", img, DockerArchive, short, "has 5 bytes"},

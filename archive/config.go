@@ -27,7 +27,7 @@ func checkLoadable(img image.Image) error {
 	if slices.Contains(imageConfigs, img.Config.MediaType) {
 		return nil
 	}
-	return fmt.Errorf("%s is no container image, its config is %.100q; choose the format oci or oci-archive",
+	return fmt.Errorf("%s is not a container image: its config has media type %.100q; choose the format oci or oci-archive",
 		img.Reference, img.Config.MediaType)
 }
 
@@ -37,7 +37,7 @@ type imageConfig struct {
 	diffIDs []digest.Digest
 }
 
-// CheckConfig tells whether docker load would take an image with this config: it names as many diff IDs as
+// CheckConfig fails if docker load would refuse an image with this config: it names as many diff IDs as
 // the manifest has layers. [Write] checks it too; after [Plan], call it once the config is there.
 func CheckConfig(img image.Image, config []byte) error {
 	_, err := parseConfig(img, config)

@@ -25,25 +25,25 @@ import (
 // a crash has left.
 const tempPrefix = ".segpull-"
 
-// WriteDir writes an image as an OCI layout in a folder, which it makes or, if it is one already, adds to:
+// WriteDir writes an image as an OCI layout in a directory, which it makes or, if it is one already, adds to:
 // blobs that are there and whole are kept, and the image replaces one of the same name in index.json. Every
 // file appears whole or not at all, index.json last. The caller sees to it that no other writes there.
 func WriteDir(ctx context.Context, dir string, img image.Image, blobs Blobs) error {
 	if err := img.Validate(); err != nil {
 		return err
 	}
-	f, err := openFolder(dir)
+	f, err := openDir(dir)
 	if err != nil {
 		return err
 	}
 	defer f.root.Close()
 	if err := f.add(ctx, img, blobs); err != nil {
-		return fmt.Errorf("folder %s: %w", dir, err)
+		return fmt.Errorf("directory %s: %w", dir, err)
 	}
 	return nil
 }
 
-// CheckDir says what would keep [WriteDir] from adding an image to a folder that
+// CheckDir says what would keep [WriteDir] from adding an image to a directory that
 // exists, and leaves it as it is.
 func CheckDir(dir string) error {
 	root, err := os.OpenRoot(dir)
@@ -51,7 +51,7 @@ func CheckDir(dir string) error {
 		return err
 	}
 	defer root.Close()
-	f := folder{root}
+	f := layoutDir{root}
 	_, err = f.check()
 	if err == nil {
 		_, err = f.merge(ocispec.Descriptor{})
@@ -60,17 +60,17 @@ func CheckDir(dir string) error {
 		err = f.checkWritable()
 	}
 	if err != nil {
-		return fmt.Errorf("folder %s: %w", dir, err)
+		return fmt.Errorf("directory %s: %w", dir, err)
 	}
 	return nil
 }
 
-// folder is an OCI layout. All access is by os.Root, so that no link in it leads out of it.
-type folder struct {
+// directory is an OCI layout. All access is by os.Root, so that no link in it leads out of it.
+type layoutDir struct {
 	root *os.Root
 }
 
-// OpenBlob opens a blob of the OCI layout in a folder, if it is there, whole and
+// OpenBlob opens a blob of the OCI layout in a directory, if it is there, whole and
 // right; else the error says why not.
 func OpenBlob(ctx context.Context, dir string, b ocispec.Descriptor) (*os.File, error) {
 	root, err := os.OpenRoot(dir)
@@ -78,7 +78,7 @@ func OpenBlob(ctx context.Context, dir string, b ocispec.Descriptor) (*os.File, 
 		return nil, err
 	}
 	defer root.Close()
-	file, err := folder{root}.open(b)
+	file, err := layoutDir{root}.open(b)
 	if err != nil {
 		return nil, err
 	}
@@ -90,18 +90,18 @@ func OpenBlob(ctx context.Context, dir string, b ocispec.Descriptor) (*os.File, 
 	return nil, cmp.Or(err, fmt.Errorf("%s is not blob %s", file.Name(), b.Digest))
 }
 
-func openFolder(dir string) (folder, error) {
+func openDir(dir string) (layoutDir, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return folder{}, err
+		return layoutDir{}, err
 	}
-	if err := syncFolder(os.Open(filepath.Dir(dir))); err != nil {
-		return folder{}, err
+	if err := syncDir(os.Open(filepath.Dir(dir))); err != nil {
+		return layoutDir{}, err
 	}
 	root, err := os.OpenRoot(dir)
-	return folder{root}, err
+	return layoutDir{root}, err
 }
 
-func (f folder) add(ctx context.Context, img image.Image, blobs Blobs) error {
+func (f layoutDir) add(ctx context.Context, img image.Image, blobs Blobs) error {
 	if err := f.claim(); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (f folder) add(ctx context.Context, img image.Image, blobs Blobs) error {
 	if err != nil {
 		return err
 	}
-	if err := f.root.MkdirAll(blobsFolder, 0o777); err != nil {
+	if err := f.root.MkdirAll(blobsDir, 0o777); err != nil {
 		return err
 	}
 	if err := f.sync(ocispec.ImageBlobsDir); err != nil {
@@ -126,8 +126,8 @@ func (f folder) add(ctx context.Context, img image.Image, blobs Blobs) error {
 	return f.putBytes(ocispec.ImageIndexFile, index)
 }
 
-// claim makes an empty folder an OCI layout, and refuses one that is neither.
-func (f folder) claim() error {
+// claim makes an empty directory an OCI layout, and refuses one that is neither.
+func (f layoutDir) claim() error {
 	empty, err := f.check()
 	if err != nil || !empty {
 		return err
@@ -135,8 +135,8 @@ func (f folder) claim() error {
 	return f.putBytes(ocispec.ImageLayoutFile, ociLayout())
 }
 
-// check refuses a folder that is neither empty nor an OCI layout.
-func (f folder) check() (empty bool, err error) {
+// check refuses a directory that is neither empty nor an OCI layout.
+func (f layoutDir) check() (empty bool, err error) {
 	content, err := f.read(ocispec.ImageLayoutFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, f.checkEmpty()
@@ -146,43 +146,43 @@ func (f folder) check() (empty bool, err error) {
 	}
 	var layout ocispec.ImageLayout
 	if err := json.Unmarshal(content, &layout); err != nil {
-		return false, fmt.Errorf("%s: %w; mend it, or choose another folder", ocispec.ImageLayoutFile, err)
+		return false, fmt.Errorf("%s: %w; repair it, or choose another directory", ocispec.ImageLayoutFile, err)
 	}
 	if layout.Version != ocispec.ImageLayoutVersion {
-		return false, fmt.Errorf("an OCI layout of version %.20q; only %s is supported: choose another folder", layout.Version, ocispec.ImageLayoutVersion)
+		return false, fmt.Errorf("the OCI layout in it has version %.20q, and segpull supports only %s: choose another directory", layout.Version, ocispec.ImageLayoutVersion)
 	}
 	return false, nil
 }
 
-// merge returns the folder's index.json with an image added to it.
-func (f folder) merge(add ocispec.Descriptor) ([]byte, error) {
+// merge returns the directory's index.json with an image added to it.
+func (f layoutDir) merge(add ocispec.Descriptor) ([]byte, error) {
 	old, err := f.read(ocispec.ImageIndexFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	index, err := mergeIndex(old, add)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; mend it, or choose another folder", ocispec.ImageIndexFile, err)
+		return nil, fmt.Errorf("%s: %w; repair it, or choose another directory", ocispec.ImageIndexFile, err)
 	}
 	return index, nil
 }
 
 // checkWritable sees whether files can be made where an image puts them.
-func (f folder) checkWritable() error {
-	for _, dir := range []string{".", blobsFolder} {
+func (f layoutDir) checkWritable() error {
+	for _, dir := range []string{".", blobsDir} {
 		err := f.probe(path.Join(dir, tempPrefix+"probe"))
 		if dir != "." && errors.Is(err, fs.ErrNotExist) {
 			continue // it is to be made
 		}
 		if err != nil {
-			return fmt.Errorf("no file can be made in it: %w; mend that, or choose another folder", err)
+			return fmt.Errorf("cannot create a file in it: %w; correct its permissions, or choose another directory", err)
 		}
 	}
 	return nil
 }
 
 // probe makes a file and removes it. Others may do so at the same time.
-func (f folder) probe(name string) error {
+func (f layoutDir) probe(name string) error {
 	file, err := f.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
 		err = file.Close()
@@ -196,21 +196,21 @@ func (f folder) probe(name string) error {
 	return nil
 }
 
-func (f folder) checkEmpty() error {
+func (f layoutDir) checkEmpty() error {
 	entries, err := fs.ReadDir(f.root.FS(), ".")
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), tempPrefix) {
-			return fmt.Errorf("it holds %q but is no OCI layout; choose an empty folder, or one that does not exist", e.Name())
+			return fmt.Errorf("it holds %q but is not an OCI layout; choose an empty directory, or one that does not exist", e.Name())
 		}
 	}
 	return nil
 }
 
-// putBlob writes a blob, if the folder does not have it whole.
-func (f folder) putBlob(ctx context.Context, b ocispec.Descriptor, blobs Blobs) error {
+// putBlob writes a blob, if the directory does not have it whole.
+func (f layoutDir) putBlob(ctx context.Context, b ocispec.Descriptor, blobs Blobs) error {
 	if has, err := f.has(ctx, b); has || err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func (f folder) putBlob(ctx context.Context, b ocispec.Descriptor, blobs Blobs) 
 	return f.put(blobPath(b.Digest), func(w *os.File) error { return copySection(ctx, w, r) })
 }
 
-func (f folder) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
+func (f layoutDir) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
 	file, err := f.open(b)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -233,7 +233,9 @@ func (f folder) has(ctx context.Context, b ocispec.Descriptor) (bool, error) {
 	return isBlob(ctx, file, b)
 }
 
-func (f folder) open(b ocispec.Descriptor) (*os.File, error) { return f.root.Open(blobPath(b.Digest)) }
+func (f layoutDir) open(b ocispec.Descriptor) (*os.File, error) {
+	return f.root.Open(blobPath(b.Digest))
+}
 
 // isBlob says whether a file is the blob, whole and right.
 func isBlob(ctx context.Context, file *os.File, b ocispec.Descriptor) (bool, error) {
@@ -246,7 +248,7 @@ func isBlob(ctx context.Context, file *os.File, b ocispec.Descriptor) (bool, err
 }
 
 // read returns a small file.
-func (f folder) read(name string) ([]byte, error) {
+func (f layoutDir) read(name string) ([]byte, error) {
 	file, err := f.root.Open(name)
 	if err != nil {
 		return nil, err
@@ -259,7 +261,7 @@ func (f folder) read(name string) ([]byte, error) {
 	return content, err
 }
 
-func (f folder) putBytes(name string, content []byte) error {
+func (f layoutDir) putBytes(name string, content []byte) error {
 	return f.put(name, func(w *os.File) error {
 		_, err := io.Copy(w, bytes.NewReader(content))
 		return err
@@ -267,7 +269,7 @@ func (f folder) putBytes(name string, content []byte) error {
 }
 
 // put makes a file appear whole and lasting, or not at all.
-func (f folder) put(name string, write func(*os.File) error) error {
+func (f layoutDir) put(name string, write func(*os.File) error) error {
 	temp := path.Join(path.Dir(name), tempPrefix+path.Base(name))
 	if err := f.root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -292,10 +294,10 @@ func (f folder) put(name string, write func(*os.File) error) error {
 	return f.sync(path.Dir(name))
 }
 
-func (f folder) sync(name string) error { return syncFolder(f.root.Open(name)) }
+func (f layoutDir) sync(name string) error { return syncDir(f.root.Open(name)) }
 
-// syncFolder makes the names in an opened folder last through a crash. Windows keeps them unasked.
-func syncFolder(dir *os.File, err error) error {
+// syncDir makes the names in an opened directory last through a crash. Windows keeps them unasked.
+func syncDir(dir *os.File, err error) error {
 	if err != nil {
 		return err
 	}

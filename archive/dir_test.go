@@ -18,7 +18,7 @@ import (
 	"github.com/segpull/segpull/image"
 )
 
-// readDir returns the files of a folder by their slash-separated names.
+// readDir returns the files of a directory by their slash-separated names.
 func readDir(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
@@ -61,7 +61,7 @@ func TestWriteDirMakesAnOCILayout(t *testing.T) {
 			t.Errorf("%s differs from that in an oci-archive", name)
 		}
 	}
-	if len(got) != len(want.files)-2 { // the archive has two entries for folders
+	if len(got) != len(want.files)-2 { // the archive has two entries for directories
 		t.Errorf("files %v", slices.Sorted(maps.Keys(got)))
 	}
 	if names := refNames(t, dir); !slices.Equal(names, []string{"1"}) {
@@ -87,7 +87,7 @@ func TestWriteDirAddsAndReplaces(t *testing.T) {
 	}
 }
 
-func TestWriteDirKeepsWholeBlobsAndMendsDamagedOnes(t *testing.T) {
+func TestWriteDirKeepsWholeBlobsAndReplacesDamagedOnes(t *testing.T) {
 	dir := t.TempDir()
 	img, blobs := newImage("a/b:1", gzipped("x"), gzipped("y"), gzipped("z"))
 	addTo(t, dir, img, blobs)
@@ -105,7 +105,7 @@ func TestWriteDirKeepsWholeBlobsAndMendsDamagedOnes(t *testing.T) {
 	got := readDir(t, dir)
 	for _, l := range img.Layers[1:] {
 		if !bytes.Equal(got[blobPath(l.Digest)], blobs[l.Digest]) {
-			t.Errorf("%s was not mended", l.Digest)
+			t.Errorf("%s was not replaced", l.Digest)
 		}
 	}
 }
@@ -160,10 +160,10 @@ func TestWriteDirLeavesNothingBehindWhenItFails(t *testing.T) {
 	}
 }
 
-func TestWriteDirRefusesOtherFolders(t *testing.T) {
+func TestWriteDirRefusesOtherDirectories(t *testing.T) {
 	img, blobs := newImage("a/b:1", gzipped("x"))
 	tests := []struct{ name, file, content, says string }{
-		{"a folder with files", "holiday.jpg", "", `holds "holiday.jpg"`},
+		{"a directory with files", "holiday.jpg", "", `holds "holiday.jpg"`},
 		{"another version", "oci-layout", `{"imageLayoutVersion":"2.0.0"}`, `"2.0.0"`},
 		{"a broken layout file", "oci-layout", `{`, "oci-layout"},
 	}
@@ -183,7 +183,7 @@ func TestWriteDirRefusesOtherFolders(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	must(os.WriteFile(file, nil, 0o644))
 	if err := WriteDir(t.Context(), file, img, blobs); err == nil {
-		t.Error("a file was taken for a folder")
+		t.Error("a file was taken for a directory")
 	}
 }
 
@@ -204,7 +204,7 @@ func TestWriteDirKeepsABrokenIndex(t *testing.T) {
 	}
 }
 
-func TestCheckDirLeavesTheFolderAsItIs(t *testing.T) {
+func TestCheckDirLeavesTheDirectoryAsItIs(t *testing.T) {
 	img, blobs := newImage("a/b:1", gzipped("x"))
 	empty, layout := t.TempDir(), t.TempDir()
 	addTo(t, layout, img, blobs)
@@ -226,11 +226,11 @@ func TestCheckDirLeavesTheFolderAsItIs(t *testing.T) {
 }
 
 func TestCheckDirFindsWhatIsInTheWayOfFiles(t *testing.T) {
-	for _, at := range []string{".", blobsFolder} {
+	for _, at := range []string{".", blobsDir} {
 		dir := t.TempDir()
 		must(os.MkdirAll(filepath.Join(dir, at, tempPrefix+"probe", "full"), 0o755))
 		must(os.WriteFile(filepath.Join(dir, ocispec.ImageLayoutFile), ociLayout(), 0o644))
-		if err := CheckDir(dir); err == nil || !strings.Contains(err.Error(), "mend that") {
+		if err := CheckDir(dir); err == nil || !strings.Contains(err.Error(), "correct its permissions") {
 			t.Errorf("%s: %v", at, err)
 		}
 	}

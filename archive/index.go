@@ -51,7 +51,7 @@ func parseIndex(raw []byte) (fields map[string]json.RawMessage, entries []json.R
 	return fields, entries, err
 }
 
-// entry is a descriptor in index.json as far as it tells images apart.
+// entry is the part of a descriptor in index.json that distinguishes images.
 type entry struct {
 	Digest      digest.Digest     `json:"digest"`
 	Annotations map[string]string `json:"annotations"`

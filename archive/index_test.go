@@ -57,7 +57,7 @@ func TestMergeIndex(t *testing.T) {
 	}
 }
 
-// shape is what tells the entries of an index apart.
+// shape is what distinguishes the entries of an index.
 func shape(index []byte) (s string) {
 	var parsed ocispec.Index
 	must(json.Unmarshal(index, &parsed))

@@ -52,7 +52,7 @@ func measure(ctx context.Context, layers []ocispec.Descriptor, diffIDs []digest.
 	for i, layer := range layers {
 		m := measured[layer.Digest]
 		if m.diffID != diffIDs[i] {
-			return nil, fmt.Errorf("layer %s decompresses to %s, but its config says %.100q; choose another format to have it as it is",
+			return nil, fmt.Errorf("layer %s decompresses to %s, but its config says %.100q; choose another format to keep it as it is",
 				layer.Digest, m.diffID, diffIDs[i])
 		}
 		sizes[i] = m.size

@@ -31,8 +31,8 @@ func Plan(img image.Image, f Format) (*Layout, error) {
 		return nil, err
 	}
 	p := planner{layout: Layout{offsets: make(map[digest.Digest]int64)}}
-	p.folder(ocispec.ImageBlobsDir)
-	p.folder(blobsFolder)
+	p.dir(ocispec.ImageBlobsDir)
+	p.dir(blobsDir)
 	p.file(ocispec.ImageIndexFile, ociIndex(img))
 	switch f {
 	case DockerArchive:
@@ -42,9 +42,9 @@ func Plan(img image.Image, f Format) (*Layout, error) {
 		p.file("manifest.json", dockerManifests(img))
 	case OCIArchive:
 	case OCI:
-		return nil, errors.New("format oci is a folder and cannot be streamed; choose oci-archive")
+		return nil, errors.New("format oci is a directory and cannot go to a stream; choose oci-archive")
 	default:
-		return nil, fmt.Errorf("format %s: the sizes of its entries are not known before its layers are", f)
+		return nil, fmt.Errorf("format %s cannot be planned: the sizes of its entries are unknown until its layers are there", f)
 	}
 	p.file(ocispec.ImageLayoutFile, ociLayout())
 	p.file(blobPath(img.Manifest.Digest), img.ManifestBytes)
@@ -85,7 +85,7 @@ func (l *Layout) Finish(w io.WriterAt) error {
 	return nil
 }
 
-// Finished tells whether all of the archive but its blobs stands in r, as Finish writes it.
+// Finished reports whether r has all bytes of the archive except those of the blobs, as Finish writes them.
 func (l *Layout) Finished(r io.ReaderAt) (bool, error) {
 	var at int64
 	for i, gap := range l.gaps {
@@ -131,8 +131,8 @@ type planner struct {
 	err    error
 }
 
-func (p *planner) folder(name string) {
-	p.header(headerBytes(folderHeader(name)))
+func (p *planner) dir(name string) {
+	p.header(headerBytes(dirHeader(name)))
 }
 
 func (p *planner) file(name string, content []byte) {

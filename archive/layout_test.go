@@ -135,7 +135,7 @@ func TestFinishAndWriteReportTheWritersError(t *testing.T) {
 	}
 }
 
-func TestOffsetOfAStranger(t *testing.T) {
+func TestOffsetOfABlobOfAnotherImage(t *testing.T) {
 	img, _ := newImage("a/b:1", gzipped("x"))
 	if at := plan(t, img, OCIArchive).Offset(digest.FromString("stranger")); at != -1 {
 		t.Errorf("got %d", at)

@@ -13,7 +13,7 @@ import (
 )
 
 // legacy is an image as docker save wrote it up to version 24: the config, manifest.json and repositories,
-// then a folder for each layer with its layer.tar decompressed. As tar headers give sizes, each layer is
+// then a directory for each layer with its layer.tar decompressed. As tar headers give sizes, each layer is
 // decompressed twice: to measure and check it before the first byte is written, and to write it.
 type legacy struct {
 	img    image.Image
@@ -79,7 +79,7 @@ func (l legacy) writeDocuments(tw *tar.Writer) error {
 func (l legacy) writeLayers(ctx context.Context, tw *tar.Writer, blobs Blobs) error {
 	first := make(map[digest.Digest]string) // path of the first layer.tar with a diff ID
 	for i, layer := range l.layers {
-		if err := tw.WriteHeader(folderHeader(layer.id)); err != nil {
+		if err := tw.WriteHeader(dirHeader(layer.id)); err != nil {
 			return err
 		}
 		if err := writeFile(tw, layer.id+"/VERSION", []byte("1.0")); err != nil {

@@ -164,7 +164,7 @@ func TestLegacyRefusesDamagedLayers(t *testing.T) {
 
 // A disk that fails for a moment, as the first bytes of a layer are read, must
 // not have it taken for one that is not compressed.
-func TestLegacyTellsOfADiskThatFails(t *testing.T) {
+func TestLegacyReportsADiskThatFails(t *testing.T) {
 	img, blobs := newImage("a/b:1", gzipped("content"))
 	err := Write(t.Context(), io.Discard, img, Legacy, failingOnce{blobs, img.Layers[0].Digest})
 	if !errors.Is(err, errDisk) {

@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	blobsFolder = ocispec.ImageBlobsDir + "/sha256"
+	blobsDir = ocispec.ImageBlobsDir + "/sha256"
 
 	// nameAnnotation is what containerd, and Docker on top of it, calls the image when it loads it.
 	nameAnnotation = "io.containerd.image.name"
 )
 
 // blobPath is only called with digests that image.Image.Validate let pass.
-func blobPath(d digest.Digest) string { return blobsFolder + "/" + d.Encoded() }
+func blobPath(d digest.Digest) string { return blobsDir + "/" + d.Encoded() }
 
 // ociLayout is the content of the file oci-layout.
 func ociLayout() []byte {

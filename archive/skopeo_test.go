@@ -44,7 +44,7 @@ func TestSkopeoReadsTheArchives(t *testing.T) {
 	}
 }
 
-func TestSkopeoReadsTheFolder(t *testing.T) {
+func TestSkopeoReadsTheDirectory(t *testing.T) {
 	dir := t.TempDir()
 	for _, ref := range []string{"a/b:latest", "a/c:latest"} {
 		img, blobs := newImage(ref, gzipped(ref))

@@ -12,7 +12,7 @@ import (
 
 // v1Layer is a layer as an image of its own, which is how Docker saw layers before version 1.10.
 type v1Layer struct {
-	id     string // hexadecimal, also the layer's folder
+	id     string // hexadecimal, also the layer's directory
 	json   []byte
 	diffID digest.Digest
 }

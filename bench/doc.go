@@ -2,8 +2,8 @@
 // misbehave, and beside other tools.
 //
 //	go run ./bench demo     show one pull from three mirrors, of which one dies
-//	go run ./bench cases    pull on simulated networks, by segpull and its peers
-//	go run ./bench limits   measure what the project promises
+//	go run ./bench cases    pull on simulated networks, by segpull and other tools
+//	go run ./bench limits   measure the promises of the project
 //	go run ./bench corrupt  measure the cost of a corrupt mirror
 //	go run ./bench check    compare the speed with the committed baseline
 //	go run ./bench soak     pull through random faults, kills and damage

@@ -24,8 +24,8 @@ type command struct {
 // commands in the order in which the help lists them.
 var commands = []command{
 	{"demo", "show one pull from three mirrors, of which one dies", showDemo},
-	{"cases", "pull on simulated networks, by segpull and its peers, against goals and lower bounds", runCases},
-	{"limits", "measure what the project promises, beside what the machine allows", measureLimits},
+	{"cases", "pull on simulated networks, by segpull and other tools, against goals and lower bounds", runCases},
+	{"limits", "measure the promises of the project, beside what the machine allows", measureLimits},
 	{"corrupt", "measure the cost of a corrupt mirror", measureCorrupt},
 	{"check", "compare the speed with the committed baseline", checkBaseline},
 	{"soak", "pull through random faults, kills and damage, and check each result", runSoak},

@@ -19,7 +19,7 @@ type Unlabelled struct {
 // String returns the platform and the digest.
 func (u Unlabelled) String() string {
 	if u.Platform == (Platform{}) {
-		return fmt.Sprintf("none (%s)", u.Digest)
+		return fmt.Sprintf("no platform (%s)", u.Digest)
 	}
 	return fmt.Sprintf("%s (%s)", u.Platform, u.Digest)
 }

@@ -101,7 +101,7 @@ func TestAnIndexWithoutPlatformsListsWhatItsConfigsSay(t *testing.T) {
 	if !ok || !slices.Equal(e.Available, []Platform{mustPlatform(t, "linux/amd64")}) {
 		t.Fatalf("got %v", err)
 	}
-	for _, want := range []string{"linux/amd64 (" + amd64.Digest.String() + ")", "none (" + chart.Digest.String() + ")"} {
+	for _, want := range []string{"linux/amd64 (" + amd64.Digest.String() + ")", "no platform (" + chart.Digest.String() + ")"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %s", err, want)
 		}

@@ -9,13 +9,13 @@
 // Content that a descriptor holds itself is used if it has the digest and the size. Nothing here opens a
 // connection or a file.
 //
-// An answer to a tag that leads to no usable image is rejected, and Resolve asks the Fetcher, which then
-// leaves that source out, for the tag again.
+// Resolve rejects an answer to a tag that does not lead to a usable image, and asks the Fetcher, which then
+// skips that source, for the tag again.
 //
 // # Guarantees
 //
-// From the answer to a tag on, everything is named by digest, and a tag is asked for again only after its
-// answer was rejected. An [Image] that Resolve returned
+// After the answer to a tag, all requests name digests, and Resolve asks for a tag again only after it
+// rejected the answer. An [Image] that Resolve returned
 // passed [Image.Validate]: all its digests are well-formed SHA-256, so that they are safe as file names;
 // all its sizes are within bounds, so that they are safe to add up and to allocate; and one digest has one
 // size. Texts of a registry appear in errors quoted, never raw.

@@ -68,10 +68,10 @@ func (i Image) Validate() error {
 		return fmt.Errorf("manifest: %w", err)
 	}
 	if digest.FromBytes(i.ManifestBytes) != i.Manifest.Digest || int64(len(i.ManifestBytes)) != i.Manifest.Size {
-		return fmt.Errorf("manifest %s: its bytes have another digest or size", i.Manifest.Digest)
+		return fmt.Errorf("manifest %s: the bytes received have another digest or size", i.Manifest.Digest)
 	}
 	if len(i.Layers) > MaxLayers {
-		return fmt.Errorf("manifest %s: %d layers; at most %d are supported", i.Manifest.Digest, len(i.Layers), MaxLayers)
+		return fmt.Errorf("manifest %s has %d layers; segpull supports at most %d", i.Manifest.Digest, len(i.Layers), MaxLayers)
 	}
 	if err := checkDescriptor(i.Config, MaxConfigSize); err != nil {
 		return fmt.Errorf("manifest %s: config: %w", i.Manifest.Digest, err)
@@ -97,11 +97,11 @@ func checkDescriptor(d ocispec.Descriptor, most int64) error {
 		return err
 	}
 	if d.Size < 0 || d.Size > most {
-		return fmt.Errorf("%s: a size of %d bytes; 0 to %d are supported", d.Digest, d.Size, most)
+		return fmt.Errorf("%s: its size is %d bytes; segpull supports 0 to %d", d.Digest, d.Size, most)
 	}
 	// Of a blob without bytes, no mirror could be asked whether that is right.
 	if (d.Size == 0) != (d.Digest == digest.FromBytes(nil)) {
-		return fmt.Errorf("%s: a size of %d bytes, which can't be that of this digest", d.Digest, d.Size)
+		return fmt.Errorf("%s: its size is %d bytes, which does not fit its digest", d.Digest, d.Size)
 	}
 	return nil
 }

@@ -71,16 +71,16 @@ func unusable(format string, args ...any) error {
 	return &UnusableError{Err: fmt.Errorf(format, args...)}
 }
 
-// noDocument explains an error of the JSON parser: it tells a page from an error in JSON, and both from a
+// noDocument explains an error of the JSON parser: it distinguishes a page, an error in JSON, and a
 // manifest whose fields have other types.
 func noDocument(body []byte, err error) error {
 	body = bytes.TrimSpace(body)
 	switch {
 	case !json.Valid(body):
 		if readable.IsPage(body) {
-			return &UnusableError{Err: errors.New("no manifest but a web page"), Says: said(body)}
+			return &UnusableError{Err: errors.New("a web page in place of a manifest"), Says: said(body)}
 		}
-		return &UnusableError{Err: fmt.Errorf("no manifest but text that is not JSON: %.200w", err), Says: said(body)}
+		return &UnusableError{Err: fmt.Errorf("text that is not JSON in place of a manifest: %.200w", err), Says: said(body)}
 	case body[0] == '{' && readable.Message(body) == "":
 		return unusable("no manifest but %.40q: %.200w", body, err)
 	}

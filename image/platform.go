@@ -96,7 +96,7 @@ func (p Platform) valid() bool {
 		(p.Variant == "" || platformWord.MatchString(p.Variant))
 }
 
-// rank tells how well p runs an image made for q: 0 not at all, and else the better the later the
+// rank says how well p runs an image made for q: 0 not at all, and else the better the later the
 // variant, up to its own: an ARM v7 machine runs v6 too (containerd/platforms).
 func (p Platform) rank(q Platform) int {
 	if p == q {

@@ -19,7 +19,7 @@ const (
 	// maxFileName leaves room for suffixes in the 255 bytes that file systems allow a name.
 	maxFileName = 200
 
-	// hashDigits are enough hexadecimal digits of a SHA-256 to tell images apart to the eye.
+	// hashDigits are enough hexadecimal digits of a SHA-256 to distinguish images by eye.
 	hashDigits = 12
 )
 
@@ -73,7 +73,7 @@ func parse(what, s string) (Reference, error) {
 	}
 	if reference.Domain(named) == "" {
 		// The parser takes "0_0.0/a" for a host, and then for none.
-		return Reference{}, fmt.Errorf("%s %q: its host is none; write [HOST/]NAME[:TAG][@sha256:DIGEST]", what, s)
+		return Reference{}, fmt.Errorf("%s %q: its host is invalid; write [HOST/]NAME[:TAG][@sha256:DIGEST]", what, s)
 	}
 	r := Reference{Registry: reference.Domain(named), Repository: reference.Path(named)}
 	if tagged, ok := named.(reference.Tagged); ok {
@@ -128,13 +128,13 @@ func (r Reference) String() string {
 // onIPv6 reports whether the registry is an address of IPv6: [::1]:5000.
 func (r Reference) onIPv6() bool { return strings.HasPrefix(r.Registry, "[") }
 
-// device matches what is a device to Windows, in every folder and with any extension
+// device matches the names of devices on Windows, in every directory and with any extension
 // (learn.microsoft.com/windows/win32/fileio/naming-a-file).
 var device = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])\.`)
 
 // FileName returns a file name for the image on a platform, without an extension: ubuntu_22.04_linux_amd64.
 // It is at most 200 bytes of letters, digits, '.', '_' and '-', and names no device, so it cannot leave its
-// folder. Names that differ only in their separators (a/b, a_b) share a file name.
+// directory. Names that differ only in their separators (a/b, a_b) share a file name.
 func (r Reference) FileName(p Platform) string {
 	version := r.Tag
 	if version == "" {

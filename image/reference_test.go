@@ -147,7 +147,7 @@ func TestFileNameOfLongReferencesStaysShortAndApart(t *testing.T) {
 	}
 }
 
-func TestFileNameCannotLeaveItsFolder(t *testing.T) {
+func TestFileNameCannotLeaveItsDirectory(t *testing.T) {
 	evil := []Reference{
 		{Registry: "..", Repository: "../../etc/passwd", Tag: "../x"},
 		{Registry: "/", Repository: "\\..\\", Digest: "../../.."},

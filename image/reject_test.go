@@ -135,7 +135,7 @@ func TestOneSourceAloneIsExplainedWithoutAList(t *testing.T) {
 	}
 }
 
-func TestAPlatformThatNobodyHasIsThePlatformErrorOfTheFirst(t *testing.T) {
+func TestAPlatformThatNoSourceHasIsThePlatformErrorOfTheFirst(t *testing.T) {
 	other := newStore()
 	other.tags["latest"] = other.index(on("linux/arm64", other.manifest("x"))).Digest
 	_, err := Resolve(t.Context(), among(good(), other), mustReference(t, "a/b"), mustPlatform(t, "linux/mips"))

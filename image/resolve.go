@@ -44,7 +44,7 @@ type Fetcher interface {
 // platform is taken where an index does not have the wanted one. Image.Platform is what the index says of
 // the manifest. If no index says it, it is the platform wanted, and Image.Assumed is true: see [ReadPlatform].
 //
-// An answer to a tag that is no usable image is rejected, and the next source is asked, until none is left.
+// Resolve rejects an answer to a tag that is not a usable image, and asks the next source, until none is left.
 //
 // The error is a *[PlatformError] or a *[RejectedError], or wraps an *[UnusableError] or that of the
 // Fetcher.

@@ -244,7 +244,7 @@ func TestResolveKeepsTheFetchersError(t *testing.T) {
 	}
 }
 
-func TestResolveTellsTheKindOfDocument(t *testing.T) {
+func TestResolveReportsTheKindOfDocument(t *testing.T) {
 	layerless := `"config":{"digest":"` + someDigest.String() + `","size":2},"layers":[]`
 	tests := []struct {
 		name, contentType, body string
@@ -273,7 +273,7 @@ func TestResolveTellsTheKindOfDocument(t *testing.T) {
 		{"a number without end", "", `{"schemaVersion":` + strings.Repeat("9", 1<<20) + `}`, "", "schemaVersion"},
 		{"a media type without end", "", `{"mediaType":"\u001b[2J` + strings.Repeat("x", 1<<20) + `"}`, "", "neither"},
 		{"a digest without end", ocispec.MediaTypeImageManifest, `{"config":{"digest":"sha256:\u001b[2J` + strings.Repeat("0", 1<<20) + `"}}`, "", "digest"},
-		{"a size that is none", ocispec.MediaTypeImageManifest, `{"config":{"digest":"` + someDigest.String() + `","size":1.5}}`, "", "1.5"},
+		{"a size that is not an integer", ocispec.MediaTypeImageManifest, `{"config":{"digest":"` + someDigest.String() + `","size":1.5}}`, "", "1.5"},
 		{"a list for a config", ocispec.MediaTypeImageManifest, `{"config":[]}`, "", "array"},
 		{"too big", ocispec.MediaTypeImageManifest, `{` + strings.Repeat(" ", MaxManifestSize) + `}`, "", "at most"},
 		{"too deep", ocispec.MediaTypeImageManifest, `{"annotations":` + strings.Repeat("[", 20000), "", "depth"},
@@ -322,10 +322,10 @@ func TestResolveRefusesManifestsOutOfBounds(t *testing.T) {
 		layers []ocispec.Descriptor
 		says   string
 	}{
-		{"negative size", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Size = -1 }), "size of -1"},
-		{"absurd size", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Size = 1<<40 + 1 }), "size of"},
-		{"no bytes", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Size = 0 }), "size of 0"},
-		{"bytes of nothing", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Digest = digest.FromBytes(nil) }), "size of 10"},
+		{"negative size", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Size = -1 }), "size is -1"},
+		{"absurd size", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Size = 1<<40 + 1 }), "size is"},
+		{"no bytes", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Size = 0 }), "size is 0"},
+		{"bytes of nothing", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Digest = digest.FromBytes(nil) }), "size is 10"},
 		{"no digest", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Digest = "" }), "no digest"},
 		{"a path for a digest", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Digest = "sha256:../../etc/passwd" }), "digest"},
 		{"upper case", blob("c", 1), with(func(d *ocispec.Descriptor) { d.Digest = "sha256:" + digest.Digest(strings.Repeat("A", 64)) }), "digest"},

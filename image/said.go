@@ -5,7 +5,7 @@ import "github.com/segpull/segpull/internal/readable"
 // maxSaid is how many characters of an answer an error quotes.
 const maxSaid = 200
 
-// said returns what a body that is no manifest says to a reader, on one line of at most 200 characters.
+// said returns the readable text of a body that is not a manifest, on one line of at most 200 characters.
 func said(body []byte) string {
 	text := readable.Text(body)
 	if runes := []rune(text); len(runes) > maxSaid {

@@ -8,7 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// UnusableError says that what was served as a manifest or an index is none that segpull can use: an
+// UnusableError says that segpull cannot use what was served as a manifest or an index: an
 // error in JSON, a page, a manifest of schema 1, or one out of bounds.
 type UnusableError struct {
 	Digest digest.Digest // of the document; "" where Err names it
@@ -139,7 +139,7 @@ func rejectable(err error) bool {
 }
 
 // rejected returns the error of a tag after these rejections, and after the failure of the sources that
-// were asked last, if there is one. One rejection alone, and platforms that nobody has, need no list.
+// were asked last, if there is one. One rejection alone, and platforms that no source has, need no list.
 func rejected(ref Reference, rejections []Rejection, failure error) error {
 	first := rejections[0]
 	_, content := errors.AsType[*UnusableError](first.Err)

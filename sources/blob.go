@@ -25,7 +25,7 @@ const (
 // none gives it within 30 s, or GiveUpAfter if that is less, the error is a [*FetchError].
 func (s *Set) Blob(ctx context.Context, ref image.Reference, b ocispec.Descriptor) ([]byte, error) {
 	if b.Size > image.MaxConfigSize {
-		return nil, fmt.Errorf("blob %s: %d bytes; at most %d are read at once", b.Digest, b.Size, image.MaxConfigSize)
+		return nil, fmt.Errorf("blob %s has %d bytes; segpull reads at most %d at once", b.Digest, b.Size, image.MaxConfigSize)
 	}
 	r := s.race(s.resolverFirst(ref), 0, func(ctx context.Context, source *Source) answer {
 		return source.whole(ctx, ref.Repository, b)

@@ -21,7 +21,7 @@ func TestABlobComesFromAnySource(t *testing.T) {
 	}
 	for about, faults := range map[string][]registrytest.Fault{
 		"another has it": {registrytest.Status(404)},
-		"one lies":       {registrytest.Flip(10, 11)},
+		"one is corrupt": {registrytest.Flip(10, 11)},
 		"one is silent":  {registrytest.StallAfter(5)},
 		"one breaks off": {registrytest.CutAfter(5)},
 		"no ranges":      {registrytest.IgnoreRange()},
@@ -44,15 +44,15 @@ func TestABlobThatBreaksOffIsAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestABlobThatNobodyGives(t *testing.T) {
+func TestABlobThatNoSourceHas(t *testing.T) {
 	s, address := serving(t, imageA)
 	set := newSet(t, Config{}, address)
 	s.Misbehave(registrytest.Flip(10, 11))
 	if _, err := set.Blob(t.Context(), app, imageA.Config.Descriptor); !mismatched(err) {
-		t.Errorf("from a liar alone: %v", err)
+		t.Errorf("from a corrupt source only: %v", err)
 	}
 	if n := s.Stats().Requests[registrytest.KindBlob]; n != 1 {
-		t.Errorf("a liar was asked %d times", n)
+		t.Errorf("a corrupt source was asked %d times", n)
 	}
 	s.Misbehave()
 	big := ocispec.Descriptor{Digest: digest.FromString("x"), Size: image.MaxConfigSize + 1}

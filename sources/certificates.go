@@ -20,9 +20,9 @@ func (e endpoint) tls() (*tls.Config, error) {
 	switch {
 	case e.verified():
 	case e.url.Scheme == "http":
-		return nil, &MirrorError{e.name, "tls-verify means nothing to a mirror on http", "take it out of its table"}
+		return nil, &MirrorError{e.name, "tls-verify has no effect on a mirror on http", "remove it from its table"}
 	case len(e.CA) > 0:
-		return nil, &MirrorError{e.name, "with tls-verify = false its ca means nothing", "take one of them out of its table"}
+		return nil, &MirrorError{e.name, "its ca has no effect with tls-verify = false", "remove one of them from its table"}
 	}
 	files := hostFiles(e.url.Host)
 	var err error
@@ -62,7 +62,7 @@ func (e endpoint) identities(files []string) ([]tls.Certificate, error) {
 		return e.hostIdentities(files)
 	}
 	if e.ClientCert == "" || e.ClientKey == "" {
-		return nil, &MirrorError{e.name, "client-cert and client-key belong together", "set both of them, or neither"}
+		return nil, &MirrorError{e.name, "it has only one of client-cert and client-key", "set both of them, or neither"}
 	}
 	pair, err := tls.LoadX509KeyPair(e.ClientCert, e.ClientKey)
 	if err != nil {
@@ -77,7 +77,7 @@ func (e endpoint) hostIdentities(files []string) ([]tls.Certificate, error) {
 	for _, cert := range withSuffix(files, ".cert") {
 		key := strings.TrimSuffix(cert, ".cert") + ".key"
 		if !slices.Contains(files, key) {
-			return nil, &MirrorError{e.name, "client certificate " + cert + " has no key", "put it at " + key + ", or call a certificate to trust ….crt"}
+			return nil, &MirrorError{e.name, "client certificate " + cert + " has no key", "put it at " + key + ", or, if the certificate is one to trust, rename it to ….crt"}
 		}
 		pair, err := tls.LoadX509KeyPair(cert, key)
 		if err != nil {
@@ -148,13 +148,13 @@ func userConfigDir() (string, error) {
 	return filepath.Join(home, ".config"), nil
 }
 
-// warning tells what it means that the mirror's certificate is not checked.
+// warning says what follows from not checking the mirror's certificate.
 func (e endpoint) warning() error {
-	reason := "its certificate is not checked, so whoever is on the way can answer for it: "
+	reason := "segpull does not check its certificate, so anyone on the network path can answer for it"
 	if e.trusted() {
-		reason += "what a tag means, too"
+		reason += ", also for tags"
 	} else {
-		reason += "it is asked by digest only"
+		reason += ", and it is asked by digest only"
 	}
-	return &MirrorError{e.name, reason, "name its certificate by ca in place of tls-verify = false"}
+	return &MirrorError{e.name, reason, "give its certificate with ca in place of tls-verify = false"}
 }

@@ -15,7 +15,7 @@ func TestAdviceAboutCertificates(t *testing.T) {
 		err  error
 		want string // "" for no advice
 	}{
-		{x509.UnknownAuthorityError{}, "name its certificate by ca"},
+		{x509.UnknownAuthorityError{}, "give its certificate with ca"},
 		{expired, "clock"},
 		{x509.HostnameError{Certificate: named, Host: "a.example"}, "captive portal"},
 		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "a.example"}, "subject alternative names"},

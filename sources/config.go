@@ -72,7 +72,7 @@ type Mirror struct {
 	// Connections is the most connections to this mirror. 0: as for all.
 	Connections int `toml:"connections"`
 	// CA names PEM files with certificates to trust beside the system's;
-	// relative to the folder of the configuration file.
+	// relative to the directory of the configuration file.
 	CA Paths `toml:"ca"`
 	// ClientCert and ClientKey name PEM files with the certificate that the
 	// mirror's host wants of its clients, and its key; relative as CA.
@@ -142,12 +142,12 @@ func LoadConfig(path string) (Config, error) {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
 	if len(data) > maxConfig {
-		return Config{}, fmt.Errorf("%s: larger than %v, which no configuration is", path, Size(maxConfig))
+		return Config{}, fmt.Errorf("%s: the file is larger than %v, the limit for a configuration: correct the path", path, Size(maxConfig))
 	}
 	return parseConfig(data, path)
 }
 
-// absent reports whether a file is not there; nothing is in what is no folder,
+// absent reports whether a file is not there; nothing is in a path that is not a directory,
 // as with HOME=/dev/null.
 func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
@@ -245,7 +245,7 @@ func resolved(path, dir string) string {
 }
 
 // atHome resolves ~/, as a shell does on the command line. A slash at the end,
-// by which a path means a folder, stays.
+// by which a path means a directory, stays.
 func atHome(path string) string {
 	rest, ok := strings.CutPrefix(path, "~/")
 	home, err := os.UserHomeDir()

@@ -84,7 +84,7 @@ func field(key toml.Key) (toml.Key, reflect.Type) {
 	return key, t
 }
 
-// below returns the type of a key in a table of type t, nil where t is none.
+// below returns the type of a key in a table of type t, nil where t is not a table.
 func below(t reflect.Type, key string) reflect.Type {
 	switch t.Kind() {
 	case reflect.Map:

@@ -104,7 +104,7 @@ func TestConfigErrorsSayWhere(t *testing.T) {
 		{"a time without a unit", "give-up-after = 90", `c.toml: time "90": write it with its unit, as in "90s"`},
 		{"a negative time", "give-up-after = '-5s'", `c.toml:1:17: time "-5s": write it`},
 		{"negative in a mirror", "[mirror.a]\nconnections = -1", "c.toml: mirror.a.connections = -1 must not be negative"},
-		{"too large", "#" + strings.Repeat(" ", maxConfig), "c.toml: larger than 1MiB"},
+		{"too large", "#" + strings.Repeat(" ", maxConfig), "c.toml: the file is larger than 1MiB"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := write(t, filepath.Join(t.TempDir(), "c.toml"), test.text)
@@ -149,7 +149,7 @@ func TestConfigIsLookedForInXDGConfigHome(t *testing.T) {
 	}
 	t.Setenv("HOME", write(t, filepath.Join(t.TempDir(), "file"), ""))
 	if c, err := LoadConfig(""); err != nil || !reflect.DeepEqual(c, Config{}) {
-		t.Errorf("with a home that is no folder: %+v, %v", c, err)
+		t.Errorf("with a home that is not a directory: %+v, %v", c, err)
 	}
 	t.Setenv("HOME", "")
 	if c, err := LoadConfig(""); err != nil || !reflect.DeepEqual(c, Config{}) {

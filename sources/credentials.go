@@ -34,7 +34,7 @@ func (l *Logins) find(ctx context.Context, host, repository string) (registry.Lo
 func (l *Logins) withhold(ctx context.Context, host, repository string) (registry.Login, error) {
 	login, err := l.store.Find(ctx, host, repository)
 	if err == nil && !login.Empty() {
-		err = &CredentialError{Host: host, Err: fmt.Errorf("the login stored in %s is not sent with tls-verify = false", login.From), Fix: "name the host's certificate by ca instead"}
+		err = &CredentialError{Host: host, Err: fmt.Errorf("segpull does not send the login stored in %s with tls-verify = false", login.From), Fix: "give the host's certificate with ca instead"}
 	}
 	return registry.Login{}, err
 }

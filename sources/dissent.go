@@ -9,7 +9,7 @@ import (
 	"github.com/segpull/segpull/image"
 )
 
-// Dissent is a source by whose word a tag means something else.
+// Dissent is a source that resolves a tag to another digest.
 type Dissent struct {
 	Source string
 	Digest digest.Digest

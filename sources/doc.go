@@ -1,5 +1,5 @@
-// Package sources is the mirrors: what they are called, how each is reached,
-// and whose word counts for a tag.
+// Package sources is the mirrors: their names, how each is reached, and which of
+// them resolve tags.
 //
 // # Flow
 //
@@ -15,22 +15,22 @@
 //
 // # Guarantees
 //
-//   - A source that was asked for and cannot be used is told, with the way to
-//     mend it; the others are used.
+//   - The errors report each named source that cannot be used, with what to do;
+//     the set has the others.
 //   - A source whose answer to a tag was rejected is not asked for that tag
 //     again, and the next that is trusted for tags is; see [Set.Reject].
-//   - The order of names says whose word counts for a tag; see [Set.Fetch]. A
-//     table with tags = false is never asked by tag.
-//   - A mirror that does not say which registries it mirrors is used by itself
-//     for Docker Hub's images alone: repositories of the same name are other
-//     images elsewhere. Naming it for a pull overrules that.
+//   - The order of names decides which source resolves a tag; see [Set.Fetch].
+//     One with tags = false is never asked by tag.
+//   - A mirror that does not say which registries it mirrors is used by
+//     default only for Docker Hub's images: other registries have other images
+//     by the same names. A pull that names the mirror uses it for any registry.
 //   - What is fetched by digest matches the digest.
-//   - Certificates are checked, but for the host of a table with tls-verify =
-//     false: of that the user is warned, it is not trusted for tags unless tags
-//     = true, and it gets no credentials.
-//   - Logins, as docker login and podman login stored them, go to the host that
-//     they are for: those of a registry never to its mirrors. They appear in no
-//     error. Their files are read when a host first asks, and once.
+//   - Certificates are checked, except for the host of a table with tls-verify =
+//     false: each run warns of it, it is not trusted for tags unless tags =
+//     true, and it gets no credentials.
+//   - Logins, as docker login and podman login stored them, go only to their own
+//     host: those of a registry never to its mirrors. They appear in no error.
+//     Their files are read once, when a host first asks.
 //   - Registries on loopback (localhost, *.localhost, 127.0.0.0/8, ::1), and
 //     those that the configuration lists as insecure, are asked by https and,
 //     where the port does not speak TLS, by http; an https:// URL is always

@@ -115,7 +115,7 @@ type mismatchError struct {
 }
 
 func (e *mismatchError) Error() string {
-	return fmt.Sprintf("%s: sent %s of %d bytes where %s of %d was asked for", e.source, e.got.Digest, e.got.Size, e.want.Digest, e.want.Size)
+	return fmt.Sprintf("%s: sent %s of %d bytes in place of %s of %d", e.source, e.got.Digest, e.got.Size, e.want.Digest, e.want.Size)
 }
 
 // Mismatch is true.

@@ -19,7 +19,7 @@ const (
 	// precedence is how long the answer of a later source waits for those
 	// named before it.
 	precedence = 5 * time.Second
-	// waitingAfter is how long nobody answers until that is reported, and
+	// waitingAfter is how long no source answers until that is reported, and
 	// stalledAfter until the reasons are.
 	waitingAfter = 2 * time.Second
 	stalledAfter = 10 * time.Second
@@ -187,7 +187,7 @@ func (r race) silence(d time.Duration) error {
 	return fmt.Errorf("no answer within %v", d)
 }
 
-// reasons says why each source has not answered so far, or has in vain.
+// reasons says why each source has not answered so far, or what its answer lacked.
 func (r race) reasons(got []*answer, d time.Duration) (reasons []error) {
 	for i, a := range got {
 		switch {

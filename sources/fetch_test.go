@@ -25,7 +25,7 @@ type said struct {
 	err   error
 }
 
-func TestTheFirstNamedThatAnswersHasTheWord(t *testing.T) {
+func TestTheFirstNamedThatAnswersResolvesTheTag(t *testing.T) {
 	down := errors.New("down")
 	for _, test := range []struct {
 		about      string
@@ -78,7 +78,7 @@ func TestTheFirstNamedThatAnswersHasTheWord(t *testing.T) {
 	}
 }
 
-func TestSilentSourcesAreToldAndGivenUp(t *testing.T) {
+func TestSilentSourcesAreReportedAndGivenUp(t *testing.T) {
 	one, two := &Source{at: endpoint{name: "one"}}, &Source{at: endpoint{name: "two"}}
 	hang := func(ctx context.Context, source *Source) answer {
 		<-ctx.Done()
@@ -107,18 +107,18 @@ func TestSilentSourcesAreToldAndGivenUp(t *testing.T) {
 	}{
 		{"all are silent", 10 * time.Second, hang, "[one two]", headStart + 10*time.Second, "one: no answer within 10s; two: no answer within 10s"},
 		{"some are silent", 10 * time.Second, fails, "[two]", 10 * time.Second, "one: down; two: no answer within 10s"},
-		{"who gives up soon has nothing to be told", time.Second / 2, hang, "", headStart + time.Second/2, "one: no answer within 500ms; two: no answer within 500ms"},
+		{"a fetch that gives up soon reports nothing", time.Second / 2, hang, "", headStart + time.Second/2, "one: no answer within 500ms; two: no answer within 500ms"},
 		{"an answer is taken rather than given up", 800 * time.Millisecond, late, "", headStart + 800*time.Millisecond, ""},
 	} {
 		t.Run(test.about, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				begin, told := time.Now(), ""
+				begin, reported := time.Now(), ""
 				set := quietSet(NewLogins("", nil))
 				set.GiveUpAfter = test.giveUp
-				set.Waiting = func(sources []string) { told += fmt.Sprint(sources) }
+				set.Waiting = func(sources []string) { reported += fmt.Sprint(sources) }
 				a, err := set.race([]*Source{one, two}, precedence, test.ask).run(t.Context())
-				if took := time.Since(begin); took != test.took || told != test.waiting {
-					t.Errorf("took %v, and told of %s; want %v and %s", took, told, test.took, test.waiting)
+				if took := time.Since(begin); took != test.took || reported != test.waiting {
+					t.Errorf("took %v, and reported %s; want %v and %s", took, reported, test.took, test.waiting)
 				}
 				if test.err == "" && (err != nil || a.source != two) || test.err != "" && fmt.Sprint(err) != test.err {
 					t.Errorf("ended with %v, want %s", err, test.err)
@@ -161,9 +161,9 @@ func serving(t *testing.T, images ...registrytest.Image) (*registrytest.Server, 
 // newSet returns a Set for docker.io/library/app, without warnings.
 func newSet(t *testing.T, cfg Config, names ...string) *Set {
 	t.Helper()
-	set, told, err := New(cfg, NewLogins("", nil), names, dockerHub)
-	if err != nil || len(told) > 0 {
-		t.Fatal(err, told)
+	set, reported, err := New(cfg, NewLogins("", nil), names, dockerHub)
+	if err != nil || len(reported) > 0 {
+		t.Fatal(err, reported)
 	}
 	t.Cleanup(set.Close)
 	return set
@@ -229,7 +229,7 @@ func TestADigestIsFetchedFromAnySource(t *testing.T) {
 
 	_, _, err := newSet(t, cfg, lies).Fetch(t.Context(), app, want)
 	if !mismatched(err) || missing(err) || refused(err) {
-		t.Errorf("a liar alone: %v", err)
+		t.Errorf("a corrupt source only: %v", err)
 	}
 	want.Size++
 	_, _, err = newSet(t, cfg, a, none).Fetch(t.Context(), app, want)
@@ -302,7 +302,7 @@ func TestFailuresSayWhoAndWhy(t *testing.T) {
 	}
 }
 
-func TestARefusalTellsWhatIsKnownOfAPreset(t *testing.T) {
+func TestARefusalSaysWhatIsKnownOfAPreset(t *testing.T) {
 	s, address := serving(t)
 	s.Misbehave(registrytest.Status(403).On())
 	source := newSet(t, Config{}, address).Sources()[0]
@@ -313,7 +313,7 @@ func TestARefusalTellsWhatIsKnownOfAPreset(t *testing.T) {
 	}
 }
 
-func TestSourcesThatDisagreeAboutATagAreTold(t *testing.T) {
+func TestSourcesThatDisagreeAboutATagAreReported(t *testing.T) {
 	ours, same, other, none := registrytest.New(), registrytest.New(), registrytest.New(), registrytest.New()
 	ours.Push("library/app", "v", registrytest.NewImage(registrytest.ImageOptions{Seed: 1}))
 	same.Push("library/app", "v", registrytest.NewImage(registrytest.ImageOptions{Seed: 1}))

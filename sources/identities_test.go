@@ -90,9 +90,9 @@ func fetchFrom(t *testing.T, m Mirror) error {
 func TestClientCertificates(t *testing.T) {
 	until := time.Now().Add(time.Hour)
 	server, client := newIdentity(t, until), newIdentity(t, until)
-	folder := t.TempDir()
-	ca := write(t, filepath.Join(folder, "ca.pem"), server.cert)
-	cert, key := write(t, filepath.Join(folder, "c.pem"), client.cert), write(t, filepath.Join(folder, "k.pem"), client.key)
+	dir := t.TempDir()
+	ca := write(t, filepath.Join(dir, "ca.pem"), server.cert)
+	cert, key := write(t, filepath.Join(dir, "c.pem"), client.cert), write(t, filepath.Join(dir, "k.pem"), client.key)
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		at := servingTLS(t, server, &client, version)
 		err := fetchFrom(t, Mirror{URL: at, CA: Paths{ca}})
@@ -131,7 +131,7 @@ func certsDirectory(t *testing.T, address string) string {
 	return filepath.Join(home, ".config/containers/certs.d", strings.TrimPrefix(address, "https://"))
 }
 
-func TestClientCertificatesThatCannotBeMeantAreTold(t *testing.T) {
+func TestInvalidClientCertificatesAreReported(t *testing.T) {
 	id := newIdentity(t, time.Now().Add(time.Hour))
 	cert := write(t, filepath.Join(t.TempDir(), "c.pem"), id.cert)
 	lonely := filepath.Join(certsDirectory(t, "https://lonely.example"), "client.cert")
@@ -140,7 +140,7 @@ func TestClientCertificatesThatCannotBeMeantAreTold(t *testing.T) {
 		mirror Mirror
 		want   string
 	}{
-		{Mirror{URL: "https://a.example", ClientCert: cert}, "client-cert and client-key belong together"},
+		{Mirror{URL: "https://a.example", ClientCert: cert}, "it has only one of client-cert and client-key"},
 		{Mirror{URL: "https://a.example", ClientCert: cert, ClientKey: "/none/k.pem"}, "/none/k.pem: no such file"},
 		{Mirror{URL: "https://a.example", ClientCert: cert, ClientKey: cert}, "correct them in its table"},
 		{Mirror{URL: "https://lonely.example"}, lonely + " has no key; put it at " + strings.TrimSuffix(lonely, "cert") + "key"},

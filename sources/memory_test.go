@@ -40,7 +40,7 @@ func TestMemoryThatIsOfNoUse(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 		if err := (Memory{"b": {Seen: time.Now()}}).Keep(path); err != nil || len(Recall(path)) != 1 {
-			t.Errorf("%s: not written anew: %v", name, err)
+			t.Errorf("%s: not written again: %v", name, err)
 		}
 	}
 	if got := Recall(filepath.Join(t.TempDir(), "none")); len(got) != 0 {

@@ -21,7 +21,7 @@ func TestMemoryThatIsAPipe(t *testing.T) {
 			t.Errorf("recalled %+v", got)
 		}
 		if err := (Memory{"b": {Seen: time.Now()}}).Keep(path); err != nil || len(Recall(path)) != 1 {
-			t.Errorf("not written anew: %v", err)
+			t.Errorf("not written again: %v", err)
 		}
 	}()
 	select {

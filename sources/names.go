@@ -13,7 +13,7 @@ import (
 // dockerHub is the registry of names without a host.
 const dockerHub = "docker.io"
 
-// MirrorError tells why a mirror cannot be used for an image, and how to mend
+// MirrorError says why a mirror cannot be used for an image, and how to fix
 // it, in one line.
 type MirrorError struct {
 	Mirror string // its name, or its URL without secrets
@@ -32,7 +32,7 @@ type UsageError struct {
 }
 
 func (e *UsageError) Error() string {
-	return fmt.Sprintf("no mirror left for images of %s: %s", e.Registry, oneLine(e.Errs))
+	return fmt.Sprintf("no usable mirror for images of %s: %s", e.Registry, oneLine(e.Errs))
 }
 
 // Unwrap returns the reasons.
@@ -76,7 +76,7 @@ func (n naming) choose(names []string) (found []endpoint, unusable []error) {
 }
 
 // defaults returns the configured names that serve the registry, and those
-// that mean nothing, for the user to be told; then the registry.
+// that are unusable, for the user; then the registry.
 func (n naming) defaults() []string {
 	names := n.cfg.Mirrors
 	if len(names) == 0 {
@@ -269,11 +269,11 @@ func parseURL(s string) (*url.URL, error) {
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("the URL has no host")
 	case !isPort(u.Port()):
-		return nil, fmt.Errorf("port %s is none: ports are 1 to 65535", u.Port())
+		return nil, fmt.Errorf("port %s is invalid: ports are 1 to 65535", u.Port())
 	case u.User != nil:
-		return nil, fmt.Errorf("a password does not belong in the URL: run docker login %s", u.Host)
+		return nil, fmt.Errorf("the URL contains a password: remove it, and run docker login %s", u.Host)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, fmt.Errorf("the URL has a query or fragment")
+		return nil, fmt.Errorf("the URL has a query or a fragment, which segpull does not support")
 	}
 	prefix := strings.Trim(u.Path, "/")
 	if prefix == "v2" {

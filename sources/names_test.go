@@ -56,13 +56,13 @@ func TestNamesStandForSources(t *testing.T) {
 		names    []string
 		registry string
 		want     []string
-		told     []string // in the errors, in order
+		reported []string // in the errors, in order
 	}{
 		{about: "nothing is the origin", registry: "docker.io", want: []string{"docker.io https://registry-1.docker.io*"}},
 		{about: "any registry is its own origin", registry: "ghcr.io", want: []string{"ghcr.io https://ghcr.io*"}},
 		{about: "loopback may be asked by http", registry: "localhost:5000", want: []string{"localhost:5000 https://localhost:5000*?"}},
 		{about: "an IPv6 loopback too", registry: "[::1]:5000", want: []string{"[::1]:5000 https://[::1]:5000*?"}},
-		{about: "and what lies below localhost", registry: "a.localhost", want: []string{"a.localhost https://a.localhost*?"}},
+		{about: "and names below localhost", registry: "a.localhost", want: []string{"a.localhost https://a.localhost*?"}},
 		{about: "an address in 127.0.0.0/8", registry: "127.9.9.9:80", want: []string{"127.9.9.9:80 https://127.9.9.9:80*?"}},
 		{about: "a private address is not loopback", registry: "10.0.0.1:5000", want: []string{"10.0.0.1:5000 https://10.0.0.1:5000*"}},
 		{about: "a name that begins like one is not loopback", registry: "127.0.0.1.evil.example", want: []string{"127.0.0.1.evil.example https://127.0.0.1.evil.example*"}},
@@ -89,33 +89,33 @@ func TestNamesStandForSources(t *testing.T) {
 		{about: "an explicit https is TLS on loopback too", registry: "localhost:5000", names: []string{"https://localhost:5000"}, want: []string{"localhost:5000 https://localhost:5000"}},
 
 		{
-			about: "without an id it is told how to give one", registry: "docker.io", names: []string{"aliyun", "docker.io"},
-			want: []string{"docker.io https://registry-1.docker.io*"},
-			told: []string{`mirror aliyun: needs your accelerator id; set id = "…" under [mirror.aliyun] in CONFIG, or use --mirror https://<id>.mirror.aliyuncs.com`},
+			about: "without an id, the error says how to give one", registry: "docker.io", names: []string{"aliyun", "docker.io"},
+			want:     []string{"docker.io https://registry-1.docker.io*"},
+			reported: []string{`mirror aliyun: needs your accelerator id; set id = "…" under [mirror.aliyun] in CONFIG, or use --mirror https://<id>.mirror.aliyuncs.com`},
 		},
-		{about: "an id is one label", config: "[mirror.aliyun]\nid = 'evil.example/'", registry: "docker.io", names: []string{"aliyun"}, told: []string{`id "evil.example/" is not one`}},
-		{about: "a preset of another registry", registry: "ghcr.io", names: []string{"gcr"}, told: []string{"mirror gcr: does not mirror ghcr.io; use another mirror, or --mirror ghcr.io"}},
-		{about: "another registry", registry: "docker.io", names: []string{"ghcr.io"}, told: []string{"is a registry of its own, not docker.io; as a mirror of docker.io write --mirror https://ghcr.io"}},
-		{about: "a dead preset says so", registry: "docker.io", names: []string{"163"}, told: []string{"it was shut down (hub-mirror.c.163.com), as of 20"}},
-		{about: "no such name", registry: "docker.io", names: []string{"alyun"}, told: []string{`mirror "alyun": no such mirror; known are 1ms, aliyun, `}},
-		{about: "an empty name", registry: "docker.io", names: []string{""}, told: []string{`mirror "": no such mirror`}},
-		{about: "a forgotten scheme", registry: "docker.io", names: []string{"harbor.example/hub"}, told: []string{"neither a name nor a URL; write http(s)://"}},
-		{about: "another scheme", registry: "docker.io", names: []string{"ftp://a"}, told: []string{`"ftp" is not http or https`}},
-		{about: "no host", registry: "docker.io", names: []string{"https:///a"}, told: []string{"no host"}},
-		{about: "a port out of bounds", registry: "docker.io", names: []string{"http://127.0.0.1:99999"}, told: []string{"mirror http://127.0.0.1:99999: port 99999 is none: ports are 1 to 65535"}},
-		{about: "a port that nobody listens on", registry: "docker.io", names: []string{"http://a.example:0"}, told: []string{"port 0 is none"}},
-		{about: "a registry's port out of bounds", registry: "localhost:99999", told: []string{"port 99999 is none"}},
-		{about: "a placeholder typed as it stands", registry: "docker.io", names: []string{"https://<id>.mirror.aliyuncs.com"}, told: []string{"needs your accelerator id; write it in place of <id>"}},
+		{about: "an id is one label", config: "[mirror.aliyun]\nid = 'evil.example/'", registry: "docker.io", names: []string{"aliyun"}, reported: []string{`id "evil.example/" is not one`}},
+		{about: "a preset of another registry", registry: "ghcr.io", names: []string{"gcr"}, reported: []string{"mirror gcr: does not mirror ghcr.io; use another mirror, or --mirror ghcr.io"}},
+		{about: "another registry", registry: "docker.io", names: []string{"ghcr.io"}, reported: []string{"is a registry of its own, not docker.io; as a mirror of docker.io write --mirror https://ghcr.io"}},
+		{about: "a dead preset says so", registry: "docker.io", names: []string{"163"}, reported: []string{"it was shut down (hub-mirror.c.163.com), as of 20"}},
+		{about: "no such name", registry: "docker.io", names: []string{"alyun"}, reported: []string{`mirror "alyun": no such mirror; known are 1ms, aliyun, `}},
+		{about: "an empty name", registry: "docker.io", names: []string{""}, reported: []string{`mirror "": no such mirror`}},
+		{about: "a forgotten scheme", registry: "docker.io", names: []string{"harbor.example/hub"}, reported: []string{"neither a name nor a URL; write http(s)://"}},
+		{about: "another scheme", registry: "docker.io", names: []string{"ftp://a"}, reported: []string{`"ftp" is not http or https`}},
+		{about: "no host", registry: "docker.io", names: []string{"https:///a"}, reported: []string{"no host"}},
+		{about: "a port out of bounds", registry: "docker.io", names: []string{"http://127.0.0.1:99999"}, reported: []string{"mirror http://127.0.0.1:99999: port 99999 is invalid: ports are 1 to 65535"}},
+		{about: "port zero", registry: "docker.io", names: []string{"http://a.example:0"}, reported: []string{"port 0 is invalid"}},
+		{about: "a registry's port out of bounds", registry: "localhost:99999", reported: []string{"port 99999 is invalid"}},
+		{about: "a placeholder typed as it stands", registry: "docker.io", names: []string{"https://<id>.mirror.aliyuncs.com"}, reported: []string{"needs your accelerator id; write it in place of <id>"}},
 		{about: "a path before /v2/", registry: "docker.io", names: []string{"https://nexus.example/hub/v2/"}, want: []string{"nexus.example/hub/v2 https://nexus.example/hub/v2"}},
-		{about: "a path that climbs", registry: "docker.io", names: []string{"https://a.example/../b"}, told: []string{`the path "/../b" has an empty part or dots`}},
+		{about: "a path that climbs", registry: "docker.io", names: []string{"https://a.example/../b"}, reported: []string{`the path "/../b" has an empty part or dots`}},
 		{about: "the port that https has anyway", registry: "a.example", names: []string{"a.example:443"}, want: []string{"a.example:443 https://a.example*"}},
 		{about: "a host that is listed as insecure", registry: "a.example:5000", config: "insecure-registries = ['a.example:5000']", want: []string{"a.example:5000 https://a.example:5000*?"}},
 		{about: "another port of it", registry: "a.example:5001", config: "insecure-registries = ['a.example:5000']", want: []string{"a.example:5001 https://a.example:5001*"}},
 		{about: "a network that is listed", registry: "10.1.2.3:5000", config: "insecure-registries = ['10.0.0.0/8']", want: []string{"10.1.2.3:5000 https://10.1.2.3:5000*?"}},
 		{about: "but not by https://", registry: "docker.io", names: []string{"https://127.0.0.1:5000"}, want: []string{"127.0.0.1:5000 https://127.0.0.1:5000"}},
-		{about: "a query", registry: "docker.io", names: []string{"https://a.example/?token=secret"}, told: []string{"mirror https://a.example/: the URL has a query"}},
-		{about: "a password", registry: "docker.io", names: []string{"https://u:secret@a.example"}, told: []string{"mirror https://a.example: a password does not belong in the URL: run docker login a.example"}},
-		{about: "a password in what is no URL", registry: "docker.io", names: []string{"https://u:secret@a.example:x"}, told: []string{"mirror https://a.example:x: invalid port"}},
+		{about: "a query", registry: "docker.io", names: []string{"https://a.example/?token=secret"}, reported: []string{"mirror https://a.example/: the URL has a query"}},
+		{about: "a password", registry: "docker.io", names: []string{"https://u:secret@a.example"}, reported: []string{"mirror https://a.example: the URL contains a password: remove it, and run docker login a.example"}},
+		{about: "a password in an invalid URL", registry: "docker.io", names: []string{"https://u:secret@a.example:x"}, reported: []string{"mirror https://a.example:x: invalid port"}},
 
 		{
 			about: "the configured in file order, then the origin", config: someMirrors, registry: "docker.io",
@@ -138,14 +138,14 @@ func TestNamesStandForSources(t *testing.T) {
 		},
 		{
 			about: "unless it says which", config: someMirrors, registry: "ghcr.io", names: []string{"quay-only", "all"},
-			want: []string{"all http://cache.corp:8080/ghcr.io"},
-			told: []string{`mirror quay-only: does not mirror ghcr.io; add "ghcr.io" to registries under [mirror.quay-only] in c.toml`},
+			want:     []string{"all http://cache.corp:8080/ghcr.io"},
+			reported: []string{`mirror quay-only: does not mirror ghcr.io; add "ghcr.io" to registries under [mirror.quay-only] in c.toml`},
 		},
 		{
 			about: "mirrors picks and orders, and the origin follows", registry: "docker.io",
-			config: "mirrors = ['https://b.example', 'aliyun', 'ghcr.io', 'a']\n[mirror.a]\nurl='https://a.example'\n[mirror.c]\nurl='https://c.example'",
-			want:   []string{"b.example https://b.example", "a https://a.example", "docker.io https://registry-1.docker.io*"},
-			told:   []string{"mirror aliyun: needs your accelerator id; set id = \"…\" under [mirror.aliyun] in c.toml"},
+			config:   "mirrors = ['https://b.example', 'aliyun', 'ghcr.io', 'a']\n[mirror.a]\nurl='https://a.example'\n[mirror.c]\nurl='https://c.example'",
+			want:     []string{"b.example https://b.example", "a https://a.example", "docker.io https://registry-1.docker.io*"},
+			reported: []string{"mirror aliyun: needs your accelerator id; set id = \"…\" under [mirror.aliyun] in c.toml"},
 		},
 		{
 			about: "a default of no registry is not asked for private images", registry: "registry.corp",
@@ -155,7 +155,7 @@ func TestNamesStandForSources(t *testing.T) {
 			about: "the origin stays where mirrors has it", registry: "docker.io",
 			config: "mirrors = ['docker.io', 'gcr']", want: []string{"docker.io https://registry-1.docker.io*", "gcr https://mirror.gcr.io"},
 		},
-		{about: "a table without a url", config: "[mirror.a]\nns = true", registry: "docker.io", names: []string{"a"}, told: []string{`mirror a: has no url; set url = "https://…" under [mirror.a] in c.toml`}},
+		{about: "a table without a url", config: "[mirror.a]\nns = true", registry: "docker.io", names: []string{"a"}, reported: []string{`mirror a: has no url; set url = "https://…" under [mirror.a] in c.toml`}},
 	} {
 		t.Run(test.about, func(t *testing.T) {
 			cfg, file := Config{}, ConfigPath()
@@ -169,15 +169,15 @@ func TestNamesStandForSources(t *testing.T) {
 			if got := places(found); !slices.Equal(got, test.want) {
 				t.Errorf("got  %q\nwant %q", got, test.want)
 			}
-			if len(unusable) != len(test.told) {
-				t.Fatalf("told %q, want %q", unusable, test.told)
+			if len(unusable) != len(test.reported) {
+				t.Fatalf("reported %q, want %q", unusable, test.reported)
 			}
 			for i, err := range unusable {
-				if want := strings.ReplaceAll(test.told[i], "CONFIG", file); !strings.Contains(err.Error(), want) {
-					t.Errorf("told %q\nwant %q", err, want)
+				if want := strings.ReplaceAll(test.reported[i], "CONFIG", file); !strings.Contains(err.Error(), want) {
+					t.Errorf("reported %q\nwant %q", err, want)
 				}
 				if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "\n") {
-					t.Errorf("told a secret or several lines: %q", err)
+					t.Errorf("an error has a secret or several lines: %q", err)
 				}
 			}
 		})

@@ -9,10 +9,10 @@ import (
 // Set is the sources of one registry's images. It implements image.Fetcher and
 // is safe for use by several goroutines.
 type Set struct {
-	// Trouble is told of each source that fails or is silent while Fetch asks
+	// Trouble is called for each source that fails or is silent while Fetch asks
 	// for a manifest. Set it before; it may be called by several goroutines.
 	Trouble func(source string, err error)
-	// Waiting is told of the sources that were asked and are silent when Fetch
+	// Waiting is called with the sources that were asked and are silent when Fetch
 	// has waited for 2 s. As Trouble.
 	Waiting func(sources []string)
 	// Warn gets what the user should know, in one line. As Trouble.
@@ -32,31 +32,31 @@ type Set struct {
 // New returns the sources that names stand for, in that order: presets, names
 // of [mirror.NAME] tables, registries, or URLs. Without names they are the
 // mirrors that the configuration has for the registry, then the registry
-// itself. The errors in the slice are for the user to be told: of sources that
+// itself. The errors in the slice are for the user: about sources that
 // were asked for and cannot be used, and of those whose certificates are not
-// checked. If no source is left, or registry is none, the error is a [*UsageError] with them.
+// checked. If no source is left, or registry is invalid, the error is a [*UsageError] with them.
 func New(cfg Config, logins *Logins, names []string, registry string) (*Set, []error, error) {
 	if !isRegistry(canonical(registry)) {
 		return nil, nil, &UsageError{registry, []error{noRegistry(registry)}}
 	}
 	registry = canonical(registry)
-	endpoints, told := naming{cfg, registry}.choose(names)
+	endpoints, reported := naming{cfg, registry}.choose(names)
 	s := quietSet(logins)
 	for _, e := range endpoints {
 		source, err := e.open(registry, logins, func(message string) { s.Warn(message) })
 		if err != nil {
-			told = append(told, err)
+			reported = append(reported, err)
 			continue
 		}
 		if !e.verified() {
-			told = append(told, e.warning())
+			reported = append(reported, e.warning())
 		}
 		s.sources = append(s.sources, source)
 	}
 	if len(s.sources) == 0 {
-		return nil, nil, &UsageError{registry, told}
+		return nil, nil, &UsageError{registry, reported}
 	}
-	return s, told, nil
+	return s, reported, nil
 }
 
 func quietSet(logins *Logins) *Set {
@@ -66,13 +66,13 @@ func quietSet(logins *Logins) *Set {
 	}
 }
 
-// noRegistry says why a registry is none. References take the first part of
+// noRegistry says why the name of a registry is invalid. References take the first part of
 // UPPER/x for a host, as Docker does, since no repository may be called so.
 func noRegistry(name string) error {
 	if name != strings.ToLower(name) {
-		return fmt.Errorf("%q has upper-case letters, which names of repositories have not, and as a host it has neither dot nor port; write it in lower case", name)
+		return fmt.Errorf("%q has upper-case letters, which are invalid in the name of a repository, and neither dot nor port, which a host needs; write it in lower case", name)
 	}
-	return fmt.Errorf("%q is no host: it has neither dot nor port", name)
+	return fmt.Errorf("%q is not a host: it has neither dot nor port", name)
 }
 
 // Sources returns the sources in the order in which they were named.

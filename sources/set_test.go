@@ -12,21 +12,21 @@ func TestWithNoneLeftItFails(t *testing.T) {
 	if !ok || len(usage.Errs) != 2 || !strings.Contains(err.Error(), "aliyun: needs") || !strings.Contains(err.Error(), "; mirror 163: ") {
 		t.Errorf("got %v", err)
 	}
-	set, told, err := New(Config{}, NewLogins("", nil), []string{"aliyun", "docker.io"}, "docker.io")
-	if err != nil || len(told) != 1 || len(set.Sources()) != 1 {
-		t.Fatalf("got %v, %v, %v", set, told, err)
+	set, reported, err := New(Config{}, NewLogins("", nil), []string{"aliyun", "docker.io"}, "docker.io")
+	if err != nil || len(reported) != 1 || len(set.Sources()) != 1 {
+		t.Fatalf("got %v, %v, %v", set, reported, err)
 	}
 	defer set.Close()
-	if _, ok := errors.AsType[*MirrorError](told[0]); !ok {
-		t.Errorf("told %T", told[0])
+	if _, ok := errors.AsType[*MirrorError](reported[0]); !ok {
+		t.Errorf("reported %T", reported[0])
 	}
 }
 
 func TestARegistryIsAHost(t *testing.T) {
 	for registry, want := range map[string]string{
-		"UPPER": `no mirror left for images of UPPER: "UPPER" has upper-case letters`,
-		"lower": `"lower" is no host`,
-		"":      `"" is no host`,
+		"UPPER": `no usable mirror for images of UPPER: "UPPER" has upper-case letters`,
+		"lower": `"lower" is not a host`,
+		"":      `"" is not a host`,
 	} {
 		_, _, err := New(Config{}, NewLogins("", nil), []string{"https://a.example"}, registry)
 		if _, ok := errors.AsType[*UsageError](err); !ok || !strings.Contains(err.Error(), want) {

@@ -79,9 +79,9 @@ func (s *Source) advice(err error) string {
 	case failed == nil || !refused(err):
 		return ""
 	case failed.Login != "":
-		return fmt.Sprintf("the login stored in %s is refused: run docker login %s, or docker logout %[2]s if the image is public", failed.Login, cmp.Or(s.elsewhere(failed), host))
+		return fmt.Sprintf("the login stored in %s was refused: run docker login %s, or docker logout %[2]s if the image is public", failed.Login, cmp.Or(s.elsewhere(failed), host))
 	case s.elsewhere(failed) != "":
-		return fmt.Sprintf("%s leads to that host: use another mirror, or run docker login %s if it is a registry", s.Name(), s.elsewhere(failed))
+		return fmt.Sprintf("%s redirects to that host: use another mirror, or run docker login %s if it is a registry", s.Name(), s.elsewhere(failed))
 	case s.at.Note != "":
 		return "it " + s.at.Note
 	case failed.StatusCode == http.StatusForbidden && failed.Code == "" && failed.Message != "":
@@ -91,7 +91,7 @@ func (s *Source) advice(err error) string {
 }
 
 // elsewhere is the host that refused, where that is one that the mirror leads
-// to; else "". A token server refuses in the name of a host that is not told.
+// to; else "". A token server refuses in the name of a host that the error does not have.
 func (s *Source) elsewhere(e *registry.Error) string {
 	at, err := url.Parse(e.Where)
 	if e.Op == "token" || err != nil || canonical(at.Host) == canonical(s.at.url.Host) {
@@ -103,10 +103,10 @@ func (s *Source) elsewhere(e *registry.Error) string {
 // certificateAdvice says what to do about a certificate that is not accepted.
 func certificateAdvice(err error, host string) string {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return fmt.Sprintf("if that authority is to be trusted, name its certificate by ca in the mirror's table, or put it into ~/.config/containers/certs.d/%s/ca.crt", host)
+		return fmt.Sprintf("if you trust that authority, give its certificate with ca in the mirror's table, or put it into ~/.config/containers/certs.d/%s/ca.crt", host)
 	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
-		return "check the clock of this machine, or tell whoever runs the server"
+		return "check the clock of this machine, or report this to the operator of the server"
 	}
 	if other, ok := errors.AsType[x509.HostnameError](err); ok {
 		if c := other.Certificate; c != nil && len(c.DNSNames)+len(c.IPAddresses) == 0 {
@@ -150,7 +150,7 @@ func (e endpoint) header() (http.Header, error) {
 	h := http.Header{}
 	for name, value := range e.Headers {
 		if err := checkHeader(name, value); err != nil {
-			return nil, &MirrorError{e.name, err.Error(), "mend its headers"}
+			return nil, &MirrorError{e.name, err.Error(), "correct its headers"}
 		}
 		h.Set(name, value)
 	}
@@ -158,17 +158,17 @@ func (e endpoint) header() (http.Header, error) {
 }
 
 // checkHeader refuses the fields that say what is asked for and how it comes,
-// and what net/http would not send. A value is not told: it may be a secret.
+// and what net/http would not send. The error has no value: it may be a secret.
 func checkHeader(name, value string) error {
 	switch http.CanonicalHeaderKey(name) {
 	case "Accept", "Accept-Encoding", "Connection", "Content-Length", "Host", "If-Range", "Range", "Transfer-Encoding":
-		return fmt.Errorf("the header %s is segpull's own", name)
+		return fmt.Errorf("segpull sets the header %s itself", name)
 	}
 	if !isHeaderName(name) {
-		return fmt.Errorf("%q is no name of a header", name)
+		return fmt.Errorf("%q is not a valid header name", name)
 	}
 	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-		return fmt.Errorf("the value of header %s has control characters", name)
+		return fmt.Errorf("the value of header %s contains control characters", name)
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func (e endpoint) proxy() (chooseProxy, error) {
 	}
 	// net/http treats the certificate of an https proxy as it does the mirror's.
 	if u, _ := choose(&http.Request{URL: e.url}); u != nil && u.Scheme == "https" {
-		return nil, &MirrorError{e.name, "tls-verify = false would leave the certificate of its https proxy unchecked too", "use another proxy, or ca"}
+		return nil, &MirrorError{e.name, "tls-verify = false would also turn off the check of its https proxy", "use another proxy, or ca in place of tls-verify"}
 	}
 	return choose, nil
 }
@@ -209,5 +209,5 @@ func (e endpoint) anyProxy() (chooseProxy, error) {
 			return http.ProxyURL(u), nil
 		}
 	}
-	return nil, &MirrorError{e.name, "its proxy is no URL", `write proxy = "http://host:port", "socks5://host:port" or "direct"`}
+	return nil, &MirrorError{e.name, "its proxy is not a URL", `write proxy = "http://host:port", "socks5://host:port" or "direct"`}
 }

@@ -45,14 +45,14 @@ func TestOpenGivesTheRangeAskedFor(t *testing.T) {
 }
 
 // Where a mirror leads to another host, that is the one to log in to.
-func TestARefusalElsewhereIsToldAsSuch(t *testing.T) {
+func TestARefusalElsewhereIsReportedAsSuch(t *testing.T) {
 	registry, address := serving(t, imageA)
 	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	defer storage.Close()
 	registry.Misbehave(registrytest.RedirectTo(storage.URL + "/blob"))
 	source := newSet(t, Config{}, address).Sources()[0]
 	_, _, _, err := source.Open(t.Context(), "library/app", imageA.Layers[0].Descriptor, 0, 100)
-	if want := "leads to that host: use another mirror, or run docker login " + strings.TrimPrefix(storage.URL, "http://"); !refused(err) || !strings.Contains(err.Error(), want) {
+	if want := "redirects to that host: use another mirror, or run docker login " + strings.TrimPrefix(storage.URL, "http://"); !refused(err) || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -126,7 +126,7 @@ func TestASourceAsksAsItsTableSays(t *testing.T) {
 	}
 }
 
-func TestATableThatCannotBeMeantIsTold(t *testing.T) {
+func TestAnInvalidTableIsReported(t *testing.T) {
 	noPEM := write(t, filepath.Join(t.TempDir(), "ca.pem"), "hello")
 	for _, test := range []struct {
 		mirror Mirror
@@ -134,21 +134,21 @@ func TestATableThatCannotBeMeantIsTold(t *testing.T) {
 	}{
 		{Mirror{CA: Paths{"/none/ca.pem"}}, "/none/ca.pem: no such file or directory; correct its ca"},
 		{Mirror{CA: Paths{noPEM}}, "no PEM certificate in " + noPEM},
-		{Mirror{Proxy: "u:secret@proxy"}, `its proxy is no URL; write proxy = "http://host:port"`},
-		{Mirror{Proxy: "ftp://proxy"}, "its proxy is no URL"},
-		{Mirror{Proxy: "http://proxy:99999"}, "its proxy is no URL"},
-		{Mirror{TLSVerify: new(bool), CA: Paths{noPEM}}, "with tls-verify = false its ca means nothing; take one of them out"},
-		{Mirror{TLSVerify: new(bool), URL: "http://a.example"}, "tls-verify means nothing to a mirror on http; take it out"},
-		{Mirror{Headers: map[string]string{"range": "bytes=0-1"}}, "the header range is segpull's own"},
-		{Mirror{Headers: map[string]string{"A B": "x"}}, `"A B" is no name of a header; mend its headers`},
-		{Mirror{Headers: map[string]string{"": "x"}}, `"" is no name of a header`},
-		{Mirror{Headers: map[string]string{"X-Team": "secret\n"}}, "the value of header X-Team has control characters; mend its headers"},
+		{Mirror{Proxy: "u:secret@proxy"}, `its proxy is not a URL; write proxy = "http://host:port"`},
+		{Mirror{Proxy: "ftp://proxy"}, "its proxy is not a URL"},
+		{Mirror{Proxy: "http://proxy:99999"}, "its proxy is not a URL"},
+		{Mirror{TLSVerify: new(bool), CA: Paths{noPEM}}, "its ca has no effect with tls-verify = false; remove one of them"},
+		{Mirror{TLSVerify: new(bool), URL: "http://a.example"}, "tls-verify has no effect on a mirror on http; remove it"},
+		{Mirror{Headers: map[string]string{"range": "bytes=0-1"}}, "segpull sets the header range itself"},
+		{Mirror{Headers: map[string]string{"A B": "x"}}, `"A B" is not a valid header name; correct its headers`},
+		{Mirror{Headers: map[string]string{"": "x"}}, `"" is not a valid header name`},
+		{Mirror{Headers: map[string]string{"X-Team": "secret\n"}}, "the value of header X-Team contains control characters; correct its headers"},
 	} {
 		test.mirror.URL = cmp.Or(test.mirror.URL, "https://a.example")
 		cfg := Config{Mirror: map[string]Mirror{"m": test.mirror}}
-		set, told, err := New(cfg, NewLogins("", nil), []string{"m", "https://b.example"}, dockerHub)
-		if err != nil || len(told) != 1 || !strings.Contains(told[0].Error(), test.want) || strings.Contains(told[0].Error(), "secret") {
-			t.Errorf("told %q, %v; want %q", told, err, test.want)
+		set, reported, err := New(cfg, NewLogins("", nil), []string{"m", "https://b.example"}, dockerHub)
+		if err != nil || len(reported) != 1 || !strings.Contains(reported[0].Error(), test.want) || strings.Contains(reported[0].Error(), "secret") {
+			t.Errorf("reported %q, %v; want %q", reported, err, test.want)
 			continue
 		}
 		set.Close()
@@ -163,7 +163,7 @@ func TestCertificatesOfAPrivateCAAreTrusted(t *testing.T) {
 		_, _, err := newSet(t, cfg, "m").Fetch(t.Context(), app, ocispec.Descriptor{})
 		return err
 	}
-	if err := fetch(Config{Mirror: map[string]Mirror{"m": {URL: s.URL}}}); err == nil || !strings.Contains(err.Error(), "name its certificate by ca") {
+	if err := fetch(Config{Mirror: map[string]Mirror{"m": {URL: s.URL}}}); err == nil || !strings.Contains(err.Error(), "give its certificate with ca") {
 		t.Errorf("without the ca: %v", err)
 	}
 	if err := fetch(Config{Mirror: map[string]Mirror{"m": {URL: s.URL, CA: Paths{file}}}}); !missing(err) {
@@ -175,8 +175,8 @@ func TestCertificatesOfAPrivateCAAreTrusted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := filepath.Join(home, ".config/containers/certs.d", strings.TrimPrefix(s.URL, "https://"))
-	write(t, filepath.Join(folder, "ca.crt"), ca)
+	dir := filepath.Join(home, ".config/containers/certs.d", strings.TrimPrefix(s.URL, "https://"))
+	write(t, filepath.Join(dir, "ca.crt"), ca)
 	if err := fetch(Config{Mirror: map[string]Mirror{"m": {URL: s.URL}}}); !missing(err) {
 		t.Errorf("with the ca in certs.d: %v", err)
 	}

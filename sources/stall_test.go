@@ -21,12 +21,12 @@ func TestARaceThatStandsStillSaysWhyOnce(t *testing.T) {
 			began := time.Now()
 			all := []*Source{{at: endpoint{name: "one"}}, {at: endpoint{name: "two"}}, {at: endpoint{name: "three"}}}
 			set := quietSet(NewLogins("", nil))
-			var told []string
+			var reported []string
 			set.Stalled = func(silent time.Duration, reasons []error) {
 				if took := time.Since(began); took != stalledAfter {
-					t.Errorf("told after %v", took)
+					t.Errorf("reported after %v", took)
 				}
-				told = append(told, fmt.Sprint(silent, " ", reasons))
+				reported = append(reported, fmt.Sprint(silent, " ", reasons))
 			}
 			a, err := set.race(all, precedence, func(ctx context.Context, source *Source) answer {
 				after := []time.Duration{1, time.Hour, answersAfter}[slices.Index(all, source)]
@@ -42,8 +42,8 @@ func TestARaceThatStandsStillSaysWhyOnce(t *testing.T) {
 			if err != nil || a.source != all[2] {
 				t.Errorf("ended with %v", err)
 			}
-			if got := fmt.Sprint(told); got != want {
-				t.Errorf("told %s, want %s", got, want)
+			if got := fmt.Sprint(reported); got != want {
+				t.Errorf("reported %s, want %s", got, want)
 			}
 		})
 	}

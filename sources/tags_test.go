@@ -119,6 +119,6 @@ func TestAManifestThatItsResolverLacksIsWithdrawn(t *testing.T) {
 	_, none := serving(t)
 	_, _, err := newSet(t, Config{}, none).Fetch(t.Context(), app, ocispec.Descriptor{})
 	if e, ok := errors.AsType[*FetchError](err); !ok || e.Withdrawn() {
-		t.Errorf("a tag that nobody has: %v", err)
+		t.Errorf("a tag that no source has: %v", err)
 	}
 }

@@ -48,7 +48,7 @@ func TestTimetable(t *testing.T) {
 	}
 }
 
-func TestTimetablesThatMakeNoSense(t *testing.T) {
+func TestInvalidTimetables(t *testing.T) {
 	for _, text := range []string{",", "2M,", "2M@", "2M@8", "2M@08:00", "2M@08:00-", "2M@25:00-26:00", "2M@08:00-08:00", "fast", "2M@08:00-18:00@x"} {
 		tt := Constant(1)
 		if err := tt.UnmarshalText([]byte(text)); err == nil || tt != Constant(1) {

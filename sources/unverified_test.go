@@ -17,7 +17,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// selfSigned serves imageA as [mirror.m], with a certificate that nobody
+// selfSigned serves imageA as [mirror.m], with a certificate that no client
 // trusts.
 func selfSigned(t *testing.T, faults ...registrytest.Fault) (*registrytest.Server, Mirror) {
 	t.Helper()
@@ -31,15 +31,15 @@ func selfSigned(t *testing.T, faults ...registrytest.Fault) (*registrytest.Serve
 	return registry, Mirror{URL: s.URL, TLSVerify: new(bool)}
 }
 
-// unverified returns the sources of [mirror.m], and what the user is told.
+// unverified returns the sources of [mirror.m], and the warning.
 func unverified(t *testing.T, m Mirror) (*Set, string) {
 	t.Helper()
-	set, told, err := New(Config{Mirror: map[string]Mirror{"m": m}}, NewLogins("", nil), []string{"m"}, dockerHub)
-	if err != nil || len(told) != 1 {
-		t.Fatalf("told %q, %v", told, err)
+	set, reported, err := New(Config{Mirror: map[string]Mirror{"m": m}}, NewLogins("", nil), []string{"m"}, dockerHub)
+	if err != nil || len(reported) != 1 {
+		t.Fatalf("reported %q, %v", reported, err)
 	}
 	t.Cleanup(set.Close)
-	return set, told[0].Error()
+	return set, reported[0].Error()
 }
 
 func TestACertificateIsNotCheckedByNameAndWithAWarning(t *testing.T) {
@@ -49,9 +49,9 @@ func TestACertificateIsNotCheckedByNameAndWithAWarning(t *testing.T) {
 		tags  *bool
 		warns string
 	}{
-		{"by default it is not trusted for tags", nil, "mirror m: its certificate is not checked, so whoever is on the way can answer for it: it is asked by digest only; name its certificate by ca"},
+		{"by default it is not trusted for tags", nil, "mirror m: segpull does not check its certificate, so anyone on the network path can answer for it, and it is asked by digest only; give its certificate with ca"},
 		{"nor by choice", new(bool), "it is asked by digest only"},
-		{"but by choice it is", newTrue(), "what a tag means, too"},
+		{"but by choice it is", newTrue(), "also for tags"},
 	} {
 		t.Run(test.about, func(t *testing.T) {
 			m := m
@@ -79,7 +79,7 @@ func TestACertificateIsNotCheckedByNameAndWithAWarning(t *testing.T) {
 	m.TLSVerify = nil
 	set := newSet(t, Config{Mirror: map[string]Mirror{"m": m}}, "m")
 	_, _, err := set.Fetch(t.Context(), app, imageA.Manifest.Descriptor)
-	if err == nil || !strings.Contains(err.Error(), "unknown authority") || !strings.Contains(err.Error(), "name its certificate by ca") {
+	if err == nil || !strings.Contains(err.Error(), "unknown authority") || !strings.Contains(err.Error(), "give its certificate with ca") {
 		t.Errorf("without tls-verify = false: %v", err)
 	}
 	if n := len(registry.Stats().Log) - served; n > 0 {
@@ -119,7 +119,7 @@ func TestAnUncheckedHostGetsNoCredentials(t *testing.T) {
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	secret := base64.StdEncoding.EncodeToString([]byte("jo:correct-horse"))
 	write(t, filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), `{"auths":{"`+host+`":{"auth":"`+secret+`"}}}`)
-	if err := fetch(); !refused(err) || !strings.Contains(err.Error(), "is not sent with tls-verify = false; name the host's certificate by ca") {
+	if err := fetch(); !refused(err) || !strings.Contains(err.Error(), "with tls-verify = false; give the host's certificate with ca") {
 		t.Errorf("with credentials: %v", err)
 	}
 	for _, r := range registry.Stats().Log {
@@ -146,7 +146,7 @@ func TestAnUncheckedHostGetsNoCredentialsByAnotherSpelling(t *testing.T) {
 	write(t, filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), authFile("mirror.example", "jo", "correct-horse"))
 	set, _ := unverified(t, Mirror{URL: "https://mirror.example", TLSVerify: new(bool), Proxy: tunnel(t, mirror.Listener.Addr().String())})
 	_, _, err := set.Fetch(t.Context(), app, imageA.Manifest.Descriptor)
-	if err == nil || !strings.Contains(err.Error(), "is not sent with tls-verify = false") || authorized {
+	if err == nil || !strings.Contains(err.Error(), "segpull does not send the login") || authorized {
 		t.Errorf("got %v; credentials were sent: %v", err, authorized)
 	}
 }
@@ -184,7 +184,7 @@ func TestAnUncheckedHostIsNotAskedThroughAnUncheckedProxy(t *testing.T) {
 	_, m := selfSigned(t)
 	m.Proxy = proxy.URL
 	_, _, err := New(Config{Mirror: map[string]Mirror{"m": m}}, NewLogins("", nil), []string{"m"}, dockerHub)
-	if err == nil || !strings.Contains(err.Error(), "https proxy unchecked") {
+	if err == nil || !strings.Contains(err.Error(), "turn off the check of its https proxy") {
 		t.Errorf("got %v", err)
 	}
 }

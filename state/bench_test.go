@@ -84,7 +84,7 @@ func BenchmarkReplace(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen is the opening of a folder that has a thousand records.
+// BenchmarkOpen is the opening of a directory that has a thousand records.
 func BenchmarkOpen(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "image.tar")
 	blobs := []Placement{{"sha256:a", benchSize, 0}}

@@ -20,7 +20,7 @@ type Blob struct {
 	index int
 	place Placement
 
-	// writing is locked by Replace, so that nobody else writes to what it
+	// writing is locked by Replace, so that no other call writes to what it
 	// changes; those that only fill gaps share it.
 	writing sync.RWMutex
 
@@ -28,7 +28,7 @@ type Blob struct {
 	held    segment.Set // bytes that are recorded or being written
 	records haves
 	done    int64         // bytes recorded
-	changed chan struct{} // closed when a record is added; nil if nobody waits
+	changed chan struct{} // closed when a record is added; nil if no caller waits
 }
 
 // Run is a run of recorded bytes, and the source that served them.
@@ -110,7 +110,7 @@ func (b *Blob) Write(off int64, p []byte, source int) error {
 // speak of.
 func (b *Blob) inRecords(off int64, p []byte, fn func(segment.Range, []byte) error) error {
 	if r := (segment.Range{Start: off, End: off + int64(len(p))}); !(segment.Range{End: b.place.Size}).Contains(r) {
-		return fmt.Errorf("bytes %v are outside of a blob of %d bytes", r, b.place.Size)
+		return fmt.Errorf("bytes %v are outside a blob of %d bytes", r, b.place.Size)
 	}
 	for part := range slices.Chunk(p, MaxRecord) {
 		r := segment.Range{Start: off, End: off + int64(len(part))}
@@ -122,7 +122,7 @@ func (b *Blob) inRecords(off int64, p []byte, fn func(segment.Range, []byte) err
 	return nil
 }
 
-// claim returns the parts of r that nobody has written, which are the
+// claim returns the parts of r that have not been written, which are the
 // caller's to write from now on.
 func (b *Blob) claim(r segment.Range) []segment.Range {
 	b.mu.Lock()

@@ -14,7 +14,7 @@ import (
 type past struct {
 	header
 	records []haves  // of each of its blobs
-	bytes   *os.File // where they lie: its part file, or its output; nil if gone
+	bytes   *os.File // the file with them: its part file, or its output; nil if gone
 	ours    bool     // it is a part file, for us to write to
 }
 
@@ -160,8 +160,8 @@ func (s *Store) checkRoom(old past) error {
 		return nil
 	}
 	const mib = 1 << 20
-	return fmt.Errorf("%.1f MiB more are needed in %s, which has %.1f MiB free: what has arrived is copied for another format, and is there twice for a moment: %w",
-		float64(need)/mib, s.root.Name(), float64(free)/mib, syscall.ENOSPC)
+	return fmt.Errorf("%s needs %.1f MiB more, because a change of format copies what has arrived, and has %.1f MiB free: %w",
+		s.root.Name(), float64(need)/mib, float64(free)/mib, syscall.ENOSPC)
 }
 
 // taken calls fn for each record that an earlier run had, at place, of a blob b

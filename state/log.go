@@ -165,7 +165,7 @@ func parseHeader(in io.Reader) (h header, err error) {
 	return h, nil
 }
 
-// readFull fills b; a sidecar that ends before is none.
+// readFull fills b; a sidecar that ends before is invalid.
 func readFull(in io.Reader, b []byte) error {
 	_, err := io.ReadFull(in, b)
 	if cutShort(err) {

@@ -121,7 +121,7 @@ func TestHeaderThatCantBeUsed(t *testing.T) {
 	}
 	for name, data := range tests {
 		if _, _, err := parseLog(bytes.NewReader(data)); !errors.Is(err, errSidecar) {
-			t.Errorf("%s: %v, want that it is no sidecar", name, err)
+			t.Errorf("%s: %v, want that it is not a sidecar", name, err)
 		}
 	}
 }
@@ -173,7 +173,7 @@ func checkParsed(t *testing.T, data []byte) {
 	}
 }
 
-// resum mends the checksums of a sidecar.
+// resum corrects the checksums of a sidecar.
 func resum(data []byte) []byte {
 	b := slices.Clone(data)
 	if len(b) < preludeSize {

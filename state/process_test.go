@@ -67,7 +67,7 @@ func openRole(path string) {
 	time.Sleep(time.Minute) // it will be killed
 }
 
-func TestSecondProcessIsTold(t *testing.T) {
+func TestSecondProcessIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	s := open(t, path, nil)
 	_, err := Open(context.Background(), path, nil, nil)
@@ -97,7 +97,7 @@ func checkLocked(t *testing.T, err error) {
 	t.Helper()
 	var locked *LockedError
 	if !errors.As(err, &locked) {
-		t.Errorf("Open() = %v, want that the folder is in use", err)
+		t.Errorf("Open() = %v, want that the directory is in use", err)
 	}
 }
 
@@ -109,7 +109,7 @@ var serve = sync.OnceValue(func() [][]byte {
 })
 
 // writeRole fills the blob and then replaces parts of it, until it is killed.
-// It says what is recorded. Every other time the blob lies elsewhere, so that
+// It says what is recorded. Every other time the blob has another offset, so that
 // the kill may hit the move.
 func writeRole(path string) {
 	place := killed
@@ -215,9 +215,9 @@ func TestKilledWhileFinishing(t *testing.T) {
 	}
 }
 
-// Runs that come and go on one output: each gets the folder for itself, or is
-// told; none stumbles over the removal of the folder by another.
-func TestRunsThatComeAndGo(t *testing.T) {
+// Many runs on one output: each gets the directory for itself or a *LockedError;
+// none fails because another removes the directory.
+func TestManyRunsOnOneOutput(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	var mu sync.Mutex
 	var g sync.WaitGroup
@@ -235,7 +235,7 @@ func TestRunsThatComeAndGo(t *testing.T) {
 					return
 				}
 				if !mu.TryLock() {
-					t.Error("two have the folder")
+					t.Error("two have the directory")
 					return
 				}
 				finished++
@@ -249,6 +249,6 @@ func TestRunsThatComeAndGo(t *testing.T) {
 	}
 	g.Wait()
 	if finished == 0 {
-		t.Error("none got the folder")
+		t.Error("none got the directory")
 	}
 }

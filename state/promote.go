@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// Create makes a file in the folder, to be filled and given to Promote.
+// Create makes a file in the directory, to be filled and given to Promote.
 func (s *Store) Create() (*os.File, error) {
 	return s.create(outputName, 0o600)
 }
@@ -44,28 +44,28 @@ func (s *Store) promote(f *os.File, name, path string) error {
 	if err := renameOut(s.root, name, path); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
 }
 
 // Replaceable says whether Promote may put a file in the place of one at path. In
-// a folder with the sticky bit, as /tmp, only the owner of either may, and root.
+// a directory with the sticky bit, as /tmp, only the owner of either may, and root.
 func Replaceable(path string) bool {
 	file, err := os.Lstat(path)
 	if err != nil {
 		return true
 	}
-	folder, err := os.Stat(filepath.Dir(path))
-	if err != nil || folder.Mode()&fs.ModeSticky == 0 {
+	dir, err := os.Stat(filepath.Dir(path))
+	if err != nil || dir.Mode()&fs.ModeSticky == 0 {
 		return true
 	}
-	return os.Geteuid() == 0 || owned(file) || owned(folder)
+	return os.Geteuid() == 0 || owned(file) || owned(dir)
 }
 
-// holds fails if f is no longer what name stands for in the folder.
+// holds fails if f is no longer what name stands for in the directory.
 func (s *Store) holds(name string, f *os.File) error {
 	same, err := names(s.root, name, f)
 	if err == nil && !same {
-		err = fmt.Errorf("%s was removed or replaced meanwhile: run again", filepath.Join(s.root.Name(), name))
+		err = fmt.Errorf("another process removed or replaced %s during the pull: run the same command again", filepath.Join(s.root.Name(), name))
 	}
 	return err
 }
@@ -90,7 +90,7 @@ func (s *Store) publish(f *os.File) error {
 	return f.Chmod(want.Mode().Perm())
 }
 
-// Remove removes the folder, and lets go of all but the part file: the blobs'
+// Remove removes the directory, and lets go of all but the part file: the blobs'
 // sections go on to work until Close.
 func (s *Store) Remove() error {
 	return errors.Join(s.remove(), s.release())
@@ -110,11 +110,11 @@ func (s *Store) remove() error {
 	return err
 }
 
-// Tidy removes the folder of the output at path, which holds the blobs of
-// these digests, if that is all that the folder could be wanted for: the run that left it ended
+// Tidy removes the directory of the output at path, which holds the blobs of
+// these digests, if that is all that the directory could be wanted for: the run that left it ended
 // between the renaming of its output and its own Remove, or fetched what stands
 // there by now. What another image's pull has fetched stays, and so does all
-// while another process has the folder open.
+// while another process has the directory open.
 func Tidy(path string, blobs []string) error {
 	if _, err := os.Lstat(Dir(path)); err != nil {
 		return nil
@@ -134,7 +134,7 @@ func Tidy(path string, blobs []string) error {
 	return errors.Join(err, s.Close())
 }
 
-// wanted says whether the folder has bytes of other blobs than these.
+// wanted says whether the directory has bytes of other blobs than these.
 func (s *Store) wanted(blobs []string) (bool, error) {
 	old, err := s.loadSidecar()
 	if err != nil || !slices.Contains(partNames, old.Part) {

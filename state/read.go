@@ -93,8 +93,8 @@ func (b *Blob) Forget(r segment.Range) error {
 	return b.forget(r)
 }
 
-// forget is Forget for who holds mu: until the log has it, nobody may write
-// these bytes anew, or the log would have it that those are forgotten.
+// forget is Forget with mu held: until the log has the record, no call may write
+// these bytes again, or the log would discard those.
 func (b *Blob) forget(r segment.Range) error {
 	i, j := b.records.overlapping(r)
 	for _, h := range b.records[i:j] {

@@ -7,7 +7,7 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// have is a run of bytes that is on disk, as one record tells it.
+// have is a run of bytes that is on disk, as one record describes it.
 type have struct {
 	segment.Range
 	sum    uint32 // CRC-32C of the bytes

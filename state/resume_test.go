@@ -110,7 +110,7 @@ func TestBlobThatIsNotWantedAnyMoreIsDropped(t *testing.T) {
 		names = append(names, e.Name())
 	}
 	if want := []string{"lock", "part2", "state"}; !slices.Equal(names, want) {
-		t.Errorf("the folder holds %v, want %v", names, want)
+		t.Errorf("the directory holds %v, want %v", names, want)
 	}
 	// fast, who served the layer only, is listed no more.
 	if want := []string{"new", "slow"}; !slices.Equal(s.header.Sources, want) {
@@ -130,7 +130,7 @@ func TestForgottenBytesStayForgotten(t *testing.T) {
 }
 
 // A run that dies between the renaming of its output and the removal of its
-// folder has nothing left to do, and neither has the next one.
+// directory has nothing left to do, and neither has the next one.
 func TestCrashBetweenPromoteAndRemove(t *testing.T) {
 	path, layerBytes, configBytes := interrupted(t)
 	s := open(t, path, []Placement{layer, config}, "fast")
@@ -151,11 +151,11 @@ func TestCrashBetweenPromoteAndRemove(t *testing.T) {
 		_, err := s.Blob(1).Section().ReadAt(got, 0)
 		must(t, err)
 		if !bytes.Equal(got, configBytes) {
-			t.Error("a section does not outlive the folder")
+			t.Error("a section does not outlive the directory")
 		}
 	}
 	if _, err := os.Stat(Dir(path)); !os.IsNotExist(err) {
-		t.Errorf("the folder is still there (%v)", err)
+		t.Errorf("the directory is still there (%v)", err)
 	}
 	archive, err := os.ReadFile(path)
 	must(t, err)
@@ -190,7 +190,7 @@ func TestTidy(t *testing.T) {
 			tt.change(t, path)
 			must(t, Tidy(path, tt.blobs))
 			if _, err := os.Lstat(Dir(path)); os.IsNotExist(err) != tt.gone {
-				t.Errorf("the folder: %v", err)
+				t.Errorf("the directory: %v", err)
 			}
 			if !tt.gone {
 				checkTakenOver(t, open(t, path, []Placement{layer, config}, "a"), 0, 1, layerBytes, configBytes)
@@ -199,7 +199,7 @@ func TestTidy(t *testing.T) {
 	}
 }
 
-func TestTidyLeavesAFolderThatIsInUse(t *testing.T) {
+func TestTidyLeavesADirectoryThatIsInUse(t *testing.T) {
 	path, _, _ := interrupted(t)
 	open(t, path, []Placement{layer, config}, "a")
 	must(t, Tidy(path, []string{layer.Digest, config.Digest}))

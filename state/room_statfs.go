@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Room tells how many bytes the part file is still to take of its file system,
+// Room returns how many bytes the part file still needs of its file system,
 // and how many are free there. It is false where the system does not say.
 func (s *Store) Room() (need, free int64, known bool) {
 	info, err := s.part.Stat()
@@ -30,7 +30,7 @@ func (s *Store) Room() (need, free int64, known bool) {
 	return need, free, true
 }
 
-// freeBytes tells how many bytes are free for us on the file system of f.
+// freeBytes returns how many bytes are free for us on the file system of f.
 func freeBytes(f *os.File) (free int64, known bool) {
 	var system unix.Statfs_t
 	if unix.Fstatfs(int(f.Fd()), &system) != nil || system.Blocks == 0 {

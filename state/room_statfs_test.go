@@ -35,7 +35,7 @@ func TestACopyThatDoesNotFitIsNotBegun(t *testing.T) {
 	must(t, err)
 	huge.Offset = 512
 	_, err = Open(t.Context(), path, []Placement{huge}, []string{"a"})
-	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "another format") || !strings.Contains(err.Error(), Dir(path)) {
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "a change of format") || !strings.Contains(err.Error(), Dir(path)) {
 		t.Errorf("Open() = %v", err)
 	}
 	after, err := os.ReadFile(filepath.Join(Dir(path), "state"))

@@ -17,9 +17,9 @@ type Placement struct {
 	Offset int64  `json:"offset"` // bytes
 }
 
-// Store is a folder that holds the unfinished blobs of one output.
+// Store is a directory that holds the unfinished blobs of one output.
 type Store struct {
-	// Damaged is told of bytes that were recorded but are not what they
+	// Damaged is called for bytes that were recorded but are not what they
 	// should be, and that are now missing. Set it before a Blob is used; it is
 	// called from many goroutines, and may not use the Blob itself.
 	Damaged func(blob int, r segment.Range)
@@ -33,13 +33,13 @@ type Store struct {
 	blobs   []*Blob
 }
 
-// Open opens the folder of the output at path, and makes it where it does not
+// Open opens the directory of the output at path, and makes it where it does not
 // exist, for the given blobs, which may not overlap. What an earlier run left
 // of these blobs is taken over, wherever in its part file it lay. sources are
 // the names that Blob.Write's source is an index of.
 //
-// The error is a *LockedError while another process has the folder open, and the
-// cause of ctx if that ends while bytes are copied to where they are to lie.
+// The error is a *LockedError while another process has the directory open, and the
+// cause of ctx if that ends while Open copies bytes to their new offsets.
 func Open(ctx context.Context, path string, blobs []Placement, sources []string) (*Store, error) {
 	root, lock, err := enter(Dir(path))
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *Store) open(ctx context.Context, path string) error {
 		return err
 	}
 	if len(s.header.Sources) > maxSources {
-		return fmt.Errorf("%s: more than %d sources served this image: remove the folder", s.root.Name(), maxSources)
+		return fmt.Errorf("%s: more than %d sources have served this image: remove the directory to start again", s.root.Name(), maxSources)
 	}
 	if err := s.begin(); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (s *Store) open(ctx context.Context, path string) error {
 	return s.sweep(s.header.Part)
 }
 
-// begin writes the sidecar anew, with what is known, and keeps it open for
+// begin writes the sidecar again, with what is known, and keeps it open for
 // more. Until its name is in place, the earlier one holds.
 func (s *Store) begin() (err error) {
 	text, err := s.header.append(nil)
@@ -106,7 +106,7 @@ func (s *Store) begin() (err error) {
 	if err := s.root.Rename(freshName, sidecarName); err != nil {
 		return err
 	}
-	return syncFolder(s.root.Name())
+	return syncDir(s.root.Name())
 }
 
 // sweep removes what is of no use beside the part file: another one that was
@@ -143,7 +143,7 @@ func (s *Store) Sync() error {
 	return errors.Join(s.part.Sync(), s.log.f.Sync())
 }
 
-// Close lets go of the folder, which stays as it is.
+// Close lets go of the directory, which stays as it is.
 func (s *Store) Close() error {
 	err := s.release()
 	if s.part != nil {

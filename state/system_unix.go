@@ -46,7 +46,7 @@ func links(info fs.FileInfo) int {
 	return int(stat.Nlink)
 }
 
-// renameOut renames a file of root to path. It goes by the open folder: where
+// renameOut renames a file of root to path. It goes by the open directory: where
 // others may write, its name could stand for another one by now.
 func renameOut(root *os.Root, name, path string) error {
 	dir, err := root.Open(".")
@@ -60,8 +60,8 @@ func renameOut(root *os.Root, name, path string) error {
 	return nil
 }
 
-// syncFolder has the names in a folder survive a loss of power.
-func syncFolder(dir string) error {
+// syncDir has the names in a directory survive a loss of power.
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// nonblock is nothing: there are no pipes in folders.
+// nonblock is nothing: there are no pipes in directories.
 const nonblock = 0
 
 // tryLock takes an exclusive lock on f, if it is free (LockFileEx).
@@ -25,7 +25,7 @@ func tryLock(f *os.File) (free bool, err error) {
 // unlock does nothing: a lock ends with its handle, which no process inherits.
 func unlock(*os.File) error { return nil }
 
-// owned is always true: folders of other users are guarded by their ACLs.
+// owned is always true: directories of other users are guarded by their ACLs.
 func owned(fs.FileInfo) bool { return true }
 
 // links is always 1: only who may write to a file can give it another name.
@@ -36,5 +36,5 @@ func renameOut(root *os.Root, name, path string) error {
 	return os.Rename(filepath.Join(root.Name(), name), path)
 }
 
-// syncFolder does nothing: NTFS journals its names, and folders can't be synced.
-func syncFolder(string) error { return nil }
+// syncDir does nothing: NTFS journals its names, and directories can't be synced.
+func syncDir(string) error { return nil }

@@ -49,7 +49,7 @@ func TestSVG(t *testing.T) {
 				}
 			}
 			if strings.Contains(tt.svg, "NaN") || strings.Contains(tt.svg, "Inf") {
-				t.Errorf("a coordinate is no number in\n%s", tt.svg)
+				t.Errorf("a coordinate is not a number in\n%s", tt.svg)
 			}
 		})
 	}

@@ -46,7 +46,7 @@ func cases(name string) []Case {
 		})
 	}
 	return slices.DeleteFunc(allCases(), func(c Case) bool {
-		matches, _ := path.Match(name, c.Name) // a pattern that is none matches nothing
+		matches, _ := path.Match(name, c.Name) // an invalid pattern matches nothing
 		return !matches
 	})
 }

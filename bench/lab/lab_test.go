@@ -42,7 +42,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestAToolThatFails is no error of the lab.
+// TestAToolThatFails checks that this is not an error of the lab.
 func TestAToolThatFails(t *testing.T) {
 	l := &Lab{Dir: t.TempDir()}
 	broken := Tool{Name: "broken", program: "sh", command: func(j job) (*exec.Cmd, error) {

@@ -62,7 +62,7 @@ func TestWeakNetworkScript(t *testing.T) {
 			}
 		}
 		if strings.Contains(out, "failed") || strings.Contains(out, "inf") {
-			t.Errorf("a mirror failed, or a number is none:\n%s", out)
+			t.Errorf("a mirror failed, or a number is invalid:\n%s", out)
 		}
 	}
 }

@@ -103,7 +103,7 @@ func exitCodes(o outcome, p result) []int {
 	if !p.signalled.IsZero() {
 		allowed = append(allowed, exitInterrupted)
 	}
-	if p.cause == fullDisk || !p.alone { // alone: nobody else uses the output
+	if p.cause == fullDisk || !p.alone { // alone: no other process uses the output
 		allowed = append(allowed, exitOther)
 	}
 	switch o {

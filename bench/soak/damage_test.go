@@ -8,7 +8,7 @@ import (
 
 func TestDamage(t *testing.T) {
 	for kind, want := range map[string]string{
-		"flip": "0123\xcb\xca6789", "truncate": "0123", "grow": "0123456789\x00\x00", "garbage": "", "remove": "gone", "directory": "a directory", "link": "nobody writes here",
+		"flip": "0123\xcb\xca6789", "truncate": "0123", "grow": "0123456789\x00\x00", "garbage": "", "remove": "gone", "directory": "a directory", "link": "no run writes here",
 	} {
 		dir := t.TempDir()
 		path, target := filepath.Join(dir, "part"), linkTarget(dir)

@@ -95,7 +95,7 @@ var faultKinds = []faultKind{
 		return fmt.Sprintf("with %d", code), rt.Status(code)
 	}},
 	{"401 in circles", total, false, false, always(rt.Bearer(rt.Auth{Lifetime: -1}))},
-	{"a realm that is no URL", total, false, false, always(rt.Bearer(rt.Auth{Realm: "::"}))},
+	{"a realm that is not a URL", total, false, false, always(rt.Bearer(rt.Auth{Realm: "::"}))},
 	{"no HEAD", mild, false, false, always(rt.HeadMissing())},
 	{"a captive portal", severe, false, false, always(rt.CaptivePortal())},
 	{"redirects in circles", severe, false, false, always(rt.RedirectLoop())},

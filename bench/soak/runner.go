@@ -48,7 +48,7 @@ func partFiles(dir, name string) []string {
 // change it.
 func linkTarget(dir string) string { return filepath.Join(dir, "link-target") }
 
-const linkTargetText = "nobody writes here"
+const linkTargetText = "no run writes here"
 
 // runRound runs a round in a directory and returns what did not hold. The error
 // is the soak's own, or the context's.

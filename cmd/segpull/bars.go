@@ -15,7 +15,7 @@ const mostBars = 8
 type bars struct {
 	screen  *screen
 	colour  bool
-	waiting string             // stands at the foot until the first image is known
+	waiting string             // shown at the foot until the first image is known
 	images  []segpull.Progress // the last sample of each, in order of arrival
 }
 
@@ -93,7 +93,7 @@ func (b *bars) lines() []string {
 	return lines
 }
 
-// inFlight tells whether bytes of a blob are on the way, or being verified.
+// inFlight reports whether bytes of a blob are in transit, or being verified.
 func inFlight(b segpull.BlobProgress) bool {
 	return b.Done > 0 && (b.Done < b.Size || b.Verified < b.Size)
 }

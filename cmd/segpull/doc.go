@@ -1,15 +1,15 @@
 // Segpull pulls container images from several mirrors at once into archives
-// that docker load takes.
+// that docker load reads.
 //
 // help.txt is its manual. The command reads flags and the configuration file,
-// hands them to [segpull.Pull], and shows what that tells: events go from the
-// pull into a feed, which never blocks, and from there, on one goroutine, to
+// passes them to [segpull.Pull], and shows its events: they go from the pull
+// into a feed, which never blocks, and from there, on one goroutine, to
 // the views: bars, plain lines or JSON on standard error, results on standard
 // output.
 //
 // # Output
 //
-// Standard output has results alone, one line per image as each is done: the
+// Standard output has only results, one line per image as each is done: the
 // digest that the reference resolved to, a space, and the archive's path. With
 // --output - it has the archive instead. All else goes to standard error, an
 // error as one line that begins with "segpull: ". The default name of an archive
@@ -20,13 +20,13 @@
 //
 //	0    done
 //	1    another error; standard output was closed
-//	2    usage: flags, configuration, a reference that is none
+//	2    usage: flags, configuration, an invalid reference
 //	3    no such image or platform
 //	4    credentials
-//	5    wrong bytes or sizes that no mirror could make good
-//	6    the network or a server gave out; the same command goes on from there
-//	7    the same command would fail in the same way: something has to be changed first
-//	130  interrupted by INT or TERM; the same command goes on from there
+//	5    wrong bytes or sizes, and no mirror had the right ones
+//	6    the network or a server failed; the same command continues from there
+//	7    the same command would fail in the same way: change something first
+//	130  interrupted by INT or TERM; the same command continues from there
 //
 // The first INT or TERM ends the pull, the second the process.
 //
@@ -38,7 +38,7 @@
 // Sizes are in bytes, rates in bytes a second, durations in seconds. Lists are
 // never null. Fields may be added.
 //
-// waiting: no source has told for 2 s which image a reference is.
+// waiting: no source has answered for 2 s which image a reference names.
 //
 //	reference  as in resolved
 //	sources    list of the names of those that were asked and are silent
@@ -48,13 +48,13 @@
 //	reference  as given, e.g. "ubuntu:22.04"
 //	digest     of the index or manifest that the reference names
 //	platform   that the image really has, e.g. "linux/amd64"
-//	source     whose word counted for the tag; "" for an image named by digest
-//	path       where the archive will stand; "-" is standard output
+//	source     the source that resolved the tag; "" for an image named by digest
+//	path       where the archive will be; "-" is standard output
 //	size       of all blobs, each digest once
 //	blobs      list of {digest, size}
 //
-// progress: how far an image is, about five times a second; the last one has
-// done equal to total. A reader that is slow misses some.
+// progress: the progress of an image, about five times a second; the last one
+// has done equal to total. A slow reader misses some.
 //
 //	reference          as in resolved
 //	done               bytes on disk, resumed ones included
@@ -68,13 +68,13 @@
 //	                   are those served in this run; state is one of active,
 //	                   waiting, cooling, probing, off
 //
-// stalled: no source has sent a byte for 10 s; once until there is one.
+// stalled: no source has sent a byte for 10 s; once until the next byte.
 //
 //	reference       as in resolved
 //	silent_seconds  since the last byte
-//	reasons         list of lines, one for each source that is asked
+//	reasons         list of lines, one for each source in use
 //
-// warning: something to know, with the way to mend it.
+// warning: something that the user should know, with what to do.
 //
 //	message  one line
 //
@@ -88,17 +88,17 @@
 //	source  the mirror
 //	proof   one line, with the digest of the blob
 //
-// finished: an archive stands at its place.
+// finished: an archive is complete and in its place.
 //
 //	reference, digest, path, platform, size  as in resolved
 //	image_id          digest of the config, which docker lists as the image's id
 //	fetched           bytes of blobs that were served in this run, without a
 //	                  config that was read for its platform
 //	resumed           bytes that were there before this run
-//	up_to_date        the archive stood there already, whole and right, and was
-//	                  not touched
+//	up_to_date        the archive was there already, whole and right, and was
+//	                  not changed
 //	duration_seconds  of this image's pull
-//	sources           list of {name, bytes}: who served how much
+//	sources           list of {name, bytes}: the bytes of each source
 //	corrupt           list of the names of sources that served wrong bytes
 //
 // error: the command failed; always the last.

@@ -38,7 +38,7 @@ func (e *usageError) Error() string { return e.message }
 // Is makes it one of the library's class.
 func (e *usageError) Is(target error) bool { return target == segpull.ErrUsage }
 
-// exit tells an error, in one line, and returns the code it ends the process with.
+// exit prints an error, in one line, and returns the exit code of the process.
 func (a *app) exit(err error) int {
 	if err == nil {
 		return exitDone
@@ -55,7 +55,7 @@ func (a *app) exit(err error) int {
 // explain returns an error's words and its exit code.
 func explain(err error) (string, int) {
 	if errors.Is(err, context.Canceled) {
-		return "interrupted; run the same command again to go on", exitInterrupted
+		return "interrupted; run the same command again to continue", exitInterrupted
 	}
 	for class, code := range exitCodes {
 		if errors.Is(err, class) {

@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// mostQueued bounds the events that wait while the terminal stands still.
+	// mostQueued bounds the events that wait while the terminal is blocked.
 	mostQueued = 1000
 	// closeWithin is how long an interrupted pull waits for the terminal.
 	closeWithin = 300 * time.Millisecond
 )
 
 // feed carries events from the pull to the views, so that a terminal or a
-// pipe that stands still never holds up the pull.
+// blocked pipe never delays the pull.
 type feed struct {
 	views   []view
 	verbose bool

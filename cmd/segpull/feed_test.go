@@ -41,7 +41,7 @@ func TestFeedShowsEverythingInOrder(t *testing.T) {
 	})
 }
 
-func TestFeedHoldsNobodyUp(t *testing.T) {
+func TestFeedDoesNotBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := &slowView{takes: time.Second}
 		f := newFeed([]view{v}, true)
@@ -73,7 +73,7 @@ func TestFeedHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-func TestFeedTellsTroublesOnlyWhenVerbose(t *testing.T) {
+func TestFeedReportsTroublesOnlyWhenVerbose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := &slowView{}
 		f := newFeed([]view{v}, false)

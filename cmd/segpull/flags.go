@@ -61,7 +61,7 @@ func (f *flags) define(set *pflag.FlagSet) {
 // line did not say. The file's mirrors are left to the sources.
 func (f *flags) inherit() (sources.Config, error) {
 	if f.set.Changed("config") && f.config == "" {
-		return sources.Config{}, usagef("--config needs the name of a file")
+		return sources.Config{}, usagef("--config needs a file name")
 	}
 	config, err := f.load()
 	if err != nil {
@@ -89,7 +89,7 @@ func (f *flags) inherit() (sources.Config, error) {
 func (f *flags) load() (sources.Config, error) {
 	config, err := sources.LoadConfig(f.config)
 	if f.config == "" && errors.Is(err, fs.ErrPermission) {
-		f.doubts = append(f.doubts, fmt.Sprintf("%v; going on without it: make it readable, or name another by --config", err))
+		f.doubts = append(f.doubts, fmt.Sprintf("%v; segpull goes on without it: make it readable, or give another with --config", err))
 		return sources.Config{}, nil
 	}
 	return config, err
@@ -106,7 +106,7 @@ func inherit[T comparable](set *pflag.FlagSet, name string, value *T, configured
 func (f *flags) check() error {
 	switch {
 	case f.set.Changed("name") && f.name == "":
-		return usagef("--name needs a name for the image, as NAME[:TAG]")
+		return usagef("--name needs a name for the image, such as NAME[:TAG]")
 	case f.quiet && f.verbose:
 		return usagef("quiet and verbose exclude each other; give one of them")
 	case f.connections < 0:

@@ -86,7 +86,7 @@ func TestQuietAndVerbose(t *testing.T) {
 
 func TestTinyLimitsAreDoubted(t *testing.T) {
 	for _, c := range []struct{ config, args, want string }{
-		{"", "--limit-rate 1.5", "limit-rate is 2 bytes a second; if its unit was forgotten, write 500K or 2M"},
+		{"", "--limit-rate 1.5", "limit-rate is 2 bytes a second; if you forgot the unit, write for example 500K or 2M"},
 		{"", "--limit-rate 2M@08:00-18:00,1023", "limit-rate is 1023 bytes a second"},
 		{"limit-rate = 8", "", "limit-rate is 8 bytes a second"},
 		{"[mirror.office]\nlimit-rate = 2", "", "mirror.office.limit-rate is 2 bytes a second"},

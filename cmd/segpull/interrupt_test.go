@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// command returns the command, in a folder and with a configuration of its own.
+// command returns the command, in a directory and with a configuration of its own.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	cmd := exec.Command("segpull", args...)
 	cmd.Dir = t.TempDir()
@@ -64,7 +64,7 @@ func TestInterruptedPullEndsWithinASecondAndGoesOn(t *testing.T) {
 			if took := time.Since(began); took > time.Second {
 				t.Errorf("it went on for %v", took)
 			}
-			if want := "segpull: interrupted; run the same command again to go on\n"; string(rest) != want {
+			if want := "segpull: interrupted; run the same command again to continue\n"; string(rest) != want {
 				t.Errorf("standard error ended with %q, want %q", rest, want)
 			}
 

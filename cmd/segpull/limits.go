@@ -23,7 +23,7 @@ func tinyLimits(total sources.Timetable, config sources.Config) []string {
 	look := func(name string, rates ...sources.Rate) {
 		for _, rate := range rates {
 			if 0 < rate && rate < tiny {
-				doubts = append(doubts, fmt.Sprintf("%s is %d bytes a second; if its unit was forgotten, write 500K or 2M", name, rate))
+				doubts = append(doubts, fmt.Sprintf("%s is %d bytes a second; if you forgot the unit, write for example 500K or 2M", name, rate))
 			}
 		}
 	}
@@ -34,7 +34,7 @@ func tinyLimits(total sources.Timetable, config sources.Config) []string {
 	return doubts
 }
 
-// keepLimits has the limits follow the timetable, and the configuration file
+// keepLimits updates the limits by the timetable, and by the configuration file
 // when a hangup signal says that it has changed, until ctx ends. A hangup by
 // which the terminal goes away ends the pull.
 func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sources.Config, feed segpull.Observer, cancel context.CancelCauseFunc) {
@@ -56,7 +56,7 @@ func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sou
 			}
 			var err error
 			if config, err = a.reloadLimits(limits, config); err != nil {
-				feed.Observe(segpull.Warning{Message: fmt.Sprintf("limits stay as they are: %v", err)})
+				feed.Observe(segpull.Warning{Message: fmt.Sprintf("cannot read the new limits, the current ones stay: %v", err)})
 			}
 		case <-ctx.Done():
 			edge.Stop()
@@ -89,10 +89,10 @@ func (a *app) reloadLimits(limits *segpull.Limits, old sources.Config) (sources.
 }
 
 // lasting refuses what can be read but once, as in --config <(…): drained, it
-// is like a file without limits. Whatever else is wrong, loading it tells.
+// is like a file without limits. Loading it reports every other error.
 func lasting(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no regular file, and is not read again", path)
+		return fmt.Errorf("%s is not a regular file, so segpull does not read it again", path)
 	}
 	return nil
 }

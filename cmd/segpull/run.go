@@ -35,7 +35,7 @@ func run(args []string, stdout, stderr *os.File) int {
 // finds the signals as they were, and ends the process at once.
 func interruptible() (context.Context, context.CancelFunc) {
 	// Go ends a process that writes to a closed standard output, unless it
-	// listens to SIGPIPE: then the write fails with EPIPE, which can be told.
+	// listens to SIGPIPE: then the write fails with EPIPE, which the command can report.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)

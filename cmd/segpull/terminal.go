@@ -19,7 +19,7 @@ import (
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// movable tells whether bars can be drawn on f.
+// movable reports whether bars can be drawn on f.
 func movable(f *os.File) bool {
 	return isTerminal(f) && os.Getenv("TERM") != "dumb"
 }

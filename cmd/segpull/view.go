@@ -42,18 +42,18 @@ func (a *app) progressView(refs []string) view {
 	return &plain{notices: notices, last: map[string]time.Time{}}
 }
 
-// results prints the digest and the path of each archive that is done, but for
+// results prints the digest and the path of each archive that is done, except
 // one that went to standard output itself.
 type results struct {
 	out  io.Writer
 	fail func(error)
 }
 
-// resultsError says that nobody reads the results any more.
+// resultsError says that the reader of the results has closed the pipe.
 type resultsError struct{ err error }
 
 func (e *resultsError) Error() string {
-	return fmt.Sprintf("standard output takes no results: %v; run the same command again to go on", e.err)
+	return fmt.Sprintf("cannot write the result to standard output: %v; run the same command again to continue", e.err)
 }
 
 func (r *results) show(_ time.Time, e segpull.Event) {

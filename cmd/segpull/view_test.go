@@ -132,7 +132,7 @@ func TestResults(t *testing.T) {
 	}
 	r.out = brokenPipe{}
 	r.show(testStart, testFinished())
-	want := "standard output takes no results: broken pipe; run the same command again to go on"
+	want := "cannot write the result to standard output: broken pipe; run the same command again to continue"
 	if failure == nil || failure.Error() != want {
 		t.Errorf("a result that could not be written: %v, want %s", failure, want)
 	}

@@ -15,7 +15,7 @@ type vt struct {
 
 func (t *vt) size() (int, int) { return t.width, t.height }
 
-// resize wraps what is there anew, as terminals do that reflow their text.
+// resize wraps what is there again, as terminals do that reflow their text.
 func (t *vt) resize(width int) {
 	var rows [][]rune
 	for _, row := range t.rows {

@@ -16,7 +16,7 @@ func waitingLine(e segpull.Waiting) string {
 }
 
 func resolvedLine(e segpull.Resolved) string {
-	by := "" // nobody's word counts for an image named by digest
+	by := "" // no source resolves an image named by digest
 	if e.Source != "" {
 		by = " by " + e.Source
 	}

@@ -45,7 +45,7 @@ func TestPercentIsNotHundredBeforeTheEnd(t *testing.T) {
 	}
 }
 
-func TestResolvedLineNamesWhoseWordCounted(t *testing.T) {
+func TestResolvedLineNamesTheResolver(t *testing.T) {
 	for source, want := range map[string]string{
 		"aliyun": "a:1 is sha256:0123 by aliyun: linux/amd64, 1.0 MiB",
 		"":       "a:1 is sha256:0123: linux/amd64, 1.0 MiB",

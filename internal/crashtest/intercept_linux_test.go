@@ -26,7 +26,7 @@ import (
 // kill the process right before it.
 
 // fileCalls are those that are counted. There is no write(2) among them, as the
-// runtime wakes itself with it, holding what nobody may wait for.
+// runtime wakes itself with it, holding locks that no one may wait for.
 var fileCalls = []uint32{
 	unix.SYS_PREAD64, unix.SYS_PWRITE64, unix.SYS_COPY_FILE_RANGE, unix.SYS_FTRUNCATE, unix.SYS_FSYNC,
 	unix.SYS_OPENAT, unix.SYS_MKDIRAT, unix.SYS_FCHMOD, unix.SYS_FCHMODAT, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_UNLINKAT,
@@ -173,11 +173,11 @@ func (w watched) watch(listener int, process *os.Process, r *report) {
 	for calls := 0; ; {
 		asked := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
 		if _, err := unix.Poll(asked, -1); err == nil && asked[0].Revents&unix.POLLIN == 0 {
-			return // nobody is left to ask
+			return // no process is left to ask
 		}
 		var q question
 		if ioctl(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&q)) != 0 {
-			continue // who asked is no more
+			continue // the process that asked has ended
 		}
 		a := answer{id: q.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
 		if moment := q.arguments[3]; uint32(q.call) == unix.SYS_PREAD64 && int32(q.arguments[0]) < 0 {

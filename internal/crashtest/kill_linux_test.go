@@ -19,13 +19,13 @@ import (
 // SIGKILL at random moments, in each phase of a pull. A pull does nothing that
 // lasts between two calls of the system, so a moment is the number of the call
 // that it is killed before (intercept_linux_test.go): chosen at random among
-// those of a phase, however busy the machine. Where it died is told afterwards,
+// those of a phase, however busy the machine. Where it died is known afterwards,
 // by what it had said and what is on disk.
 //
 // Each format is taken through stories: kills while it fetches, and one as soon
 // as all is verified; then kills while it verifies what is there, while it
-// assembles, and up to its very end, for which a copy of the part folder with
-// nothing missing lets it begin again; at last nobody kills it.
+// assembles, and up to its very end, for which a copy of the part directory with
+// nothing missing lets it begin again; at last no one kills it.
 const (
 	fetching   = "fetching"   // mirrors sent something, and it had not verified all
 	verifying  = "verifying"  // they sent nothing, as all was there, and it had not verified all
@@ -114,12 +114,12 @@ type story struct {
 	watched
 	img    registrytest.Image
 	right  map[string][]byte // files of the output
-	full   string            // a copy of the part folder with nothing missing
+	full   string            // a copy of the part directory with nothing missing
 	deaths map[string]int    // by phase
 }
 
 // sent is how many bytes of layers the mirrors have sent. The config they are
-// asked for in each pull, to see who lies.
+// asked for in each pull, to see which is corrupt.
 func (s *story) sent() (n int64) {
 	for _, l := range s.img.Layers {
 		n += s.Mirrors.SentOf(l)
@@ -194,7 +194,7 @@ func stands(out string) bool {
 	return err == nil
 }
 
-// files returns what is at a path, a file or a folder, by name.
+// files returns what is at a path, a file or a directory, by name.
 func files(t *testing.T, path string) map[string][]byte {
 	t.Helper()
 	all := make(map[string][]byte)
@@ -228,7 +228,7 @@ func serveClosely(t *testing.T, img registrytest.Image) *pulltest.Mirrors {
 	return &pulltest.Mirrors{Servers: []*registrytest.Server{s}, URLs: []string{server.URL}}
 }
 
-// memory is a temporary folder, in memory where there is one such: a kill,
+// memory is a temporary directory, in memory where there is one such: a kill,
 // unlike a loss of power, has no regard for what is synced.
 func memory(t *testing.T) string {
 	dir, err := os.MkdirTemp("/dev/shm", "segpull-")

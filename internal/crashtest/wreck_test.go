@@ -14,9 +14,9 @@ import (
 	"github.com/segpull/segpull/sources"
 )
 
-// Whatever became of the part folder meanwhile, the next pull ends right, and
+// Whatever became of the part directory meanwhile, the next pull ends right, and
 // fetches again no more than what was lost.
-func TestWhateverBecameOfThePartFolder(t *testing.T) {
+func TestDamageToThePartDirectory(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 5*mib, 2*mib)
 	m := pulltest.Serve(t, 1, img)
@@ -48,20 +48,20 @@ func TestWhateverBecameOfThePartFolder(t *testing.T) {
 		"part file a link": {func(part, _ string) error {
 			return errors.Join(os.Rename(part, part+"-elsewhere"), os.Symlink(part+"-elsewhere", part))
 		}, all},
-		"part file a folder":  {func(part, _ string) error { return errors.Join(os.Remove(part), os.Mkdir(part, 0o700)) }, all},
-		"part file gone":      {func(part, _ string) error { return os.Remove(part) }, all},
-		"sidecar a folder":    {func(_, sidecar string) error { return errors.Join(os.Remove(sidecar), os.Mkdir(sidecar, 0o700)) }, all},
-		"sidecar gone":        {func(_, sidecar string) error { return os.Remove(sidecar) }, all},
-		"sidecar of garbage":  {func(_, sidecar string) error { return os.WriteFile(sidecar, make([]byte, 5000), 0o600) }, all},
-		"sidecar from later":  {func(_, sidecar string) error { return edit(sidecar, "segpull1", "segpull2") }, all},
-		"sidecar of another":  {func(_, sidecar string) error { return os.Rename(filepath.Join(other, "state"), sidecar) }, all},
-		"files of the future": {func(part, sidecar string) error { return errors.Join(future(part), future(sidecar)) }, 0},
+		"part file a directory": {func(part, _ string) error { return errors.Join(os.Remove(part), os.Mkdir(part, 0o700)) }, all},
+		"part file gone":        {func(part, _ string) error { return os.Remove(part) }, all},
+		"sidecar a directory":   {func(_, sidecar string) error { return errors.Join(os.Remove(sidecar), os.Mkdir(sidecar, 0o700)) }, all},
+		"sidecar gone":          {func(_, sidecar string) error { return os.Remove(sidecar) }, all},
+		"sidecar of garbage":    {func(_, sidecar string) error { return os.WriteFile(sidecar, make([]byte, 5000), 0o600) }, all},
+		"sidecar from later":    {func(_, sidecar string) error { return edit(sidecar, "segpull1", "segpull2") }, all},
+		"sidecar of another":    {func(_, sidecar string) error { return os.Rename(filepath.Join(other, "state"), sidecar) }, all},
+		"files of the future":   {func(part, sidecar string) error { return errors.Join(future(part), future(sidecar)) }, 0},
 	} {
 		t.Run(what, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "app.tar")
-			folder := out + ".segpull"
-			pulltest.Must(t, os.CopyFS(folder, os.DirFS(kept)))
-			pulltest.Must(t, tc.wreck(filepath.Join(folder, "part"), filepath.Join(folder, "state")))
+			dir := out + ".segpull"
+			pulltest.Must(t, os.CopyFS(dir, os.DirFS(kept)))
+			pulltest.Must(t, tc.wreck(filepath.Join(dir, "part"), filepath.Join(dir, "state")))
 			r := m.MustPull(t, segpull.Options{Output: out})
 			if most := min(pulltest.BlobsOf(img), pulltest.BlobsOf(img)-done+tc.costs) + slack; r.Fetched > most {
 				t.Errorf("%d of %d bytes were there, and %d were fetched", done, pulltest.BlobsOf(img), r.Fetched)

@@ -20,7 +20,7 @@ func (s *Store) askHelper(ctx context.Context, path string, c contents, host, re
 		return Login{}, nil
 	}
 	if !plainName(name) {
-		s.warn(fmt.Sprintf("%s names the credential helper %q, which is no plain file name, so it is not run; correct the file", path, oneLine(name)))
+		s.warn(fmt.Sprintf("%s names the credential helper %q, which is not a plain file name, so segpull does not run it; correct the file", path, oneLine(name)))
 		return Login{}, nil
 	}
 	program := "docker-credential-" + name

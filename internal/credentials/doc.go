@@ -25,12 +25,12 @@
 //   - A login comes from a key that is the host or a path above the repository,
 //     never from that of another repository. Which of several keys wins does
 //     not depend on the order of a map.
-//   - What is wrong with a file or a helper stops nobody: it is reported once,
-//     with what to do, and the next place is asked. Find fails only when its
+//   - A fault of a file or a helper does not end the search: Find reports it
+//     once, with what to do, and asks the next place. Find fails only when its
 //     context ends.
-//   - No message and no printed [Login] holds a secret. Of a file nothing is
-//     quoted but its keys and the names of its helpers. Of a helper's output
-//     its error is quoted, unless it looks like a secret.
+//   - No message and no printed [Login] holds a secret. Messages
+//     quote only the keys of a file and the names of its helpers, and the error
+//     of a helper unless it looks like a secret.
 //   - A file is at most 1 MiB, and a regular one. A helper may print 64 KiB, and
 //     takes at most 10 s; after that it and its children are killed, and it is
 //     not asked again. The helper ends before that if no caller waits for it.

@@ -22,7 +22,7 @@ type entry struct {
 func decodeEntry(raw json.RawMessage) (Login, error) {
 	var e entry
 	if json.Unmarshal(raw, &e) != nil {
-		return Login{}, errors.New("it is not an object of texts")
+		return Login{}, errors.New("it is not a JSON object with string values")
 	}
 	login := Login{Username: e.Username, Password: e.Password, IdentityToken: e.IdentityToken, RegistryToken: e.RegistryToken}
 	if e.Auth == "" {

@@ -49,14 +49,14 @@ func (f *file) read() (contents, error) {
 		if f.advice == "" {
 			return contents{}, nil
 		}
-		return contents{}, fmt.Errorf("%s does not exist, so no login is read from it; %s", f.path, f.advice)
+		return contents{}, fmt.Errorf("%s does not exist, so segpull reads no login from it; %s", f.path, f.advice)
 	}
 	var c contents
 	if err == nil {
 		c, err = parse(text)
 	}
 	if err != nil {
-		return contents{}, fmt.Errorf("%s: %w, so no login is read from it; correct or remove the file, then run docker login", f.path, err)
+		return contents{}, fmt.Errorf("%s: %w, so segpull reads no login from it; correct or remove the file, then run docker login", f.path, err)
 	}
 	return c, nil
 }

@@ -78,8 +78,8 @@ func TestEntries(t *testing.T) {
 		{"no base64", `{"auth":"hunter2!"}`, Login{}, "its auth is not base64"},
 		{"no colon", `{"auth":"` + encoded("hunter2") + `"}`, Login{}, "its auth holds no colon"},
 		{"no user name", `{"auth":"` + encoded(":hunter2") + `"}`, Login{}, "its auth holds no user name"},
-		{"a text", `"hunter2"`, Login{}, "it is not an object of texts"},
-		{"a number", `{"auth":7}`, Login{}, "it is not an object of texts"},
+		{"a text", `"hunter2"`, Login{}, "it is not a JSON object with string values"},
+		{"a number", `{"auth":7}`, Login{}, "it is not a JSON object with string values"},
 	} {
 		t.Run(test.about, func(t *testing.T) {
 			s := newSite(t)
@@ -142,7 +142,7 @@ func TestAnEntryOfARepository(t *testing.T) {
 	}
 }
 
-func TestFilesAsTheyMayBe(t *testing.T) {
+func TestOddFiles(t *testing.T) {
 	login := auths("h", "u", "hunter2")
 	for _, test := range []struct{ about, text, user, warning string }{
 		{"a byte order mark", "\xef\xbb\xbf" + login, "u", ""},
@@ -201,7 +201,7 @@ func TestAFileThatDoesNotExist(t *testing.T) {
 	}
 }
 
-func TestNobodyNeedsToListenToWarnings(t *testing.T) {
+func TestWarningsNeedNoReceiver(t *testing.T) {
 	s := newSite(t)
 	s.docker(t, "{")
 	if got := find(t, New(""), "h", "app"); !got.Empty() {

@@ -20,7 +20,7 @@ var (
 	// errReported means that a helper is not asked, since it was reported as
 	// one that never answers.
 	errReported = errors.New("the helper was reported before")
-	// errAbandoned is the cause that ends a run that nobody waits for any more.
+	// errAbandoned is the cause that ends a run that no caller waits for any more.
 	errAbandoned = errors.New("every caller has left")
 )
 
@@ -87,7 +87,7 @@ func (h *helpers) ask(ctx context.Context, program, server string) (Login, error
 	}
 }
 
-// join adds a caller to a question, and asks it if nobody has.
+// join adds a caller to a question, and asks it if no caller has.
 func (h *helpers) join(q question) (*answer, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -133,7 +133,7 @@ func (h *helpers) finish(q question, a *answer, login Login, err error) {
 	}
 }
 
-// leave ends a run that nobody waits for any more. It gives the helper's end a
+// leave ends a run that no caller waits for any more. It gives the helper's end a
 // moment: a process that exits at once would leave it behind.
 func (h *helpers) leave(q question, a *answer) {
 	if !h.isLast(q, a) {

@@ -85,7 +85,7 @@ func TestACallerThatLeavesEndsNoOthersRun(t *testing.T) {
 	})
 }
 
-func TestARunThatAllLeftIsNotHeldAgainstTheHelper(t *testing.T) {
+func TestARunThatAllCallersLeftIsNoFailureOfTheHelper(t *testing.T) {
 	s := newSite(t)
 	helper := &slow{takes: 3 * time.Second}
 	store := storeOf(t, s, helper.run)

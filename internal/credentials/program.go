@@ -65,10 +65,10 @@ func cannotStart(err error) error {
 	}
 }
 
-// timedOut says why a run was ended: by its deadline, or since nobody waits.
+// timedOut says why a run was ended: by its deadline, or since no caller waits.
 func timedOut(ctx context.Context) error {
 	if context.Cause(ctx) != context.DeadlineExceeded {
-		return &failure{what: "was not waited for", advice: "run again"}
+		return &failure{what: "did not finish before the pull ended", advice: "run again"}
 	}
 	return &failure{
 		what:    fmt.Sprintf("did not answer within %v and is not asked again", helperPatience),
@@ -77,7 +77,7 @@ func timedOut(ctx context.Context) error {
 	}
 }
 
-// refused interprets a helper that failed. Only its own words tell a login
+// refused interprets a helper that failed. Only its own words distinguish a login
 // that is not stored from one that cannot be read.
 func refused(program, server string, err error, stdout, stderr *head) error {
 	if saysNothingStored(stdout, stderr) {

@@ -202,9 +202,9 @@ func TestAHelperThatCannotBeStarted(t *testing.T) {
 	for _, test := range []struct{ about, name, warning string }{
 		{"absent", "absent", "credential helper docker-credential-absent, which "},
 		{"no program", "text", "docker-credential-text, which "},
-		{"in another directory", "../x", `names the credential helper "../x", which is no plain file name`},
-		{"in another directory of Windows", `..\\x`, `which is no plain file name`},
-		{"two lines", `x\ny`, `names the credential helper "x y", which is no plain file name`},
+		{"in another directory", "../x", `names the credential helper "../x", which is not a plain file name`},
+		{"in another directory of Windows", `..\\x`, `which is not a plain file name`},
+		{"two lines", `x\ny`, `names the credential helper "x y", which is not a plain file name`},
 	} {
 		t.Run(test.about, func(t *testing.T) {
 			s := newSite(t)
@@ -269,7 +269,7 @@ func (s *site) checkChildEnds(t *testing.T) {
 	t.Error("the child of the helper still runs")
 }
 
-// isGone reports whether a process has ended. Where nobody collects it, it
+// isGone reports whether a process has ended. Where no process collects it, it
 // stays as a zombie, which has no command line.
 func isGone(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {

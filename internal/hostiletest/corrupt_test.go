@@ -28,42 +28,42 @@ func (i inverse) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-func TestTheLiarIsFound(t *testing.T) {
+func TestTheCorruptSourceIsFound(t *testing.T) {
 	img := pulltest.ImageOf(1, 3*mib, mib, 300*kib)
 	large, small := img.Layers[0], img.Layers[2]
 	flips := registrytest.Flip(0, large.Size)
 	for what, tc := range map[string]struct {
 		mirrors int
-		lies    map[int]registrytest.Fault
+		faults  map[int]registrytest.Fault
 		rates   []int64 // MiB a second; default 8 each, 6 of the second
-		certain bool    // whatever it serves, it is caught
+		certain bool    // whatever it serves, it is found
 	}{
-		"it flips some bits of all answers":    {2, map[int]registrytest.Fault{1: registrytest.Flip(1000, 1001)}, nil, false},
-		"it flips all bits of some answers":    {2, map[int]registrytest.Fault{1: flips.Sometimes(0.3)}, nil, false},
-		"it flips all bits of few answers":     {3, map[int]registrytest.Fault{1: flips.Every(7)}, nil, false},
-		"it flips all bits of all answers":     {2, map[int]registrytest.Fault{1: flips}, nil, true},
-		"it has another large blob":            {3, map[int]registrytest.Fault{1: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, false},
-		"it has another small blob":            {2, map[int]registrytest.Fault{1: registrytest.Impostor(inverted(small)).Of(small.Digest)}, nil, false},
-		"it has garbage for a part":            {2, map[int]registrytest.Fault{0: registrytest.Garbage(mib/2, 3*mib/2)}, nil, false},
-		"it is the first-named":                {3, map[int]registrytest.Fault{0: flips.Sometimes(0.5)}, nil, false},
-		"it is the fastest":                    {3, map[int]registrytest.Fault{1: flips.Sometimes(0.5)}, []int64{4, 12, 4}, false},
-		"two of four, each in its way":         {4, map[int]registrytest.Fault{0: flips.Sometimes(0.5), 2: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, false},
-		"two of four, which tell the same lie": {4, map[int]registrytest.Fault{0: registrytest.Impostor(inverted(large)).Of(large.Digest), 2: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, false},
-		"three of four":                        {4, map[int]registrytest.Fault{0: flips, 1: registrytest.Garbage(0, mib), 3: flips.Sometimes(0.5)}, nil, true},
+		"it flips some bits of all answers":      {2, map[int]registrytest.Fault{1: registrytest.Flip(1000, 1001)}, nil, false},
+		"it flips all bits of some answers":      {2, map[int]registrytest.Fault{1: flips.Sometimes(0.3)}, nil, false},
+		"it flips all bits of few answers":       {3, map[int]registrytest.Fault{1: flips.Every(7)}, nil, false},
+		"it flips all bits of all answers":       {2, map[int]registrytest.Fault{1: flips}, nil, true},
+		"it has another large blob":              {3, map[int]registrytest.Fault{1: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, false},
+		"it has another small blob":              {2, map[int]registrytest.Fault{1: registrytest.Impostor(inverted(small)).Of(small.Digest)}, nil, false},
+		"it has garbage for a part":              {2, map[int]registrytest.Fault{0: registrytest.Garbage(mib/2, 3*mib/2)}, nil, false},
+		"it is the first-named":                  {3, map[int]registrytest.Fault{0: flips.Sometimes(0.5)}, nil, false},
+		"it is the fastest":                      {3, map[int]registrytest.Fault{1: flips.Sometimes(0.5)}, []int64{4, 12, 4}, false},
+		"two of four, each in its way":           {4, map[int]registrytest.Fault{0: flips.Sometimes(0.5), 2: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, false},
+		"two of four, with the same wrong bytes": {4, map[int]registrytest.Fault{0: registrytest.Impostor(inverted(large)).Of(large.Digest), 2: registrytest.Impostor(inverted(large)).Of(large.Digest)}, nil, false},
+		"three of four":                          {4, map[int]registrytest.Fault{0: flips, 1: registrytest.Garbage(0, mib), 3: flips.Sometimes(0.5)}, nil, true},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			m := pulltest.Serve(t, tc.mirrors, img)
-			var liars []string
+			var corrupt []string
 			for i, s := range m.Servers {
 				rate := []int64{8, 6, 8, 8}[i]
 				if tc.rates != nil {
 					rate = tc.rates[i]
 				}
 				s.Throttle(rate * mib)
-				if lie, ok := tc.lies[i]; ok {
-					s.Misbehave(lie)
-					liars = append(liars, m.Name(i))
+				if fault, ok := tc.faults[i]; ok {
+					s.Misbehave(fault)
+					corrupt = append(corrupt, m.Name(i))
 				}
 			}
 			rec := &pulltest.Recorder{}
@@ -72,32 +72,32 @@ func TestTheLiarIsFound(t *testing.T) {
 			pulltest.WantFiles(t, filepath.Dir(r.Path), "app.tar")
 
 			ratio := float64(m.Served()) / float64(pulltest.BlobsOf(img))
-			t.Logf("%.2f of the bytes; %d liars of %d were caught: %s", ratio, len(r.Corrupt), len(liars), rec.Warnings())
-			// How much it costs depends on who happened to serve what. At the worst
-			// each mirror is heard once about everything.
+			t.Logf("%.2f of the bytes; %d of %d corrupt sources were found: %s", ratio, len(r.Corrupt), len(corrupt), rec.Warnings())
+			// How much it costs depends on who happened to serve what. At the worst,
+			// each mirror sends everything once more.
 			if ratio > float64(1+tc.mirrors) {
 				t.Errorf("%.2f of the bytes were served", ratio)
 			}
 			for _, name := range r.Corrupt {
-				if !slices.Contains(liars, name) {
-					t.Errorf("%s was blamed, which is honest", name)
+				if !slices.Contains(corrupt, name) {
+					t.Errorf("%s was blamed, and serves right bytes", name)
 				}
 				if !strings.Contains(rec.Warnings(), name) {
-					t.Errorf("nobody is warned of %s", name)
+					t.Errorf("there is no warning of %s", name)
 				}
 			}
-			// Where another was always sooner, no lie was ever used.
+			// Where another was always faster, no wrong byte was ever used.
 			if len(r.Corrupt) == 0 && tc.certain {
-				t.Error("nobody was caught")
+				t.Error("no corrupt source was found")
 			}
 			if n := len(pulltest.EventsOf[segpull.Corrupt](rec)); n != len(r.Corrupt) {
-				t.Errorf("%d events for %d liars", n, len(r.Corrupt))
+				t.Errorf("%d events for %d corrupt sources", n, len(r.Corrupt))
 			}
 		})
 	}
 }
 
-func TestALiarIsUsedNoMore(t *testing.T) {
+func TestACorruptSourceIsNotUsedAgain(t *testing.T) {
 	t.Parallel()
 	img, other := pulltest.ImageOf(1, mib), pulltest.ImageOf(2, mib)
 	m := pulltest.Serve(t, 2, img)
@@ -118,35 +118,35 @@ func TestALiarIsUsedNoMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after := m.Servers[1].Stats().Bytes; after != before {
-		t.Errorf("the liar served %d bytes more", after-before)
+		t.Errorf("the corrupt source served %d bytes more", after-before)
 	}
 	if !slices.Equal(results[1].Corrupt, []string{m.Name(1)}) {
-		t.Errorf("liars %q", results[1].Corrupt)
+		t.Errorf("corrupt sources %q", results[1].Corrupt)
 	}
 	var states []string
 	for _, p := range pulltest.EventsOf[segpull.Progress](rec) {
 		states = append(states, p.Sources[1].State)
 	}
 	if states[len(states)-1] != "off" {
-		t.Errorf("at last the liar is %q", states[len(states)-1])
+		t.Errorf("at last the corrupt source is %q", states[len(states)-1])
 	}
 }
 
-func TestWithLiarsAloneNothingIsKept(t *testing.T) {
+func TestWithCorruptSourcesAloneNothingIsKept(t *testing.T) {
 	img := pulltest.ImageOf(1, mib, 300*kib)
 	large := img.Layers[0]
-	for what, lies := range map[string][]registrytest.Fault{
-		"one":                        {registrytest.Flip(0, mib)},
-		"two":                        {registrytest.Flip(0, mib), registrytest.Garbage(0, 300)},
-		"two that tell the same lie": {registrytest.Impostor(inverted(large)).Of(large.Digest), registrytest.Impostor(inverted(large)).Of(large.Digest)},
-		"three":                      {registrytest.Flip(0, mib), registrytest.Garbage(0, 300), registrytest.Flip(0, mib/2)},
+	for what, faults := range map[string][]registrytest.Fault{
+		"one":                           {registrytest.Flip(0, mib)},
+		"two":                           {registrytest.Flip(0, mib), registrytest.Garbage(0, 300)},
+		"two with the same wrong bytes": {registrytest.Impostor(inverted(large)).Of(large.Digest), registrytest.Impostor(inverted(large)).Of(large.Digest)},
+		"three":                         {registrytest.Flip(0, mib), registrytest.Garbage(0, 300), registrytest.Flip(0, mib/2)},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			m := pulltest.Serve(t, len(lies), img)
+			m := pulltest.Serve(t, len(faults), img)
 			names := []string{"digest"}
-			for i, lie := range lies {
-				m.Servers[i].Misbehave(lie)
+			for i, fault := range faults {
+				m.Servers[i].Misbehave(fault)
 				names = append(names, m.Name(i))
 			}
 			out := filepath.Join(t.TempDir(), "app.tar")
@@ -168,7 +168,7 @@ func TestWithLiarsAloneNothingIsKept(t *testing.T) {
 	}
 }
 
-func TestAWitnessThatFallsSilentIsWaitedForInTheNextRun(t *testing.T) {
+func TestASourceThatFallsSilentIsAskedAgainInTheNextRun(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, mib)
 	large := img.Layers[0]
@@ -193,7 +193,7 @@ func TestAWitnessThatFallsSilentIsWaitedForInTheNextRun(t *testing.T) {
 	}
 }
 
-func TestALiarThatAloneHasABlob(t *testing.T) {
+func TestABlobThatOnlyACorruptSourceHas(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, mib)
 	large := img.Layers[0]
@@ -213,11 +213,11 @@ func TestASingleSourceGetsOneMoreTry(t *testing.T) {
 	r := m.MustPull(t, segpull.Options{Observer: rec})
 	pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
 	if !strings.Contains(rec.Warnings(), "once more") || len(r.Corrupt) > 0 {
-		t.Errorf("warnings %q, liars %q", rec.Warnings(), r.Corrupt)
+		t.Errorf("warnings %q, corrupt sources %q", rec.Warnings(), r.Corrupt)
 	}
 }
 
-func TestALiarOfAnEarlierRunIsFound(t *testing.T) {
+func TestACorruptSourceOfAnEarlierRunIsFound(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 4*mib, mib)
 	m := pulltest.Serve(t, 2, img)
@@ -231,22 +231,22 @@ func TestALiarOfAnEarlierRunIsFound(t *testing.T) {
 		t.Fatal("ended well")
 	}
 	if m.Servers[1].Stats().Bytes == 0 {
-		t.Fatal("the liar served nothing")
+		t.Fatal("the corrupt source served nothing")
 	}
-	liar := m.Name(1)
+	corrupt := m.Name(1)
 	m.Servers[1].Kill()
 	rec = &pulltest.Recorder{}
 	r := m.MustPull(t, segpull.Options{Output: out, Mirrors: m.URLs[:1], Observer: rec})
 	pulltest.CheckDocker(t, pulltest.Contents(t, out), img)
-	if !slices.Equal(r.Corrupt, []string{liar}) {
-		t.Errorf("liars %q, warnings %s", r.Corrupt, rec.Warnings())
+	if !slices.Equal(r.Corrupt, []string{corrupt}) {
+		t.Errorf("corrupt sources %q, warnings %s", r.Corrupt, rec.Warnings())
 	}
 	if n := m.Served(); n > pulltest.BlobsOf(img)*8/5+slack {
 		t.Errorf("%d bytes of %d were served", n, pulltest.BlobsOf(img))
 	}
 }
 
-func TestADiskThatChangesBytesIsNobodysLie(t *testing.T) {
+func TestADiskThatChangesBytesBlamesNoSource(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 4*mib)
 	m := pulltest.Serve(t, 2, img)
@@ -269,7 +269,7 @@ func TestADiskThatChangesBytesIsNobodysLie(t *testing.T) {
 	r := m.MustPull(t, segpull.Options{Output: out})
 	pulltest.CheckDocker(t, pulltest.Contents(t, out), img)
 	if len(r.Corrupt) > 0 {
-		t.Errorf("liars %q", r.Corrupt)
+		t.Errorf("corrupt sources %q", r.Corrupt)
 	}
 	if over := m.Served() - pulltest.BlobsOf(img); over > 3*mib/2 {
 		t.Errorf("%d bytes were fetched again for 1000 damaged ones", over)

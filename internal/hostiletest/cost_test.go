@@ -12,10 +12,10 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// TestWhatALiarCosts pulls from an honest mirror and one that lies: layers that
+// TestWhatACorruptSourceCosts pulls from an honest mirror and a corrupt one: layers that
 // compress, and some that are stored as they are. Where few bytes are wrong, or
 // those of another layer, the stream may go on, and it takes more to find them.
-func TestWhatALiarCosts(t *testing.T) {
+func TestWhatACorruptSourceCosts(t *testing.T) {
 	sizes := []int64{2 * mib, mib / 2, 200 * kib}
 	text, otherText := pulltest.TextImage(t, 1, sizes...), pulltest.TextImage(t, 11, sizes...)
 	noise, otherNoise := pulltest.ImageOf(1, sizes...), pulltest.ImageOf(11, sizes...)
@@ -32,10 +32,10 @@ func TestWhatALiarCosts(t *testing.T) {
 	slow, fast, faster := []int64{5 * mib, 3 * mib}, []int64{3 * mib, 5 * mib}, []int64{mib / 2, 3 * mib / 2}
 	for what, tc := range map[string]struct {
 		img   registrytest.Image
-		lie   registrytest.Fault
-		rates []int64 // bytes a second of the honest one and of the liar
+		fault registrytest.Fault
+		rates []int64 // bytes a second of the honest one and of the corrupt one
 		most  float64
-		first bool // the liar is the first-named
+		first bool // the corrupt one is the first-named
 	}{
 		"all bits of some answers":         {text, flips.Sometimes(0.3), slow, shown, false},
 		"all bits of some answers, fast":   {text, flips.Sometimes(0.3), fast, shown, false},
@@ -60,16 +60,16 @@ func TestWhatALiarCosts(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			m := pulltest.Serve(t, 2, tc.img)
-			honest, liar := 0, 1
+			honest, corrupt := 0, 1
 			if tc.first {
-				honest, liar = 1, 0
+				honest, corrupt = 1, 0
 			}
 			m.Servers[honest].Throttle(tc.rates[0])
-			m.Servers[liar].Throttle(tc.rates[1])
-			m.Servers[liar].Misbehave(tc.lie)
-			// The honest one alone would take long for what the liar was to send.
+			m.Servers[corrupt].Throttle(tc.rates[1])
+			m.Servers[corrupt].Misbehave(tc.fault)
+			// The honest one alone would take long for what the corrupt one was to send.
 			rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
-				if aside, ok := e.(segpull.Trouble); ok && aside.Source == m.Name(liar) {
+				if aside, ok := e.(segpull.Trouble); ok && aside.Source == m.Name(corrupt) {
 					m.Servers[honest].Throttle(0)
 				}
 			}}
@@ -83,7 +83,7 @@ func TestWhatALiarCosts(t *testing.T) {
 				t.Errorf("%.2f of the bytes were fetched", ratio)
 			}
 			if slices.Contains(r.Corrupt, m.Name(honest)) || len(r.Corrupt) == 0 && ratio > 1.2 {
-				t.Errorf("liars %q, not %q", r.Corrupt, m.Name(liar))
+				t.Errorf("corrupt sources %q, not %q", r.Corrupt, m.Name(corrupt))
 			}
 		})
 	}
@@ -98,7 +98,7 @@ func impostors(img, other registrytest.Image) registrytest.Fault {
 	return registrytest.All(all...)
 }
 
-func TestALiarIsRemembered(t *testing.T) {
+func TestACorruptSourceIsRemembered(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, mib)
 	m := pulltest.Serve(t, 2, img)
@@ -108,7 +108,7 @@ func TestALiarIsRemembered(t *testing.T) {
 	m.Servers[1].Misbehave(registrytest.Flip(0, mib))
 	memory := filepath.Join(t.TempDir(), "mirrors.json")
 	if r := m.MustPull(t, segpull.Options{Memory: memory}); !slices.Equal(r.Corrupt, []string{m.Name(1)}) {
-		t.Fatalf("liars %q", r.Corrupt)
+		t.Fatalf("corrupt sources %q", r.Corrupt)
 	}
 	m.Servers[1].Misbehave()
 	rec := &pulltest.Recorder{}
@@ -118,6 +118,6 @@ func TestALiarIsRemembered(t *testing.T) {
 		t.Errorf("warnings %q", w)
 	}
 	if len(r.Corrupt) > 0 || m.Servers[1].Stats().Bytes == before {
-		t.Errorf("one that lies no more is not used: liars %q", r.Corrupt)
+		t.Errorf("a source that serves right bytes again is not used, or is in %q", r.Corrupt)
 	}
 }

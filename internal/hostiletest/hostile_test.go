@@ -123,7 +123,7 @@ func misbehaviours() map[string]misbehaviour {
 
 		"401 in circles":                misbehaves(refused, registrytest.Bearer(registrytest.Auth{Lifetime: -1})),
 		"tokens that expire at once":    misbehaves(refused, registrytest.Bearer(registrytest.Auth{Lifetime: 1})),
-		"a realm that is no URL":        misbehaves(permanent, registrytest.Bearer(registrytest.Auth{Realm: "::"})),
+		"a realm that is not a URL":     misbehaves(permanent, registrytest.Bearer(registrytest.Auth{Realm: "::"})),
 		"a realm that is a file":        misbehaves(permanent, registrytest.Bearer(registrytest.Auth{Realm: "file:///etc/passwd"})),
 		"a challenge of nonsense":       misbehaves(refused, registrytest.All(registrytest.Status(401), registrytest.Header("WWW-Authenticate", `Bearer realm="`)).On()),
 		"a token of a megabyte":         tokens(permanent, body(`{"token":"`+strings.Repeat("x", mib)+`"}`)),
@@ -197,15 +197,15 @@ func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
 				t.Error("the hostile mirror was not asked")
 			}
 			if len(r.Corrupt) > 0 {
-				t.Errorf("%q is no liar, only broken", r.Corrupt)
+				t.Errorf("%q is called corrupt, and only fails", r.Corrupt)
 			}
 		})
 	}
 }
 
-// TestAHostileMirrorAlone has nobody else to ask: the pull ends soon, says why
-// in words that are fit for a terminal, and leaves nothing that is in the way
-// once the mirror behaves.
+// TestAHostileMirrorAlone pulls from such a mirror only: the pull ends soon, says
+// why in words that are fit for a terminal, and leaves nothing that hinders the
+// next pull once the mirror behaves.
 func TestAHostileMirrorAlone(t *testing.T) {
 	img := pulltest.ImageOf(1, 300*kib, 50*kib)
 	for what, mirror := range misbehaviours() {

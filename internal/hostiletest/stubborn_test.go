@@ -31,7 +31,7 @@ func breaksOff() registrytest.Fault {
 }
 
 // TestAStreamThatAlwaysBreaksOff brings the same bytes again and again, which
-// must not look like progress, nor keep others from theirs.
+// must not count as progress, nor delay the other source.
 func TestAStreamThatAlwaysBreaksOff(t *testing.T) {
 	t.Run("beside an honest one", func(t *testing.T) {
 		t.Parallel()
@@ -50,8 +50,9 @@ func TestAStreamThatAlwaysBreaksOff(t *testing.T) {
 		_, err := m.PullContext(ctx, t, segpull.Options{GiveUpAfter: time.Second})
 		pulltest.WantError(t, err, segpull.ErrNetwork)
 	})
-	// By its lie, the honest one is set aside; then it keeps busy, and no more.
-	t.Run("of a liar", func(t *testing.T) {
+	// The wrong bytes make the honest source a suspect; then the stream only
+	// repeats bytes.
+	t.Run("of a corrupt source", func(t *testing.T) {
 		t.Parallel()
 		img, other := pulltest.TextImage(t, 1, 6*mib), pulltest.TextImage(t, 11, 6*mib)
 		m, layer := pulltest.Serve(t, 2, img), img.Layers[0].Digest
@@ -66,8 +67,9 @@ func TestAStreamThatAlwaysBreaksOff(t *testing.T) {
 	})
 }
 
-// TestWhatNoOtherHas is taken from a liar too: its digest will tell.
-func TestWhatNoOtherHas(t *testing.T) {
+// TestACorruptSourceServesWhatNoOtherHas checks that a blob that only a corrupt
+// source has is fetched from it: its digest decides.
+func TestACorruptSourceServesWhatNoOtherHas(t *testing.T) {
 	img := pulltest.ImageOf(1, 2*mib, 4*mib)
 	small, large := img.Layers[0].Digest, img.Layers[1].Digest
 	lacks := func(of ...registrytest.Blob) registrytest.Fault {
@@ -78,10 +80,10 @@ func TestWhatNoOtherHas(t *testing.T) {
 		return f
 	}
 	for what, faults := range map[string][]registrytest.Fault{
-		"a liar about another blob":  {registrytest.Flip(0, mib).Of(img.Config.Digest), lacks(img.Layers[1])},
-		"liars about other bytes":    {registrytest.Flip(mib/2, mib/2+8).Of(small), registrytest.Flip(mib, mib+8).Of(small), lacks(img.Layers[0])},
-		"one slip":                   {registrytest.Flip(0, mib).Of(large).Times(1), lacks(img.Layers[1])},
-		"one slip, and no other any": {registrytest.Flip(0, mib).Of(large).Times(1), registrytest.Status(404)},
+		"a source that corrupts another blob": {registrytest.Flip(0, mib).Of(img.Config.Digest), lacks(img.Layers[1])},
+		"sources that corrupt other bytes":    {registrytest.Flip(mib/2, mib/2+8).Of(small), registrytest.Flip(mib, mib+8).Of(small), lacks(img.Layers[0])},
+		"one slip":                            {registrytest.Flip(0, mib).Of(large).Times(1), lacks(img.Layers[1])},
+		"one slip, and no other any":          {registrytest.Flip(0, mib).Of(large).Times(1), registrytest.Status(404)},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -105,30 +107,30 @@ func bitsOf(b registrytest.Blob, step int64) registrytest.Fault {
 	}).Of(b.Digest)
 }
 
-// TestALiarIsNotWaitedFor has a liar stop answering, or answer slowly, once it
-// has lied.
-func TestALiarIsNotWaitedFor(t *testing.T) {
+// TestACorruptSourceDelaysNoPull pulls from a source that stops answering, or
+// answers slowly, after it sent wrong bytes.
+func TestACorruptSourceDelaysNoPull(t *testing.T) {
 	img := pulltest.ImageOf(1, 4*mib, 60*kib)
 	for what, tc := range map[string]struct {
-		liar int // 0: its word counts for the tag, and is believed first
-		then func(*registrytest.Server, ...registrytest.Fault)
+		corrupt int // 0: it resolves the tag, and is trusted first
+		then    func(*registrytest.Server, ...registrytest.Fault)
 	}{
-		"silence": {1, func(s *registrytest.Server, lie ...registrytest.Fault) {
-			s.Misbehave(append(lie, registrytest.Hang())...)
+		"silence": {1, func(s *registrytest.Server, fault ...registrytest.Fault) {
+			s.Misbehave(append(fault, registrytest.Hang())...)
 		}},
 		"a trickle": {0, func(s *registrytest.Server, _ ...registrytest.Fault) { s.Throttle(20 * kib) }},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			m := pulltest.Serve(t, 2, img)
-			lie := bitsOf(img.Layers[0], 64*kib)
-			m.Servers[tc.liar].Misbehave(lie)
+			fault := bitsOf(img.Layers[0], 64*kib)
+			m.Servers[tc.corrupt].Misbehave(fault)
 			for _, s := range m.Servers {
 				s.Throttle(mib)
 			}
 			rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
 				if p, ok := e.(segpull.Progress); ok && p.Done >= pulltest.BlobsOf(img)*9/10 {
-					tc.then(m.Servers[tc.liar], lie)
+					tc.then(m.Servers[tc.corrupt], fault)
 				}
 			}}
 			began := time.Now()
@@ -140,8 +142,9 @@ func TestALiarIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// TestASourceWithoutRangesIsHeard though each answer begins with the first byte.
-func TestASourceWithoutRangesIsHeard(t *testing.T) {
+// TestASourceWithoutRangesProvesWrongBytes compares with a source whose answers all
+// begin with the first byte.
+func TestASourceWithoutRangesProvesWrongBytes(t *testing.T) {
 	t.Run("at little cost", func(t *testing.T) {
 		t.Parallel()
 		img := pulltest.ImageOf(1, 16*mib)
@@ -160,14 +163,14 @@ func TestASourceWithoutRangesIsHeard(t *testing.T) {
 		t.Parallel()
 		img := pulltest.ImageOf(1, 3*mib)
 		m := pulltest.Serve(t, 2, img)
-		lie := registrytest.Flip(11*mib/4, 11*mib/4+1).Of(img.Layers[0].Digest)
-		m.Servers[0].Misbehave(lie)
+		fault := registrytest.Flip(11*mib/4, 11*mib/4+1).Of(img.Layers[0].Digest)
+		m.Servers[0].Misbehave(fault)
 		m.Servers[1].Misbehave(registrytest.IgnoreRange())
 		m.Servers[0].Throttle(3 * mib)
 		m.Servers[1].Throttle(400 * kib)
 		rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
 			if p, ok := e.(segpull.Progress); ok && p.Done >= pulltest.BlobsOf(img) {
-				m.Servers[0].Misbehave(registrytest.Status(500), lie)
+				m.Servers[0].Misbehave(registrytest.Status(500), fault)
 			}
 		}}
 		within(t, m, time.Minute, segpull.Options{Observer: rec, GiveUpAfter: 5 * time.Second})

@@ -13,7 +13,7 @@ import (
 var ErrWindow = zstd.ErrWindowSizeExceeded
 
 // Decompress decompresses r with a window of at most so many bytes. The first
-// bytes tell how the layer is compressed, as Docker reads them: media types
+// bytes show how the layer is compressed, as Docker reads them: media types
 // have been wrong. It reads no further in r than it has to.
 func Decompress(r *bufio.Reader, window uint64) (io.ReadCloser, error) {
 	magic, err := r.Peek(4)

@@ -53,7 +53,7 @@ func classOf(err error) error {
 	return nil
 }
 
-// WantFiles checks what a folder holds.
+// WantFiles checks what a directory holds.
 func WantFiles(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -70,7 +70,7 @@ func WantFiles(t *testing.T, dir string, want ...string) {
 	}
 }
 
-// WantPlainWords checks what is made of the words of strangers.
+// WantPlainWords checks a message with words of a server.
 func WantPlainWords(t *testing.T, said string) {
 	t.Helper()
 	if strings.ContainsFunc(said, func(r rune) bool { return !unicode.IsPrint(r) }) || len(said) > 1500 {
@@ -78,7 +78,7 @@ func WantPlainWords(t *testing.T, said string) {
 	}
 }
 
-// Contents opens an archive, or a folder, as a file system.
+// Contents opens an archive, or a directory, as a file system.
 func Contents(t *testing.T, name string) fs.FS {
 	t.Helper()
 	if info, err := os.Stat(name); err != nil {

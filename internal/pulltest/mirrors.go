@@ -56,13 +56,13 @@ func (m *Mirrors) Served() (n int64) {
 	return n
 }
 
-// ServedBesides is what all mirrors have sent but for the image's config, which is read each time that an
+// ServedBesides is what all mirrors have sent except the image's config, which is read each time that an
 // image without an index is resolved, as its manifest is.
 func (m *Mirrors) ServedBesides(img registrytest.Image) int64 {
 	return m.Served() - m.SentOf(img.Config)
 }
 
-// Pull pulls with defaults that suit a test: all mirrors, into a folder of
+// Pull pulls with defaults that suit a test: all mirrors, into a directory of
 // its own, for linux/amd64.
 func (m *Mirrors) Pull(t *testing.T, opts segpull.Options, refs ...string) ([]segpull.Result, error) {
 	t.Helper()
@@ -105,9 +105,9 @@ func (m *Mirrors) SentOf(b registrytest.Blob) (n int64) {
 	return n
 }
 
-// Interrupted pulls half of an image, and returns the part folder and how many
+// Interrupted pulls half of an image, and returns the part directory and how many
 // bytes it has.
-func Interrupted(t *testing.T, m *Mirrors, tag string) (folder string, done int64) {
+func Interrupted(t *testing.T, m *Mirrors, tag string) (dir string, done int64) {
 	t.Helper()
 	m.Servers[0].Throttle(4 * mib)
 	defer m.Servers[0].Throttle(0)

@@ -101,7 +101,7 @@ func TestBlobsOfAnotherSize(t *testing.T) {
 	good := pulltest.ImageOf(1, 300*kib)
 	size := good.Layers[0].Size
 	sizes := func(got, want int64) []string {
-		return []string{fmt.Sprintf("has %d bytes of the blob", got), fmt.Sprintf("gives it %d", want), "--mirror"}
+		return []string{fmt.Sprintf("the blob has %d bytes", got), fmt.Sprintf("the manifest %d", want), "--mirror"}
 	}
 	of := func(img registrytest.Image, words []string, faults ...registrytest.Fault) quirk {
 		for i := range faults {
@@ -135,7 +135,7 @@ func TestBlobsOfAnotherSize(t *testing.T) {
 }
 
 // TestASpooledBlobIsAskedForOnce has a proxy that fetches and scans a whole
-// blob before its first byte. Whoever asks again begins that anew.
+// blob before its first byte. A client that asks again starts that again.
 func TestASpooledBlobIsAskedForOnce(t *testing.T) {
 	t.Parallel()
 	q := quirk{img: pulltest.ImageOf(1, 200*kib), faults: []registrytest.Fault{registrytest.Spool(5 * time.Second)}}

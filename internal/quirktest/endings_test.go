@@ -57,9 +57,9 @@ func TestRefusalsWithAReason(t *testing.T) {
 	rows := map[string]quirk{}
 	for what, q := range map[string]quirk{
 		"a policy's 412 (harbor#13825, harbor#19983)": quirky(registrytest.JSONError(412, policy)).ends(segpull.ErrPermanent, "412", "PROJECTPOLICYVIOLATION", "3 vulnerabilities"),
-		"a court's 451":                            quirky(registrytest.JSONError(451, `{"message":"by order of the court"}`)).ends(segpull.ErrPermanent, "451", "by order of the court"),
-		"a 400 (registry.k8s.io#333)":              quirky(registrytest.JSONError(400, `{"detail":"no such thing"}`)).ends(segpull.ErrPermanent, "400", "no such thing"),
-		"an embargo's page (docs#10533, Zanjir#1)": quirky(registrytest.Page(403, page)).ends(segpull.ErrCredentials, "403", "Not available in your country"),
+		"451 of a legal order":                        quirky(registrytest.JSONError(451, `{"message":"by a legal order"}`)).ends(segpull.ErrPermanent, "451", "by a legal order"),
+		"a 400 (registry.k8s.io#333)":                 quirky(registrytest.JSONError(400, `{"detail":"no such thing"}`)).ends(segpull.ErrPermanent, "400", "no such thing"),
+		"an embargo's page (docs#10533, Zanjir#1)":    quirky(registrytest.Page(403, page)).ends(segpull.ErrCredentials, "403", "Not available in your country"),
 	} {
 		rows[what+", blobs"] = q
 		q.faults = []registrytest.Fault{q.faults[0].On(manifests)}
@@ -88,7 +88,7 @@ func TestTheOtherScheme(t *testing.T) {
 	}
 }
 
-// TestAProxyThatWantsALogin is told how to get it (hub-feedback#826,
+// TestAProxyThatWantsALogin checks that the error says where to put it (hub-feedback#826,
 // spring-boot#47901). The proxy of an http mirror answers in its place.
 func TestAProxyThatWantsALogin(t *testing.T) {
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -72,9 +72,9 @@ func TestStaleLogins(t *testing.T) {
 	}
 	// Its token is for everyone, and is of no use here.
 	rows["401, private (vscode-remote-release#8449)"] = quirky(registrytest.StaleLogin(401), registrytest.Status(401).On(registrytest.KindManifest), public).
-		with("jo:expired").ends(segpull.ErrCredentials, "the login stored in ", "auth.json is refused", "docker login", "docker logout")
+		with("jo:expired").ends(segpull.ErrCredentials, "the login stored in ", "auth.json was refused", "docker login", "docker logout")
 	rows["401, private, Basic"] = quirky(basic).
-		with("jo:expired").ends(segpull.ErrCredentials, "auth.json is refused", "docker login", "docker logout")
+		with("jo:expired").ends(segpull.ErrCredentials, "auth.json was refused", "docker login", "docker logout")
 	playQuirks(t, rows)
 }
 

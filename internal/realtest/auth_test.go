@@ -11,7 +11,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-func TestARegistryThatAsksWhoIsThere(t *testing.T) {
+func TestARegistryThatWantsALogin(t *testing.T) {
 	r := startLockedRegistry(t)
 	img := newImage(t, registrytest.ImageOptions{Layers: []int64{3 * mib}})
 	r.push(t, "team/app", "1", img)

@@ -11,7 +11,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// mount mounts a file system on a folder until the test ends.
+// mount mounts a file system on a directory until the test ends.
 func mount(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -22,7 +22,7 @@ func mount(t *testing.T, dir string, args ...string) {
 	t.Cleanup(func() { exec.Command("umount", dir).Run() })
 }
 
-// mountMemory mounts a file system in memory on a folder.
+// mountMemory mounts a file system in memory on a directory.
 func mountMemory(t *testing.T, dir, options string) {
 	t.Helper()
 	mount(t, dir, "-t", "tmpfs", "-o", options, "tmpfs")
@@ -46,7 +46,7 @@ func TestADiskFillsUp(t *testing.T) {
 	// It is full from the start: nothing is fetched.
 	fill(10 * mib)
 	got := h.run(t, args...)
-	if got.code != 1 || !strings.Contains(got.stderr, "more are needed") || !strings.Contains(got.stderr, "make room") || source.served.Load() > 0 {
+	if got.code != 1 || !strings.Contains(got.stderr, "more") || !strings.Contains(got.stderr, "make room") || source.served.Load() > 0 {
 		t.Errorf("it ended with code %d after %d bytes, and said %q", got.code, source.served.Load(), got.stderr)
 	}
 
@@ -73,11 +73,11 @@ func TestADiskFillsUp(t *testing.T) {
 	h.checkClean(t, "ubuntu.tar")
 	h.checkArchive(t, "ubuntu.tar", img)
 
-	// The part folder fits, but not what is written from it.
+	// The part directory fits, but not what is written from it.
 	if err := os.Remove(h.path("ubuntu.tar")); err != nil {
 		t.Fatal(err)
 	}
-	for format, says := range map[string]string{"legacy": "more are needed", "oci": "make room meanwhile"} {
+	for format, says := range map[string]string{"legacy": "more", "oci": "make room meanwhile"} {
 		got = h.run(t, "-f", format, "-m", source.url, "-o", format, name)
 		if got.code != 1 || !strings.Contains(got.stderr, says) || !strings.Contains(got.stderr, "no space left on device; make room") {
 			t.Errorf("%s: it ended with code %d and said %q", format, got.code, got.stderr)
@@ -87,7 +87,7 @@ func TestADiskFillsUp(t *testing.T) {
 	}
 }
 
-func TestAFolderThatIsReadOnly(t *testing.T) {
+func TestADirectoryThatIsReadOnly(t *testing.T) {
 	first, _, _ := startMirrors(t, newImage(t, registrytest.ImageOptions{}))
 	h := newHome(t)
 	h.pull(t, "-m", first.url(), "-o", "right.tar", name)
@@ -105,8 +105,8 @@ func TestAFolderThatIsReadOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for output, advice := range map[string]string{
-		"new.tar": "name another by --output",
-		"-":       "run segpull in another folder",
+		"new.tar": "give another with --output",
+		"-":       "run segpull in another directory",
 	} {
 		got := h.run(t, "-m", first.url(), "-o", output, name)
 		if got.code != 1 || !strings.Contains(got.stderr, "read-only file system") || !strings.Contains(got.stderr, dir) || !strings.Contains(got.stderr, advice) {

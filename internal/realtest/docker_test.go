@@ -24,7 +24,7 @@ func startDocker(t *testing.T) docker {
 	if os.Geteuid() != 0 {
 		lack(t, "dockerd needs root")
 	}
-	dir := folder(t)
+	dir := tempDir(t)
 	data := filepath.Join(dir, "data")
 	// Where mounts are private, dockerd mounts its data onto itself, and that
 	// may outlive it.

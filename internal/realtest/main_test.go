@@ -2,7 +2,7 @@
 // its field: it pulls from docker-registry, is killed on the way, and what it
 // writes goes into docker, podman, skopeo and umoci.
 //
-// Everything runs on loopback and in folders of its own, and is stopped when
+// Everything runs on loopback and in directories of its own, and is stopped when
 // its test ends. A test whose programs are not installed is skipped; where CI
 // is set, it fails.
 package realtest

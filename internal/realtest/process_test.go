@@ -63,7 +63,7 @@ func feed(t *testing.T, stdin io.Reader, program string, args ...string) string 
 func serve(t *testing.T, ready *regexp.Regexp, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(program, args...)
-	out, err := os.Create(filepath.Join(folder(t), "log"))
+	out, err := os.Create(filepath.Join(tempDir(t), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +106,8 @@ func stop(cmd *exec.Cmd) {
 	cmd.Wait()
 }
 
-// folder is a temporary one whose path is short enough for sockets.
-func folder(t *testing.T) string {
+// directory is a temporary one whose path is short enough for sockets.
+func tempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "segpull-real-")
 	if err != nil {

@@ -92,7 +92,7 @@ func TestTenKillsCostOneMiBPerConnectionEach(t *testing.T) {
 	h.checkClean(t, "ubuntu.tar")
 	h.pull(t, "-m", first.url(), "-o", "undisturbed.tar", name)
 	if fileDigest(t, h.path("ubuntu.tar")) != fileDigest(t, h.path("undisturbed.tar")) {
-		t.Error("the archive has other bytes than one of a pull that nobody disturbed")
+		t.Error("the archive has other bytes than one of an undisturbed pull")
 	}
 	docker.run(t, "load", "--input", h.path("ubuntu.tar"))
 	docker.check(t, name, img)
@@ -169,7 +169,7 @@ func (h home) checkClean(t *testing.T, output string) {
 		t.Fatal(err)
 	}
 	if len(entries) != 1 || entries[0].Name() != output {
-		t.Errorf("the folder has %v, want %s alone", entries, output)
+		t.Errorf("the directory has %v, want %s alone", entries, output)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// mountQuota mounts a file system on a folder that has room, of which no more
+// mountQuota mounts a file system on a directory that has room, of which no more
 // than so many MiB may be used. Few kernels have the quotas of tmpfs; those of
 // Btrfs come with it.
 func mountQuota(t *testing.T, dir, mebibytes string) {

@@ -42,7 +42,7 @@ func (r registry) url() string { return r.scheme + "://" + r.host }
 func startRegistry(t *testing.T, settings ...string) registry {
 	t.Helper()
 	need(t, "docker-registry")
-	dir := folder(t)
+	dir := tempDir(t)
 	config := write(t, dir, "config.yml",
 		"version: 0.1",
 		"storage: {filesystem: {rootdirectory: "+dir+"}}",
@@ -54,7 +54,7 @@ func startRegistry(t *testing.T, settings ...string) registry {
 // startLockedRegistry runs a registry that asks for user and password.
 func startLockedRegistry(t *testing.T) registry {
 	t.Helper()
-	users := write(t, folder(t), "htpasswd", htpasswd)
+	users := write(t, tempDir(t), "htpasswd", htpasswd)
 	r := startRegistry(t, "REGISTRY_AUTH_HTPASSWD_REALM=sea", "REGISTRY_AUTH_HTPASSWD_PATH="+users)
 	r.auth = auth.Credential{Username: user, Password: password}
 	return r
@@ -65,7 +65,7 @@ func startLockedRegistry(t *testing.T) registry {
 func startTLSRegistry(t *testing.T) (r registry, certificate string) {
 	t.Helper()
 	need(t, "openssl")
-	dir := folder(t)
+	dir := tempDir(t)
 	certificate, key := filepath.Join(dir, "certificate"), filepath.Join(dir, "key")
 	run(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
 		"-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// home is a user's: a folder to work in, and another for settings.
+// home is a user's: a directory to work in, and another for settings.
 type home struct {
 	dir      string
 	settings string
@@ -31,7 +31,7 @@ func newHome(t *testing.T) home {
 
 func (h home) path(name string) string { return filepath.Join(h.dir, name) }
 
-// command is segpull, ready to start in the folder.
+// command is segpull, ready to start in the directory.
 func (h home) command(t *testing.T, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), binary, args...)
 	cmd.Dir, cmd.Env = h.dir, h.env

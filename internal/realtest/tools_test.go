@@ -11,7 +11,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// TestEveryFormatIsTaken has each format read by those that can.
+// TestEveryFormatIsTaken reads each format by the tools that can.
 func TestEveryFormatIsTaken(t *testing.T) {
 	type taker func(*testing.T, string, registrytest.Image)
 	docker, podman := startDocker(t), newPodman(t)
@@ -81,7 +81,7 @@ type podman struct{ dir string }
 func newPodman(t *testing.T) podman {
 	t.Helper()
 	need(t, "podman")
-	return podman{folder(t)}
+	return podman{tempDir(t)}
 }
 
 func (p podman) args(args ...string) []string {
@@ -103,7 +103,7 @@ func (p podman) take(t *testing.T, path string, img registrytest.Image) {
 	run(t, "podman", p.args("image", "rm", loaded)...)
 }
 
-// skopeo has it read an archive by one of its transports, layers and all.
+// skopeo reads an archive by one of its transports, with all layers.
 func skopeo(transport string) func(*testing.T, string, registrytest.Image) {
 	return func(t *testing.T, path string, img registrytest.Image) {
 		t.Helper()

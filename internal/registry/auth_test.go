@@ -161,7 +161,7 @@ func TestIdentityToken(t *testing.T) {
 }
 
 // A token server may repeat what it was sent, in a refusal or without a token.
-func TestIdentityTokenIsNotTold(t *testing.T) {
+func TestIdentityTokenIsInNoMessage(t *testing.T) {
 	for _, status := range []int{400, 401, 200} {
 		b := newBearer(t, plainBearer)
 		b.tokens.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -314,7 +314,7 @@ func TestTokenServerOfAFrontIsAskedByHTTPS(t *testing.T) {
 	}
 	realm = "http://tokens.test/token"
 	_, err := fetchBlob(t, client(t, server.URL, trust), 0, 16)
-	if e := asError(t, err); !e.Permanent() || !strings.Contains(e.Error(), "has to name it by https") {
+	if e := asError(t, err); !e.Permanent() || !strings.Contains(e.Error(), "ask the operator of the registry to use https") {
 		t.Errorf("%s: %v", realm, e)
 	}
 }

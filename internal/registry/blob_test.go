@@ -35,7 +35,7 @@ func TestBlobRange(t *testing.T) {
 	}
 }
 
-func TestBlobNonsenseRange(t *testing.T) {
+func TestBlobInvalidRange(t *testing.T) {
 	c := client(t, "http://nobody.test")
 	size := int64(len(content))
 	for _, r := range [][2]int64{{-1, 5}, {5, 5}, {6, 5}, {0, size + 1}} {
@@ -86,14 +86,14 @@ func TestBlobAnswers(t *testing.T) {
 		"200 with a range":   {answer: answer(200, whole, "Content-Range", fmt.Sprintf("bytes 0-%d/*", size-1)), want: whole},
 
 		"shorter than promised": {answer: answer(206, part[:5], "Content-Range", "bytes 16-31/*"), start: 16, want: part[:5], err: "unexpected EOF"},
-		"whole, shorter":        {answer: answer(200, whole[:99]), want: whole[:99], err: "99 bytes of the blob"},
+		"whole, shorter":        {answer: answer(200, whole[:99]), want: whole[:99], err: "the blob has 99 bytes"},
 
 		"other start":        {answer: answer(206, part, "Content-Range", "bytes 0-15/*"), err: "Content-Range", mismatch: true},
 		"other total":        {answer: answer(206, part, "Content-Range", "bytes 16-31/77"), err: "Content-Range", mismatch: true},
 		"no Content-Range":   {answer: answer(206, part), err: "Content-Range", mismatch: true},
 		"206 of other bytes": {answer: answer(206, part, "Content-Range", "bytes 16-31/*", "Content-Length", "20"), err: "Content-Range", mismatch: true},
-		"200 of other size":  {answer: answer(200, part, "Content-Length", "16"), err: "16 bytes of the blob, and the manifest gives it 65536", mismatch: true},
-		"empty":              {answer: answer(200, "", "Content-Length", "0"), err: "0 bytes of the blob", mismatch: true},
+		"200 of other size":  {answer: answer(200, part, "Content-Length", "16"), err: "the blob has 16 bytes, the manifest 65536", mismatch: true},
+		"empty":              {answer: answer(200, "", "Content-Length", "0"), err: "the blob has 0 bytes", mismatch: true},
 		"compressed":         {answer: answer(206, part, "Content-Range", "bytes 16-31/*", "Content-Encoding", "gzip"), err: "Content-Range", mismatch: true},
 		"416":                {answer: answer(416, "", "Content-Range", "bytes */0"), err: "416", mismatch: true},
 		"web page":           {answer: answer(200, "<html>log in", "Content-Type", "text/html"), err: "web page: log in"},

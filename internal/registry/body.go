@@ -28,7 +28,7 @@ const (
 )
 
 // errPart is an answer to a range whose bytes are not known to belong anywhere.
-var errPart = fmt.Errorf("%w: an unusable answer to a range", errMismatch)
+var errPart = fmt.Errorf("%w: the answer to a range is unusable", errMismatch)
 
 // newStream makes a stream of resp, the answer to a request for the bytes
 // [start, end) of b, or for all of b. It uses bytes only where resp says where
@@ -53,11 +53,11 @@ func newPart(resp *http.Response, size, start, end int64) (*Stream, error) {
 	from, to, total, ok := parseContentRange(given)
 	switch n := resp.ContentLength; {
 	case !ok:
-		return nil, fmt.Errorf("%w: Content-Range %q where bytes %d-%d/%d were asked for", errPart, given, start, end-1, size)
+		return nil, fmt.Errorf("%w: Content-Range is %q, the request was for bytes %d-%d/%d", errPart, given, start, end-1, size)
 	case total >= 0 && total != size:
-		return nil, fmt.Errorf("%w: Content-Range %q of a blob of %d bytes", errPart, given, size)
+		return nil, fmt.Errorf("%w: Content-Range is %q, and the blob has %d bytes", errPart, given, size)
 	case from > start || to <= start || start-from > maxSkip:
-		return nil, fmt.Errorf("%w: Content-Range %q where bytes %d-%d were asked for", errPart, given, start, end-1)
+		return nil, fmt.Errorf("%w: Content-Range is %q, the request was for bytes %d-%d", errPart, given, start, end-1)
 	case n >= 0 && n != to-from:
 		return nil, fmt.Errorf("%w: Content-Length %d with Content-Range %q", errPart, n, given)
 	case (n < 0 || total < 0) && len(encodings(resp.Header)) > 0:
@@ -121,7 +121,7 @@ func (b *exactBody) Read(p []byte) (int, error) {
 type sizeError struct{ got, want int64 }
 
 func (e *sizeError) Error() string {
-	return fmt.Sprintf("the source has %d bytes of the blob, and the manifest gives it %d", e.got, e.want)
+	return fmt.Sprintf("the source says that the blob has %d bytes, the manifest %d", e.got, e.want)
 }
 
 // Mismatch is true.

@@ -35,7 +35,7 @@ func zstandard(t testing.TB, content []byte) []byte {
 	return w.EncodeAll(content, nil)
 }
 
-// FuzzStream has a server answer anything. A stream lies within the blob, and
+// FuzzStream answers a client with anything. A stream is within the blob, and
 // yields as many bytes as it says, or an error.
 func FuzzStream(f *testing.F) {
 	blob := content[:fuzzSize]

@@ -94,7 +94,7 @@ func New(cfg Config) *Client {
 }
 
 // SetWindow has connections from now on receive at most so many bytes that
-// nobody has read, before the host has to wait. A rate limit needs that: the
+// the client has not read, before the host has to wait. A rate limit needs that: the
 // system's own choice is megabytes for each connection. 0: the system's choice.
 func (c *Client) SetWindow(bytes int) {
 	c.transport.window.Store(int64(bytes))

@@ -54,7 +54,7 @@ func serve(t *testing.T, secure bool, handler http.HandlerFunc) (*httptest.Serve
 	rec := &recorder{Handler: handler}
 	server := httptest.NewUnstartedServer(rec)
 	server.Config.ErrorLog = nil
-	server.EnableHTTP2 = true // nobody may use it
+	server.EnableHTTP2 = true // no client may use it
 	if secure {
 		server.StartTLS()
 	} else {

@@ -9,7 +9,7 @@ import (
 
 // unacknowledged is how long the other end may leave bytes unacknowledged, or
 // probes unanswered, until the connection counts as dead: a machine that was
-// asleep or has changed its network is not told. Without it, Linux tries for
+// asleep or has changed its network gets no notice. Without it, Linux tries for
 // about 15 minutes (tcp(7), TCP_USER_TIMEOUT).
 const unacknowledged = time.Minute
 

@@ -118,7 +118,7 @@ var certificateWanted = regexp.MustCompile(`tls: certificate required|remote err
 // Unreachable reports whether there was no answer at all.
 func (e *Error) Unreachable() bool { return e.StatusCode == 0 && !e.Permanent() && !e.Mismatch() }
 
-var errMismatch = errors.New("not what was asked for")
+var errMismatch = errors.New("the answer does not match the request")
 
 func mismatch(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", errMismatch, fmt.Sprintf(format, args...))

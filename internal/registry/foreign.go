@@ -8,7 +8,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// maxForeign bounds how many hosts a manifest can have us ask for a layer.
+// maxForeign bounds how many hosts a manifest can name for a layer.
 const maxForeign = 4
 
 // Foreign asks for the bytes [start, end) of blob b at the first of urls that

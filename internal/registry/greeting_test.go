@@ -24,7 +24,7 @@ func (s *silentRoot) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody, Request: req}, nil
 }
 
-// A host that does not greet keeps nobody longer than they want to wait, and
+// A host that does not greet delays no caller longer than its context, and
 // all of them together for a short while only.
 func TestSilentGreeting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

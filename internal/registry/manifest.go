@@ -132,7 +132,7 @@ func (c *Client) describe(f fetch, resp *http.Response, at *url.URL, reference s
 	if json.Valid(body) {
 		return ocispec.Descriptor{}, nil, c.fault(f.op, at, mismatch("its digest is %s", digest.FromBytes(body)))
 	}
-	return ocispec.Descriptor{}, nil, c.fault(f.op, at, permanent(fmt.Sprintf("answered with no manifest: %q", readableText(body))))
+	return ocispec.Descriptor{}, nil, c.fault(f.op, at, permanent(fmt.Sprintf("the answer is not a manifest: %q", readableText(body))))
 }
 
 func describe(header http.Header, computed digest.Digest, body []byte) ocispec.Descriptor {

@@ -49,7 +49,7 @@ func TestManifestRefused(t *testing.T) {
 	}{
 		"other bytes":  {other, text("", "{}"), "its digest is sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a", true},
 		"too large":    {"1", text("", strings.Repeat(" ", maxManifestBytes+1)), "larger than 4 MiB", false},
-		"web page":     {other, text("text/html", "<html>log in"), `no manifest: "log in"`, false},
+		"web page":     {other, text("text/html", "<html>log in"), `not a manifest: "log in"`, false},
 		"a part of it": {"1", status(206), "a part of it", true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,8 +20,8 @@ var (
 // ErrInsecureStorage and ErrPrivateStorage say where a host may not redirect to,
 // unless Config allows it. They are found by errors.Is.
 var (
-	ErrInsecureStorage = permanent("redirected from https to http, which is refused")
-	ErrPrivateStorage  = permanent("refused: not a public address")
+	ErrInsecureStorage = permanent("it redirects from https to http, which segpull refuses")
+	ErrPrivateStorage  = permanent("segpull refuses this redirect: its target is not a public address")
 )
 
 // opener sends requests with authorization to the hosts that ask for it, and
@@ -145,7 +145,7 @@ func (o *opener) redirect(from *url.URL, location string) (*url.URL, error) {
 
 // mayName reports whether the host at from may name u: by http or https, and
 // with a host of ASCII, as URIs have (RFC 3986, section 3.2.2). In lower case,
-// others can look like a host that DNS tells from them: "İ" becomes "i".
+// others can look like a host that DNS distinguishes from them: "İ" becomes "i".
 func mayName(from, u *url.URL) bool {
 	other := func(r rune) bool { return r > unicode.MaxASCII }
 	return (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&

@@ -23,7 +23,7 @@ func bare(err error) error {
 }
 
 // sealed is an error whose text had something to hide. It answers errors.Is as
-// before, but nobody can unwrap and print what it hides.
+// before, but no caller can unwrap and print what it hides.
 type sealed struct {
 	text string
 	err  error

@@ -128,7 +128,7 @@ func TestRedirectTargetDies(t *testing.T) {
 	}
 }
 
-func TestRedirectRefusedAnewIsAnError(t *testing.T) {
+func TestRedirectRefusedAgainIsAnError(t *testing.T) {
 	s := newSigned(t)
 	c := s.client(t)
 	if _, err := fetchBlob(t, c, 0, 16); err != nil {

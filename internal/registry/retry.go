@@ -104,7 +104,7 @@ func retryAfter(resp *http.Response) (time.Duration, bool) {
 }
 
 // parseRetryAfter reads seconds or a date (RFC 9110, section 10.2.3), and a
-// duration such as 880.092µs, which GHCR sends. What lies in the past is 0.
+// duration such as 880.092µs, which GHCR sends. A time in the past is 0.
 func parseRetryAfter(s string, now time.Time) (time.Duration, bool) {
 	s = strings.TrimSpace(s)
 	var after time.Duration

@@ -124,7 +124,7 @@ func status(code int, headers ...string) http.HandlerFunc {
 	}
 }
 
-func TestAHostThatIsNoneIsNotAskedAgain(t *testing.T) {
+func TestAHostThatDoesNotExistIsNotAskedAgain(t *testing.T) {
 	for _, test := range []struct {
 		about string
 		err   error

@@ -25,7 +25,7 @@ func basicServer(t *testing.T, secure bool) (*httptest.Server, *recorder) {
 }
 
 // A mirror may lead to another registry, which gets its own login; but over
-// http nobody knows who answers in that registry's name, except on this machine.
+// http any host may answer in that registry's name, except on this machine.
 func TestLoginAfterRedirect(t *testing.T) {
 	for name, test := range map[string]struct {
 		secure bool

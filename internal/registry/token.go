@@ -134,9 +134,9 @@ func (a *authorizer) tokenServer(t target, realm string) (*url.URL, error) {
 	u, err := base.Parse(realm)
 	switch {
 	case err != nil || !mayName(base, u):
-		return nil, a.tokenFault(base, permanent("the host names no usable token server"))
+		return nil, a.tokenFault(base, permanent("the host does not name a usable token server"))
 	case u.Scheme == "http" && t.scheme == "https" && !strings.EqualFold(u.Hostname(), base.Hostname()):
-		return nil, a.tokenFault(u, permanent("refused: a host on https names this token server on http: the registry's operator has to name it by https"))
+		return nil, a.tokenFault(u, permanent("segpull refuses it: a host on https names this token server on http; ask the operator of the registry to use https"))
 	case u.Scheme == "http" && t.scheme == "https":
 		u = secure(u)
 	}
@@ -175,7 +175,7 @@ func (a *authorizer) askToken(ctx context.Context, method string, u *url.URL, fo
 		}
 		upgrade := u.Scheme == "http" && next.Scheme == "https" && strings.EqualFold(next.Hostname(), u.Hostname())
 		if !sameOrigin(next, u) && !upgrade {
-			return "", a.tokenFault(u, permanent("the token server redirects to "+origin(next)+", which is refused: it is another host"))
+			return "", a.tokenFault(u, permanent("the token server redirects to "+origin(next)+", which is another host: segpull refuses this"))
 		}
 		next.User = nil
 		u = next
@@ -194,7 +194,7 @@ func (a *authorizer) sendForToken(ctx context.Context, method string, u *url.URL
 	}
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		req.PostForm = form // is not sent, but hidden from what is told of the answer
+		req.PostForm = form // not sent; it only hides the secret in errors about the answer
 	}
 	if !login.empty() {
 		req.SetBasicAuth(login.Username, login.Password)

@@ -21,13 +21,13 @@ const (
 	errorPatience  = 2 * time.Second // for an error's body
 )
 
-// hostTransport is what lies below the retries. It tells the configured host
+// hostTransport is the layer below the retries. It tells the configured host
 // from all others: that one alone gets the extra headers and the client's
 // certificates, and the others may be dialed only at public addresses unless
 // the host itself is internal.
 //
 // It has no CloseIdleConnections on purpose: retryablehttp calls that on each
-// request it gives up, which would close everybody's connections.
+// request it gives up, which would close the connections of all requests.
 type hostTransport struct {
 	home      *home // nil: every host is another
 	header    http.Header
@@ -179,8 +179,8 @@ func (t *hostTransport) roundTripOther(req *http.Request) (*http.Response, error
 	return t.others.RoundTrip(req)
 }
 
-// settle reads the body of a response that nobody asked for into memory,
-// bounded in size and time. Nobody above waits for it then, as retryablehttp's
+// settle reads the body of a response that was not asked for into memory,
+// bounded in size and time. No caller waits for it then, as retryablehttp's
 // drain would, and the connection can be used again. After a 101 that bound is
 // the only one: the body is then the connection itself, and outlives its
 // request's context.

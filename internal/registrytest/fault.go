@@ -31,7 +31,7 @@ func Wrap(wrap func(next http.Handler) http.Handler) Fault {
 	return Fault{wrap: wrap, kinds: []Kind{KindBlob, KindCDN}, every: 1, times: math.MaxInt, chance: 1}
 }
 
-// All is several faults as one; the first stands nearest to the client.
+// All is several faults as one; the first is nearest to the client.
 func All(faults ...Fault) Fault {
 	return Wrap(func(next http.Handler) http.Handler {
 		for _, f := range slices.Backward(faults) {

@@ -50,7 +50,7 @@ func TestTokenServerRedirects(t *testing.T) {
 	}
 }
 
-func TestStaleLoginIsForStrangers(t *testing.T) {
+func TestStaleLoginAllowsRequestsWithoutALogin(t *testing.T) {
 	b := RandomBlob(1, 10)
 	reg, address := serveBlob(t, b)
 	reg.Misbehave(StaleLogin(403), Bearer(Auth{}))

@@ -23,9 +23,9 @@ func Rewrite(rewrite func(p []byte, offset int64)) Fault {
 				if !blob {
 					return w.Write(p)
 				}
-				lie := bytes.Clone(p)
-				rewrite(lie, offset)
-				n, err := w.Write(lie)
+				wrong := bytes.Clone(p)
+				rewrite(wrong, offset)
+				n, err := w.Write(wrong)
 				offset += int64(n)
 				return n, err
 			},

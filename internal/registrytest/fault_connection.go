@@ -14,7 +14,7 @@ import (
 )
 
 // CutAfter closes each connection once it has carried n bytes of bodies, in
-// one response or in several. Connections are told apart by the client's
+// one response or in several. Connections are distinguished by the client's
 // address.
 func CutAfter(n int64) Fault { return CutBetween(n, n) }
 
@@ -180,7 +180,7 @@ type fuses struct {
 	dice   *rand.Rand
 }
 
-// burn takes up to n bytes of a connection's allowance, and tells whether it
+// burn takes up to n bytes of a connection's allowance, and reports whether it
 // is used up.
 func (f *fuses) burn(remote string, n int) (int, bool) {
 	f.mu.Lock()

@@ -183,7 +183,7 @@ func TestGzipEncodingComesUnasked(t *testing.T) {
 	}
 }
 
-func TestContentLengthLies(t *testing.T) {
+func TestContentLengthIsWrong(t *testing.T) {
 	b := RandomBlob(1, 10_000)
 	reg, address := serveBlob(t, b)
 	reg.Misbehave(ContentLength(100))

@@ -57,7 +57,7 @@ func unframe(p []byte) ([]byte, error) {
 		head, rest, _ := bytes.Cut(p, []byte("\r\n"))
 		m := frame.FindSubmatch(head)
 		if m == nil {
-			return nil, fmt.Errorf("%q is no head of a frame", head)
+			return nil, fmt.Errorf("%q is not the head of a frame", head)
 		}
 		size, err := strconv.ParseInt(string(m[1]), 16, 32)
 		if err != nil || int(size)+2 > len(rest) || string(rest[size:size+2]) != "\r\n" {

@@ -24,7 +24,7 @@ func SignedLinkOnHost() Fault {
 }
 
 // UnsignedLinkOnHost is SignedLinkOnHost without a signature in the link:
-// nothing but the 400 tells the client that Authorization is not wanted.
+// only the 400 shows the client that Authorization is not wanted.
 func UnsignedLinkOnHost() Fault { return linkOnHost("") }
 
 func linkOnHost(query string) Fault {

@@ -17,6 +17,6 @@ func Daocloud() Fault {
 }
 
 // Spool is a proxy that fetches and scans a whole blob before it passes on the
-// first byte, headers included, for each request anew. Stats tells how often it
+// first byte, headers included, for each request again. Stats says how often it
 // was asked.
 func Spool(d time.Duration) Fault { return Latency(d).On(KindBlob, KindCDN) }

@@ -54,7 +54,7 @@ func TestMaxConcurrentRefusesWhatIsBeyond(t *testing.T) {
 		}
 		wg.Wait()
 		if a := ask(t, client, http.MethodGet, "http://registry"+blobPath(b)); a.Status != 200 {
-			t.Errorf("status is %d when nobody else asks", a.Status)
+			t.Errorf("status is %d when no other client asks", a.Status)
 		}
 		if got := reg.Stats().Statuses; got[200] != 3 || got[429] != 3 {
 			t.Errorf("statuses are %v, want three of 200 and of 429", got)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// statuses asks n times for the blob, and tells how.
+// statuses asks n times for the blob, and returns the statuses.
 func statuses(t *testing.T, address string, n int) string {
 	t.Helper()
 	c := newClient(t)
@@ -18,7 +18,7 @@ func statuses(t *testing.T, address string, n int) string {
 	return strings.Join(got, " ")
 }
 
-func TestFaultsStrikeWhenTheyAreToldTo(t *testing.T) {
+func TestFaultsApplyToTheChosenRequests(t *testing.T) {
 	b := RandomBlob(1, 10)
 	odd := func(r *http.Request) bool { return r.URL.Query().Get("odd") != "" }
 	tests := map[string]struct {
@@ -69,7 +69,7 @@ func TestFaultsLeaveOtherRequestsAlone(t *testing.T) {
 	}
 }
 
-func TestDiceFallTheSameWayForEachServer(t *testing.T) {
+func TestRandomFaultsAreTheSameForEachServer(t *testing.T) {
 	b := RandomBlob(1, 10)
 	fault := Status(503).Sometimes(0.3)
 	var runs []string

@@ -213,7 +213,7 @@ func TestBinaryBecomesTheEntrypoint(t *testing.T) {
 	}
 }
 
-func TestEditsHaveTheLastWord(t *testing.T) {
+func TestEditsApplyLast(t *testing.T) {
 	img := NewImage(ImageOptions{
 		EditConfig:   func(c *ocispec.Image) { c.Author = "nobody" },
 		EditManifest: func(m *ocispec.Manifest) { m.Layers = append(m.Layers, m.Layers[0]) },

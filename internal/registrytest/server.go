@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Server is a read-only registry. It is a correct one until told to misbehave.
+// Server is a read-only registry. It is a correct one until Misbehave makes faults.
 // All methods may be called while it serves.
 type Server struct {
 	*Content

@@ -93,7 +93,7 @@ func TestMirrorsShareContentButNotTroubles(t *testing.T) {
 	}
 }
 
-func TestStatsTellWhatWentOut(t *testing.T) {
+func TestStatsReportWhatWasSent(t *testing.T) {
 	b := RandomBlob(1, 1000)
 	reg, address := serveBlob(t, b)
 	c := newClient(t)
@@ -122,7 +122,7 @@ func TestStatsTellWhatWentOut(t *testing.T) {
 	}
 }
 
-func TestKilledServerAnswersNobodyUntilItIsRevived(t *testing.T) {
+func TestKilledServerDoesNotAnswerUntilItIsRevived(t *testing.T) {
 	b := RandomBlob(1, 4<<20)
 	reg, address := serveBlob(t, b)
 	reg.Misbehave(StallAfter(1 << 20))

@@ -99,7 +99,7 @@ func exchangeOf(r *http.Request) *exchange {
 	return r.Context().Value(exchangeKey{}).(*exchange)
 }
 
-// isBlob tells that a GET is for a blob, here or as the CDN.
+// isBlob reports that a GET is for a blob, here or as the CDN.
 func (ex *exchange) isBlob() bool { return ex.Kind == KindBlob || ex.Kind == KindCDN }
 
 func (ex *exchange) blobBody() bool {
@@ -161,7 +161,7 @@ func (s *Server) leave(ex *exchange) {
 	}
 }
 
-// served tells whether the blob has once been sent whole.
+// served reports whether the blob has been sent whole.
 func (s *Server) served(d digest.Digest) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// The names in a part folder; there may be no others.
+// The names in a part directory; there may be no others.
 const (
 	lockName    = "lock"
 	sidecarName = "state"
@@ -21,11 +21,11 @@ const (
 // Two names for the part file: while one is copied from, the other is filled.
 var partNames = []string{"part", "part2"}
 
-// leftovers are the names in the folder without which its lock and its sidecar
+// leftovers are the names in the directory without which its lock and its sidecar
 // still mean the same, if that does not name one of them.
 var leftovers = append([]string{outputName, probeName, freshName}, partNames...)
 
-// Dir is the folder for the output at path.
+// Dir is the directory for the output at path.
 func Dir(path string) string {
 	return strings.TrimRight(path, string(filepath.Separator)) + ".segpull"
 }
@@ -34,14 +34,14 @@ func Dir(path string) string {
 type LockedError struct{ Dir string }
 
 func (e *LockedError) Error() string {
-	return fmt.Sprintf("%s is in use by another segpull: wait for it, or choose another output", e.Dir)
+	return fmt.Sprintf("another segpull uses %s: wait until it ends, or choose another output", e.Dir)
 }
 
-// enter opens the folder, which it makes where it does not exist, and takes
-// its lock. A run that ends just now may remove the folder in between.
+// enter opens the directory, which it makes where it does not exist, and takes
+// its lock. A run that ends just now may remove the directory in between.
 func enter(dir string) (root *os.Root, lock *os.File, err error) {
 	for range 100 {
-		if root, err = openFolder(dir); err == nil {
+		if root, err = openDir(dir); err == nil {
 			if lock, err = acquire(root); err == nil {
 				return root, lock, nil
 			}
@@ -54,9 +54,9 @@ func enter(dir string) (root *os.Root, lock *os.File, err error) {
 	return nil, nil, err
 }
 
-// openFolder opens or makes the folder. One that is there must be a folder,
+// openDir opens or makes the directory. One that is there must be a directory,
 // and ours: where others may write, one of them could have laid a trap.
-func openFolder(dir string) (*os.Root, error) {
+func openDir(dir string) (*os.Root, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
@@ -71,16 +71,16 @@ func openFolder(dir string) (*os.Root, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := claimFolder(root, named); err != nil {
+	if err := claimDir(root, named); err != nil {
 		root.Close()
 		return nil, err
 	}
 	return root, nil
 }
 
-// claimFolder sees to it that root is the folder that was looked at, and that
-// nobody else can look into it.
-func claimFolder(root *os.Root, named fs.FileInfo) error {
+// claimDir sees to it that root is the directory that was looked at, and that
+// no other user can look into it.
+func claimDir(root *os.Root, named fs.FileInfo) error {
 	info, err := root.Stat(".")
 	if err != nil {
 		return err
@@ -98,13 +98,13 @@ func claimFolder(root *os.Root, named fs.FileInfo) error {
 	return nil
 }
 
-var errRemade = errors.New("the part folder was removed and made anew while it was opened: run again")
+var errRemade = errors.New("another process removed and created the part directory again while segpull opened it: run the same command again")
 
 func foreign(dir string) error {
-	return fmt.Errorf("%s is not a folder of yours: remove it, or choose another output", dir)
+	return fmt.Errorf("%s is not a directory that belongs to you: remove it, or choose another output", dir)
 }
 
-// acquire takes the lock of the folder, which ends with the process.
+// acquire takes the lock of the directory, which ends with the process.
 func acquire(root *os.Root) (*os.File, error) {
 	for {
 		f, err := root.OpenFile(lockName, os.O_RDWR|os.O_CREATE, 0o600)
@@ -122,7 +122,7 @@ func acquire(root *os.Root) (*os.File, error) {
 	}
 }
 
-// hold locks f. It stands as the folder's lock only if its last holder has not
+// hold locks f. It stands as the directory's lock only if its last holder has not
 // removed it meanwhile: another one may have been made since.
 func hold(root *os.Root, f *os.File) (stands bool, err error) {
 	free, err := tryLock(f)
@@ -149,7 +149,7 @@ func names(root *os.Root, name string, f *os.File) (bool, error) {
 }
 
 // openPlain opens a file that an earlier run left. It is nil where there is
-// none, or something else by that name: a folder, a link, a pipe.
+// none, or something else by that name: a directory, a link, a pipe.
 func openPlain(root *os.Root, name string, flag int) (*os.File, error) {
 	if info, err := root.Lstat(name); errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
 		return nil, nil
@@ -160,7 +160,7 @@ func openPlain(root *os.Root, name string, flag int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// In a folder of others, something else may have taken its place since.
+	// In a directory of others, something else may have taken its place since.
 	if same, err := names(root, name, f); err != nil || !same {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -170,7 +170,7 @@ func openPlain(root *os.Root, name string, flag int) (*os.File, error) {
 	return f, nil
 }
 
-// create makes a file in the folder, in the place of whatever has its name.
+// create makes a file in the directory, in the place of whatever has its name.
 func (s *Store) create(name string, perm fs.FileMode) (*os.File, error) {
 	if err := s.root.RemoveAll(name); err != nil {
 		return nil, err

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// Whatever stands in the folder by the names of its files, Open ends in a
-// folder that works, and nothing outside of it is touched.
-func TestWhatStandsInTheFolder(t *testing.T) {
+// Whatever files have the names that a Store uses, Open makes a directory that
+// works, and changes nothing outside of it.
+func TestOddFilesInThePartDirectory(t *testing.T) {
 	victim := []byte("not to be touched")
 	tests := []struct {
 		name  string
@@ -30,7 +30,7 @@ func TestWhatStandsInTheFolder(t *testing.T) {
 		{"sidecar is from a newer version", func(t *testing.T, dir, _ string) {
 			flip(t, filepath.Join(dir, "state"), int64(len(magic)-1))
 		}, false},
-		{"sidecar is a folder", func(t *testing.T, dir, _ string) {
+		{"sidecar is a directory", func(t *testing.T, dir, _ string) {
 			must(t, os.Remove(filepath.Join(dir, "state")))
 			must(t, os.MkdirAll(filepath.Join(dir, "state", "deep"), 0o700))
 		}, false},
@@ -45,11 +45,11 @@ func TestWhatStandsInTheFolder(t *testing.T) {
 			must(t, os.Remove(filepath.Join(dir, "part")))
 			must(t, os.Symlink(victim, filepath.Join(dir, "part")))
 		}, false},
-		{"part file is a folder", func(t *testing.T, dir, _ string) {
+		{"part file is a directory", func(t *testing.T, dir, _ string) {
 			must(t, os.Remove(filepath.Join(dir, "part")))
 			must(t, os.MkdirAll(filepath.Join(dir, "part", "deep"), 0o700))
 		}, false},
-		{"the new part file's name is a folder", func(t *testing.T, dir, _ string) {
+		{"the new part file's name is a directory", func(t *testing.T, dir, _ string) {
 			must(t, os.Remove(filepath.Join(dir, "part")))
 			must(t, os.MkdirAll(filepath.Join(dir, "part2", "deep"), 0o700))
 		}, false},
@@ -87,7 +87,7 @@ func TestWhatStandsInTheFolder(t *testing.T) {
 				t.Error("the output does not hold the layer")
 			}
 			if got, _ := os.ReadFile(target); !bytes.Equal(got, victim) {
-				t.Error("a file outside of the folder was written to")
+				t.Error("a file outside of the directory was written to")
 			}
 		})
 	}
@@ -106,12 +106,12 @@ func TestLinkedPartFileIsNotWrittenTo(t *testing.T) {
 	}
 }
 
-func TestFolderThatIsNotOurs(t *testing.T) {
+func TestDirectoryThatIsNotOurs(t *testing.T) {
 	tests := []struct {
 		name string
 		make func(t *testing.T, dir string)
 	}{
-		{"a link to a folder", func(t *testing.T, dir string) { must(t, os.Symlink(t.TempDir(), dir)) }},
+		{"a link to a directory", func(t *testing.T, dir string) { must(t, os.Symlink(t.TempDir(), dir)) }},
 		{"a dangling link", func(t *testing.T, dir string) { must(t, os.Symlink(dir+".nowhere", dir)) }},
 		{"a file", func(t *testing.T, dir string) { must(t, os.WriteFile(dir, nil, 0o600)) }},
 		{"of another user", func(t *testing.T, dir string) {
@@ -126,40 +126,40 @@ func TestFolderThatIsNotOurs(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "image.tar")
 			tt.make(t, Dir(path))
 			_, err := Open(t.Context(), path, nil, nil)
-			if err == nil || !strings.Contains(err.Error(), "not a folder of yours") {
+			if err == nil || !strings.Contains(err.Error(), "not a directory that belongs to you") {
 				t.Errorf("Open() = %v", err)
 			}
 		})
 	}
 }
 
-func TestFolderThatCantBeMade(t *testing.T) {
+func TestDirectoryThatCantBeMade(t *testing.T) {
 	if _, err := Open(t.Context(), filepath.Join(t.TempDir(), "nowhere", "x"), nil, nil); !os.IsNotExist(err) {
-		t.Errorf("Open() = %v, want that the folder does not exist", err)
+		t.Errorf("Open() = %v, want that the directory does not exist", err)
 	}
 }
 
-func TestWhatIsNotOursStaysInTheFolder(t *testing.T) {
+func TestWhatIsNotOursStaysInTheDirectory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	must(t, os.Mkdir(Dir(path), 0o777))
 	diary := filepath.Join(Dir(path), "diary")
 	must(t, os.WriteFile(diary, []byte("dear"), 0o600))
 	s := open(t, path, nil)
 	if err := s.Remove(); err == nil {
-		t.Error("a folder with something else in it was removed")
+		t.Error("a directory with something else in it was removed")
 	}
 	if got, _ := os.ReadFile(diary); string(got) != "dear" {
 		t.Error("a file that is not ours is gone")
 	}
 }
 
-// Who removes the folder of a run that is under way ends that run.
-func TestFolderThatIsRemovedMeanwhileIsNoticed(t *testing.T) {
+// Who removes the directory of a run that is under way ends that run.
+func TestDirectoryThatIsRemovedMeanwhileIsNoticed(t *testing.T) {
 	path, _, _ := interrupted(t)
 	s := open(t, path, []Placement{layer, config}, "a")
 	must(t, s.Sync())
 	must(t, os.RemoveAll(Dir(path)))
-	if err := s.Sync(); err == nil || !strings.Contains(err.Error(), "removed or replaced meanwhile: run again") {
+	if err := s.Sync(); err == nil || !strings.Contains(err.Error(), "another process removed or replaced") {
 		t.Errorf("Sync() = %v", err)
 	}
 }

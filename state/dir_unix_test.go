@@ -34,7 +34,7 @@ func TestPermissions(t *testing.T) {
 				return info.Mode().Perm()
 			}
 			if got := mode(Dir(path)); got != 0o700 {
-				t.Errorf("the folder has mode %o", got)
+				t.Errorf("the directory has mode %o", got)
 			}
 			for _, name := range []string{"part", "state", "lock", "output"} {
 				if got := mode(filepath.Join(Dir(path), name)); got&0o077 != 0 {
@@ -121,8 +121,8 @@ func tooBig(t *testing.T, path string, blobs []Placement, most uint64) {
 	}
 }
 
-// wantInFolder checks what the folder of path holds.
-func wantInFolder(t *testing.T, path string, want ...string) {
+// wantInDir checks what the directory of path holds.
+func wantInDir(t *testing.T, path string, want ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(Dir(path))
 	must(t, err)
@@ -131,7 +131,7 @@ func wantInFolder(t *testing.T, path string, want ...string) {
 		names = append(names, e.Name())
 	}
 	if !slices.Equal(names, want) {
-		t.Errorf("the folder holds %q, want %q", names, want)
+		t.Errorf("the directory holds %q, want %q", names, want)
 	}
 }
 
@@ -142,7 +142,7 @@ func TestLeftoversAreNotInTheWayOnAFullDisk(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(Dir(path), name), random(4096, 3), 0o600))
 	}
 	tooBig(t, path, []Placement{layer, config}, 64) // not even a sidecar
-	wantInFolder(t, path, "lock", "part", "state", "state.new")
+	wantInDir(t, path, "lock", "part", "state", "state.new")
 	s := open(t, path, []Placement{layer, config}, "a")
 	checkTakenOver(t, s, 0, 1, layerBytes, configBytes)
 }
@@ -151,7 +151,7 @@ func TestACopyThatFailsIsNotLeft(t *testing.T) {
 	path, layerBytes, configBytes := interrupted(t)
 	elsewhere := []Placement{{layer.Digest, layer.Size, 4096}, config}
 	tooBig(t, path, elsewhere, 300_000)
-	wantInFolder(t, path, "lock", "part", "state")
+	wantInDir(t, path, "lock", "part", "state")
 	checkTakenOver(t, open(t, path, elsewhere, "a"), 0, 1, layerBytes, configBytes)
 }
 
