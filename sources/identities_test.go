@@ -161,7 +161,7 @@ func TestAnExpiredCertificateMayBeTheClock(t *testing.T) {
 	}
 }
 
-// TestInsecureStorageIsForTheTableToAllow has a mirror on https whose storage
+// TestInsecureStorageIsForTheTableToAllow asks a mirror on https whose storage
 // is on http.
 func TestInsecureStorageIsForTheTableToAllow(t *testing.T) {
 	_, storage := serving(t, imageA)

@@ -44,7 +44,7 @@ func TestOpenGivesTheRangeAskedFor(t *testing.T) {
 	}
 }
 
-// Where a mirror leads to another host, that is the one to log in to.
+// Where a mirror redirects to another host, the user has to log in there.
 func TestARefusalElsewhereIsReportedAsSuch(t *testing.T) {
 	registry, address := serving(t, imageA)
 	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))

@@ -52,7 +52,7 @@ func (a *app) exit(err error) int {
 	return code
 }
 
-// explain returns an error's words and its exit code.
+// explain returns the message of an error and its exit code.
 func explain(err error) (string, int) {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted; run the same command again to continue", exitInterrupted

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main is TestMain of such tests. It keeps out the credentials, mirrors and proxies of whoever runs the
+// Main is TestMain of such tests. It hides the credentials, mirrors and proxies of the user who runs the
 // tests. Most of them wait for a slow mirror rather than compute, so that more
 // of them run at once than there are processors.
 func Main(m *testing.M) {

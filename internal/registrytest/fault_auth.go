@@ -99,7 +99,7 @@ func TokenRedirect() Fault {
 }
 
 // StaleLogin answers with status to token requests that carry a login, and
-// leaves those of strangers to Bearer: the login has expired, the image is
+// leaves those without a login to Bearer: the login has expired, the image is
 // public (sylabs/singularity#212). On(KindManifest, KindBlob) makes it a
 // registry without tokens.
 func StaleLogin(status int) Fault {
