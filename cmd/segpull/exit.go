@@ -35,7 +35,7 @@ func usagef(format string, args ...any) error {
 
 func (e *usageError) Error() string { return e.message }
 
-// Is makes it one of the library's class.
+// Is gives it the class segpull.ErrUsage.
 func (e *usageError) Is(target error) bool { return target == segpull.ErrUsage }
 
 // exit prints an error, in one line, and returns the exit code of the process.

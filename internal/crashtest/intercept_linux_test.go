@@ -50,8 +50,8 @@ type report struct {
 	err                       string
 }
 
-// The moments are told by reading at these places of no file: so the test hears
-// of them in their order among the other calls.
+// The process marks these moments by reads at these offsets of no file, so that the
+// test sees them in order among the other calls.
 const (
 	atResolved = 1 + iota
 	atVerified

@@ -1,5 +1,5 @@
 // Package pulltest is what the tests of pulls share: mirrors with an image, pulls
-// from them, what is observed, and checks of what comes of it.
+// from them, recorded events, and checks of the results.
 package pulltest
 
 import (

@@ -157,7 +157,7 @@ func (c *Client) fault(op string, at *url.URL, err error) *Error {
 	return &Error{Op: op, Source: c.name, Where: c.where(at), Err: seal(err), final: isPermanent(err)}
 }
 
-// refusal is the error of a response whose status is no success.
+// refusal is the error of a response whose status is not a success.
 func (c *Client) refusal(op string, r reply) *Error {
 	e := refusal(op, c.name, c.where(r.at), r.Response)
 	e.Login = r.refused.From

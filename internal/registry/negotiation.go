@@ -134,7 +134,7 @@ func (n *negotiation) conclude(used *grant, resp *http.Response) {
 		return
 	}
 	n.auth.tokens.set(n.target, used)
-	n.auth.warnOnce(fmt.Sprintf("%s refuses the login that is stored in %s; the image is public and is pulled without it: run docker login %[1]s or docker logout %[1]s",
+	n.auth.warnOnce(fmt.Sprintf("%s refuses the login that is stored in %s; the image is public, so segpull pulls it without a login: run docker login %[1]s or docker logout %[1]s",
 		n.target.host, n.refused.From))
 	n.refused = Login{}
 }
