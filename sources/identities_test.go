@@ -128,7 +128,9 @@ func certsDirectory(t *testing.T, address string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(home, ".config/containers/certs.d", strings.TrimPrefix(address, "https://"))
+	dir := filepath.Join(home, ".config/containers/certs.d", strings.TrimPrefix(address, "https://"))
+	t.Cleanup(func() { os.RemoveAll(dir) }) // a later server may get the same port
+	return dir
 }
 
 func TestInvalidClientCertificatesAreReported(t *testing.T) {

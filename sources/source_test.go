@@ -176,6 +176,7 @@ func TestCertificatesOfAPrivateCAAreTrusted(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(home, ".config/containers/certs.d", strings.TrimPrefix(s.URL, "https://"))
+	t.Cleanup(func() { os.RemoveAll(dir) }) // a later server may get the same port
 	write(t, filepath.Join(dir, "ca.crt"), ca)
 	if err := fetch(Config{Mirror: map[string]Mirror{"m": {URL: s.URL}}}); !missing(err) {
 		t.Errorf("with the ca in certs.d: %v", err)
