@@ -27,10 +27,10 @@ func TestAWrongManifestIsPassedOver(t *testing.T) {
 	m := pulltest.Serve(t, 2, img)
 	// It resolves the tag rightly, and sends another manifest.
 	m.Servers[0].Misbehave(registrytest.Wrap(func(next http.Handler) http.Handler {
-		lie := pulltest.ImageOf(9, 4*kib).Manifest.Bytes()
+		other := pulltest.ImageOf(9, 4*kib).Manifest.Bytes()
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.URL.Path, img.Images[0].Manifest.Digest.String()) {
-				_, _ = w.Write(lie)
+				_, _ = w.Write(other)
 				return
 			}
 			next.ServeHTTP(w, r)
@@ -188,7 +188,7 @@ func TestHostileConfigs(t *testing.T) {
 	}
 }
 
-// TestWordsOfAnImageArePlain puts into an image whatever could be taken for a
+// TestWordsOfAnImageArePlain puts into an image whatever could pass for a
 // path or an order: nothing of it reaches the terminal, or names a file.
 func TestWordsOfAnImageArePlain(t *testing.T) {
 	t.Parallel()

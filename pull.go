@@ -156,9 +156,9 @@ func (c *call) notify(e Event) {
 	c.opts.Observer.Observe(e)
 }
 
-// release closes the images that have nothing for those to come, or nothing
-// that a later one of them does not have as well: each holds a descriptor, and
-// the disk's room, if its part file has not become the output.
+// release closes the images that have no blob for the coming ones, or only blobs
+// that a later image has as well: each holds a descriptor, and disk space if its
+// part file has not become the output.
 func (c *call) release(coming []*job) {
 	wanted := make(map[digest.Digest]bool)
 	for _, j := range coming {

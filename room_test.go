@@ -36,9 +36,9 @@ func TestAnImageThatDoesNotFitIsNotBegun(t *testing.T) {
 			opts = segpull.Options{Output: "-", Stdout: discard{}}
 		}
 		_, err := m.Pull(t, opts)
-		need := "4096.0 GiB more"
+		need := "needs 4096.0 GiB more"
 		if format == "legacy" { // which is written beside the part file
-			need = "8192.0 GiB more"
+			need = "needs 8192.0 GiB more"
 		}
 		pulltest.WantError(t, err, nil, need, "free", "make room")
 		if !errors.Is(err, syscall.ENOSPC) || m.ServedBesides(img) > 0 {

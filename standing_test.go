@@ -11,7 +11,7 @@ import (
 	"github.com/segpull/segpull/internal/pulltest"
 )
 
-// An archive that stands and is right is left as it is. Nothing is fetched,
+// An archive that exists and is right stays as it is. Nothing is fetched,
 // and the directory of a run that died just before its end is removed.
 func TestAnArchiveThatStandsIsUpToDate(t *testing.T) {
 	t.Parallel()
@@ -64,7 +64,7 @@ func TestAnArchiveThatStandsLeavesAnotherPullAlone(t *testing.T) {
 	}
 }
 
-// Whatever else stands there is replaced.
+// Any other file there is replaced.
 func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 700*kib)
@@ -102,7 +102,7 @@ func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 	}
 }
 
-// What stands serves the images after it.
+// The existing archive serves the images after it.
 func TestAnArchiveThatStandsSharesItsLayers(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 2*mib)

@@ -11,7 +11,7 @@ import (
 const kernelBlock = 16 << 20
 
 // copyFileRange copies size bytes from src, at an offset and without moving its position, to where dst is.
-// It returns how many bytes it copied; the rest it leaves to others, whatever kept it from copying them.
+// It returns how many bytes it copied; the caller copies the rest in another way.
 func copyFileRange(ctx context.Context, dst, src *os.File, at, size int64) (done int64) {
 	if info, err := dst.Stat(); err != nil || !info.Mode().IsRegular() {
 		return 0

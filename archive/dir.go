@@ -27,7 +27,7 @@ const tempPrefix = ".segpull-"
 
 // WriteDir writes an image as an OCI layout in a directory, which it makes or, if it is one already, adds to:
 // blobs that are there and whole are kept, and the image replaces one of the same name in index.json. Every
-// file appears whole or not at all, index.json last. The caller sees to it that no other writes there.
+// file appears whole or not at all, index.json last. The caller makes sure that no other process writes there.
 func WriteDir(ctx context.Context, dir string, img image.Image, blobs Blobs) error {
 	if err := img.Validate(); err != nil {
 		return err
@@ -43,8 +43,8 @@ func WriteDir(ctx context.Context, dir string, img image.Image, blobs Blobs) err
 	return nil
 }
 
-// CheckDir says what would keep [WriteDir] from adding an image to a directory that
-// exists, and leaves it as it is.
+// CheckDir reports what would prevent [WriteDir] from adding an image to a directory
+// that exists, and leaves it as it is.
 func CheckDir(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -167,7 +167,7 @@ func (f layoutDir) merge(add ocispec.Descriptor) ([]byte, error) {
 	return index, nil
 }
 
-// checkWritable sees whether files can be made where an image puts them.
+// checkWritable checks that WriteDir can make files in the directories of a layout.
 func (f layoutDir) checkWritable() error {
 	for _, dir := range []string{".", blobsDir} {
 		err := f.probe(path.Join(dir, tempPrefix+"probe"))

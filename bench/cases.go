@@ -106,7 +106,7 @@ func (c *comparison) run(ctx context.Context, l *lab.Lab) error {
 		}
 	}
 	if len(c.done) == 0 {
-		return cmp.Or(ended, errors.New("nothing could run"))
+		return cmp.Or(ended, errors.New("none of the tools could run"))
 	}
 	return errors.Join(c.write(), ended)
 }

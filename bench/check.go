@@ -19,8 +19,8 @@ var checked = []string{"uneven-3", "dying", "stalling", "two-connections", "fill
 func checkBaseline(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	update := flags.Bool("update", false, "write the baseline instead of comparing with it")
-	path := flags.String("baseline", "bench/baseline.json", "the file")
-	runs := flags.Int("runs", 1, "runs of each case; the medians count")
+	path := flags.String("baseline", "bench/baseline.json", "path of the baseline")
+	runs := flags.Int("runs", 1, "runs of each case; the medians are compared")
 	if err := parseOnly(flags, args); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 func runSoak(ctx context.Context, args []string) error {
 	o := soak.Options{Log: os.Stderr}
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
-	flags.DurationVar(&o.For, "for", 10*time.Minute, "how long rounds start; those that run are finished")
+	flags.DurationVar(&o.For, "for", 10*time.Minute, "how long new rounds start; running ones are finished")
 	flags.Uint64Var(&o.Seed, "seed", rand.Uint64N(1e6), "decides what the rounds do")
 	flags.Int64Var(&o.Round, "round", -1, "run only this round; by default all that the time allows")
 	flags.IntVar(&o.AtOnce, "at-once", 2*runtime.NumCPU(), "how many rounds run at the same time")

@@ -25,7 +25,7 @@ func (u Unlabelled) String() string {
 }
 
 // byConfig finds the manifest for the platform in an index whose descriptors give no platforms: the one
-// whose config fits best, and of equals the first. Where a manifest or its config could not be had, only
+// whose config fits best, and of equals the first. Where a manifest or its config is not available, only
 // one that fits exactly is taken: the other could fit better.
 func (r *resolver) byConfig(ctx context.Context, index fetched) (choice, error) {
 	var best choice

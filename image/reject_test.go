@@ -130,7 +130,7 @@ func TestWhenAllAreRejectedEachIsNamed(t *testing.T) {
 
 func TestOneSourceAloneIsExplainedWithoutAList(t *testing.T) {
 	_, err := Resolve(t.Context(), among(answering([]byte(`{"message":"no"}`))), mustReference(t, "a/b"), Platform{})
-	if _, ok := errors.AsType[*RejectedError](err); ok || err.Error() != `resolve docker.io/a/b:latest: one: neither an image manifest nor an index; it says "no"; name another source by --mirror` {
+	if _, ok := errors.AsType[*RejectedError](err); ok || err.Error() != `resolve docker.io/a/b:latest: one: neither an image manifest nor an index; it says "no"; give another source with --mirror` {
 		t.Errorf("got %v", err)
 	}
 }

@@ -69,7 +69,7 @@ type Rejection struct {
 }
 
 // nameAnother is what to do where the sources that were asked have answered, and will answer so again.
-const nameAnother = "; name another source by --mirror"
+const nameAnother = "; give another source with --mirror"
 
 // RejectedError says that no source has a usable answer to a tag. It stands for at least one [Rejection].
 type RejectedError struct {

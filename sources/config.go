@@ -31,14 +31,14 @@ type Config struct {
 	Platform string `toml:"platform"`
 	// LimitRate is for all traffic together.
 	LimitRate Timetable `toml:"limit-rate"`
-	// GiveUpAfter is how long a pull goes on without a byte. 0: the default.
+	// GiveUpAfter is how long a pull continues without a byte. 0: the default.
 	GiveUpAfter Duration `toml:"give-up-after"`
 	// Connections is the most connections to one mirror. 0: the default.
 	Connections int `toml:"connections"`
 	// SegmentSize 0: the default.
 	SegmentSize Size   `toml:"segment-size"`
 	Progress    string `toml:"progress"`
-	// Authfile is the one file to look for logins in. Empty: those of docker
+	// Authfile is the only file to read logins from. Empty: those of docker
 	// and podman. Relative to the directory of the configuration file.
 	Authfile string `toml:"authfile"`
 	// InsecureRegistries are asked by http where their port does not speak TLS:
@@ -59,7 +59,7 @@ type Config struct {
 // preset's fields; with the name of a registry (docker.io, host:5000) it says
 // how the registry itself is reached.
 type Mirror struct {
-	// URL is http(s)://host[:port][/prefix]; the prefix stands behind /v2/.
+	// URL is http(s)://host[:port][/prefix]; the prefix comes after /v2/.
 	// <id> and <registry> in it are replaced by ID and the image's registry.
 	URL string `toml:"url"`
 	// Registries are those that it mirrors; "*" stands for all. Without them
@@ -71,26 +71,26 @@ type Mirror struct {
 	LimitRate Rate `toml:"limit-rate"`
 	// Connections is the most connections to this mirror. 0: as for all.
 	Connections int `toml:"connections"`
-	// CA names PEM files with certificates to trust beside the system's;
+	// CA names PEM files with certificates to trust in addition to the system's;
 	// relative to the directory of the configuration file.
 	CA Paths `toml:"ca"`
 	// ClientCert and ClientKey name PEM files with the certificate that the
-	// mirror's host wants of its clients, and its key; relative as CA.
+	// mirror's host requires, and its key; relative as CA.
 	ClientCert string `toml:"client-cert"`
 	ClientKey  string `toml:"client-key"`
 	// Headers are sent to this mirror's host with every request.
 	Headers map[string]string `toml:"headers"`
-	// Proxy is an http, https or socks5 URL, or "direct" for none. Empty: as
-	// HTTP_PROXY, HTTPS_PROXY and NO_PROXY say.
+	// Proxy is an http, https or socks5 URL, or "direct" for none. Empty:
+	// HTTP_PROXY, HTTPS_PROXY and NO_PROXY apply.
 	Proxy string `toml:"proxy"`
 	// NS sends ?ns=<registry>, for mirrors that serve several registries on
-	// one host as containerd's do. Default false.
+	// one host, like those of containerd. Default false.
 	NS *bool `toml:"ns"`
-	// Tags says whether its word counts for what a tag means. Default true,
-	// or as TLSVerify; false: it is asked by digest only.
+	// Tags says whether the mirror resolves tags. Default true, or as
+	// TLSVerify; false: it is asked by digest only.
 	Tags *bool `toml:"tags"`
-	// TLSVerify false leaves the certificate of the mirror's host unchecked,
-	// though not those of hosts that it leads to. Neither then gets credentials.
+	// TLSVerify false turns off the check of the certificate of the mirror's
+	// host, but not of hosts that it redirects to. Neither then gets credentials.
 	// Default true.
 	TLSVerify *bool `toml:"tls-verify"`
 	// AllowInsecureStorage follows redirects of this mirror from https to http.
@@ -175,7 +175,7 @@ func parseConfig(data []byte, path string) (Config, error) {
 	return c, nil
 }
 
-// check refuses numbers that mean nothing; TOML integers reach Size and Rate
+// check refuses negative numbers; TOML integers reach Size and Rate
 // without their UnmarshalText.
 func (c Config) check() error {
 	var all []error
@@ -194,8 +194,8 @@ func (c Config) check() error {
 	return errors.Join(all...)
 }
 
-// mirrorOrder returns the names of the [mirror.NAME] tables as they stand in
-// the file, which a Go map forgets: a decoder for an empty document complains
+// mirrorOrder returns the names of the [mirror.NAME] tables in the order of the
+// file, which a Go map does not keep: a decoder for an empty document complains
 // of every key in turn.
 func mirrorOrder(data []byte) []string {
 	err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(&struct{}{})

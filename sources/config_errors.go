@@ -27,7 +27,7 @@ func located(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// knownKeys lists the keys of the table that key stands in.
+// knownKeys lists the keys of the table that contains key.
 func knownKeys(key toml.Key) string {
 	table := reflect.TypeFor[Config]()
 	if len(key) > 2 && key[0] == "mirror" {
@@ -42,8 +42,8 @@ func knownKeys(key toml.Key) string {
 	return strings.Join(keys, ", ")
 }
 
-// inTOML returns the message of a decoder's error without the words of Go that
-// it has for a value of the wrong type.
+// inTOML returns the message of a decoder's error without the Go types that
+// it names for a value of the wrong type.
 func inTOML(e *toml.DecodeError) string {
 	message := strings.TrimPrefix(e.Error(), "toml: ")
 	if !strings.HasPrefix(message, "cannot decode ") && !strings.HasPrefix(message, "cannot store ") {

@@ -14,7 +14,7 @@ type Logins struct{ store *credentials.Store }
 
 // NewLogins returns the logins in authfile alone or, where that is "", in the
 // files of docker and podman. Each is read when a host first asks for a login.
-// warn gets what is wrong with them, each message once; it may be called by
+// warn gets each problem with them once; it may be called by
 // several goroutines.
 func NewLogins(authfile string, warn func(message string)) *Logins {
 	store := credentials.New(authfile)
@@ -27,10 +27,10 @@ func (l *Logins) find(ctx context.Context, host, repository string) (registry.Lo
 	return registry.Login(login), err
 }
 
-// withhold returns no login, and an error if one is stored: whoever answers in
-// the place of a mirror that is not checked would get it. That goes for hosts
-// that it leads to, too, since it may be these hosts' token server, or one of
-// them by another spelling.
+// withhold returns no login, and an error if one is stored: any host that answers
+// in the place of an unchecked mirror would get it. The same applies to hosts that
+// the mirror redirects to, since it may be their token server, or one of them by
+// another spelling.
 func (l *Logins) withhold(ctx context.Context, host, repository string) (registry.Login, error) {
 	login, err := l.store.Find(ctx, host, repository)
 	if err == nil && !login.Empty() {
@@ -67,5 +67,5 @@ func (h silentHelper) Error() string {
 	return "waiting for " + string(h) + ", which has not answered"
 }
 
-// Unreachable is false: the network is not to blame.
+// Unreachable is false: the network is not the cause.
 func (h silentHelper) Unreachable() bool { return false }

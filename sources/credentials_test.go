@@ -38,7 +38,7 @@ func TestCredentialsGoToTheirHostAlone(t *testing.T) {
 		}
 	}
 
-	// A broken file is reported, and the host is asked as by a stranger.
+	// A broken file is reported, and the host is asked without a login.
 	write(t, file, "{")
 	if _, _, err := newSet(t, Config{}, other).Fetch(t.Context(), app, ocispec.Descriptor{}); err != nil {
 		t.Errorf("with a broken file, an open mirror: %v", err)

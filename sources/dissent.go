@@ -16,10 +16,10 @@ type Dissent struct {
 }
 
 // Dissents asks every other source that is trusted for tags what ref's tag
-// means, and hands those that do not say want to tell, one at a time, as they
-// answer. They are asked for their claim alone, not for the manifest; sources
-// that fail or claim nothing are left out, and so are those whose answer was
-// rejected. It returns when all have answered, or ctx ends.
+// means, and calls tell for those with another digest than want, one at a time, as
+// they answer. It asks only for their digest, not for the manifest, and skips
+// sources that fail or give no digest, and those whose answer was rejected. It
+// returns when all have answered, or ctx ends.
 func (s *Set) Dissents(ctx context.Context, ref image.Reference, want digest.Digest, tell func(Dissent)) {
 	var asking sync.WaitGroup
 	var one sync.Mutex

@@ -28,13 +28,13 @@ const (
 // Fetch returns a manifest or index with its computed descriptor.
 //
 // With want.Digest "" it asks by ref's tag the sources that are trusted for
-// tags and were not rejected, and the first-named that answers has the word. Each starts when the
-// one before it failed or was silent for 0.8 s, so that a dead one costs little.
-// An answer waits for sources named earlier until they fail, or until 5 s
-// after the first request; from then on the first-named of those that have
-// answered counts, and what comes first if none has.
+// tags and were not rejected, and uses the answer of the first-named. Each starts
+// when the one before it failed or was silent for 0.8 s, so that a dead one costs
+// little. An answer waits for sources named earlier until they fail, or until 5 s
+// after the first request; then Fetch uses the first-named of those that have
+// answered, or the first answer if none has.
 //
-// Otherwise any source will do, starting with the one that resolved the tag,
+// Otherwise Fetch uses any source, starting with the one that resolved the tag,
 // and the bytes match want.Digest, and want.Size where that is above 0.
 //
 // A source that is silent may take 30 s, or GiveUpAfter since the last one was
@@ -73,7 +73,7 @@ func (s *Set) byTag(ctx context.Context, ref image.Reference) (ocispec.Descripto
 }
 
 // resolverFirst returns the sources, led by the one that resolved ref's tag:
-// it has the manifest for sure.
+// it certainly has the manifest.
 func (s *Set) resolverFirst(ref image.Reference) []*Source {
 	first := s.tags.of(ref).resolver
 	if first == nil {
@@ -83,7 +83,7 @@ func (s *Set) resolverFirst(ref image.Reference) []*Source {
 	return append([]*Source{first}, rest...)
 }
 
-// blame notes in the error of a digest who resolved the tag that led to it.
+// blame adds to the error of a digest the source that resolved its tag.
 func (s *Set) blame(ref image.Reference, err error) error {
 	if e, ok := err.(*FetchError); ok {
 		e.resolver = s.tags.of(ref).resolver
@@ -91,7 +91,7 @@ func (s *Set) blame(ref image.Reference, err error) error {
 	return err
 }
 
-// answer is what one source said.
+// answer is the answer of one source.
 type answer struct {
 	source     *Source
 	descriptor ocispec.Descriptor
@@ -200,7 +200,7 @@ func (r race) reasons(got []*answer, d time.Duration) (reasons []error) {
 	return reasons
 }
 
-// silent names what there is no answer from: the sources, or the credential
+// silent names what has not answered: the sources, or the credential
 // helper that they wait for.
 func (r race) silent(got []*answer) (names []string) {
 	if helper := r.set.logins.waiting(); helper != "" {

@@ -212,22 +212,22 @@ func TestATagMeansWhatTheFirstSourceSays(t *testing.T) {
 func TestADigestIsFetchedFromAnySource(t *testing.T) {
 	_, none := serving(t)
 	_, a := serving(t, imageA)
-	liar, lies := serving(t, imageA)
+	corrupt, wrong := serving(t, imageA)
 	fake := imageB.Manifest
 	fake.Digest = imageA.Manifest.Digest
-	liar.AddManifest("library/app", "", fake)
+	corrupt.AddManifest("library/app", "", fake)
 
 	no := false
 	cfg := Config{Mirror: map[string]Mirror{"untrusted": {URL: a, Tags: &no}}}
 	want := ocispec.Descriptor{Digest: imageA.Manifest.Digest, Size: imageA.Manifest.Size}
-	for _, names := range [][]string{{a}, {none, a}, {lies, a}, {"untrusted"}} {
+	for _, names := range [][]string{{a}, {none, a}, {wrong, a}, {"untrusted"}} {
 		d, body, err := newSet(t, cfg, names...).Fetch(t.Context(), app, want)
 		if err != nil || d.Digest != want.Digest || digest.FromBytes(body) != want.Digest {
 			t.Errorf("%q: %v, %v", names, d, err)
 		}
 	}
 
-	_, _, err := newSet(t, cfg, lies).Fetch(t.Context(), app, want)
+	_, _, err := newSet(t, cfg, wrong).Fetch(t.Context(), app, want)
 	if !mismatched(err) || missing(err) || refused(err) {
 		t.Errorf("a corrupt source only: %v", err)
 	}
@@ -275,8 +275,8 @@ func TestFailuresSayWhoAndWhy(t *testing.T) {
 		missing, refused bool
 		want             []string
 	}{
-		{"nobody has it", Config{}, []string{none, alsoNone}, true, false, []string{"not found on " + host(none) + ", " + host(alsoNone)}},
-		{"everybody refuses", Config{}, []string{shut, locked}, false, true, []string{host(shut) + ": manifest", "403", "docker login " + host(shut), "401", "docker login " + host(locked)}},
+		{"no source has it", Config{}, []string{none, alsoNone}, true, false, []string{"not found on " + host(none) + ", " + host(alsoNone)}},
+		{"every source refuses", Config{}, []string{shut, locked}, false, true, []string{host(shut) + ": manifest", "403", "docker login " + host(shut), "401", "docker login " + host(locked)}},
 		{"the origin has no such image", cfg(none), []string{shut, dockerHub}, true, false, []string{"403", "404"}},
 		{"the origin wants credentials", cfg(locked), []string{none, dockerHub}, false, true, []string{"404", "401"}},
 		{"without the origin credentials may help", Config{}, []string{none, shut}, false, true, []string{"404", "403"}},

@@ -128,7 +128,9 @@ func certsDirectory(t *testing.T, address string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(home, ".config/containers/certs.d", strings.TrimPrefix(address, "https://"))
+	dir := filepath.Join(home, ".config/containers/certs.d", strings.TrimPrefix(address, "https://"))
+	t.Cleanup(func() { os.RemoveAll(dir) }) // a later server may get the same port
+	return dir
 }
 
 func TestInvalidClientCertificatesAreReported(t *testing.T) {
@@ -161,7 +163,7 @@ func TestAnExpiredCertificateMayBeTheClock(t *testing.T) {
 	}
 }
 
-// TestInsecureStorageIsForTheTableToAllow has a mirror on https whose storage
+// TestInsecureStorageIsForTheTableToAllow asks a mirror on https whose storage
 // is on http.
 func TestInsecureStorageIsForTheTableToAllow(t *testing.T) {
 	_, storage := serving(t, imageA)

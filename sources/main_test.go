@@ -7,7 +7,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain keeps the files of whoever runs the tests out of them.
+// TestMain hides the files of the user from the tests.
 func TestMain(m *testing.M) {
 	home, err := os.MkdirTemp("", "sources")
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Habits is what a source turned out to be like. It helps the next pull to
-// start well, and is never taken for a truth.
+// Habits is what earlier pulls measured of a source. It helps the next pull to
+// start well, and is only a hint.
 type Habits struct {
 	Connections int       `json:"connections,omitempty"` // that were worth having
 	Request     int64     `json:"request,omitempty"`     // bytes to ask for at once
@@ -26,18 +26,16 @@ type Habits struct {
 type Memory map[string]Habits
 
 const (
-	// remembered is for how long habits are of use: networks and mirrors
-	// change.
+	// remembered is how long habits are useful: networks and mirrors change.
 	remembered = 30 * 24 * time.Hour
-	// corruptRemembered is for how long a source is known to be corrupt: whoever
-	// runs it may repair it.
+	// corruptRemembered is how long a source counts as corrupt: its operator may
+	// repair it.
 	corruptRemembered = 7 * 24 * time.Hour
 	maxMemory         = 1 << 20
 )
 
-// MemoryPath is where the memory is kept: segpull/mirrors.json in
-// $XDG_CACHE_HOME or what stands for it on this system. It is "" where there
-// is no such place.
+// MemoryPath is the path of the memory: segpull/mirrors.json in $XDG_CACHE_HOME
+// or its equivalent on this system, "" without such a directory.
 func MemoryPath() string {
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -46,8 +44,8 @@ func MemoryPath() string {
 	return filepath.Join(dir, "segpull", "mirrors.json")
 }
 
-// Recall reads the memory at path. Where it is not there, broken, old, or no
-// file, less is known; that is all.
+// Recall reads the memory at path. If it is missing, broken, old, or not a file,
+// Recall returns what it can read, and no error.
 func Recall(path string) Memory {
 	m := make(Memory)
 	f, err := openRegular(path)
@@ -98,7 +96,7 @@ func within(t time.Time, most time.Duration) bool {
 	return age >= 0 && age < most
 }
 
-// after is what is known once h was found out, and before it the other.
+// after merges h, which is newer, into the other.
 func (h Habits) after(before Habits) Habits {
 	if h.Corrupt.IsZero() {
 		h.Corrupt = before.Corrupt
@@ -110,8 +108,8 @@ func (h Habits) after(before Habits) Habits {
 	return h
 }
 
-// Keep writes what was learned into the memory at path, beside what other
-// pulls have learned meanwhile. What is of no use there is replaced.
+// Keep merges m into the memory at path, which other pulls may have changed
+// meanwhile. It replaces entries that are of no use.
 func (m Memory) Keep(path string) error {
 	if path == "" || len(m) == 0 {
 		return nil

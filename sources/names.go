@@ -38,7 +38,7 @@ func (e *UsageError) Error() string {
 // Unwrap returns the reasons.
 func (e *UsageError) Unwrap() []error { return e.Errs }
 
-// endpoint is a mirror as the images of one registry are asked of it.
+// endpoint is a mirror as a source of the images of one registry.
 type endpoint struct {
 	preset
 	name   string
@@ -48,7 +48,7 @@ type endpoint struct {
 	table  string // where its settings belong, for messages
 }
 
-// naming finds out what the names of mirrors mean for one registry's images.
+// naming finds the mirrors that names stand for, for one registry's images.
 type naming struct {
 	cfg      Config
 	registry string // canonical
@@ -185,7 +185,7 @@ func (n naming) address(e endpoint) (string, error) {
 	return "", &MirrorError{e.name, reason, mend}
 }
 
-// table says where the settings of a mirror stand.
+// table names the place of a mirror's settings.
 func (n naming) table(name string) string {
 	if strings.ContainsAny(name, ".:") { // not a bare key in TOML
 		name = fmt.Sprintf("%q", name)
@@ -253,8 +253,8 @@ func isLoopback(host string) bool {
 }
 
 // parseURL reads the address of a mirror. A prefix may be written with or
-// without the leading /v2/ that it stands behind; a path with v2 further on is
-// asked as it is written, as /repository/hub/v2.
+// without the leading /v2/ before it; a path with v2 further on, such as
+// /repository/hub/v2, is used as it is written.
 func parseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil {
@@ -291,7 +291,7 @@ func parseURL(s string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: strings.ToLower(u.Host), Path: prefix}, nil
 }
 
-// isPort knows what a URL may have for a port; without one it is the scheme's.
+// isPort reports whether a URL may have this port; "" is the scheme's.
 func isPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return s == "" || err == nil && n > 0

@@ -84,8 +84,8 @@ func (p preset) with(m Mirror) preset {
 }
 
 // serves reports whether the mirror has images of the registry. One that does
-// not say which it mirrors is taken for a mirror of Docker Hub, as Docker's
-// registry-mirrors are, unless this pull names it: repositories of the same
+// not say which it mirrors counts as a mirror of Docker Hub, like Docker's
+// registry-mirrors, unless this pull names it: repositories of the same
 // name are other images elsewhere.
 func (p preset) serves(registry string, named bool) bool {
 	if p.URLs != nil && p.URLs[registry] == "" {
@@ -99,7 +99,7 @@ func (p preset) serves(registry string, named bool) bool {
 	})
 }
 
-// trusted reports whether the mirror's word counts for what a tag means.
+// trusted reports whether the mirror is trusted for tags.
 func (p preset) trusted() bool {
 	if p.Tags == nil {
 		return p.verified()

@@ -78,8 +78,8 @@ func noRegistry(name string) error {
 // Sources returns the sources in the order in which they were named.
 func (s *Set) Sources() []*Source { return s.sources }
 
-// SetWindow has connections from now on receive at most so many bytes unread,
-// as a rate limit needs; 0 is the system's choice.
+// SetWindow limits how many unread bytes later connections receive, as a rate
+// limit needs; 0: the system decides.
 func (s *Set) SetWindow(bytes int) {
 	for _, source := range s.sources {
 		source.client.SetWindow(bytes)

@@ -23,19 +23,19 @@ type Source struct {
 	client *registry.Client
 }
 
-// Name is what messages call it: the name that the user gave, or for a URL
+// Name is the source's name in messages: the one that the user gave, or for a URL
 // host[:port][/prefix].
 func (s *Source) Name() string { return s.at.name }
 
-// LimitRate is the most it may send, in bytes a second. 0: no limit of its own.
+// LimitRate is the limit of this source, in bytes a second. 0: none.
 func (s *Source) LimitRate() int64 { return int64(s.at.LimitRate) }
 
 // Connections is the most connections to it. 0: the default for all.
 func (s *Source) Connections() int { return s.at.Connections }
 
-// Open asks for the bytes [start, end) of a blob. What comes is the body with
-// the bounds that it really has: those asked for, or 0 and the blob's size
-// where the mirror does not serve ranges. A blob with urls (a foreign layer)
+// Open asks for the bytes [start, end) of a blob. It returns the body and
+// its actual bounds: those asked for, or 0 and the blob's size where the mirror
+// does not serve ranges. A blob with urls (a foreign layer)
 // is fetched from those if the mirror does not have it. Errors keep the
 // methods of internal/registry.Error for errors.As; the bytes are not hashed.
 func (s *Source) Open(ctx context.Context, repository string, b ocispec.Descriptor, start, end int64) (io.ReadCloser, int64, int64, error) {
@@ -90,7 +90,7 @@ func (s *Source) advice(err error) string {
 	return "no such image there, or run docker login " + host
 }
 
-// elsewhere is the host that refused, where that is one that the mirror leads
+// elsewhere is the host that refused, if it is one that the mirror redirects
 // to; else "". A token server refuses in the name of a host that the error does not have.
 func (s *Source) elsewhere(e *registry.Error) string {
 	at, err := url.Parse(e.Where)
@@ -117,7 +117,7 @@ func certificateAdvice(err error, host string) string {
 	return ""
 }
 
-// open makes the source ready; nothing is connected to yet.
+// open prepares the source, without a connection.
 func (e endpoint) open(registryName string, logins *Logins, warn func(message string)) (*Source, error) {
 	header, err := e.header()
 	if err != nil {

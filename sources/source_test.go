@@ -44,7 +44,7 @@ func TestOpenGivesTheRangeAskedFor(t *testing.T) {
 	}
 }
 
-// Where a mirror leads to another host, that is the one to log in to.
+// Where a mirror redirects to another host, the user has to log in there.
 func TestARefusalElsewhereIsReportedAsSuch(t *testing.T) {
 	registry, address := serving(t, imageA)
 	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
@@ -176,6 +176,7 @@ func TestCertificatesOfAPrivateCAAreTrusted(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(home, ".config/containers/certs.d", strings.TrimPrefix(s.URL, "https://"))
+	t.Cleanup(func() { os.RemoveAll(dir) }) // a later server may get the same port
 	write(t, filepath.Join(dir, "ca.crt"), ca)
 	if err := fetch(Config{Mirror: map[string]Mirror{"m": {URL: s.URL}}}); !missing(err) {
 		t.Errorf("with the ca in certs.d: %v", err)

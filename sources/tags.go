@@ -13,7 +13,7 @@ type tagStates struct {
 	states map[string]*tagState // by NAME:TAG
 }
 
-// tagState is which sources' answers to a tag count, and which do not.
+// tagState is which source resolved a tag, and which were rejected.
 type tagState struct {
 	resolver *Source // whose answer counts; nil before there is one
 	rejected []*Source
@@ -47,7 +47,7 @@ func (t *tagStates) change(ref image.Reference, fn func(*tagState)) {
 
 func tagOf(ref image.Reference) string { return ref.Name() + ":" + ref.Tag }
 
-// Resolver returns the name of the source whose answer counts for ref's tag, or "" if there is none, as for
+// Resolver returns the name of the source that resolved ref's tag, or "" if there is none, as for
 // an image that is named by digest.
 func (s *Set) Resolver(ref image.Reference) string {
 	if r := s.tags.of(ref).resolver; r != nil {
@@ -56,8 +56,8 @@ func (s *Set) Resolver(ref image.Reference) string {
 	return ""
 }
 
-// Reject excludes the source whose answer counted for ref's tag from later questions about that tag, as
-// image.Fetcher has it. It returns the name of the source and whether another that is trusted for tags is
+// Reject excludes the source that resolved ref's tag from later questions about that tag, as image.Fetcher
+// requires. It returns the name of the source and whether another that is trusted for tags is
 // left. Where none is left, the next Fetch asks all of them again.
 func (s *Set) Reject(ref image.Reference, _ error) (source string, more bool) {
 	s.tags.change(ref, func(state *tagState) {

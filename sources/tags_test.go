@@ -11,7 +11,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-var errOdd = errors.New("it is no image")
+var errOdd = errors.New("it is not an image")
 
 // odd starts a registry whose answer to app:v is an error in JSON.
 func odd(t *testing.T) (*registrytest.Server, string) {

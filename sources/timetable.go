@@ -11,7 +11,7 @@ import (
 // rates separated by commas, each with the hours in which it holds or without:
 // "2M", "2M@08:00-18:00,unlimited", "500K@22:00-06:00,4M". Hours are those of
 // the local clock, the end not included, and may reach over midnight; the
-// first rate that holds counts, and none is no limit. The zero Timetable has
+// first rate that holds applies; without one there is no limit. The zero Timetable has
 // no limit.
 type Timetable struct{ text string }
 

@@ -109,7 +109,7 @@ func parseBytes(s string) (int64, error) {
 	if err != nil {
 		return 0, errors.New("not a number of bytes")
 	}
-	// The bound excludes 2^63 itself, which float64 cannot tell from 2^63-1.
+	// The bound excludes 2^63 itself, which float64 cannot distinguish from 2^63-1.
 	if f *= float64(m); f >= math.MaxInt64 {
 		return 0, errors.New("too large")
 	}

@@ -129,7 +129,7 @@ func TestAnUncheckedHostGetsNoCredentials(t *testing.T) {
 	}
 }
 
-// A redirect to the mirror itself may spell its host in another way.
+// A redirect to the mirror itself may spell its host differently.
 func TestAnUncheckedHostGetsNoCredentialsByAnotherSpelling(t *testing.T) {
 	var authorized bool
 	mirror := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -10,7 +10,7 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// MaxRecord is the most bytes that one record speaks of, and so the size of a
+// MaxRecord is the most bytes that one record covers, and so the size of a
 // buffer for Read.
 const MaxRecord = 256 << 10
 
@@ -65,7 +65,7 @@ func (b *Blob) Missing() []segment.Range {
 	return b.held.Without(segment.Range{End: b.place.Size})
 }
 
-// Runs says who served which of the recorded bytes: ascending, neighbours of
+// Runs returns the recorded bytes with their sources: ascending, neighbours of
 // one source merged.
 func (b *Blob) Runs() []Run {
 	b.mu.Lock()
@@ -82,8 +82,8 @@ func (b *Blob) Runs() []Run {
 	return runs
 }
 
-// Section reads the blob from the part file, unchecked. It goes on to work
-// after the part file has become the archive.
+// Section reads the blob from the part file, unchecked. It still works after the
+// part file has become the archive.
 func (b *Blob) Section() *io.SectionReader {
 	return io.NewSectionReader(b.store.part, b.place.Offset, b.place.Size)
 }
@@ -107,7 +107,7 @@ func (b *Blob) Write(off int64, p []byte, source int) error {
 }
 
 // inRecords calls fn for p, which belongs at off, in parts that one record can
-// speak of.
+// cover.
 func (b *Blob) inRecords(off int64, p []byte, fn func(segment.Range, []byte) error) error {
 	if r := (segment.Range{Start: off, End: off + int64(len(p))}); !(segment.Range{End: b.place.Size}).Contains(r) {
 		return fmt.Errorf("bytes %v are outside a blob of %d bytes", r, b.place.Size)
@@ -159,7 +159,7 @@ func (b *Blob) record(h have) error {
 	return nil
 }
 
-// insert adds h, which overlaps no other record, and wakes who waits for it.
+// insert adds h, which overlaps no other record, and wakes those that wait for it.
 func (b *Blob) insert(h have) {
 	b.records.insert(h)
 	b.held.Add(h.Range)

@@ -55,7 +55,7 @@ func enter(dir string) (root *os.Root, lock *os.File, err error) {
 }
 
 // openDir opens or makes the directory. One that is there must be a directory,
-// and ours: where others may write, one of them could have laid a trap.
+// and ours: where others may write, one of them could have made it.
 func openDir(dir string) (*os.Root, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
@@ -78,8 +78,8 @@ func openDir(dir string) (*os.Root, error) {
 	return root, nil
 }
 
-// claimDir sees to it that root is the directory that was looked at, and that
-// no other user can look into it.
+// claimDir checks that root is the directory that was examined, and makes it
+// unreadable for other users.
 func claimDir(root *os.Root, named fs.FileInfo) error {
 	info, err := root.Stat(".")
 	if err != nil {
@@ -122,8 +122,8 @@ func acquire(root *os.Root) (*os.File, error) {
 	}
 }
 
-// hold locks f. It stands as the directory's lock only if its last holder has not
-// removed it meanwhile: another one may have been made since.
+// hold locks f. It is the directory's lock only if its last holder has not removed
+// it meanwhile: another process may have made a new one since.
 func hold(root *os.Root, f *os.File) (stands bool, err error) {
 	free, err := tryLock(f)
 	if err != nil {
@@ -135,7 +135,7 @@ func hold(root *os.Root, f *os.File) (stands bool, err error) {
 	return names(root, lockName, f)
 }
 
-// names says whether f is what name stands for in root.
+// names reports whether f is the file by this name in root.
 func names(root *os.Root, name string, f *os.File) (bool, error) {
 	held, err := f.Stat()
 	if err != nil {
@@ -170,7 +170,7 @@ func openPlain(root *os.Root, name string, flag int) (*os.File, error) {
 	return f, nil
 }
 
-// create makes a file in the directory, in the place of whatever has its name.
+// create makes a file in the directory, and replaces any by its name.
 func (s *Store) create(name string, perm fs.FileMode) (*os.File, error) {
 	if err := s.root.RemoveAll(name); err != nil {
 		return nil, err

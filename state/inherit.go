@@ -24,7 +24,7 @@ func (s *Store) inherit(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	// Before anything is written: what fills the disk may be in its way.
+	// Before the first write: leftovers may fill the disk.
 	if err := s.sweep(old.Part); err != nil {
 		return err
 	}
@@ -59,9 +59,8 @@ func (s *Store) load(path string) (old past, err error) {
 	return old, nil
 }
 
-// loadSidecar reads what an earlier run says of its bytes. A sidecar that makes
-// no sense means that nothing is there; one that can't be read now is an error,
-// so that it is not lost.
+// loadSidecar reads the records of an earlier run. An invalid sidecar counts as
+// empty; one that can't be read now is an error, so that it is not lost.
 func (s *Store) loadSidecar() (old past, err error) {
 	f, err := openPlain(s.root, sidecarName, os.O_RDONLY)
 	if f == nil {
@@ -105,7 +104,7 @@ func (s *Store) adopt(old past) {
 }
 
 // renamer translates records from an earlier run's list of sources to ours,
-// which lists only those that are still spoken of.
+// which lists only those that records still name.
 func (s *Store) renamer(sources []string) func(have) have {
 	known := make(map[uint16]uint16)
 	return func(h have) have {

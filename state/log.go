@@ -104,7 +104,7 @@ func parseRecord(b []byte) (r record, ok bool) {
 	}, true
 }
 
-// fits says whether r speaks of bytes that the header knows.
+// fits reports whether r covers bytes of a blob in the header.
 func (h *header) fits(r record) bool {
 	if int64(r.blob) >= int64(len(h.Blobs)) || int(r.source) >= len(h.Sources) {
 		return false
@@ -184,7 +184,7 @@ type journal struct {
 }
 
 // append adds a record. One that could be written in part only (on a full
-// disk) is overwritten by the next, so that each stands in its place.
+// disk) is overwritten by the next, so that each has its place.
 func (j *journal) append(r record) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

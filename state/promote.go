@@ -47,7 +47,7 @@ func (s *Store) promote(f *os.File, name, path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// Replaceable says whether Promote may put a file in the place of one at path. In
+// Replaceable reports whether Promote may put a file in the place of one at path. In
 // a directory with the sticky bit, as /tmp, only the owner of either may, and root.
 func Replaceable(path string) bool {
 	file, err := os.Lstat(path)
@@ -61,7 +61,7 @@ func Replaceable(path string) bool {
 	return os.Geteuid() == 0 || owned(file) || owned(dir)
 }
 
-// holds fails if f is no longer what name stands for in the directory.
+// holds fails if f is no longer the file by this name in the directory.
 func (s *Store) holds(name string, f *os.File) error {
 	same, err := names(s.root, name, f)
 	if err == nil && !same {
@@ -90,8 +90,8 @@ func (s *Store) publish(f *os.File) error {
 	return f.Chmod(want.Mode().Perm())
 }
 
-// Remove removes the directory, and lets go of all but the part file: the blobs'
-// sections go on to work until Close.
+// Remove removes the directory, and closes all its files except the part file: the
+// blobs' sections still work until Close.
 func (s *Store) Remove() error {
 	return errors.Join(s.remove(), s.release())
 }

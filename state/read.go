@@ -11,7 +11,7 @@ import (
 
 var buffers = sync.Pool{New: func() any { return new([MaxRecord]byte) }}
 
-// read reads the bytes that h speaks of, of the blob at place, into p; ok says
+// read reads the bytes that h covers, of the blob at place, into p; ok says
 // whether they are those that were written.
 func (h have) read(part io.ReaderAt, place Placement, p []byte) (ok bool, err error) {
 	n, err := part.ReadAt(p, place.Offset+h.Start)

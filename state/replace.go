@@ -28,8 +28,8 @@ func (b *Blob) Replace(off int64, p []byte, source int) error {
 	})
 }
 
-// clear takes out the records that share bytes with r. What of them lies
-// outside of r gets records of its own, which supersede the old one.
+// clear takes out the records that share bytes with r. Parts of them
+// outside of r get records of their own, which supersede the old one.
 func (b *Blob) clear(r segment.Range) error {
 	b.mu.Lock()
 	gone := b.cut(r)
@@ -45,7 +45,7 @@ func (b *Blob) clear(r segment.Range) error {
 	return nil
 }
 
-// keep records parts of the bytes that h spoke of, if those are undamaged.
+// keep records parts of the bytes that h covered, if those are undamaged.
 func (b *Blob) keep(h have, parts ...segment.Range) error {
 	buf := buffers.Get().(*[MaxRecord]byte)
 	defer buffers.Put(buf)

@@ -16,21 +16,21 @@ func TestReplaceHandsBytesToAnotherSource(t *testing.T) {
 		start, end int64
 		want       []Run
 	}{
-		{"whole records", 0, MaxRecord, []Run{{segment.Range{Start: 0, End: MaxRecord}, "honest"}, {segment.Range{Start: MaxRecord, End: size}, "liar"}}},
-		{"inside of a record", 10, 20, []Run{{segment.Range{Start: 0, End: 10}, "liar"}, {segment.Range{Start: 10, End: 20}, "honest"}, {segment.Range{Start: 20, End: size}, "liar"}}},
-		{"across records", 10, size - 10, []Run{{segment.Range{Start: 0, End: 10}, "liar"}, {segment.Range{Start: 10, End: size - 10}, "honest"}, {segment.Range{Start: size - 10, End: size}, "liar"}}},
+		{"whole records", 0, MaxRecord, []Run{{segment.Range{Start: 0, End: MaxRecord}, "honest"}, {segment.Range{Start: MaxRecord, End: size}, "corrupt"}}},
+		{"inside of a record", 10, 20, []Run{{segment.Range{Start: 0, End: 10}, "corrupt"}, {segment.Range{Start: 10, End: 20}, "honest"}, {segment.Range{Start: 20, End: size}, "corrupt"}}},
+		{"across records", 10, size - 10, []Run{{segment.Range{Start: 0, End: 10}, "corrupt"}, {segment.Range{Start: 10, End: size - 10}, "honest"}, {segment.Range{Start: size - 10, End: size}, "corrupt"}}},
 		{"everything", 0, size, []Run{{segment.Range{Start: 0, End: size}, "honest"}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "image.tar")
 			blobs := []Placement{{Digest: "sha256:a", Size: size, Offset: 512}}
-			lies, truth := random(size, 1), random(size, 2)
-			s := open(t, path, blobs, "liar", "honest")
-			must(t, s.Write(0, 0, lies, 0))
-			must(t, s.Blob(0).Replace(tt.start, truth[tt.start:tt.end], 1))
+			wrong, right := random(size, 1), random(size, 2)
+			s := open(t, path, blobs, "corrupt", "honest")
+			must(t, s.Write(0, 0, wrong, 0))
+			must(t, s.Blob(0).Replace(tt.start, right[tt.start:tt.end], 1))
 
-			want := slices.Concat(lies[:tt.start], truth[tt.start:tt.end], lies[tt.end:])
+			want := slices.Concat(wrong[:tt.start], right[tt.start:tt.end], wrong[tt.end:])
 			check := func(s *Store) {
 				t.Helper()
 				if got := s.Blob(0).Runs(); !slices.Equal(got, tt.want) {
@@ -51,7 +51,7 @@ func TestReplaceHandsBytesToAnotherSource(t *testing.T) {
 }
 
 // A reader that is overtaken by a replacement sees bytes that do not fit the
-// record that it went by. That is no damage.
+// record that it started from. That is not damage.
 func TestReaderOvertakenByReplace(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "x"), []Placement{{Digest: "sha256:a", Size: 100}}, "a", "b")
 	reported := damaged(s)

@@ -10,7 +10,7 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// Placement says where a blob lies in the part file.
+// Placement is the offset of a blob in the part file.
 type Placement struct {
 	Digest string `json:"digest"`
 	Size   int64  `json:"size"`   // bytes
@@ -34,9 +34,9 @@ type Store struct {
 }
 
 // Open opens the directory of the output at path, and makes it where it does not
-// exist, for the given blobs, which may not overlap. What an earlier run left
-// of these blobs is taken over, wherever in its part file it lay. sources are
-// the names that Blob.Write's source is an index of.
+// exist, for the given blobs, which may not overlap. It takes over what an earlier run
+// left of these blobs, at any offset of its part file. sources are
+// the names that the source of Blob.Write indexes.
 //
 // The error is a *LockedError while another process has the directory open, and the
 // cause of ctx if that ends while Open copies bytes to their new offsets.
@@ -131,11 +131,11 @@ func (s *Store) Write(blob int, off int64, p []byte, source int) error {
 	return s.blobs[blob].Write(off, p, source)
 }
 
-// Part is the part file, for what stands between the blobs.
+// Part is the part file, for what is between the blobs.
 func (s *Store) Part() io.WriterAt { return s.part }
 
-// Sync has what is written so far survive a loss of power. It fails if the part
-// file was removed: then nothing that is written any more could be of use.
+// Sync writes all bytes so far to the disk, so that they survive a loss of power.
+// It fails if the part file was removed: further writes would be useless.
 func (s *Store) Sync() error {
 	if err := s.holds(s.header.Part, s.part); err != nil {
 		return err
@@ -143,7 +143,7 @@ func (s *Store) Sync() error {
 	return errors.Join(s.part.Sync(), s.log.f.Sync())
 }
 
-// Close lets go of the directory, which stays as it is.
+// Close unlocks the directory, which stays as it is.
 func (s *Store) Close() error {
 	err := s.release()
 	if s.part != nil {
@@ -152,7 +152,7 @@ func (s *Store) Close() error {
 	return err
 }
 
-// release lets go of all but the part file.
+// release closes all files except the part file.
 func (s *Store) release() error {
 	if s.lock == nil {
 		return nil // Remove did

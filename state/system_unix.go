@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nonblock has the opening of a pipe fail or return, rather than wait for its
+// nonblock makes the opening of a pipe fail or return, rather than wait for its
 // other end. It means nothing for plain files.
 const nonblock = unix.O_NONBLOCK
 
@@ -46,8 +46,8 @@ func links(info fs.FileInfo) int {
 	return int(stat.Nlink)
 }
 
-// renameOut renames a file of root to path. It goes by the open directory: where
-// others may write, its name could stand for another one by now.
+// renameOut renames a file of root to path. It uses the open directory: where
+// others may write, another directory could have its name by now.
 func renameOut(root *os.Root, name, path string) error {
 	dir, err := root.Open(".")
 	if err != nil {
@@ -60,7 +60,7 @@ func renameOut(root *os.Root, name, path string) error {
 	return nil
 }
 
-// syncDir has the names in a directory survive a loss of power.
+// syncDir makes the names in a directory survive a loss of power.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

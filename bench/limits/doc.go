@@ -1,4 +1,4 @@
-// Package limits measures the promises of the project, beside what the machine
+// Package limits measures the promises of the project, compared with what the machine
 // allows: speed and memory at full speed, the use of several mirrors, a limited
 // rate, and the program's own size and start.
 //

@@ -54,7 +54,7 @@ func waitUntil(ready func() error, ended <-chan struct{}) error {
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ended:
-			return errors.New("it ended at once")
+			return errors.New("the process ended at once")
 		case <-over:
 			return fmt.Errorf("not ready after %s: %w", startTime, err)
 		}

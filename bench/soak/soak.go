@@ -48,7 +48,7 @@ func Run(ctx context.Context, w io.Writer, o Options) error {
 	if len(s.tally.bad) == 0 {
 		return errors.Join(err, os.RemoveAll(s.dir))
 	}
-	return errors.Join(err, fmt.Errorf("%d of %d rounds were bad; their files are in %s", len(s.tally.bad), s.tally.rounds, s.dir))
+	return errors.Join(err, fmt.Errorf("%d of %d rounds failed; their files are in %s", len(s.tally.bad), s.tally.rounds, s.dir))
 }
 
 func (s *soak) run(ctx context.Context) error {

@@ -17,7 +17,7 @@ type Host struct {
 	received atomic.Int64
 }
 
-var errLinux = errors.New("network namespaces are Linux's")
+var errLinux = errors.New("network namespaces need Linux")
 
 func newHost(netip.Addr) (*Host, error) { return nil, errLinux }
 

@@ -10,8 +10,8 @@ import (
 // mostBars is how many blobs have a bar at the same time.
 const mostBars = 8
 
-// bars draws one bar per blob in flight, one per image that is being pulled,
-// and a line that says how the sources do.
+// bars draws one bar per blob in transit, one per image that is being pulled,
+// and a line with the state of the sources.
 type bars struct {
 	screen  *screen
 	colour  bool
@@ -66,7 +66,7 @@ func (b *bars) drop(reference string) {
 	}
 }
 
-// lines lays out the foot for the terminal's present size. Images come
+// lines computes the lines at the foot for the current size of the terminal. Images come
 // before blobs when rows are short, and the sources come last.
 func (b *bars) lines() []string {
 	width, height := b.screen.size()

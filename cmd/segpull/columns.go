@@ -18,8 +18,8 @@ const (
 	barTemplate = `{{string . "name"}} {{bar . "[" "=" ">" " " "]"}} {{string . "tail"}}`
 )
 
-// columns lays out the lines of the bars for one width: what stands behind a
-// bar becomes less where there is less room.
+// columns formats the lines of the bars for one width: the text after a bar is
+// shorter where there is less room.
 type columns struct {
 	width int
 	tail  int // cells behind the bar
@@ -80,8 +80,8 @@ func (c columns) bar(name string, done, total int64, tail string) string {
 	return strings.TrimRight(line, " ")
 }
 
-// sources is the line that says how each source does; a single one is not
-// worth a line.
+// sources is the line with the state of each source; a single source needs
+// none.
 func (c columns) sources(images []segpull.Progress) string {
 	if len(images) == 0 {
 		return ""

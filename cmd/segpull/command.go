@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// help is written by hand, so that defaults, exit codes and examples stand in
-// 80 columns. A test holds it against the flags.
+// help is written by hand, so that defaults, exit codes and examples fit 80
+// columns. A test compares it with the flags.
 //
 //go:embed help.txt
 var help string

@@ -35,7 +35,7 @@ func usagef(format string, args ...any) error {
 
 func (e *usageError) Error() string { return e.message }
 
-// Is makes it one of the library's class.
+// Is gives it the class segpull.ErrUsage.
 func (e *usageError) Is(target error) bool { return target == segpull.ErrUsage }
 
 // exit prints an error, in one line, and returns the exit code of the process.
@@ -52,7 +52,7 @@ func (a *app) exit(err error) int {
 	return code
 }
 
-// explain returns an error's words and its exit code.
+// explain returns the message of an error and its exit code.
 func explain(err error) (string, int) {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted; run the same command again to continue", exitInterrupted

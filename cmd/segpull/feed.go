@@ -15,8 +15,8 @@ const (
 	closeWithin = 300 * time.Millisecond
 )
 
-// feed carries events from the pull to the views, so that a terminal or a
-// blocked pipe never delays the pull.
+// feed carries events from the pull to the views, so that a blocked terminal or
+// pipe never delays the pull.
 type feed struct {
 	views   []view
 	verbose bool

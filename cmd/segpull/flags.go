@@ -37,7 +37,7 @@ type flags struct {
 
 var progressForms = []string{"auto", "bar", "plain", "json", "none"}
 
-// define binds the flags. Their words are in help.txt.
+// define binds the flags. help.txt describes them.
 func (f *flags) define(set *pflag.FlagSet) {
 	f.set = set
 	set.SortFlags = false
@@ -85,7 +85,7 @@ func (f *flags) inherit() (sources.Config, error) {
 }
 
 // load reads the configuration file. One that the user did not name may belong
-// to somebody else, as after su or sudo, and the flags may be enough.
+// to another user, as after su or sudo, and the flags may be enough.
 func (f *flags) load() (sources.Config, error) {
 	config, err := sources.LoadConfig(f.config)
 	if f.config == "" && errors.Is(err, fs.ErrPermission) {
@@ -102,7 +102,7 @@ func inherit[T comparable](set *pflag.FlagSet, name string, value *T, configured
 	}
 }
 
-// check refuses what the library cannot see or would not understand.
+// check refuses what the library cannot check itself.
 func (f *flags) check() error {
 	switch {
 	case f.set.Changed("name") && f.name == "":

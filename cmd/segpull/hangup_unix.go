@@ -9,12 +9,12 @@ import (
 	"syscall"
 )
 
-// notifyHangup has SIGHUP, by which a user asks to read the configuration
-// again, sent to c.
+// notifyHangup sends SIGHUP, by which a user asks to read the configuration
+// again, to c.
 func notifyHangup(c chan<- os.Signal) { signal.Notify(c, syscall.SIGHUP) }
 
-// endsWithTerminal reports whether the pull is to end when its terminal goes
-// away. Under nohup, which has SIGHUP ignored, it is not; ask before
+// endsWithTerminal reports whether the pull ends when its terminal closes. Under
+// nohup, which makes the process ignore SIGHUP, it does not; ask before
 // notifyHangup.
 func endsWithTerminal() bool { return !signal.Ignored(syscall.SIGHUP) && hasTerminal() }
 

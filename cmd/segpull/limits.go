@@ -14,7 +14,7 @@ import (
 	"github.com/segpull/segpull/sources"
 )
 
-// tiny is the rate below which a limit is hardly meant.
+// tiny is the rate below which a limit is probably a mistake.
 const tiny = 1 << 10
 
 // tinyLimits returns a warning for each limit whose unit was perhaps forgotten.
@@ -51,7 +51,7 @@ func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sou
 		case <-edge.C:
 		case <-changed:
 			if attached && !hasTerminal() {
-				cancel(context.Canceled) // that is what the signal meant
+				cancel(context.Canceled) // the terminal is gone
 				return
 			}
 			var err error
@@ -88,7 +88,7 @@ func (a *app) reloadLimits(limits *segpull.Limits, old sources.Config) (sources.
 	return config, nil
 }
 
-// lasting refuses what can be read but once, as in --config <(…): drained, it
+// lasting refuses what can be read only once, as in --config <(…): read again, it
 // is like a file without limits. Loading it reports every other error.
 func lasting(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {

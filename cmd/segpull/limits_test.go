@@ -52,7 +52,7 @@ func TestHangupReadsNoPipeAgain(t *testing.T) {
 	becomes(t, limits, 1<<20)
 }
 
-// follow has limits follow a configuration file.
+// follow updates limits from a configuration file.
 func follow(t *testing.T, path string) (*segpull.Limits, warnings) {
 	t.Helper()
 	a, set := &app{stderr: os.Stderr}, pflag.NewFlagSet("segpull", pflag.ContinueOnError)

@@ -42,7 +42,7 @@ func interruptible() (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
-// pull pulls the images and shows how it goes.
+// pull pulls the images and shows the progress.
 func (a *app) pull(ctx context.Context, refs []string) error {
 	config, err := a.inherit()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // screen keeps some lines at the foot of a terminal, and lets others scroll
-// by above them. Between two calls the cursor stands below the last line.
+// by above them. Between two calls the cursor is below the last line.
 type screen struct {
 	out   io.Writer
 	size  func() (width, height int)

@@ -146,8 +146,8 @@ func leftText(d time.Duration) string {
 	return durationText(d) + " left"
 }
 
-// oneLine makes one line of s that no terminal takes for an order: errors
-// carry words of servers.
+// oneLine makes one line of s without control sequences: errors quote
+// servers.
 func oneLine(s string) string {
 	s = strings.NewReplacer("\r\n", "; ", "\n", "; ", "\t", " ").Replace(strings.TrimSpace(s))
 	return strings.Map(func(r rune) rune {

@@ -21,7 +21,7 @@ import (
 )
 
 // A pull in a process of its own, this test's binary, whose calls of the system
-// that read or change files are counted: seccomp has the kernel ask the test
+// that read or change files are counted: by seccomp, the kernel asks the test
 // before each (seccomp_unotify(2)). So the test can have one of them fail, or
 // kill the process right before it.
 
@@ -50,8 +50,8 @@ type report struct {
 	err                       string
 }
 
-// The moments are told by reading at these places of no file: so the test hears
-// of them in their order among the other calls.
+// The process marks these moments by reads at these offsets of no file, so that the
+// test sees them in order among the other calls.
 const (
 	atResolved = 1 + iota
 	atVerified
@@ -104,7 +104,7 @@ func (w watched) Observe(e segpull.Event) {
 	}
 }
 
-// intercept has the kernel ask before each of the fileCalls of this process.
+// intercept makes the kernel ask before each of the fileCalls of this process.
 func intercept() (listener uintptr, err error) {
 	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}} // the number of the call
 	for i, call := range fileCalls {

@@ -22,7 +22,7 @@ type site struct {
 	warnings []string
 }
 
-// newSite keeps the files of whoever runs the tests out of them.
+// newSite hides the files of the user from the tests.
 func newSite(t *testing.T) *site {
 	home := t.TempDir()
 	old := runRoot

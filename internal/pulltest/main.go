@@ -1,5 +1,5 @@
 // Package pulltest is what the tests of pulls share: mirrors with an image, pulls
-// from them, what is observed, and checks of what comes of it.
+// from them, recorded events, and checks of the results.
 package pulltest
 
 import (
@@ -10,7 +10,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main is TestMain of such tests. It keeps out the credentials, mirrors and proxies of whoever runs the
+// Main is TestMain of such tests. It hides the credentials, mirrors and proxies of the user who runs the
 // tests. Most of them wait for a slow mirror rather than compute, so that more
 // of them run at once than there are processors.
 func Main(m *testing.M) {

@@ -41,7 +41,7 @@ func authorizedLink(r registrytest.Request) bool {
 	return isLink(r) && r.Header.Get("Authorization") != ""
 }
 
-// TestAFrontSendsAllElsewhere has a front end that is another origin than the
+// TestAFrontSendsAllElsewhere asks a front end that is another origin than the
 // registry, which alone asks for a login (harbor#6122).
 func TestAFrontSendsAllElsewhere(t *testing.T) {
 	for _, status := range []int{http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
@@ -75,7 +75,7 @@ func basicOf(r registrytest.Request) (user, password string, ok bool) {
 	return (&http.Request{Header: r.Header}).BasicAuth()
 }
 
-// TestAFrontSendsAllToHTTPS has a registry behind it that wants a stranger's
+// TestAFrontSendsAllToHTTPS asks a front before a registry that wants an anonymous
 // token (harbor#6122).
 func TestAFrontSendsAllToHTTPS(t *testing.T) {
 	t.Parallel()

@@ -46,7 +46,7 @@ func TestADiskFillsUp(t *testing.T) {
 	// It is full from the start: nothing is fetched.
 	fill(10 * mib)
 	got := h.run(t, args...)
-	if got.code != 1 || !strings.Contains(got.stderr, "more") || !strings.Contains(got.stderr, "make room") || source.served.Load() > 0 {
+	if got.code != 1 || !strings.Contains(got.stderr, " MiB more and has ") || !strings.Contains(got.stderr, "make room") || source.served.Load() > 0 {
 		t.Errorf("it ended with code %d after %d bytes, and said %q", got.code, source.served.Load(), got.stderr)
 	}
 
@@ -77,7 +77,7 @@ func TestADiskFillsUp(t *testing.T) {
 	if err := os.Remove(h.path("ubuntu.tar")); err != nil {
 		t.Fatal(err)
 	}
-	for format, says := range map[string]string{"legacy": "more", "oci": "make room meanwhile"} {
+	for format, says := range map[string]string{"legacy": " MiB more and has ", "oci": "make room while the pull runs"} {
 		got = h.run(t, "-f", format, "-m", source.url, "-o", format, name)
 		if got.code != 1 || !strings.Contains(got.stderr, says) || !strings.Contains(got.stderr, "no space left on device; make room") {
 			t.Errorf("%s: it ended with code %d and said %q", format, got.code, got.stderr)

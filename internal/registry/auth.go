@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Login is what is stored for a registry. The zero Login is that of a stranger.
+// Login is what is stored for a registry. The zero Login is that of an anonymous client.
 type Login struct {
 	Username, Password string
 	// IdentityToken is an OAuth 2 refresh token.
@@ -60,7 +60,7 @@ func (t target) origin() string { return t.scheme + "://" + t.host }
 // grant is what a request is sent with.
 type grant struct {
 	header string // the value of Authorization
-	login  Login  // that it was given for; the zero Login for strangers
+	login  Login  // that it was given for; the zero Login for anonymous clients
 	offer  challenge
 }
 
@@ -92,8 +92,8 @@ func (a *authorizer) do(req *http.Request, t target) (resp *http.Response, refus
 	return resp, n.refused, nil
 }
 
-// maxSends bounds how often a request is sent: as a stranger, with a token
-// that has expired, with one for the login, with one for strangers.
+// maxSends bounds how often a request is sent: without a login, with a token
+// that has expired, with one for the login, with an anonymous one.
 const maxSends = 4
 
 func (a *authorizer) warnOnce(message string) {

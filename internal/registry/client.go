@@ -34,9 +34,9 @@ type Config struct {
 	Proxy func(*http.Request) (*url.URL, error)
 	// Login finds what to log in with to host[:port] for a repository. It is
 	// asked once a host demands it: this one, or one that it redirects to. An
-	// error ends the request. nil: as a stranger.
+	// error ends the request. nil: without a login.
 	Login func(ctx context.Context, host, repository string) (Login, error)
-	// Warn gets what the user should know, in one line. nil: nothing is said.
+	// Warn gets what the user should know, in one line. nil: the client drops it.
 	Warn func(message string)
 	// InsecureStorage allows redirects from https to http.
 	InsecureStorage bool
@@ -93,7 +93,7 @@ func New(cfg Config) *Client {
 	}
 }
 
-// SetWindow has connections from now on receive at most so many bytes that
+// SetWindow limits later connections to so many received bytes that
 // the client has not read, before the host has to wait. A rate limit needs that: the
 // system's own choice is megabytes for each connection. 0: the system's choice.
 func (c *Client) SetWindow(bytes int) {

@@ -54,8 +54,8 @@ func (e *Error) Error() string {
 // Unwrap returns Err: errors.Is finds the end of a context in it.
 func (e *Error) Unwrap() error { return e.Err }
 
-// RetryAfter returns how long the host asks to be left alone, from 0 to an
-// hour, and whether it said so.
+// RetryAfter returns how long the host asks to wait, from 0 to an hour, and
+// whether it said so.
 func (e *Error) RetryAfter() (time.Duration, bool) { return e.After, e.HasAfter }
 
 // Missing reports whether the host does not have what was asked for.
@@ -67,14 +67,14 @@ func (e *Error) Missing() bool {
 	return e.StatusCode == http.StatusNotFound && e.Op != "token"
 }
 
-// Refused reports whether the host would not let us have it, credentials
-// having been tried.
+// Refused reports whether the host refuses access, also with the stored
+// credentials.
 func (e *Error) Refused() bool {
 	return (e.StatusCode == http.StatusUnauthorized || e.StatusCode == http.StatusForbidden) && !e.Busy() && !e.Missing()
 }
 
-// Busy reports whether the host wants fewer requests. A 503 that does not say
-// for how long is an accident like any 5xx.
+// Busy reports whether the host wants fewer requests. A 503 without a Retry-After
+// is a failure like any 5xx.
 func (e *Error) Busy() bool {
 	return e.StatusCode == http.StatusTooManyRequests || e.Code == "TOOMANYREQUESTS" ||
 		e.StatusCode == http.StatusServiceUnavailable && e.HasAfter
@@ -157,7 +157,7 @@ func (c *Client) fault(op string, at *url.URL, err error) *Error {
 	return &Error{Op: op, Source: c.name, Where: c.where(at), Err: seal(err), final: isPermanent(err)}
 }
 
-// refusal is the error of a response whose status is no success.
+// refusal is the error of a response whose status is not a success.
 func (c *Client) refusal(op string, r reply) *Error {
 	e := refusal(op, c.name, c.where(r.at), r.Response)
 	e.Login = r.refused.From

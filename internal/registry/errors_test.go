@@ -105,7 +105,7 @@ func FuzzExplain(f *testing.F) {
 	})
 }
 
-// Whatever goes wrong, and whatever the server repeats of what it was sent.
+// With any failure, and if the server repeats any part of the request.
 func TestNoSecretInErrors(t *testing.T) {
 	echo := func(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(418)

@@ -11,7 +11,7 @@ import (
 )
 
 // explain reads an error's body: that of the distribution specification, that
-// of S3 and its kin, or else what a person would read in it.
+// of S3 and similar stores, or else its readable text.
 func explain(header http.Header, body []byte) (code, message string) {
 	var spec struct {
 		Errors []struct {
@@ -32,7 +32,7 @@ func explain(header http.Header, body []byte) (code, message string) {
 	return "", readableText(body)
 }
 
-// readableText returns what a person would read in the body of an answer, in
+// readableText returns the text of the body of an answer, in
 // one line of at most 300 characters. URLs are cut down to their hosts.
 func readableText(body []byte) string { return oneLine(readable.Text(body)) }
 

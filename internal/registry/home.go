@@ -41,7 +41,7 @@ func (h *home) url() *url.URL { return h.at.Load() }
 // is reports whether u is at the host; no URL is at a home that is nil.
 func (h *home) is(u *url.URL) bool { return h != nil && sameOrigin(u, h.url()) }
 
-// root is the URL that challenges whoever is not logged in.
+// root is the URL that challenges clients without a login.
 func (h *home) root() string {
 	u := *h.url()
 	u.Path = h.under + "/"
@@ -64,7 +64,7 @@ func (h *home) repositoryIn(u *url.URL) string {
 	return repositoryIn("/v2" + rest)
 }
 
-// hostPort is u's host in lower case, with the port that it stands for.
+// hostPort is u's host in lower case, with its port, also the default one.
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {

@@ -8,7 +8,7 @@ import (
 )
 
 // negotiation finds what a host accepts for one request: first the stored
-// login, then what it gives to strangers.
+// login, then what it gives to anonymous clients.
 type negotiation struct {
 	auth          *authorizer
 	target        target
@@ -18,7 +18,7 @@ type negotiation struct {
 }
 
 // refusal reports whether authorization could change resp. Some hosts hide
-// what strangers may not see: by 403, or by 404.
+// what anonymous clients may not see: by 403, or by 404.
 func (n *negotiation) refusal(resp *http.Response, used *grant) bool {
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
@@ -71,8 +71,8 @@ func (n *negotiation) mark(resp *http.Response, used *grant) {
 	}
 }
 
-// obtain answers the challenge with the login, and where that is refused as a
-// stranger.
+// obtain answers the challenge with the login, and where that is refused,
+// anonymously.
 func (n *negotiation) obtain(ctx context.Context, offer challenge) (*grant, error) {
 	var failure error
 	if !n.triedLogin {
@@ -100,7 +100,7 @@ func (n *negotiation) obtain(ctx context.Context, offer challenge) (*grant, erro
 	return g, err
 }
 
-// grant answers a challenge with a login, or as a stranger.
+// grant answers a challenge with a login, or anonymously.
 func (n *negotiation) grant(ctx context.Context, offer challenge, login Login) (*grant, error) {
 	switch {
 	case offer.scheme == "basic":
@@ -118,8 +118,8 @@ func (n *negotiation) grant(ctx context.Context, offer challenge, login Login) (
 	})
 }
 
-// keep remembers a grant for the requests to come, unless it is a stranger's
-// that stands in for a login: what it is good for is not known yet.
+// keep keeps a grant for later requests, unless it is an anonymous one in place of
+// a login: which requests it allows is not known yet.
 func (n *negotiation) keep(g *grant) *grant {
 	if n.refused.empty() {
 		n.auth.tokens.set(n.target, g)
@@ -134,7 +134,7 @@ func (n *negotiation) conclude(used *grant, resp *http.Response) {
 		return
 	}
 	n.auth.tokens.set(n.target, used)
-	n.auth.warnOnce(fmt.Sprintf("%s refuses the login that is stored in %s; the image is public and is pulled without it: run docker login %[1]s or docker logout %[1]s",
+	n.auth.warnOnce(fmt.Sprintf("%s refuses the login that is stored in %s; the image is public, so segpull pulls it without a login: run docker login %[1]s or docker logout %[1]s",
 		n.target.host, n.refused.From))
 	n.refused = Login{}
 }

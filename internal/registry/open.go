@@ -32,7 +32,7 @@ type opener struct {
 	insecure bool  // a redirect may lead from https to http
 }
 
-// reply is what came of a request.
+// reply is the result of a request.
 type reply struct {
 	*http.Response
 	at         *url.URL // that it came from
@@ -49,7 +49,7 @@ type place struct {
 }
 
 // follow asks at p and wherever that redirects to, and returns the first reply
-// that is no redirect. With an error, the reply has the URL that failed.
+// that is not a redirect. With an error, the reply has the URL that failed.
 func (o *opener) follow(ctx context.Context, method string, p place, header http.Header) (reply, error) {
 	left := !o.home.is(p.url)
 	for hop := range maxHops + 1 {

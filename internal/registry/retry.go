@@ -15,12 +15,12 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// maxRetryAfter bounds what a host can make anyone wait.
+// maxRetryAfter bounds how long a host can delay a request.
 const maxRetryAfter = time.Hour
 
 // retries is how often, and at which answers, a request is sent again before
-// the caller hears of it. They are few and short, since the caller has other
-// hosts to turn to.
+// the caller gets it. They are few and short, since the caller can ask other
+// hosts.
 type retries struct {
 	most     int
 	statuses []int

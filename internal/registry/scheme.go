@@ -17,10 +17,10 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// schemePatience bounds each look at which protocol a port speaks.
+// schemePatience bounds each check of the protocol of a port.
 const schemePatience = 5 * time.Second
 
-// schemeChoice is what is known of the protocol that the host's port speaks.
+// schemeChoice is what is known of the protocol of the host's port.
 type schemeChoice struct {
 	turn     *semaphore.Weighted // a mutex that can be waited for with a context
 	settled  bool                // guarded by turn

@@ -244,7 +244,7 @@ func (a *authorizer) tokenFault(at *url.URL, err error) *Error {
 	return &Error{Op: "token", Source: a.source, Where: origin(at), Err: seal(err), final: isPermanent(err)}
 }
 
-// refusedBy reports whether err says that the login, or a stranger, is refused.
+// refusedBy reports whether err says that the login, or an anonymous client, is refused.
 func refusedBy(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Op == "token" && (e.StatusCode == http.StatusBadRequest || e.Refused())

@@ -91,7 +91,7 @@ func (c *Content) blob(name string, d digest.Digest) (Blob, bool) {
 	return b, ok
 }
 
-// anywhere finds a blob in whatever repository: a CDN knows no names.
+// anywhere finds a blob in any repository: a CDN knows no names.
 func (c *Content) anywhere(d digest.Digest) (Blob, bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()

@@ -25,8 +25,7 @@ type Fault struct {
 	chance float64
 }
 
-// Wrap makes a fault of a handler that stands between the client and the
-// registry.
+// Wrap makes a fault of a handler between the client and the registry.
 func Wrap(wrap func(next http.Handler) http.Handler) Fault {
 	return Fault{wrap: wrap, kinds: []Kind{KindBlob, KindCDN}, every: 1, times: math.MaxInt, chance: 1}
 }
@@ -85,8 +84,8 @@ func (f Fault) Times(n int) Fault {
 	return f
 }
 
-// Sometimes touches a request with probability p. The dice fall the same way
-// in each run, for the same order of requests.
+// Sometimes touches a request with probability p. The choice is the same in each
+// run, for the same order of requests.
 func (f Fault) Sometimes(p float64) Fault {
 	f.chance = p
 	return f
@@ -116,7 +115,7 @@ func (f Fault) matches(r *http.Request) bool {
 	return true
 }
 
-// strikes counts the requests that match and picks those that suffer.
+// strikes counts the requests that match and picks those that the fault touches.
 func (f Fault) strikes() func() bool {
 	var mu sync.Mutex
 	seen, struck := 0, 0

@@ -40,8 +40,8 @@ func CaptivePortal() Fault {
 // (docker/docs#10533, docker/hub-feedback#2103).
 func Page(status int, html string) Fault { return answerWith(status, "text/html; charset=utf-8", html) }
 
-// JSONError answers with a JSON body of any form, be it that of the
-// distribution specification or not, and with any status, 200 included
+// JSONError answers with a JSON body of any form, that of the
+// distribution specification or another, and with any status, 200 included
 // (containerd/containerd#5799, containerd/containerd#9552).
 func JSONError(status int, body string) Fault { return answerWith(status, "application/json", body) }
 

@@ -51,8 +51,8 @@ func (c *concealed) Write(p []byte) (int, error) {
 	return c.ResponseWriter.Write(p)
 }
 
-// OwnChallenge stands in the fields of Challenge for the challenge of the
-// login behind it.
+// OwnChallenge represents, in the fields of Challenge, the challenge of the login
+// behind it.
 const OwnChallenge = "{challenge}"
 
 // Challenge sends these WWW-Authenticate fields with each 401 of the faults
@@ -99,7 +99,7 @@ func TokenRedirect() Fault {
 }
 
 // StaleLogin answers with status to token requests that carry a login, and
-// leaves those of strangers to Bearer: the login has expired, the image is
+// leaves those without a login to Bearer: the login has expired, the image is
 // public (sylabs/singularity#212). On(KindManifest, KindBlob) makes it a
 // registry without tokens.
 func StaleLogin(status int) Fault {
@@ -107,7 +107,7 @@ func StaleLogin(status int) Fault {
 }
 
 // NeedsUserAgent answers 403 to clients whose User-Agent does not begin with
-// prefix, as firewalls do that let docker through alone (getwud/wud#1280).
+// prefix, like firewalls that accept only docker (getwud/wud#1280).
 func NeedsUserAgent(prefix string) Fault {
 	return instead(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "blocked by policy", http.StatusForbidden)

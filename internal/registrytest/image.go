@@ -20,7 +20,7 @@ type ImageOptions struct {
 	Seed uint64
 	// Layers has the size of each layer's blob in bytes, as it is served: at
 	// least 2 KiB, and whole blocks of 512 if uncompressed; others are moved
-	// to the nearest that can be had.
+	// to the nearest possible.
 	Layers []int64
 	// Compression of the layers. Default: Gzip.
 	Compression Compression
