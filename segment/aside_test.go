@@ -39,6 +39,7 @@ func TestASourceIsSetAside(t *testing.T) {
 					}
 				}
 				s.Tick(now)
+				mustBalance(t, s, "Tick")
 			}
 			for range 20 {
 				step(mib, mib)

@@ -23,6 +23,7 @@ func TestFocus(t *testing.T) {
 			tasks = append(tasks, task)
 			blobs = append(blobs, task.Blob)
 		}
+		mustBalance(t, s, what)
 		if blobs = slices.Compact(blobs); !slices.Equal(blobs, want) {
 			t.Fatalf("%s: blobs %v are asked for, want %v", what, blobs, want)
 		}

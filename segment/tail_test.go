@@ -34,6 +34,7 @@ func TestASecondHedgeTakesThePlaceOfTheFirst(t *testing.T) {
 	s.Opened(asked[2], asked[2].Asked, now)
 	s.Advance(asked[2], size, now)
 	s.End(asked[2], Outcome{Kind: Done}, now)
+	mustBalance(t, s, "all")
 	if left := s.Left(); left != 0 {
 		t.Errorf("%d bytes left", left)
 	}
