@@ -36,12 +36,13 @@ func (s *Scheduler) TakeBack(source int) {
 	s.offer(source)
 }
 
-// dispensable says whether a source was set aside and the others do. If they
-// once do not, it is used from then on: what it brings would look like theirs.
-func (s *Scheduler) dispensable(src *source, now time.Time) bool {
-	if src.aside.times == 0 || src.aside.lapsed {
-		return false
+// dispensable says whether a source was set aside and the others do.
+func (src *source) dispensable() bool { return src.aside.times > 0 && !src.aside.lapsed }
+
+// reviewAside notes where the other sources do not bring enough. From then on
+// a source that was set aside is used: what it brings would look like theirs.
+func (s *Scheduler) reviewAside(src *source, now time.Time) {
+	if src.dispensable() {
+		src.aside.lapsed = now.Sub(s.moved) >= asidePatience || s.gain.rate(now) < asideShare*src.aside.rate
 	}
-	src.aside.lapsed = now.Sub(s.moved) >= asidePatience || s.gain.rate(now) < asideShare*src.aside.rate
-	return !src.aside.lapsed
 }

@@ -127,7 +127,7 @@ func (s *Scheduler) Next(now time.Time) *Task {
 		s.ready = s.ready[1:]
 		src := s.sources[i]
 		src.queued = false
-		if !src.available(now) || s.dispensable(src, now) {
+		if !src.available(now) || src.dispensable() {
 			continue
 		}
 		t := s.takeFree(i, now)
@@ -207,7 +207,7 @@ func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 		if src.lacks[b] || s.barred(i, b) || !s.mayFetch(b, now) {
 			continue
 		}
-		if !src.mayRange(now) || s.fitsFirst(src, b) {
+		if !src.mayRange() || s.fitsFirst(src, b) {
 			if t := s.takeWhole(i, b); t != nil {
 				return t
 			}

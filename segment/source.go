@@ -182,11 +182,16 @@ func (src *source) allowed() int {
 // mayRange says whether the source may be asked for a part of a blob: freely
 // when it is known to serve ranges, or did so in an earlier fetch; one at a
 // time while that is unknown.
-func (src *source) mayRange(now time.Time) bool {
+func (src *source) mayRange() bool {
+	return src.ranges == rangesServed || src.ranges == rangesUntried && (src.probe == nil || src.rangesHinted)
+}
+
+// retryRanges has a source that ignored ranges asked for one again once the
+// wait for that is over.
+func (src *source) retryRanges(now time.Time) {
 	if src.ranges == rangesIgnored && !now.Before(src.rangesAgain) {
 		src.ranges, src.rangesHinted = rangesUntried, false
 	}
-	return src.ranges == rangesServed || src.ranges == rangesUntried && (src.probe == nil || src.rangesHinted)
 }
 
 // connRate is the bytes a second of one of its connections; 0 when unknown.

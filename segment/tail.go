@@ -79,7 +79,7 @@ func (s *Scheduler) tooSlow(src *source, now time.Time) bool {
 // second time where it can't be split.
 func (s *Scheduler) steal(i int, now time.Time) *Task {
 	src := s.sources[i]
-	if !src.mayRange(now) || s.tooSlow(src, now) {
+	if !src.mayRange() || s.tooSlow(src, now) {
 		return nil
 	}
 	// The last to finish are at the front of the heap, though not in order.
@@ -216,7 +216,10 @@ func (s *Scheduler) Tick(now time.Time) {
 	}
 	heap.Init(&s.tasks)
 	full := s.sinkIsFull(now)
+	s.sunk, s.ticked = 0, now
 	for _, src := range s.sources {
+		s.reviewAside(src, now)
+		src.retryRanges(now)
 		if full {
 			src.want = min(src.want, max(src.want-1, fewConnections))
 		}
@@ -232,9 +235,7 @@ func (s *Scheduler) Sunk(took time.Duration) { s.sunk += took }
 // connections bring as much, and cost both sides less.
 func (s *Scheduler) sinkIsFull(now time.Time) bool {
 	since := now.Sub(s.ticked)
-	full := s.sunk > time.Duration(sinkShare*float64(since)*float64(len(s.tasks)))
-	s.sunk, s.ticked = 0, now
-	return full && len(s.tasks) > 0
+	return len(s.tasks) > 0 && s.sunk > time.Duration(sinkShare*float64(since)*float64(len(s.tasks)))
 }
 
 // worthGrowing says whether more connections to src could matter: it uses just
