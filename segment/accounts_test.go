@@ -68,8 +68,8 @@ func (s *Scheduler) checkBlobs() error {
 			return fmt.Errorf("the stream of blob %d is %p, want %p", b, s.blobs[b].stream, streams[b])
 		}
 	}
-	if !slices.Equal(open, s.open) {
-		return fmt.Errorf("blobs %v are listed as having free bytes, want %v", s.open, open)
+	if !slices.Equal(open, s.withFree) {
+		return fmt.Errorf("blobs %v are listed as having free bytes, want %v", s.withFree, open)
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func (s *Scheduler) checkSources() error {
 		}
 	}
 	for i, src := range s.sources {
-		if got := (counts{src.open, src.small, src.answers, src.paused}); got != want[i] {
+		if got := (counts{src.active, src.small, src.answers, src.paused}); got != want[i] {
 			return fmt.Errorf("source %d counts %+v, want %+v", i, got, want[i])
 		}
 		if src.probe != nil && src.probe.index < 0 {
@@ -149,11 +149,11 @@ func TestAccountsAreVerified(t *testing.T) {
 		"free":      func(s *Scheduler, _ *Task) { s.free++ },
 		"in flight": func(s *Scheduler, _ *Task) { s.inFlight-- },
 		"doubled":   func(s *Scheduler, _ *Task) { s.doubled-- },
-		"blobs":     func(s *Scheduler, _ *Task) { s.open = nil },
+		"blobs":     func(s *Scheduler, _ *Task) { s.withFree = nil },
 		"owner":     func(s *Scheduler, t *Task) { s.blobs[0].free.Add(t.rest); s.free += t.rest.Len() },
 		"stream":    func(s *Scheduler, t *Task) { s.blobs[0].stream = t },
 		"heap":      func(_ *Scheduler, t *Task) { t.index++ },
-		"open":      func(s *Scheduler, _ *Task) { s.sources[0].open++ },
+		"open":      func(s *Scheduler, _ *Task) { s.sources[0].active++ },
 		"paused":    func(_ *Scheduler, t *Task) { t.paused = true },
 	} {
 		s := NewScheduler(mib, []int64{4 * mib}, []int{2}, 1)

@@ -100,7 +100,7 @@ func NewFetch(opts Options) *Fetch {
 	}
 	for i, p := range opts.Peers {
 		f.sched.Expect(i, p.Hint)
-		f.sched.Begin(i, min(p.Limiter.connections(), max(1, opts.Limiter.connections()/len(opts.Peers))))
+		f.sched.LimitConnections(i, min(p.Limiter.connections(), max(1, opts.Limiter.connections()/len(opts.Peers))))
 	}
 	return f
 }
@@ -125,7 +125,7 @@ func (f *Fetch) Want(blob int, r Range) {
 // Spread has as many blobs fetched side by side as there are processors to
 // hash them. Without it, they are fetched one after the other.
 func (f *Fetch) Spread() {
-	f.locked(func() { f.sched.Spread(runtime.GOMAXPROCS(0)) })
+	f.locked(func() { f.sched.SetParallel(runtime.GOMAXPROCS(0)) })
 }
 
 // Settle says that a blob is complete and proved right: nothing of it will be
@@ -151,25 +151,25 @@ func (f *Fetch) Lacks(source, blob int) bool {
 // SetAside has a source asked for nothing more as long as others bring
 // enough, until TakeBack was called as often.
 func (f *Fetch) SetAside(source int) {
-	f.locked(func() { f.sched.SetAside(source, time.Now()) })
+	f.locked(func() { f.sched.Suspect(source, time.Now()) })
 	f.poke()
 }
 
 // TakeBack undoes a SetAside.
 func (f *Fetch) TakeBack(source int) {
-	f.locked(func() { f.sched.TakeBack(source) })
+	f.locked(func() { f.sched.Clear(source) })
 	f.poke()
 }
 
 // Focus has no blob after this one fetched until Unfocus is called, or it takes
 // much longer than it should: it is to tell whom to believe.
 func (f *Fetch) Focus(blob int) {
-	f.locked(func() { f.sched.Focus(blob, time.Now()) })
+	f.locked(func() { f.sched.HoldAfter(blob, time.Now()) })
 }
 
 // Unfocus undoes a Focus.
 func (f *Fetch) Unfocus(blob int) {
-	f.locked(func() { f.sched.Unfocus(blob) })
+	f.locked(func() { f.sched.Release(blob) })
 	f.poke()
 }
 

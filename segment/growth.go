@@ -10,19 +10,19 @@ import (
 // links and servers that cap a connection want many; others gain nothing by
 // more than a few, and are left in peace.
 type growth struct {
-	warm    time.Time // when the connections will have left their slow start; zero: not counting
-	since   time.Time // of the period under measurement; zero before it
-	own     int64     // bytes served by the source before the period
-	all     int64     // bytes served by all sources before it
-	before  int       // connections before the last step; 0: no step to judge
-	used    int       // connections in the period
-	doubted bool      // the last step has disappointed once
-	ownRate float64   // bytes a second of the source before the last step
-	allRate float64   // bytes a second of all sources before the last step
-	best    float64   // bytes a second of the source in its best period
-	scales  bool      // a step has brought more
-	resting time.Time // no step before this
-	rests   int
+	warm      time.Time // when the connections will have left their slow start; zero: not counting
+	since     time.Time // of the period under measurement; zero before it
+	own       int64     // bytes served by the source before the period
+	all       int64     // bytes served by all sources before it
+	before    int       // connections before the last step; 0: no step to judge
+	used      int       // connections in the period
+	doubted   bool      // the last step has disappointed once
+	ownRate   float64   // bytes a second of the source before the last step
+	allRate   float64   // bytes a second of all sources before the last step
+	peakRate  float64   // bytes a second of the source in its best period
+	scales    bool      // a step has brought more
+	stayUntil time.Time // no step before this
+	stays     int
 }
 
 const (
@@ -52,8 +52,8 @@ const (
 	// fullGain is by how much twice the connections raise the rate where each
 	// brings as much as before, nearly; the next step goes further then.
 	fullGain  = 1.6
-	firstRest = 2 * time.Second
-	mostRest  = 4 * time.Minute
+	firstStay = 2 * time.Second
+	maxStay   = 4 * time.Minute
 )
 
 // step judges the present number of connections once a period is over, and
@@ -62,7 +62,7 @@ const (
 func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 	wait := min(2*src.latencyOr(100*time.Millisecond), mostWait)
 	switch {
-	case !busy || now.Before(g.resting) && src.meter.rate(now) > g.best*enoughLoss:
+	case !busy || now.Before(g.stayUntil) && src.meter.rate(now) > g.peakRate*enoughLoss:
 		g.warm, g.since = time.Time{}, time.Time{}
 	case g.warm.IsZero():
 		g.warm = now.Add(wait)
@@ -74,7 +74,7 @@ func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 		g.warm, g.since = time.Time{}, time.Time{}
 		return want
 	}
-	return src.want
+	return src.target
 }
 
 // tells says whether enough came in the period to tell a gain from chance.
@@ -86,22 +86,22 @@ func (g *growth) tells(src *source, now time.Time) bool {
 func (g *growth) judge(src *source, all int64, now time.Time) int {
 	elapsed := now.Sub(g.since).Seconds()
 	own, total := float64(src.served-g.own)/elapsed, float64(all-g.all)/elapsed
-	g.best = max(g.best, own)
+	g.peakRate = max(g.peakRate, own)
 	switch gain := g.gain(own, total); {
-	case own < burst*g.ownRate && !g.scales && g.rests == 0:
+	case own < burst*g.ownRate && !g.scales && g.stays == 0:
 		return g.grow(src, own, total)
 	case gain < someGain && !g.doubted:
 		g.doubted = true // one period is soon unlucky on a lossy link
-		return src.want
+		return src.target
 	case gain < someGain:
-		back := min(g.before, src.want)
-		g.best = own
-		g.hold(now)
+		back := min(g.before, src.target)
+		g.peakRate = own
+		g.stay(now)
 		return back
-	case gain < enoughGain || src.want == src.most:
+	case gain < enoughGain || src.target == src.most:
 		g.scales = g.scales || g.before > 0
-		g.hold(now)
-		return src.want
+		g.stay(now)
+		return src.target
 	}
 	return g.grow(src, own, total)
 }
@@ -127,7 +127,7 @@ func (g *growth) grow(src *source, own, total float64) int {
 	g.doubted = false
 	g.scales = g.before > 0
 	g.before, g.ownRate, g.allRate = g.used, own, total
-	return min(factor*src.want, src.most)
+	return min(factor*src.target, src.most)
 }
 
 // longest is how many seconds a request should take at most: few while a step
@@ -139,9 +139,9 @@ func (g *growth) longest() float64 {
 	return 8
 }
 
-// hold stays with a number of connections for a while, longer each time.
-func (g *growth) hold(now time.Time) {
-	g.resting = now.Add(min(firstRest<<min(g.rests, 10), mostRest))
-	g.rests++
+// stay keeps a number of connections for a while, longer each time.
+func (g *growth) stay(now time.Time) {
+	g.stayUntil = now.Add(min(firstStay<<min(g.stays, 10), maxStay))
+	g.stays++
 	g.before, g.doubted = 0, false
 }

@@ -38,7 +38,7 @@ func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 		return false
 	}
 	s.inFlight -= t.rest.Len()
-	s.release(t.Blob, t.rest)
+	s.giveBack(t.Blob, t.rest)
 	t.rest, t.whole, bl.stream = got, true, t
 	s.makeWay(t)
 	return true
@@ -53,7 +53,7 @@ func (s *Scheduler) shorten(t *Task, end int64) {
 	t.rest.End = left.Start
 	if !t.whole {
 		s.inFlight -= left.Len()
-		s.release(t.Blob, left)
+		s.giveBack(t.Blob, left)
 	}
 }
 
@@ -108,15 +108,15 @@ func (s *Scheduler) count(t *Task, news int64, now time.Time) {
 	src := s.sources[t.Source]
 	t.news += news
 	s.gain.add(news, now)
-	if t.barren() && src.barren >= mostBarren {
+	if t.noProgress() && src.noProgress >= maxNoProgress {
 		return
 	}
 	s.moved, src.moved = now, now
 	if news > 0 {
 		delete(src.rejections, t.Blob)
 	}
-	if t.got >= minProgress && !t.barren() {
-		src.failures, src.refusals, src.barren = 0, 0, 0
+	if t.got >= minProgress && !t.noProgress() {
+		src.failures, src.refusals, src.noProgress = 0, 0, 0
 	}
 }
 
@@ -155,7 +155,7 @@ func (s *Scheduler) expect(t *Task, now time.Time) {
 		return
 	}
 	t.finish = s.finish(t, now)
-	s.tasks.moved(t)
+	s.tasks.fix(t)
 }
 
 // finish is when the bytes that t has yet to fetch are likely to be there.
@@ -170,7 +170,7 @@ func (s *Scheduler) finish(t *Task, now time.Time) time.Time {
 // End says that t is over, and why. What it did not fetch is free again.
 func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 	src := s.sources[t.Source]
-	src.open--
+	src.active--
 	src.small -= s.small(t)
 	s.tasks.drop(t)
 	if !t.opened.IsZero() {
@@ -182,11 +182,11 @@ func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 	if t.got >= minProgress {
 		src.perConn.add(float64(t.got) / max(now.Sub(t.opened).Seconds(), 1e-3))
 	}
-	s.settle(t)
-	if t.barren() {
-		src.barren++
+	s.returnRest(t)
+	if t.noProgress() {
+		src.noProgress++
 	}
-	if why.Kind != Done && !t.revoked && (t.barren() || !(why.Kind == Cut && t.got >= minProgress)) {
+	if why.Kind != Done && !t.revoked && (t.noProgress() || !(why.Kind == Cut && t.got >= minProgress)) {
 		src.fail(t.Blob, why, t.began, now, s.rng)
 	}
 	s.offer(t.Source)
@@ -219,8 +219,8 @@ func (s *Scheduler) abandonAll(which func(*Task) bool) {
 	}
 }
 
-// settle gives back what t did not fetch, unless its twin fetches it.
-func (s *Scheduler) settle(t *Task) {
+// returnRest gives back what t did not fetch, unless its twin fetches it.
+func (s *Scheduler) returnRest(t *Task) {
 	switch {
 	case t.twin != nil:
 		s.part(t)
@@ -228,9 +228,9 @@ func (s *Scheduler) settle(t *Task) {
 		s.blobs[t.Blob].stream = nil
 	default:
 		s.inFlight -= t.rest.Len()
-		s.release(t.Blob, t.rest)
+		s.giveBack(t.Blob, t.rest)
 	}
-	s.wake()
+	s.offerIdle()
 }
 
 // part separates t, which is over, from its twin: one that fetched all leaves
@@ -260,7 +260,7 @@ func (s *Scheduler) revoke(t *Task) {
 
 // abandon gives up on t, whose bytes do not come: others may have them.
 func (s *Scheduler) abandon(t *Task) {
-	s.settle(t)
+	s.returnRest(t)
 	s.inFlight += t.rest.Len() // revoke takes it off again
 	t.whole = false
 	s.revoke(t)

@@ -19,8 +19,8 @@ const (
 	// grain is what ends of ranges are rounded to, and the least that is worth
 	// a request anywhere.
 	grain = 32 << 10
-	// wakeAtOnce is how many idle sources one event can give work to.
-	wakeAtOnce = 8
+	// idlePerEvent is how many idle sources one event can give work to.
+	idlePerEvent = 8
 )
 
 // Scheduler decides which source fetches what next. It does no I/O, starts no
@@ -33,15 +33,15 @@ const (
 // by expected finish. See tail.go for that and source.go for what is learned
 // about a source.
 type Scheduler struct {
-	segment int64
-	blobs   []blob
-	open    []int // blobs with free bytes, ascending
-	sources []*source
-	width   int // of these, the first few are fetched side by side
-	turn    int // which of them is next
-	focuses []focus
-	ready   []int // queue of the sources that may have a connection to use
-	idle    []int // queue of those that had one, and found nothing to do
+	segment  int64
+	blobs    []blob
+	withFree []int // blobs with free bytes, ascending
+	sources  []*source
+	width    int // of these, the first few are fetched side by side
+	turn     int // which of them is next
+	holds    []hold
+	ready    []int // queue of the sources that may have a connection to use
+	idle     []int // queue of those that had one, and found nothing to do
 
 	tasks    running
 	free     int64 // bytes nobody fetches
@@ -52,15 +52,15 @@ type Scheduler struct {
 	revoked  []*Task
 	rng      *rand.Rand
 
-	sunk    time.Duration // that tasks spent in the sink since the last Tick
-	ticked  time.Time
-	moved   time.Time     // when any byte last came that is of use
-	gain    meter         // of bytes that were not there before
-	limited time.Time     // when the common limit was last reached
-	rate    float64       // bytes a second of all sources, as of the last Tick
-	best    float64       // bytes a second of the best connection, as of the last Tick
-	conns   int           // connections that all sources want, as of the last Tick
-	usual   time.Duration // what an unknown source may take to answer, as of the last Tick
+	sunk           time.Duration // that tasks spent in the sink since the last Tick
+	ticked         time.Time
+	moved          time.Time     // when any byte last came that is of use
+	gain           meter         // of bytes that were not there before
+	limited        time.Time     // when the common limit was last reached
+	rate           float64       // bytes a second of all sources, as of the last Tick
+	bestConn       float64       // bytes a second of the best connection, as of the last Tick
+	conns          int           // connections that all sources may have, as of the last Tick
+	defaultLatency time.Duration // what an unknown source may take to answer, as of the last Tick
 }
 
 type blob struct {
@@ -93,17 +93,17 @@ func NewScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 // until the source shows what it is like now.
 func (s *Scheduler) Expect(source int, h Hint) { s.sources[source].expect(h) }
 
-// Begin has a source start with no more than so many connections.
-func (s *Scheduler) Begin(source, connections int) {
+// LimitConnections has a source start with no more than so many connections.
+func (s *Scheduler) LimitConnections(source, connections int) {
 	src := s.sources[source]
-	src.want = min(src.want, connections)
+	src.target = min(src.target, connections)
 }
 
 // Want says that the bytes of r are to be fetched; bytes that already are
 // stay so.
 func (s *Scheduler) Want(blob int, r Range) {
 	s.total += r.Len()
-	s.release(blob, r)
+	s.giveBack(blob, r)
 	s.offerAll()
 }
 
@@ -113,7 +113,7 @@ func (s *Scheduler) Left() int64 { return s.free + s.inFlight }
 // Idle says whether there is nothing to fetch just now and nothing being
 // fetched.
 func (s *Scheduler) Idle(now time.Time) bool {
-	return len(s.tasks) == 0 && !slices.ContainsFunc(s.open, func(b int) bool { return s.mayFetch(b, now) })
+	return len(s.tasks) == 0 && !slices.ContainsFunc(s.withFree, func(b int) bool { return s.mayFetch(b, now) })
 }
 
 // Moved is when the last byte arrived from any source.
@@ -127,7 +127,7 @@ func (s *Scheduler) Next(now time.Time) *Task {
 		s.ready = s.ready[1:]
 		src := s.sources[i]
 		src.queued = false
-		if !src.available(now) || src.dispensable() {
+		if !src.available(now) || src.skip() {
 			continue
 		}
 		t := s.takeFree(i, now)
@@ -139,7 +139,7 @@ func (s *Scheduler) Next(now time.Time) *Task {
 			s.offer(i)
 			return t
 		}
-		s.rest(i)
+		s.park(i)
 	}
 	return nil
 }
@@ -158,18 +158,18 @@ func (s *Scheduler) offerAll() {
 	}
 }
 
-// rest puts a source at the end of the queue of those that found nothing.
-func (s *Scheduler) rest(i int) {
+// park puts a source at the end of the queue of those that found nothing.
+func (s *Scheduler) park(i int) {
 	if src := s.sources[i]; !src.idle {
 		src.idle = true
 		s.idle = append(s.idle, i)
 	}
 }
 
-// wake offers the sources that found nothing, the next few of them: each event
+// offerIdle offers the sources that found nothing, the next few of them: each event
 // would else cost as much as there are sources. Tick offers all.
-func (s *Scheduler) wake() {
-	n := min(wakeAtOnce, len(s.idle))
+func (s *Scheduler) offerIdle() {
+	n := min(idlePerEvent, len(s.idle))
 	for _, i := range s.idle[:n] {
 		s.sources[i].idle = false
 		s.offer(i)
@@ -180,7 +180,7 @@ func (s *Scheduler) wake() {
 // start accounts for a task that Next hands out.
 func (s *Scheduler) start(t *Task, now time.Time) {
 	src := s.sources[t.Source]
-	src.open++
+	src.active++
 	src.small += s.small(t)
 	src.requests++
 	if src.ranges == rangesUntried && t.Asked != s.blobs[t.Blob].all() {
@@ -201,8 +201,8 @@ func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 	if s.tooSlow(src, now) {
 		return nil
 	}
-	for k := range s.open {
-		b := s.open[s.place(k)]
+	for k := range s.withFree {
+		b := s.withFree[s.place(k)]
 		bl := &s.blobs[b]
 		if src.lacks[b] || s.barred(i, b) || !s.mayFetch(b, now) {
 			continue
@@ -219,24 +219,24 @@ func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 	return nil
 }
 
-// place is where in s.open the k-th blob to try stands: the first few take
+// place is where in s.withFree the k-th blob to try stands: the first few take
 // turns.
 func (s *Scheduler) place(k int) int {
-	if width := min(s.width, len(s.open)); k < width {
+	if width := min(s.width, len(s.withFree)); k < width {
 		return (s.turn + k) % width
 	}
 	return k
 }
 
-// Spread has so many blobs fetched side by side, 1 at first: each can be
+// SetParallel has so many blobs fetched side by side, 1 at first: each can be
 // hashed by a processor of its own.
-func (s *Scheduler) Spread(blobs int) { s.width = blobs }
+func (s *Scheduler) SetParallel(blobs int) { s.width = blobs }
 
 // fitsFirst says whether blob b is small enough for the first request to src to
 // be one for all of it: no Range is needed for that, which some stores refuse.
 func (s *Scheduler) fitsFirst(src *source, b int) bool {
 	bl := &s.blobs[b]
-	return src.ranges == rangesUntried && !src.rangesHinted && bl.size <= min(firstShare, s.segment) && bl.free.Len() == bl.size
+	return src.ranges == rangesUntried && !src.rangesHinted && bl.size <= min(firstQuota, s.segment) && bl.free.Len() == bl.size
 }
 
 // takeWhole has source i, which may not serve ranges, fetch all of blob b: as
@@ -279,8 +279,8 @@ func (s *Scheduler) cut(i, b int, size int64) *Task {
 // segment, or a run of them where requests are dear or a segment is there in
 // no time.
 func (s *Scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
-	second := min(int64(s.rateOf(src, now)), mostSpan)
-	size := min(s.share(src, now), max(src.span, second))
+	second := min(int64(s.rateOf(src, now)), maxRequest)
+	size := min(s.quota(src, now), max(src.requestSize, second))
 	if size < s.segment {
 		return size
 	}
@@ -307,15 +307,15 @@ func (s *Scheduler) claim(b int, r Range) (claimed int64) {
 	claimed -= bl.free.Len()
 	s.free -= claimed
 	if bl.free.Len() == 0 {
-		if k, ok := slices.BinarySearch(s.open, b); ok {
-			s.open = slices.Delete(s.open, k, k+1)
+		if k, ok := slices.BinarySearch(s.withFree, b); ok {
+			s.withFree = slices.Delete(s.withFree, k, k+1)
 		}
 	}
 	return claimed
 }
 
-// release puts r into the free bytes of blob b.
-func (s *Scheduler) release(b int, r Range) {
+// giveBack puts r into the free bytes of blob b.
+func (s *Scheduler) giveBack(b int, r Range) {
 	if r.Empty() {
 		return
 	}
@@ -323,8 +323,8 @@ func (s *Scheduler) release(b int, r Range) {
 	s.free -= bl.free.Len()
 	bl.free.Add(r)
 	s.free += bl.free.Len()
-	if k, ok := slices.BinarySearch(s.open, b); !ok {
-		s.open = slices.Insert(s.open, k, b)
+	if k, ok := slices.BinarySearch(s.withFree, b); !ok {
+		s.withFree = slices.Insert(s.withFree, k, b)
 	}
 }
 
@@ -357,7 +357,7 @@ func (s *Scheduler) Silent(source int, now time.Time) (longest time.Duration) {
 // Hopeless returns a blob that no source can still be asked for, if there is
 // one and nothing of it is in flight.
 func (s *Scheduler) Hopeless() (blob int, ok bool) {
-	for _, b := range s.open {
+	for _, b := range s.withFree {
 		if slices.ContainsFunc(s.tasks, func(t *Task) bool { return t.Blob == b }) {
 			continue
 		}
@@ -383,7 +383,7 @@ type Status struct {
 func (s *Scheduler) Status(now time.Time) []Status {
 	all := make([]Status, len(s.sources))
 	for i, src := range s.sources {
-		all[i] = Status{src.served, src.meter.rate(now), src.open, src.requests, src.ranges == rangesIgnored, src.state(now), src.hint()}
+		all[i] = Status{src.served, src.meter.rate(now), src.active, src.requests, src.ranges == rangesIgnored, src.state(now), src.hint()}
 	}
 	return all
 }

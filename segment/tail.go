@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	// shareFactor is the part of its fair share of the rest that a connection
+	// quotaFactor is the part of its fair share of the rest that a connection
 	// takes at once; what it leaves evens out wrong estimates.
-	shareFactor = 0.5
-	// firstShare is what a connection takes while its rate is not known.
-	firstShare = 1 << 20
+	quotaFactor = 0.5
+	// firstQuota is what a connection takes while its rate is not known.
+	firstQuota = 1 << 20
 	// stealLook is how many of the last tasks to finish are looked at for one
 	// that a source can help.
 	stealLook = 7
@@ -42,25 +42,25 @@ const (
 	deadPatience = 30 * time.Second
 )
 
-// least is how many bytes are worth a request to src: those of a second, or of
+// minRequest is how many bytes are worth a request to src: those of a second, or of
 // a few round trips.
-func (s *Scheduler) least(src *source, now time.Time) int64 {
+func (s *Scheduler) minRequest(src *source, now time.Time) int64 {
 	bytes := s.rateOf(src, now) * max(1, 4*(src.latency.value+src.pause.value))
 	return int64(min(max(bytes, grain), minSplit))
 }
 
-// share is how many bytes one connection of src should take at once, so that
+// quota is how many bytes one connection of src should take at once, so that
 // all sources finish together: what it can fetch in the time that is left.
-func (s *Scheduler) share(src *source, now time.Time) int64 {
+func (s *Scheduler) quota(src *source, now time.Time) int64 {
 	left := float64(s.Left())
 	if src.connRate(now) == 0 || s.rate == 0 {
-		return max(minSplit, min(firstShare, int64(left)/int64(2*max(1, s.conns))))
+		return max(minSplit, min(firstQuota, int64(left)/int64(2*max(1, s.conns))))
 	}
-	seconds := shareFactor * (left/s.rate - src.latency.value)
-	if src.span == s.segment {
+	seconds := quotaFactor * (left/s.rate - src.latency.value)
+	if src.requestSize == s.segment {
 		seconds = min(seconds, max(src.growth.longest(), 4*src.pause.value))
 	}
-	return max(s.least(src, now), int64(s.rateOf(src, now)*seconds))
+	return max(s.minRequest(src, now), int64(s.rateOf(src, now)*seconds))
 }
 
 // tooSlow says whether even the least that is worth a request would keep src
@@ -68,10 +68,10 @@ func (s *Scheduler) share(src *source, now time.Time) int64 {
 // much faster.
 func (s *Scheduler) tooSlow(src *source, now time.Time) bool {
 	rate := src.connRate(now)
-	if src.served == 0 || rate == 0 || s.rate == 0 || rate > s.best/2 {
+	if src.served == 0 || rate == 0 || s.rate == 0 || rate > s.bestConn/2 {
 		return false
 	}
-	return src.latency.value+float64(s.least(src, now))/rate > 2*float64(s.Left())/s.rate
+	return src.latency.value+float64(s.minRequest(src, now))/rate > 2*float64(s.Left())/s.rate
 }
 
 // steal finds work for source i where every byte is already being fetched: the
@@ -123,7 +123,7 @@ func (s *Scheduler) split(i int, victim *Task, now time.Time) *Task {
 		return nil
 	}
 	src := s.sources[i]
-	latency := src.latencyOr(s.usual).Seconds()
+	latency := src.latencyOr(s.defaultLatency).Seconds()
 	mine := s.rateOf(src, now)
 	theirs := max(1, s.pace(victim, now))
 	rest := float64(victim.rest.Len())
@@ -149,7 +149,7 @@ func (s *Scheduler) double(i int, victim *Task, now time.Time) *Task {
 	if rest > mostHedge && !s.overdue(victim, now) || spent && victim.silent(now) < bodyPatience/2 {
 		return nil
 	}
-	latency := src.latencyOr(s.usual).Seconds()
+	latency := src.latencyOr(s.defaultLatency).Seconds()
 	mine := latency + float64(rest)/s.rateOf(src, now)
 	theirs := s.finish(victim, now).Sub(now).Seconds()
 	if theirs < 2*mine || theirs-mine < latency {
@@ -183,7 +183,7 @@ func (s *Scheduler) timeLeft(t *Task, now time.Time) float64 {
 	wait, silent := 0.0, t.silent(now).Seconds()
 	switch {
 	case t.opened.IsZero():
-		wait = math.Abs(src.latencyOr(s.usual).Seconds() - silent)
+		wait = math.Abs(src.latencyOr(s.defaultLatency).Seconds() - silent)
 	case t.got < minProgress && src.pause.value > usualGap:
 		wait = math.Abs(src.pause.value - silent)
 	default:
@@ -218,18 +218,18 @@ func (s *Scheduler) Tick(now time.Time) {
 	full := s.sinkIsFull(now)
 	s.sunk, s.ticked = 0, now
 	for _, src := range s.sources {
-		s.reviewAside(src, now)
+		s.reviewSuspect(src, now)
 		src.retryRanges(now)
 		if full {
-			src.want = min(src.want, max(src.want-1, fewConnections))
+			src.target = min(src.target, max(src.target-1, fewConnections))
 		}
-		src.want = src.growth.step(src, s.served, now, !full && s.worthGrowing(src, now))
+		src.target = src.growth.step(src, s.served, now, !full && s.worthGrowing(src, now))
 	}
 	s.offerAll()
 }
 
-// Sunk says that the sink took so long for what a task brought.
-func (s *Scheduler) Sunk(took time.Duration) { s.sunk += took }
+// SinkTime says that the sink took so long for what a task brought.
+func (s *Scheduler) SinkTime(took time.Duration) { s.sunk += took }
 
 // sinkIsFull says whether it is the sink that the tasks wait for. Then fewer
 // connections bring as much, and cost both sides less.
@@ -253,7 +253,7 @@ func (s *Scheduler) trim(t *Task, now time.Time) {
 		return
 	}
 	timeLeft := float64(s.Left()) / s.rate
-	keep := max(s.least(s.sources[t.Source], now), int64(timeLeft*s.pace(t, now)))
+	keep := max(s.minRequest(s.sources[t.Source], now), int64(timeLeft*s.pace(t, now)))
 	keep = (keep + grain - 1) / grain * grain
 	if t.rest.Len() < 2*keep {
 		return
@@ -261,24 +261,24 @@ func (s *Scheduler) trim(t *Task, now time.Time) {
 	r := Range{t.rest.Start + keep, t.rest.End}
 	t.rest.End = r.Start
 	s.inFlight -= r.Len()
-	s.release(t.Blob, r)
+	s.giveBack(t.Blob, r)
 	s.expect(t, now)
 }
 
 // measure sums up what all sources are like.
 func (s *Scheduler) measure(now time.Time) {
-	s.rate, s.best, s.conns = 0, 0, 0
-	s.usual = time.Second
+	s.rate, s.bestConn, s.conns = 0, 0, 0
+	s.defaultLatency = time.Second
 	for _, src := range s.sources {
 		if src.off {
 			continue
 		}
 		rate := src.meter.rate(now)
 		s.rate += rate
-		s.best = max(s.best, src.connRate(now))
+		s.bestConn = max(s.bestConn, src.connRate(now))
 		s.conns += src.allowed()
 		if src.latency.known {
-			s.usual = min(s.usual, 4*src.latencyOr(0)+100*time.Millisecond)
+			s.defaultLatency = min(s.defaultLatency, 4*src.latencyOr(0)+100*time.Millisecond)
 		}
 	}
 }
@@ -288,14 +288,14 @@ func (s *Scheduler) stalled(t *Task, now time.Time) bool {
 	if t.revoked || t.paused {
 		return false
 	}
-	usual := 4 * s.sources[t.Source].latencyOr(0)
+	long := 4 * s.sources[t.Source].latencyOr(0)
 	if t.got == 0 {
 		// Some mirrors wait for each MiB asked for before they answer, and some
 		// proxies until they have all of a blob. They would only begin again.
 		patience := headerPatience + 2*time.Second*time.Duration(t.Asked.Len()>>20)
-		return s.movedElsewhere(t).Sub(t.moved) > max(patience, usual)
+		return s.movedElsewhere(t).Sub(t.moved) > max(patience, long)
 	}
-	return s.moved.Sub(t.moved) > max(bodyPatience, usual) || t.silent(now) > max(deadPatience, usual)
+	return s.moved.Sub(t.moved) > max(bodyPatience, long) || t.silent(now) > max(deadPatience, long)
 }
 
 // movedElsewhere is when another source last brought something that could

@@ -52,8 +52,8 @@ func (s *Scheduler) small(t *Task) int {
 	return 0
 }
 
-// barren says of a stream that hardly any of what it brought was of use.
-func (t *Task) barren() bool { return t.whole && t.got > 0 && t.news < t.got/16 }
+// noProgress says of a stream that hardly any of what it brought was of use.
+func (t *Task) noProgress() bool { return t.whole && t.got > 0 && t.news < t.got/16 }
 
 // silent is how long the task has been waiting for a byte or a header.
 func (t *Task) silent(now time.Time) time.Duration {
@@ -88,5 +88,5 @@ func (h *running) Pop() any {
 	return t
 }
 
-func (h *running) drop(t *Task)  { heap.Remove(h, t.index) }
-func (h *running) moved(t *Task) { heap.Fix(h, t.index) }
+func (h *running) drop(t *Task) { heap.Remove(h, t.index) }
+func (h *running) fix(t *Task)  { heap.Fix(h, t.index) }

@@ -140,7 +140,7 @@ func (x *transfer) flush() error {
 	began := time.Now()
 	err := x.fetch.opts.Sink.Write(x.task.Blob, off, x.block[:x.filled], x.task.Source)
 	x.filled, x.flushed = 0, time.Now()
-	x.fetch.locked(func() { x.fetch.sched.Sunk(x.flushed.Sub(began)) })
+	x.fetch.locked(func() { x.fetch.sched.SinkTime(x.flushed.Sub(began)) })
 	return err
 }
 
