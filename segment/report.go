@@ -125,7 +125,7 @@ func flow(src *source, t *Task, n int64, now time.Time) {
 	if t.got >= minProgress {
 		return
 	}
-	if silent := t.silent(now).Seconds(); silent > usualGap {
+	if silent := t.silent(now).Seconds(); silent > usualGap.Seconds() {
 		t.pause += silent
 	}
 	if t.got+n >= minProgress {
@@ -154,17 +154,8 @@ func (s *Scheduler) expect(t *Task, now time.Time) {
 	if t.index < 0 {
 		return
 	}
-	t.finish = s.finish(t, now)
+	t.finish = now.Add(seconds(s.eta(t, now)))
 	s.tasks.fix(t)
-}
-
-// finish is when the bytes that t has yet to fetch are likely to be there.
-func (s *Scheduler) finish(t *Task, now time.Time) time.Time {
-	left := s.timeLeft(t, now)
-	if t.twin != nil {
-		left = min(left, s.timeLeft(t.twin, now))
-	}
-	return now.Add(seconds(left))
 }
 
 // End says that t is over, and why. What it did not fetch is free again.

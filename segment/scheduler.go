@@ -2,7 +2,6 @@ package segment
 
 import (
 	"container/heap"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -132,7 +131,7 @@ func (s *Scheduler) Next(now time.Time) *Task {
 		}
 		t := s.takeFree(i, now)
 		if t == nil {
-			t = s.steal(i, now)
+			t = s.race(i, now)
 		}
 		if t != nil {
 			s.start(t, now)
@@ -188,7 +187,7 @@ func (s *Scheduler) start(t *Task, now time.Time) {
 	}
 	src.meter.begin(now)
 	t.began, t.moved = now, now
-	t.finish = s.finish(t, now)
+	t.finish = now.Add(seconds(s.eta(t, now)))
 	heap.Push(&s.tasks, t)
 	if t.twin != nil {
 		s.expect(t.twin, now) // so that it is no longer the one to help
@@ -326,21 +325,6 @@ func (s *Scheduler) giveBack(b int, r Range) {
 	if k, ok := slices.BinarySearch(s.withFree, b); !ok {
 		s.withFree = slices.Insert(s.withFree, k, b)
 	}
-}
-
-// rateOf is what one connection of src may bring, in bytes a second; never 0.
-func (s *Scheduler) rateOf(src *source, now time.Time) float64 {
-	if r := src.connRate(now); r > 0 {
-		return r
-	}
-	if n := len(s.tasks); n > 0 && s.rate > 0 {
-		return s.rate / float64(n)
-	}
-	return 1 << 20
-}
-
-func seconds(s float64) time.Duration {
-	return time.Duration(math.Min(s, 1e6) * float64(time.Second))
 }
 
 // Silent is how long the requests to a source have been waiting for a byte, 0
