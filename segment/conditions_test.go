@@ -50,7 +50,7 @@ func conditions() map[string]*condition {
 		}, rate: 8 * mib, waste: 0.02, efficiency: 0.85},
 		"a cache that fills": {simulation: simulation{
 			blobs: []int64{4 * mib, 8 * mib, 20 * mib, 64 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(40)}, {rate: 4 * mib, latency: ms(40), fills: true}},
-		}, rate: 8 * mib, waste: 0.20, efficiency: 0.82},
+		}, rate: 8 * mib, waste: 0.10, efficiency: 0.90},
 		"whole blobs beside ranges": {simulation: simulation{
 			blobs: []int64{20 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(40), whole: true}, {rate: mib, latency: ms(40)}},
 		}, rate: 5 * mib, waste: 0.15, efficiency: 0.85},

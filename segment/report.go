@@ -90,7 +90,7 @@ func (s *Scheduler) Advance(t *Task, n int64, now time.Time) int64 {
 	switch {
 	case t.whole:
 		news = s.claim(t.Blob, came)
-		if !s.wantedAbove(t) {
+		if !s.wantedAbove(t, now) {
 			t.rest.End = t.rest.Start
 		}
 	case !t.hedge:
@@ -137,15 +137,17 @@ func flow(src *source, t *Task, n int64, now time.Time) {
 	}
 }
 
-// wantedAbove says whether anything that the stream t has yet to read is not
-// on disk.
-func (s *Scheduler) wantedAbove(t *Task) bool {
+// wantedAbove says whether the stream t will come to anything that is not there
+// by then: a byte that nobody fetches, or one that another task brings later.
+func (s *Scheduler) wantedAbove(t *Task, now time.Time) bool {
 	bl := &s.blobs[t.Blob]
 	if bl.free.Len() > 0 && bl.free.Last().End > t.rest.Start {
 		return true
 	}
+	rate := max(1, t.meter.rate(now))
 	return slices.ContainsFunc(s.tasks, func(o *Task) bool {
-		return o != t && o.Blob == t.Blob && o.rest.End > t.rest.Start
+		ahead := float64(o.rest.End - t.rest.Start)
+		return o != t && o.Blob == t.Blob && ahead > 0 && ahead/rate < s.eta(o, now)
 	})
 }
 
