@@ -23,6 +23,24 @@ func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
 func repeat(n int, size int64) []int64 { return slices.Repeat([]int64{size}, n) }
 
+// hangs has the first connection that brings the last bytes fall silent.
+func hangs(t *simTask, _ time.Duration) simFault {
+	if t.Asked.End == 32*mib && t.openAt < 8500*time.Millisecond && t.got > 16*kib {
+		return simStall
+	}
+	return simFine
+}
+
+// changes has all connections of the first ten seconds fall silent.
+func changes(t *simTask, now time.Duration) simFault {
+	if t.openAt < 10*time.Second && now > 10*time.Second {
+		return simStall
+	}
+	return simFine
+}
+
+func busy(*simTask, time.Duration) simFault { return simBusy }
+
 // conditions are small networks, each of which needs a rule or two.
 func conditions() map[string]*condition {
 	return map[string]*condition{
@@ -62,7 +80,16 @@ func conditions() map[string]*condition {
 		}, rate: 2 * mib, waste: 0.01, efficiency: 0.95, perMost: firstConnections},
 		"three far apart": {simulation: simulation{
 			blobs: []int64{20 * mib}, sources: []simSource{{rate: 8 * mib, latency: ms(20)}, {rate: mib, latency: ms(400)}, {rate: 64 * kib, latency: ms(800)}},
-		}, rate: 9 * mib, waste: 0.02, efficiency: 0.80},
+		}, rate: 9 * mib, waste: 0.02, efficiency: 0.90},
+		"a connection that hangs at the end": {simulation: simulation{
+			blobs: []int64{32 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(40), fault: hangs}},
+		}, rate: 4 * mib, waste: 0.03, efficiency: 0.80},
+		"a network that changes": {simulation: simulation{
+			blobs: []int64{93 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(40), fault: changes}},
+		}, rate: 4 * mib, waste: 0.01, efficiency: 0.40, requests: 200},
+		"a source that is always busy": {simulation: simulation{
+			blobs: []int64{60 * mib}, sources: []simSource{{rate: 256 * kib, latency: ms(40)}, {rate: 4 * mib, latency: ms(40), fault: busy}},
+		}, rate: 256 * kib, waste: 0.01, efficiency: 0.95, requests: 310},
 	}
 }
 

@@ -32,8 +32,6 @@ const (
 	// growthBytes is what has to come in a period, unless it is long: fewer
 	// bytes come in lumps that look like gains.
 	growthBytes = 1 << 20
-	// mostWait bounds what is waited for a slow start, and the period.
-	mostWait = 1500 * time.Millisecond
 	// enoughGain is by how much twice the connections have to raise the rate
 	// for twice as many to be tried next, and someGain for these to be kept.
 	// Both are low, since a connection's first second is often its best: on a
@@ -60,7 +58,7 @@ const (
 // returns the number to go on with. all is what all sources have served; busy
 // says whether the source uses as many connections as it may, to the full.
 func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
-	wait := min(2*src.latencyOr(100*time.Millisecond), mostWait)
+	wait := min(2*src.latencyOr(100*time.Millisecond), longWait)
 	switch {
 	case !busy || now.Before(g.stayUntil) && src.meter.rate(now) > g.peakRate*enoughLoss:
 		g.warm, g.since = time.Time{}, time.Time{}
@@ -79,7 +77,7 @@ func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 
 // tells says whether enough came in the period to tell a gain from chance.
 func (g *growth) tells(src *source, now time.Time) bool {
-	return src.served-g.own >= growthBytes || now.Sub(g.since) >= mostWait
+	return src.served-g.own >= growthBytes || now.Sub(g.since) >= longWait
 }
 
 // judge compares the period that is over with the one before the last step.

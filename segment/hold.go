@@ -5,13 +5,6 @@ import (
 	"time"
 )
 
-const (
-	// A hold is given up after so many times as long as it takes to fetch the
-	// blob, so that nothing can hang on it, but not before
-	holdPatience = 4
-	minHold      = 5 * time.Second
-)
-
 // hold says that a blob is to be fetched before all later ones.
 type hold struct {
 	blob  int
@@ -19,11 +12,12 @@ type hold struct {
 }
 
 // HoldAfter has no blob after this one fetched until Release is called: it is to
-// tell whom to believe, and what those bring meanwhile may be wrong.
+// tell whom to believe, and what those bring meanwhile may be wrong. A hold ends
+// by itself once it has taken many times as long as the blob should.
 func (s *Scheduler) HoldAfter(blob int, now time.Time) {
-	wait := minHold
+	wait := trustPatience
 	if s.rate > 0 {
-		wait = max(wait, seconds(holdPatience*float64(s.blobs[blob].size)/s.rate))
+		wait = max(wait, seconds(many*float64(s.blobs[blob].size)/s.rate))
 	}
 	s.holds = append(s.holds, hold{blob, now.Add(wait)})
 	slices.SortFunc(s.holds, func(a, b hold) int { return a.blob - b.blob })

@@ -11,8 +11,12 @@ import (
 const (
 	// usualGap is a silence in a body that means nothing.
 	usualGap = time.Second / 2
-	// unknownRate is what a connection may bring before anything is known.
-	unknownRate = 1 << 20
+	// moment is how long it takes for a rate to show, and for the common limit to
+	// be forgotten.
+	moment = time.Second
+	// firstQuota is what a connection takes while its rate is not known, and
+	// what it may bring in a second while nothing is known of any.
+	firstQuota = 1 << 20
 	// many is by how many times its latency a source may be late before that
 	// means something, and how many round trips a request has to outweigh.
 	many = 4
@@ -50,7 +54,7 @@ func (s *Scheduler) timeLeft(t *Task, now time.Time) float64 {
 	switch {
 	case t.opened.IsZero():
 		wait = math.Abs(src.latencyOr(s.defaultLatency).Seconds() - silent)
-	case t.got < minProgress && src.pause.value > usualGap.Seconds():
+	case t.got < grain && src.pause.value > usualGap.Seconds():
 		wait = math.Abs(src.pause.value - silent)
 	default:
 		wait = max(0, silent-usualGap.Seconds())
@@ -66,7 +70,7 @@ func (s *Scheduler) rateOf(src *source, now time.Time) float64 {
 	if n := len(s.tasks); n > 0 && s.rate > 0 {
 		return s.rate / float64(n)
 	}
-	return unknownRate
+	return firstQuota
 }
 
 func seconds(s float64) time.Duration {

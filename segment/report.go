@@ -108,27 +108,27 @@ func (s *Scheduler) count(t *Task, news int64, now time.Time) {
 	src := s.sources[t.Source]
 	t.news += news
 	s.gain.add(news, now)
-	if t.noProgress() && src.noProgress >= maxNoProgress {
+	if t.noProgress() && src.noProgress >= strikes {
 		return
 	}
 	s.moved, src.moved = now, now
 	if news > 0 {
 		delete(src.rejections, t.Blob)
 	}
-	if t.got >= minProgress && !t.noProgress() {
+	if t.got >= grain && !t.noProgress() {
 		src.failures, src.refusals, src.noProgress = 0, 0, 0
 	}
 }
 
 // flow learns for how long bodies keep us waiting after their first bytes.
 func flow(src *source, t *Task, n int64, now time.Time) {
-	if t.got >= minProgress {
+	if t.got >= grain {
 		return
 	}
 	if silent := t.silent(now).Seconds(); silent > usualGap.Seconds() {
 		t.pause += silent
 	}
-	if t.got+n >= minProgress {
+	if t.got+n >= grain {
 		src.pause.add(t.pause)
 		if t.pause > 0 {
 			t.meter = meter{}
@@ -172,14 +172,14 @@ func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 	if src.probe == t {
 		src.probe = nil
 	}
-	if t.got >= minProgress {
+	if t.got >= grain {
 		src.perConn.add(float64(t.got) / max(now.Sub(t.opened).Seconds(), 1e-3))
 	}
 	s.returnRest(t)
 	if t.noProgress() {
 		src.noProgress++
 	}
-	if why.Kind != Done && !t.revoked && (t.noProgress() || !(why.Kind == Cut && t.got >= minProgress)) {
+	if why.Kind != Done && !t.revoked && (t.noProgress() || !(why.Kind == Cut && t.got >= grain)) {
 		src.fail(t.Blob, why, t.began, now, s.rng)
 	}
 	s.offer(t.Source)

@@ -15,8 +15,9 @@ const (
 	// minSplit is the least that is worth a request of its own, at a source
 	// that brings it within a second.
 	minSplit = 128 << 10
-	// grain is what ends of ranges are rounded to, and the least that is worth
-	// a request anywhere.
+	// grain is what ends of ranges are rounded to, the least that is worth a
+	// request anywhere, and what a request has to bring to count as a success: a
+	// link that dies every megabyte is slow, one that dies at once is broken.
 	grain = 32 << 10
 	// idlePerEvent is how many idle sources one event can give work to.
 	idlePerEvent = 8
@@ -330,7 +331,7 @@ func (s *Scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
 // that would not be worth a request of its own.
 func roundEnd(r Range, end int64) int64 {
 	end = (end + grain - 1) / grain * grain
-	if r.End-end < 4*grain {
+	if r.End-end < many*grain {
 		return r.End
 	}
 	return end

@@ -11,34 +11,22 @@ const (
 	firstConnections = 6
 	// smallRequest is what arrives within the first window of a connection.
 	smallRequest = 64 << 10
-	// longWait is, in seconds, what no network takes to bring an answer.
-	longWait = 1.5
-	// minProgress is what a request must bring to count as a success: a link
-	// that dies every megabyte is slow, one that dies at once is broken.
-	minProgress = 32 << 10
+	// longWait is what no network takes to bring an answer.
+	longWait = 1500 * time.Millisecond
 
 	firstBackoff = 100 * time.Millisecond
-	mostBackoff  = 30 * time.Second
-	// mostHinted bounds the bytes a second that a hint is believed.
-	mostHinted = 16 << 20
-	// mostRetryAfter bounds what a server may ask for.
-	mostRetryAfter = 10 * time.Minute
-	// maxRequest is the most that one request asks for where requests are dear.
+	maxBackoff   = 30 * time.Second
+	// maxRetryAfter bounds what a server may ask for.
+	maxRetryAfter = 10 * time.Minute
+	// maxRequest is the most that one request asks for where requests are dear,
+	// and the most bytes a second that a hint is believed.
 	maxRequest = 32 << 20
-	// stays429 is how many fruitless steps a refusal counts for.
-	stays429 = 4
-	// mostRefusals in a row mean that a source that has served us will not any
-	// more.
-	mostRefusals = 3
-	// mostRejections in a row mean that a source will never deliver a blob. One
-	// alone may come from a proxy that has a bad moment.
-	mostRejections = 3
-	// probation is how many failures in a row bring a source down to one
-	// connection.
-	probation = 3
-	// maxNoProgress is how many streams in a row may bring little but what is there
-	// already, and count as progress all the same.
-	maxNoProgress = 3
+	// strikes is how often in a row something has to happen before it counts:
+	// failures, for a source to come down to one connection; refusals, for one
+	// that has served us to be used no more; requests for a blob that are
+	// rejected, for the blob to be lacking; streams that bring little but what is
+	// there already, for these to be no progress.
+	strikes = 3
 	// rangesRetry is when a source that ignored a range is asked for one
 	// again: a pull-through cache may have filled by then. Each time that it
 	// has not, the wait doubles.
@@ -136,7 +124,7 @@ type Hint struct {
 func (src *source) expect(h Hint) {
 	src.target = min(max(src.target, h.Connections/2), src.most)
 	src.requestSize = max(src.requestSize, min(h.Request, maxRequest))
-	src.hinted = float64(min(max(0, h.Rate), mostHinted))
+	src.hinted = float64(min(max(0, h.Rate), maxRequest))
 	src.rangesHinted = h.Ranges
 }
 
@@ -164,7 +152,7 @@ func (src *source) mayHave(blob int) bool { return !src.off && !src.lacks[blob] 
 // have it, use no bandwidth: they count for half.
 func (src *source) load() int {
 	n := src.active - src.small + (src.small+3)/4
-	if src.latency.value > longWait {
+	if src.latency.value > longWait.Seconds() {
 		n -= (src.active - src.answers) / 2
 	}
 	return n
@@ -173,7 +161,7 @@ func (src *source) load() int {
 // allowed is how many connections the source may have now: one while it is on
 // probation.
 func (src *source) allowed() int {
-	if src.failures >= probation {
+	if src.failures >= strikes {
 		return 1
 	}
 	return src.target
@@ -196,8 +184,8 @@ func (src *source) retryRanges(now time.Time) {
 
 // connRate is the bytes a second of one of its connections; 0 when unknown.
 func (src *source) connRate(now time.Time) float64 {
-	if src.active > 0 && src.served >= minProgress {
-		if r := src.meter.rate(now) / float64(src.active); r > 0 && now.Sub(src.meter.start) > time.Second/2 {
+	if src.active > 0 && src.served >= grain {
+		if r := src.meter.rate(now) / float64(src.active); r > 0 && now.Sub(src.meter.start) > usualGap {
 			return src.plausible(r)
 		}
 	}
@@ -218,7 +206,7 @@ func (src *source) plausible(rate float64) float64 {
 
 // grace is how long a body may take to come to flow before that tells its rate.
 func (src *source) grace() time.Duration {
-	return time.Second/2 + seconds(2*src.pause.value)
+	return usualGap + seconds(2*src.pause.value)
 }
 
 func (src *source) latencyOr(fallback time.Duration) time.Duration {
@@ -236,7 +224,7 @@ func (src *source) fail(blob int, why Outcome, began, now time.Time, rng *rand.R
 		return
 	case Refused:
 		// A token may just have expired.
-		if src.refusals++; src.refusals >= mostRefusals || src.served == 0 {
+		if src.refusals++; src.refusals >= strikes || src.served == 0 {
 			src.off = true
 			return
 		}
@@ -247,14 +235,14 @@ func (src *source) fail(blob int, why Outcome, began, now time.Time, rng *rand.R
 		return // of one blow that hit many requests, one counts
 	}
 	if why.Kind == Rejected {
-		if src.rejections[blob]++; src.rejections[blob] >= mostRejections {
+		if src.rejections[blob]++; src.rejections[blob] >= strikes {
 			src.lacks[blob] = true
 			return
 		}
 	}
 	src.failures++
 	src.failed = now
-	src.until = later(src.until, now.Add(max(min(why.After, mostRetryAfter), src.backoff(rng))))
+	src.until = later(src.until, now.Add(max(min(why.After, maxRetryAfter), src.backoff(rng))))
 }
 
 // backOff429 finds out what a busy source has enough of. If it answered as many
@@ -266,14 +254,14 @@ func (src *source) backOff429(now time.Time) {
 		return
 	}
 	src.target = max(1, min(src.target, src.answers))
-	src.growth.stays = max(src.growth.stays, stays429)
+	src.growth.stays = max(src.growth.stays, many)
 	src.growth.stay(now)
 }
 
 // backoff doubles with each failure in a row, with jitter so that connections
 // do not come back together.
 func (src *source) backoff(rng *rand.Rand) time.Duration {
-	d := min(firstBackoff<<min(src.failures-1, 20), mostBackoff)
+	d := min(firstBackoff<<min(src.failures-1, 20), maxBackoff)
 	return d/2 + time.Duration(rng.Int64N(int64(d)))
 }
 
@@ -284,7 +272,7 @@ func (src *source) state(now time.Time) string {
 		return "off"
 	case now.Before(src.until):
 		return "cooling"
-	case src.failures >= probation:
+	case src.failures >= strikes:
 		return "probing"
 	case src.active == 0:
 		return "waiting"

@@ -6,8 +6,6 @@ const (
 	// quotaFactor is the part of the time that is left that a request may
 	// take: what it leaves evens out wrong estimates.
 	quotaFactor = 0.5
-	// firstQuota is what a connection takes while its rate is not known.
-	firstQuota = 1 << 20
 	// raceBudget is the part of all bytes that may come twice.
 	raceBudget = 0.02
 	// raceLook is how many of the last requests to finish are looked at for one
@@ -18,7 +16,7 @@ const (
 // minRequest is how many bytes are worth a request to src: those of a second, or of
 // a few round trips.
 func (s *Scheduler) minRequest(src *source, now time.Time) int64 {
-	bytes := s.rateOf(src, now) * max(1, 4*(src.latency.value+src.pause.value))
+	bytes := s.rateOf(src, now) * max(1, many*(src.latency.value+src.pause.value))
 	return int64(min(max(bytes, grain), minSplit))
 }
 
@@ -33,7 +31,7 @@ func (s *Scheduler) quota(src *source, now time.Time) int64 {
 	if src.requestSize == s.segment {
 		seconds = min(seconds, max(src.growth.longest(), many*src.pause.value))
 	}
-	return max(s.minRequest(src, now), int64(s.rateOf(src, now)*seconds))
+	return max(s.minRequest(src, now), int64(min(s.rateOf(src, now)*seconds, float64(s.Left()))))
 }
 
 // tooSlow says whether even the smallest request worth it would keep src busy
@@ -51,11 +49,15 @@ func (s *Scheduler) tooSlow(src *source, now time.Time) bool {
 // all else is done: its source may have become slow, or was asked before it was
 // known.
 func (s *Scheduler) takeBack(t *Task, now time.Time) {
-	if s.rate == 0 || t.whole || t.twin != nil || t.revoked || now.Sub(t.began) < trimAfter {
+	if s.rate == 0 || t.whole || t.twin != nil || t.revoked || now.Sub(t.began) < moment {
 		return
 	}
 	pace := float64(t.rest.Len()) / max(1e-3, s.timeLeft(t, now))
-	keep := max(s.minRequest(s.sources[t.Source], now), int64(s.horizon()*pace))
+	expected := s.horizon() * pace
+	if float64(t.rest.Len()) < 2*expected {
+		return
+	}
+	keep := max(s.minRequest(s.sources[t.Source], now), int64(expected))
 	keep = (keep + grain - 1) / grain * grain
 	if t.rest.Len() < 2*keep {
 		return
@@ -98,7 +100,7 @@ func (s *Scheduler) mayRace(i int, late *Task, now time.Time) bool {
 		return true
 	}
 	rate := s.rateOf(src, now)
-	return late.rate(now, rate, src.grace()) < rate/4 && late.silent(now) > time.Second
+	return late.rate(now, rate, src.grace()) < rate/many && late.silent(now) > moment
 }
 
 // worthRacing says whether src is likely to fetch what late has left in half
@@ -106,7 +108,7 @@ func (s *Scheduler) mayRace(i int, late *Task, now time.Time) bool {
 // since its bytes are unlikely to come.
 func (s *Scheduler) worthRacing(src *source, late *Task, now time.Time) bool {
 	rest := late.rest.Len()
-	spent := float64(s.doubled+rest) > raceBudget*float64(s.total)+2*minSplit
+	spent := float64(s.doubled+rest) > raceBudget*float64(s.total)
 	if spent && late.silent(now) < bodyPatience/2 {
 		return false
 	}

@@ -39,3 +39,30 @@ func TestASecondHedgeTakesThePlaceOfTheFirst(t *testing.T) {
 		t.Errorf("%d bytes left", left)
 	}
 }
+
+// TestALongSilenceKeepsTheAccounts lets a machine sleep for a day, after which
+// no rate is known any more but as next to nothing.
+func TestALongSilenceKeepsTheAccounts(t *testing.T) {
+	s := NewScheduler(0, []int64{64 * mib}, []int{4}, 1)
+	s.Want(0, Range{0, 64 * mib})
+	now := time.Unix(0, 0)
+	step := func(sleep time.Duration, bytes int64) {
+		for task := s.Next(now); task != nil; task = s.Next(now) {
+			s.Opened(task, task.Asked, now)
+		}
+		now = now.Add(sleep)
+		for _, task := range append(running(nil), s.tasks...) {
+			if bytes > 0 && s.Advance(task, bytes, now) == 0 {
+				s.End(task, Outcome{Kind: Done}, now)
+			}
+		}
+		s.Tick(now)
+		mustBalance(t, s, "Tick")
+	}
+	for range 30 {
+		step(tickInterval, 32<<10)
+	}
+	for sleep := tickInterval; sleep < 24*time.Hour; sleep *= 2 {
+		step(sleep, 0)
+	}
+}

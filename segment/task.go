@@ -37,7 +37,7 @@ type Task struct {
 // to tell: for a moment, or for the grace that its source needs to come to flow.
 func (t *Task) rate(now time.Time, fallback float64, grace time.Duration) float64 {
 	age := now.Sub(t.opened)
-	if t.opened.IsZero() || t.got < minProgress && age < grace || age < 200*time.Millisecond && now.Sub(t.moved) < time.Second {
+	if t.opened.IsZero() || t.got < grain && age < grace || age < 200*time.Millisecond && now.Sub(t.moved) < moment {
 		return fallback
 	}
 	return t.meter.rate(now)

@@ -6,14 +6,10 @@ import (
 )
 
 const (
-	// limitMemory is how long the common limit counts as reached after it was.
-	limitMemory = time.Second
 	// sinkShare is the part of their time that tasks spend in a sink that is
 	// slower than the sources, and fewConnections what each source needs then.
 	sinkShare      = 0.3
 	fewConnections = 2
-	// trimAfter is how long a request has to show what it brings.
-	trimAfter = time.Second
 
 	// A task that is silent is taken away once others have moved for so long,
 	bodyPatience   = 4 * time.Second
@@ -68,7 +64,7 @@ func (s *Scheduler) measure(now time.Time) {
 		s.bestConn = max(s.bestConn, src.connRate(now))
 		s.conns += src.allowed()
 		if src.latency.known {
-			s.defaultLatency = min(s.defaultLatency, 4*src.latencyOr(0)+100*time.Millisecond)
+			s.defaultLatency = min(s.defaultLatency, many*src.latencyOr(0)+100*time.Millisecond)
 		}
 	}
 }
@@ -88,7 +84,7 @@ func (s *Scheduler) sinkIsFull(now time.Time) bool {
 // enough for a gain to be felt.
 func (s *Scheduler) worthGrowing(src *source, now time.Time) bool {
 	return s.free > 0 && src.served > 0 && src.load() == src.allowed() && src.paused == 0 &&
-		now.Sub(s.limited) >= limitMemory && src.meter.rate(now) >= growthShare*s.rate
+		now.Sub(s.limited) >= moment && src.meter.rate(now) >= growthShare*s.rate
 }
 
 // stalled says whether t is to be taken away from its source.
@@ -96,7 +92,7 @@ func (s *Scheduler) stalled(t *Task, now time.Time) bool {
 	if t.revoked || t.paused {
 		return false
 	}
-	long := 4 * s.sources[t.Source].latencyOr(0)
+	long := many * s.sources[t.Source].latencyOr(0)
 	if t.got == 0 {
 		// Some mirrors wait for each MiB asked for before they answer, and some
 		// proxies until they have all of a blob. They would only begin again.
@@ -122,7 +118,7 @@ func (s *Scheduler) movedElsewhere(t *Task) (last time.Time) {
 // time.
 func (s *Scheduler) overdue(t *Task, now time.Time) bool {
 	src := s.sources[t.Source]
-	return t.got == 0 && src.latency.known && t.silent(now) > max(deadPatience, 4*src.latencyOr(0))
+	return t.got == 0 && src.latency.known && t.silent(now) > max(deadPatience, many*src.latencyOr(0))
 }
 
 // Pause says that t waits for a rate limit from now on, which is not its
