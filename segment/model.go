@@ -11,8 +11,8 @@ import (
 const (
 	// usualGap is a silence in a body that means nothing.
 	usualGap = time.Second / 2
-	// moment is how long it takes for a rate to show, and for the common limit to
-	// be forgotten.
+	// moment is how long it takes for a rate to show, and what an unknown source
+	// may take to answer.
 	moment = time.Second
 	// firstQuota is what a connection takes while its rate is not known, and
 	// what it may bring in a second while nothing is known of any.
@@ -24,7 +24,7 @@ const (
 
 // cost is how many seconds src is likely to need for n bytes.
 func (s *Scheduler) cost(src *source, n int64, now time.Time) float64 {
-	return src.latencyOr(s.defaultLatency).Seconds() + float64(n)/s.rateOf(src, now)
+	return src.latencyOr(moment).Seconds() + float64(n)/s.rateOf(src, now)
 }
 
 // horizon is in how many seconds everything should end, if all sources bring
@@ -53,7 +53,7 @@ func (s *Scheduler) timeLeft(t *Task, now time.Time) float64 {
 	wait, silent := 0.0, t.silent(now).Seconds()
 	switch {
 	case t.opened.IsZero():
-		wait = math.Abs(src.latencyOr(s.defaultLatency).Seconds() - silent)
+		wait = math.Abs(src.latencyOr(moment).Seconds() - silent)
 	case t.got < grain && src.pause.value > usualGap.Seconds():
 		wait = math.Abs(src.pause.value - silent)
 	default:

@@ -52,15 +52,13 @@ type Scheduler struct {
 	revoked  []*Task
 	rng      *rand.Rand
 
-	sunk           time.Duration // that tasks spent in the sink since the last Tick
-	ticked         time.Time
-	moved          time.Time     // when any byte last came that is of use
-	gain           meter         // of bytes that were not there before
-	limited        time.Time     // when the common limit was last reached
-	rate           float64       // bytes a second of all sources, as of the last Tick
-	bestConn       float64       // bytes a second of the best connection, as of the last Tick
-	conns          int           // connections that all sources may have, as of the last Tick
-	defaultLatency time.Duration // what an unknown source may take to answer, as of the last Tick
+	sunk     time.Duration // that tasks spent in the sink since the last Tick
+	ticked   time.Time
+	moved    time.Time // when any byte last came that is of use
+	gain     meter     // of bytes that were not there before
+	rate     float64   // bytes a second of all sources, as of the last Tick
+	bestConn float64   // bytes a second of the best connection, as of the last Tick
+	conns    int       // connections that all sources may have, as of the last Tick
 }
 
 type blob struct {

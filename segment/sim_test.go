@@ -300,7 +300,7 @@ func (sim *simulation) move(src simSource, t *simTask, active int, share float64
 
 func (sim *simulation) end(t *simTask, why Outcome) bool {
 	if t.paused {
-		sim.s.Resume(t.Task, true, sim.at)
+		sim.s.Resume(t.Task, sim.at)
 	}
 	sim.s.End(t.Task, why, sim.at)
 	sim.check("End")
@@ -320,13 +320,13 @@ func (sim *simulation) open(src simSource, t *simTask) bool {
 // bring has bytes of a body arrive, as far as the limit and the sink let them.
 func (sim *simulation) bring(src simSource, t *simTask, share float64, sharers int) bool {
 	if t.paused {
-		sim.s.Resume(t.Task, true, sim.at)
+		sim.s.Resume(t.Task, sim.at)
 	}
 	if limit := sim.limitRate * sim.dt.Seconds() / float64(sharers); limit > 0 && share > limit {
 		share = limit
 		defer func() {
 			if t.index >= 0 {
-				sim.s.Pause(t.Task, true, sim.at)
+				sim.s.Pause(t.Task)
 			}
 		}()
 	}

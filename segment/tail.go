@@ -105,14 +105,15 @@ func (s *Scheduler) mayRace(i int, late *Task, now time.Time) bool {
 
 // worthRacing says whether src is likely to fetch what late has left in half
 // the time, within the budget for that. One that has fallen silent costs none,
-// since its bytes are unlikely to come.
+// since its bytes are unlikely to come; one whose answer is overdue is raced
+// at any cost, since the silence has lowered what its source seems to bring.
 func (s *Scheduler) worthRacing(src *source, late *Task, now time.Time) bool {
+	if s.overdue(late, now) {
+		return true
+	}
 	rest := late.rest.Len()
 	spent := float64(s.doubled+rest) > raceBudget*float64(s.total)
-	if spent && late.silent(now) < bodyPatience/2 {
-		return false
-	}
-	return s.eta(late, now) >= 2*s.cost(src, rest, now)
+	return (!spent || late.silent(now) >= bodyPatience/2) && s.eta(late, now) >= 2*s.cost(src, rest, now)
 }
 
 // double has source i fetch what late has left a second time.

@@ -54,7 +54,6 @@ func (s *Scheduler) Tick(now time.Time) {
 // measure sums up what all sources are like.
 func (s *Scheduler) measure(now time.Time) {
 	s.rate, s.bestConn, s.conns = 0, 0, 0
-	s.defaultLatency = time.Second
 	for _, src := range s.sources {
 		if src.off {
 			continue
@@ -63,9 +62,6 @@ func (s *Scheduler) measure(now time.Time) {
 		s.rate += rate
 		s.bestConn = max(s.bestConn, src.connRate(now))
 		s.conns += src.allowed()
-		if src.latency.known {
-			s.defaultLatency = min(s.defaultLatency, many*src.latencyOr(0)+100*time.Millisecond)
-		}
 	}
 }
 
@@ -80,11 +76,11 @@ func (s *Scheduler) sinkIsFull(now time.Time) bool {
 }
 
 // worthGrowing says whether more connections to src could matter: it uses just
-// those it may, there is work for more, no limit holds it back, and it brings
-// enough for a gain to be felt.
+// those it may, no limit holds it back, and it brings enough for a gain to be
+// felt.
 func (s *Scheduler) worthGrowing(src *source, now time.Time) bool {
-	return s.free > 0 && src.served > 0 && src.load() == src.allowed() && src.paused == 0 &&
-		now.Sub(s.limited) >= moment && src.meter.rate(now) >= growthShare*s.rate
+	return src.served > 0 && src.load() == src.allowed() && src.paused == 0 &&
+		src.meter.rate(now) >= growthShare*s.rate
 }
 
 // stalled says whether t is to be taken away from its source.
@@ -92,14 +88,13 @@ func (s *Scheduler) stalled(t *Task, now time.Time) bool {
 	if t.revoked || t.paused {
 		return false
 	}
-	long := many * s.sources[t.Source].latencyOr(0)
 	if t.got == 0 {
 		// Some mirrors wait for each MiB asked for before they answer, and some
 		// proxies until they have all of a blob. They would only begin again.
 		patience := headerPatience + 2*time.Second*time.Duration(t.Asked.Len()>>20)
-		return s.movedElsewhere(t).Sub(t.moved) > max(patience, long)
+		return s.movedElsewhere(t).Sub(t.moved) > patience
 	}
-	return s.moved.Sub(t.moved) > max(bodyPatience, long) || t.silent(now) > max(deadPatience, long)
+	return s.moved.Sub(t.moved) > bodyPatience || t.silent(now) > deadPatience
 }
 
 // movedElsewhere is when another source last brought something that could
@@ -122,22 +117,14 @@ func (s *Scheduler) overdue(t *Task, now time.Time) bool {
 }
 
 // Pause says that t waits for a rate limit from now on, which is not its
-// source's doing; dry, that the limit of all sources together is used up.
-func (s *Scheduler) Pause(t *Task, dry bool, now time.Time) {
+// source's doing.
+func (s *Scheduler) Pause(t *Task) {
 	t.paused = true
 	s.sources[t.Source].paused++
-	s.limit(dry, now)
 }
 
 // Resume says that t waits for its source again.
-func (s *Scheduler) Resume(t *Task, dry bool, now time.Time) {
+func (s *Scheduler) Resume(t *Task, now time.Time) {
 	t.paused, t.moved = false, now
 	s.sources[t.Source].paused--
-	s.limit(dry, now)
-}
-
-func (s *Scheduler) limit(dry bool, now time.Time) {
-	if dry {
-		s.limited = now
-	}
 }

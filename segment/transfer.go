@@ -151,8 +151,8 @@ func (x *transfer) take(n int64) (int64, error) {
 	if own.unlimited() && common.unlimited() {
 		return n, x.task.ctx.Err()
 	}
-	x.fetch.locked(func() { x.fetch.sched.Pause(x.task.Task, common.dry(), time.Now()) })
-	defer x.fetch.locked(func() { x.fetch.sched.Resume(x.task.Task, common.dry(), time.Now()) })
+	x.fetch.locked(func() { x.fetch.sched.Pause(x.task.Task) })
+	defer x.fetch.locked(func() { x.fetch.sched.Resume(x.task.Task, time.Now()) })
 	granted, err := own.Take(x.task.ctx, n)
 	if err != nil {
 		return 0, err
