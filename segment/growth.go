@@ -29,29 +29,26 @@ const (
 	// growthPeriod is the least time over which a number of connections is
 	// judged; it is longer where answers take long.
 	growthPeriod = 300 * time.Millisecond
-	// growthBytes is what has to come in a period, unless it is long: fewer
-	// bytes come in lumps that look like gains.
-	growthBytes = 1 << 20
-	// enoughGain is by how much twice the connections have to raise the rate
-	// for twice as many to be tried next, and someGain for these to be kept.
-	// Both are low, since a connection's first second is often its best: on a
-	// lossy link the first losses are still to come.
-	enoughGain = 1.15
-	someGain   = 1.05
-	// enoughLoss is how far the rate has to fall for a rest to end early: what
-	// was enough for the first seconds may not be for a lossy link.
-	enoughLoss = 0.85
+	// longWait bounds what is waited for a slow start, and the period.
+	longWait = 1500 * time.Millisecond
+	// someGain is by how much twice the connections have to raise the rate for
+	// these to be kept, and twice as many to be tried next. It is low, since a
+	// connection's first second is often its best: on a lossy link the first
+	// losses are still to come.
+	someGain = 1.05
 	// growthShare is the part of all that comes that a source has to bring for
 	// its growth to matter.
 	growthShare = 0.08
-	// burst is how far the rate falls in spite of the first step where it was
-	// measured before the first losses: that step says nothing.
-	burst = 0.9
+	// clearLoss is how far a rate has to fall for a step to say nothing, since the
+	// rate before was measured before the first losses, and for a stay to end
+	// early: what was enough for the first seconds may not be for a lossy link.
+	clearLoss = 0.9
 	// fullGain is by how much twice the connections raise the rate where each
 	// brings as much as before, nearly; the next step goes further then.
-	fullGain  = 1.6
+	fullGain = 1.6
+	// firstStay is for how long no step is tried after one that brought nothing,
+	// at first; the time doubles with each.
 	firstStay = 2 * time.Second
-	maxStay   = 4 * time.Minute
 )
 
 // step judges the present number of connections once a period is over, and
@@ -60,24 +57,19 @@ const (
 func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 	wait := min(2*src.latencyOr(100*time.Millisecond), longWait)
 	switch {
-	case !busy || now.Before(g.stayUntil) && src.meter.rate(now) > g.peakRate*enoughLoss:
+	case !busy || now.Before(g.stayUntil) && src.meter.rate(now) > g.peakRate*clearLoss:
 		g.warm, g.since = time.Time{}, time.Time{}
 	case g.warm.IsZero():
 		g.warm = now.Add(wait)
 	case now.Before(g.warm):
 	case g.since.IsZero():
 		g.since, g.own, g.all, g.used = now, src.served, all, src.load()
-	case now.Sub(g.since) >= max(growthPeriod, wait) && g.tells(src, now):
+	case now.Sub(g.since) >= max(growthPeriod, wait):
 		want := g.judge(src, all, now)
 		g.warm, g.since = time.Time{}, time.Time{}
 		return want
 	}
 	return src.target
-}
-
-// tells says whether enough came in the period to tell a gain from chance.
-func (g *growth) tells(src *source, now time.Time) bool {
-	return src.served-g.own >= growthBytes || now.Sub(g.since) >= longWait
 }
 
 // judge compares the period that is over with the one before the last step.
@@ -86,7 +78,7 @@ func (g *growth) judge(src *source, all int64, now time.Time) int {
 	own, total := float64(src.served-g.own)/elapsed, float64(all-g.all)/elapsed
 	g.peakRate = max(g.peakRate, own)
 	switch gain := g.gain(own, total); {
-	case own < burst*g.ownRate && !g.scales && g.stays == 0:
+	case own < clearLoss*g.ownRate && !g.scales && g.stays == 0:
 		return g.grow(src, own, total)
 	case gain < someGain && !g.doubted:
 		g.doubted = true // one period is soon unlucky on a lossy link
@@ -96,7 +88,7 @@ func (g *growth) judge(src *source, all int64, now time.Time) int {
 		g.peakRate = own
 		g.stay(now)
 		return back
-	case gain < enoughGain || src.target == src.most:
+	case src.target == src.most:
 		g.scales = g.scales || g.before > 0
 		g.stay(now)
 		return src.target
@@ -139,7 +131,7 @@ func (g *growth) longest() float64 {
 
 // stay keeps a number of connections for a while, longer each time.
 func (g *growth) stay(now time.Time) {
-	g.stayUntil = now.Add(min(firstStay<<min(g.stays, 10), maxStay))
+	g.stayUntil = now.Add(firstStay << min(g.stays, 10))
 	g.stays++
 	g.before, g.doubted = 0, false
 }

@@ -15,7 +15,7 @@ type hold struct {
 // tell whom to believe, and what those bring meanwhile may be wrong. A hold ends
 // by itself once it has taken many times as long as the blob should.
 func (s *Scheduler) HoldAfter(blob int, now time.Time) {
-	wait := trustPatience
+	wait := patience
 	if s.rate > 0 {
 		wait = max(wait, seconds(many*float64(s.blobs[blob].size)/s.rate))
 	}

@@ -12,15 +12,17 @@ const (
 	DefaultSegmentSize = 4 << 20
 	DefaultConnections = 32
 
-	// minSplit is the least that is worth a request of its own, at a source
-	// that brings it within a second.
+	// minSplit is what arrives within the first windows of a connection: the
+	// least that is worth a request of its own, at a source that brings it within
+	// a second.
 	minSplit = 128 << 10
 	// grain is what ends of ranges are rounded to, the least that is worth a
 	// request anywhere, and what a request has to bring to count as a success: a
 	// link that dies every megabyte is slow, one that dies at once is broken.
 	grain = 32 << 10
-	// idlePerEvent is how many idle sources one event can give work to.
-	idlePerEvent = 8
+	// look is how many one event looks at: of the idle sources, for one to give
+	// work to, and of the last requests to finish, for one to race.
+	look = 8
 )
 
 // Scheduler decides which source fetches what next. It does no I/O, starts no
@@ -167,7 +169,7 @@ func (s *Scheduler) park(i int) {
 // offerIdle offers the sources that found nothing, the next few of them: each event
 // would else cost as much as there are sources. Tick offers all.
 func (s *Scheduler) offerIdle() {
-	n := min(idlePerEvent, len(s.idle))
+	n := min(look, len(s.idle))
 	for _, i := range s.idle[:n] {
 		s.sources[i].idle = false
 		s.offer(i)

@@ -9,13 +9,8 @@ const (
 	// firstConnections is what a source starts with: as many as browsers open
 	// to a host, so that servers are used to it.
 	firstConnections = 6
-	// smallRequest is what arrives within the first window of a connection.
-	smallRequest = 64 << 10
-	// longWait is what no network takes to bring an answer.
-	longWait = 1500 * time.Millisecond
 
 	firstBackoff = 100 * time.Millisecond
-	maxBackoff   = 30 * time.Second
 	// maxRetryAfter bounds what a server may ask for.
 	maxRetryAfter = 10 * time.Minute
 	// maxRequest is the most that one request asks for where requests are dear,
@@ -148,14 +143,9 @@ func (src *source) mayHave(blob int) bool { return !src.off && !src.lacks[blob] 
 
 // load is how many connections the tasks in flight count for. Four for small blobs
 // are one, so that an image of many small layers does not take a round trip
-// for each few of them. Those that wait long for an answer, as some mirrors
-// have it, use no bandwidth: they count for half.
+// for each few of them.
 func (src *source) load() int {
-	n := src.active - src.small + (src.small+3)/4
-	if src.latency.value > longWait.Seconds() {
-		n -= (src.active - src.answers) / 2
-	}
-	return n
+	return src.active - src.small + (src.small+3)/4
 }
 
 // allowed is how many connections the source may have now: one while it is on
@@ -261,7 +251,7 @@ func (src *source) backOff429(now time.Time) {
 // backoff doubles with each failure in a row, with jitter so that connections
 // do not come back together.
 func (src *source) backoff(rng *rand.Rand) time.Duration {
-	d := min(firstBackoff<<min(src.failures-1, 20), maxBackoff)
+	d := min(firstBackoff<<min(src.failures-1, 20), longPatience)
 	return d/2 + time.Duration(rng.Int64N(int64(d)))
 }
 

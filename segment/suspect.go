@@ -3,9 +3,6 @@ package segment
 import "time"
 
 const (
-	// trustPatience is how long nothing moves before a suspect is used all the
-	// same, and for how long a blob is held at the least.
-	trustPatience = 5 * time.Second
 	// suspectTrust is the part of its rate that the others have to bring: a
 	// trickle is no reason to leave it out.
 	suspectTrust = 1. / 16
@@ -44,6 +41,6 @@ func (src *source) skip() bool { return src.suspect.times > 0 && !src.suspect.la
 // a suspect is used: what it brings would look like theirs.
 func (s *Scheduler) reviewSuspect(src *source, now time.Time) {
 	if src.skip() {
-		src.suspect.lapsed = now.Sub(s.moved) >= trustPatience || s.gain.rate(now) < suspectTrust*src.suspect.rate
+		src.suspect.lapsed = now.Sub(s.moved) >= patience || s.gain.rate(now) < suspectTrust*src.suspect.rate
 	}
 }

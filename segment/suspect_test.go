@@ -14,7 +14,7 @@ func TestASuspect(t *testing.T) {
 		asked time.Duration // 0: never
 	}{
 		"the other does":      {other: mib, asked: 0},
-		"the other is silent": {other: 0, asked: trustPatience},
+		"the other is silent": {other: 0, asked: patience},
 		"the other trickles":  {other: 100, asked: 8500 * time.Millisecond}, // the rates are means of some seconds
 		"it was cleared":      {other: mib, clear: true, asked: time.Second},
 	} {

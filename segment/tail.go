@@ -8,15 +8,11 @@ const (
 	quotaFactor = 0.5
 	// raceBudget is the part of all bytes that may come twice.
 	raceBudget = 0.02
-	// raceLook is how many of the last requests to finish are looked at for one
-	// that a source can race.
-	raceLook = 7
 )
 
-// minRequest is how many bytes are worth a request to src: those of a second, or of
-// a few round trips.
+// minRequest is how many bytes are worth a request to src: those of a second.
 func (s *Scheduler) minRequest(src *source, now time.Time) int64 {
-	bytes := s.rateOf(src, now) * max(1, many*(src.latency.value+src.pause.value))
+	bytes := s.rateOf(src, now)
 	return int64(min(max(bytes, grain), minSplit))
 }
 
@@ -78,7 +74,7 @@ func (s *Scheduler) race(i int, now time.Time) *Task {
 		return nil
 	}
 	// The last to finish are at the front of the heap, though not in order.
-	for _, late := range s.tasks[:min(raceLook, len(s.tasks))] {
+	for _, late := range s.tasks[:min(look, len(s.tasks))] {
 		if s.mayRace(i, late, now) && s.worthRacing(src, late, now) {
 			return s.double(i, late)
 		}
@@ -113,7 +109,7 @@ func (s *Scheduler) worthRacing(src *source, late *Task, now time.Time) bool {
 	}
 	rest := late.rest.Len()
 	spent := float64(s.doubled+rest) > raceBudget*float64(s.total)
-	return (!spent || late.silent(now) >= bodyPatience/2) && s.eta(late, now) >= 2*s.cost(src, rest, now)
+	return (!spent || late.silent(now) >= patience/2) && s.eta(late, now) >= 2*s.cost(src, rest, now)
 }
 
 // double has source i fetch what late has left a second time.

@@ -46,7 +46,7 @@ func (t *Task) rate(now time.Time, fallback float64, grace time.Duration) float6
 // small is 1 for a request for all of a small blob: it is a matter of latency,
 // not of rate.
 func (s *Scheduler) small(t *Task) int {
-	if t.Asked.Len() <= smallRequest && t.Asked == s.blobs[t.Blob].all() {
+	if t.Asked.Len() <= minSplit && t.Asked == s.blobs[t.Blob].all() {
 		return 1
 	}
 	return 0

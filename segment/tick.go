@@ -11,13 +11,17 @@ const (
 	sinkShare      = 0.3
 	fewConnections = 2
 
-	// A task that is silent is taken away once others have moved for so long,
-	bodyPatience   = 4 * time.Second
+	// patience is how long a body may be silent while others move, how long
+	// nothing moves before a suspect is used all the same, and for how long a
+	// blob is held at the least.
+	patience = 4 * time.Second
+	// headerPatience is how long an answer may take while others move.
 	headerPatience = 15 * time.Second
-	// or in the middle of a body when nothing at all has moved for so long:
+	// longPatience is how long a body may be silent when nothing at all moves:
 	// connections that survived a change of network are often dead without
-	// knowing it. One whose answer is overdue for so long is made again beside.
-	deadPatience = 30 * time.Second
+	// knowing it. A request whose answer is overdue for so long is made again
+	// beside, and no source is left alone for longer because it failed.
+	longPatience = 30 * time.Second
 )
 
 // Tick lets time pass: it takes tasks away from sources that have fallen
@@ -91,10 +95,10 @@ func (s *Scheduler) stalled(t *Task, now time.Time) bool {
 	if t.got == 0 {
 		// Some mirrors wait for each MiB asked for before they answer, and some
 		// proxies until they have all of a blob. They would only begin again.
-		patience := headerPatience + 2*time.Second*time.Duration(t.Asked.Len()>>20)
-		return s.movedElsewhere(t).Sub(t.moved) > patience
+		wait := headerPatience + 2*time.Second*time.Duration(t.Asked.Len()>>20)
+		return s.movedElsewhere(t).Sub(t.moved) > wait
 	}
-	return s.moved.Sub(t.moved) > bodyPatience || t.silent(now) > deadPatience
+	return s.moved.Sub(t.moved) > patience || t.silent(now) > longPatience
 }
 
 // movedElsewhere is when another source last brought something that could
@@ -113,7 +117,7 @@ func (s *Scheduler) movedElsewhere(t *Task) (last time.Time) {
 // time.
 func (s *Scheduler) overdue(t *Task, now time.Time) bool {
 	src := s.sources[t.Source]
-	return t.got == 0 && src.latency.known && t.silent(now) > max(deadPatience, many*src.latencyOr(0))
+	return t.got == 0 && src.latency.known && t.silent(now) > max(longPatience, many*src.latencyOr(0))
 }
 
 // Pause says that t waits for a rate limit from now on, which is not its

@@ -153,3 +153,43 @@ func TestASilentRequest(t *testing.T) {
 		})
 	}
 }
+
+// TestRangesAreTriedAgain has a source that ignored a range be asked for one
+// again after a while.
+func TestRangesAreTriedAgain(t *testing.T) {
+	s := NewScheduler(0, []int64{64 * mib}, []int{1}, 1)
+	s.Want(0, Range{0, 64 * mib})
+	now := time.Unix(0, 0)
+	s.Opened(s.Next(now), Range{0, 64 * mib}, now)
+	for _, tc := range []struct {
+		after time.Duration
+		again bool
+	}{{5 * time.Second, false}, {time.Minute, true}} {
+		s.Tick(now.Add(tc.after))
+		if again := s.sources[0].ranges == rangesUntried; again != tc.again {
+			t.Errorf("after %v: may be asked for a range: %v", tc.after, again)
+		}
+	}
+}
+
+// TestAStreamThatBringsNothingNew breaks off in what is there already, again
+// and again: that is no progress.
+func TestAStreamThatBringsNothingNew(t *testing.T) {
+	s := NewScheduler(0, []int64{64 * mib}, []int{1}, 1)
+	s.Want(0, Range{0, 64 * mib})
+	now := time.Unix(0, 0)
+	var moved []bool
+	for range 6 {
+		task := s.Next(now)
+		s.Opened(task, Range{0, 64 * mib}, now)
+		s.Advance(task, 8*mib, now)
+		moved = append(moved, s.Moved().Equal(now))
+		s.End(task, Outcome{Kind: Cut}, now)
+		now = now.Add(time.Minute)
+		s.Tick(now)
+		s.sources[0].ranges = rangesIgnored
+	}
+	if !moved[3] || moved[5] {
+		t.Errorf("counted as progress: %v", moved)
+	}
+}
