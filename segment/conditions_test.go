@@ -84,6 +84,9 @@ func conditions() map[string]*condition {
 		"a connection that hangs at the end": {simulation: simulation{
 			blobs: []int64{32 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(40), fault: hangs}},
 		}, rate: 4 * mib, waste: 0.03, efficiency: 0.80},
+		"a trickle in a small image": {simulation: simulation{
+			blobs: []int64{64 * kib, 2 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(40)}, {rate: 8 * kib, latency: ms(10)}},
+		}, rate: 4 * mib, waste: 0.15, efficiency: 0.50},
 		"a network that changes": {simulation: simulation{
 			blobs: []int64{93 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(40), fault: changes}},
 		}, rate: 4 * mib, waste: 0.01, efficiency: 0.40, requests: 200},

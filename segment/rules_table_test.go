@@ -13,6 +13,7 @@ var rules = []rule{
 	{"firstQuota", "model.go", "firstQuota = 1 << 20", "firstQuota = 16 << 20", "TestConditions/slow_start"},
 	{"quotaFactor", "tail.go", "quotaFactor = 0.5", "quotaFactor = 1.5", "TestConditions/a_cache_that_fills"},
 	{"raceBudget", "tail.go", "raceBudget = 0.02", "raceBudget = 1", "TestConditions/three_far_apart"},
+	{"two small races", "tail.go", "+2*minSplit", "", "TestConditions/a_trickle_in_a_small_image"},
 	{"latency in quotas", "tail.go", "(s.horizon() - src.latency.value)", "s.horizon()", "TestHintSavesTheSearch"},
 	{"short requests while growing", "tail.go", "if src.requestSize == s.segment {", "if false {", "TestConditions/slow_start"},
 	{"pauses in quotas", "tail.go", "max(src.growth.longest(), many*src.pause.value)", "src.growth.longest()", "TestEfficiency/a_pause_in_each_body"},

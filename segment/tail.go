@@ -6,7 +6,8 @@ const (
 	// quotaFactor is the part of the time that is left that a request may
 	// take: what it leaves evens out wrong estimates.
 	quotaFactor = 0.5
-	// raceBudget is the part of all bytes that may come twice.
+	// raceBudget is the part of all bytes that may come twice, beside those of two
+	// small requests.
 	raceBudget = 0.02
 )
 
@@ -108,7 +109,7 @@ func (s *Scheduler) worthRacing(src *source, late *Task, now time.Time) bool {
 		return true
 	}
 	rest := late.rest.Len()
-	spent := float64(s.doubled+rest) > raceBudget*float64(s.total)
+	spent := float64(s.doubled+rest) > raceBudget*float64(s.total)+2*minSplit
 	return (!spent || late.silent(now) >= patience/2) && s.eta(late, now) >= 2*s.cost(src, rest, now)
 }
 

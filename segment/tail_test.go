@@ -8,7 +8,7 @@ import (
 // TestASecondHedgeTakesThePlaceOfTheFirst has two silent sources hold the same
 // bytes: a third one gets them.
 func TestASecondHedgeTakesThePlaceOfTheFirst(t *testing.T) {
-	const size = 100 << 10
+	const size = 400 << 10
 	s := NewScheduler(0, []int64{size}, []int{1, 1, 1}, 1)
 	s.Want(0, Range{0, size})
 	start := time.Unix(0, 0)
