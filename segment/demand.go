@@ -74,7 +74,7 @@ func (s *Scheduler) takePreferred(i int, now time.Time) *Task {
 		return len(s.blobs[p.blob].free.Within(p.Range)) == 0
 	})
 	for _, p := range s.preferred {
-		if src.lacks[p.blob] || s.barred(i, p.blob) || !src.mayRange(now) {
+		if src.lacks[p.blob] || s.barred(i, p.blob) || !src.mayRange() {
 			continue
 		}
 		first := s.blobs[p.blob].free.Within(p.Range)[0]

@@ -106,7 +106,7 @@ func NewFetch(opts Options) *Fetch {
 	}
 	for i, p := range opts.Peers {
 		f.sched.Expect(i, p.Hint)
-		f.sched.Begin(i, min(p.Limiter.connections(), max(1, opts.Limiter.connections()/len(opts.Peers))))
+		f.sched.LimitConnections(i, min(p.Limiter.connections(), max(1, opts.Limiter.connections()/len(opts.Peers))))
 	}
 	return f
 }
@@ -131,7 +131,7 @@ func (f *Fetch) Want(blob int, r Range) {
 // Spread has as many blobs fetched side by side as there are processors to
 // hash them. Without it, they are fetched one after the other.
 func (f *Fetch) Spread() {
-	f.locked(func() { f.sched.Spread(runtime.GOMAXPROCS(0)) })
+	f.locked(func() { f.sched.SetParallel(runtime.GOMAXPROCS(0)) })
 }
 
 // Settle says that a blob is complete and proved right: nothing of it will be

@@ -10,98 +10,88 @@ import (
 // links and servers that cap a connection want many; others gain nothing by
 // more than a few, and are left in peace.
 type growth struct {
-	warm    time.Time // when the connections will have left their slow start; zero: not counting
-	since   time.Time // of the period under measurement; zero before it
-	own     int64     // bytes served by the source before the period
-	all     int64     // bytes served by all sources before it
-	before  int       // connections before the last step; 0: no step to judge
-	used    int       // connections in the period
-	doubted bool      // the last step has disappointed once
-	ownRate float64   // bytes a second of the source before the last step
-	allRate float64   // bytes a second of all sources before the last step
-	best    float64   // bytes a second of the source in its best period
-	scales  bool      // a step has brought more
-	resting time.Time // no step before this
-	rests   int
+	warm      time.Time // when the connections will have left their slow start; zero: not counting
+	since     time.Time // of the period under measurement; zero before it
+	own       int64     // bytes served by the source before the period
+	all       int64     // bytes served by all sources before it
+	before    int       // connections before the last step; 0: no step to judge
+	used      int       // connections in the period
+	doubted   bool      // the last step has disappointed once
+	ownRate   float64   // bytes a second of the source before the last step
+	allRate   float64   // bytes a second of all sources before the last step
+	peakRate  float64   // bytes a second of the source in its best period
+	scales    bool      // a step has brought more
+	stayUntil time.Time // no step before this
+	stays     int
 }
 
 const (
 	// growthPeriod is the least time over which a number of connections is
 	// judged; it is longer where answers take long.
 	growthPeriod = 300 * time.Millisecond
-	// growthBytes is what has to come in a period, unless it is long: fewer
-	// bytes come in lumps that look like gains.
-	growthBytes = 1 << 20
-	// mostWait bounds what is waited for a slow start, and the period.
-	mostWait = 1500 * time.Millisecond
-	// enoughGain is by how much twice the connections have to raise the rate
-	// for twice as many to be tried next, and someGain for these to be kept.
-	// Both are low, since a connection's first second is often its best: on a
-	// lossy link the first losses are still to come.
-	enoughGain = 1.15
-	someGain   = 1.05
-	// enoughLoss is how far the rate has to fall for a rest to end early: what
-	// was enough for the first seconds may not be for a lossy link.
-	enoughLoss = 0.85
+	// longWait bounds what is waited for a slow start, and the period.
+	longWait = 1500 * time.Millisecond
+	// someGain is by how much twice the connections have to raise the rate for
+	// these to be kept, and twice as many to be tried next. It is low, since a
+	// connection's first second is often its best: on a lossy link the first
+	// losses are still to come.
+	someGain = 1.05
 	// growthShare is the part of all that comes that a source has to bring for
 	// its growth to matter.
 	growthShare = 0.08
-	// burst is how far the rate falls in spite of the first step where it was
-	// measured before the first losses: that step says nothing.
-	burst = 0.9
+	// clearLoss is how far a rate has to fall for a step to say nothing, since the
+	// rate before was measured before the first losses, and for a stay to end
+	// early: what was enough for the first seconds may not be for a lossy link.
+	clearLoss = 0.9
 	// fullGain is by how much twice the connections raise the rate where each
 	// brings as much as before, nearly; the next step goes further then.
-	fullGain  = 1.6
-	firstRest = 2 * time.Second
-	mostRest  = 4 * time.Minute
+	fullGain = 1.6
+	// firstStay is for how long no step is tried after one that brought nothing,
+	// at first; the time doubles with each.
+	firstStay = 2 * time.Second
 )
 
 // step judges the present number of connections once a period is over, and
 // returns the number to go on with. all is what all sources have served; busy
 // says whether the source uses as many connections as it may, to the full.
 func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
-	wait := min(2*src.latencyOr(100*time.Millisecond), mostWait)
+	wait := min(2*src.latencyOr(100*time.Millisecond), longWait)
 	switch {
-	case !busy || now.Before(g.resting) && src.meter.rate(now) > g.best*enoughLoss:
+	case !busy || now.Before(g.stayUntil) && src.meter.rate(now) > g.peakRate*clearLoss:
 		g.warm, g.since = time.Time{}, time.Time{}
 	case g.warm.IsZero():
 		g.warm = now.Add(wait)
 	case now.Before(g.warm):
 	case g.since.IsZero():
 		g.since, g.own, g.all, g.used = now, src.served, all, src.load()
-	case now.Sub(g.since) >= max(growthPeriod, wait) && g.tells(src, now):
+	case now.Sub(g.since) >= max(growthPeriod, wait):
 		want := g.judge(src, all, now)
 		g.warm, g.since = time.Time{}, time.Time{}
 		return want
 	}
-	return src.want
-}
-
-// tells says whether enough came in the period to tell a gain from chance.
-func (g *growth) tells(src *source, now time.Time) bool {
-	return src.served-g.own >= growthBytes || now.Sub(g.since) >= mostWait
+	return src.target
 }
 
 // judge compares the period that is over with the one before the last step.
 func (g *growth) judge(src *source, all int64, now time.Time) int {
 	elapsed := now.Sub(g.since).Seconds()
 	own, total := float64(src.served-g.own)/elapsed, float64(all-g.all)/elapsed
-	g.best = max(g.best, own)
+	g.peakRate = max(g.peakRate, own)
 	switch gain := g.gain(own, total); {
-	case own < burst*g.ownRate && !g.scales && g.rests == 0:
+	case own < clearLoss*g.ownRate && !g.scales && g.stays == 0:
 		return g.grow(src, own, total)
 	case gain < someGain && !g.doubted:
 		g.doubted = true // one period is soon unlucky on a lossy link
-		return src.want
+		return src.target
 	case gain < someGain:
-		back := min(g.before, src.want)
-		g.best = own
-		g.hold(now)
+		back := min(g.before, src.target)
+		g.peakRate = own
+		g.stay(now)
 		return back
-	case gain < enoughGain || src.want == src.most:
+	case src.target == src.most:
 		g.scales = g.scales || g.before > 0
-		g.hold(now)
-		return src.want
+		g.stay(now)
+		return src.target
 	}
 	return g.grow(src, own, total)
 }
@@ -127,7 +117,7 @@ func (g *growth) grow(src *source, own, total float64) int {
 	g.doubted = false
 	g.scales = g.before > 0
 	g.before, g.ownRate, g.allRate = g.used, own, total
-	return min(factor*src.want, src.most)
+	return min(factor*src.target, src.most)
 }
 
 // longest is how many seconds a request should take at most: few while a step
@@ -139,9 +129,9 @@ func (g *growth) longest() float64 {
 	return 8
 }
 
-// hold stays with a number of connections for a while, longer each time.
-func (g *growth) hold(now time.Time) {
-	g.resting = now.Add(min(firstRest<<min(g.rests, 10), mostRest))
-	g.rests++
+// stay keeps a number of connections for a while, longer each time.
+func (g *growth) stay(now time.Time) {
+	g.stayUntil = now.Add(firstStay << min(g.stays, 10))
+	g.stays++
 	g.before, g.doubted = 0, false
 }

@@ -12,10 +12,10 @@ func TestHintSavesTheSearch(t *testing.T) {
 		{rate: 10 * mib, connCap: mib / 2, latency: 40 * time.Millisecond},
 	}}
 	first := sim.run(t)
-	if h := first.hints[0]; h.Connections < 16 {
+	if h := first.hints()[0]; h.Connections < 16 {
 		t.Fatalf("learned %+v", h)
 	}
-	sim.hints = first.hints
+	sim.hints = first.hints()
 	second := sim.run(t)
 	if second.took > first.took*9/10 {
 		t.Errorf("%v, then %v with a hint", first.took, second.took)

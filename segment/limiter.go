@@ -68,11 +68,6 @@ func (l *Limiter) connections() int {
 	return max(1, int(l.bucket.Limit()/(512<<10)))
 }
 
-// dry says whether the limit is what its users wait for.
-func (l *Limiter) dry() bool {
-	return !l.unlimited() && l.bucket.Tokens() < float64(l.bucket.Burst())/2
-}
-
 // Take waits until bytes may be read, and returns how many: at most n, and
 // at least 1. The error is that of ctx.
 func (l *Limiter) Take(ctx context.Context, n int64) (int64, error) {

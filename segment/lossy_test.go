@@ -25,8 +25,8 @@ func TestLossyLink(t *testing.T) {
 	}
 	t.Logf("efficiency: median %.3f, least %.3f; bytes in excess: median %.4f, most %.4f",
 		quantile(efficiency, 0.5), quantile(efficiency, 0), quantile(waste, 0.5), quantile(waste, 1))
-	if m := quantile(efficiency, 0.5); m < 0.70 {
-		t.Errorf("median efficiency is %.3f, want 0.70", m)
+	if m := quantile(efficiency, 0.5); m < 0.71 {
+		t.Errorf("median efficiency is %.3f, want 0.71", m)
 	}
 	if m := quantile(waste, 1); m > 0.02 {
 		t.Errorf("%.4f of the bytes came in excess", m)

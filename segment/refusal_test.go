@@ -14,7 +14,7 @@ func TestRefusalsOfASource(t *testing.T) {
 		off    int  // after so many refusals
 	}{
 		"at once":             {served: false, off: 1},
-		"after it has served": {served: true, off: mostRefusals},
+		"after it has served": {served: true, off: strikes},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := NewScheduler(0, []int64{size}, []int{1}, 1)

@@ -40,7 +40,7 @@ func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 		return false
 	}
 	s.inFlight -= t.rest.Len()
-	s.release(t.Blob, t.rest)
+	s.giveBack(t.Blob, t.rest)
 	t.rest, t.whole, bl.stream = got, true, t
 	s.makeWay(t)
 	return true
@@ -55,7 +55,7 @@ func (s *Scheduler) shorten(t *Task, end int64) {
 	t.rest.End = left.Start
 	if !t.whole {
 		s.inFlight -= left.Len()
-		s.release(t.Blob, left)
+		s.giveBack(t.Blob, left)
 	}
 }
 
@@ -92,7 +92,7 @@ func (s *Scheduler) Advance(t *Task, n int64, now time.Time) int64 {
 	switch {
 	case t.whole:
 		news = s.claim(t.Blob, came)
-		if !s.wantedAbove(t) {
+		if !s.wantedAbove(t, now) {
 			t.rest.End = t.rest.Start
 		}
 	case !t.hedge:
@@ -110,27 +110,27 @@ func (s *Scheduler) count(t *Task, news int64, now time.Time) {
 	src := s.sources[t.Source]
 	t.news += news
 	s.gain.add(news, now)
-	if t.barren() && src.barren >= mostBarren {
+	if t.noProgress() && src.noProgress >= strikes {
 		return
 	}
 	s.moved, src.moved = now, now
 	if news > 0 {
 		delete(src.rejections, t.Blob)
 	}
-	if t.got >= minProgress && !t.barren() {
-		src.failures, src.refusals, src.barren = 0, 0, 0
+	if t.got >= grain && !t.noProgress() {
+		src.failures, src.refusals, src.noProgress = 0, 0, 0
 	}
 }
 
 // flow learns for how long bodies keep us waiting after their first bytes.
 func flow(src *source, t *Task, n int64, now time.Time) {
-	if t.got >= minProgress {
+	if t.got >= grain {
 		return
 	}
-	if silent := t.silent(now).Seconds(); silent > usualGap {
+	if silent := t.silent(now).Seconds(); silent > usualGap.Seconds() {
 		t.pause += silent
 	}
-	if t.got+n >= minProgress {
+	if t.got+n >= grain {
 		src.pause.add(t.pause)
 		if t.pause > 0 {
 			t.meter = meter{}
@@ -139,15 +139,17 @@ func flow(src *source, t *Task, n int64, now time.Time) {
 	}
 }
 
-// wantedAbove says whether anything that the stream t has yet to read is not
-// on disk.
-func (s *Scheduler) wantedAbove(t *Task) bool {
+// wantedAbove says whether the stream t will come to anything that is not there
+// by then: a byte that nobody fetches, or one that another task brings later.
+func (s *Scheduler) wantedAbove(t *Task, now time.Time) bool {
 	bl := &s.blobs[t.Blob]
 	if bl.free.Len() > 0 && bl.free.Last().End > t.rest.Start {
 		return true
 	}
+	rate := max(1, t.meter.rate(now))
 	return slices.ContainsFunc(s.tasks, func(o *Task) bool {
-		return o != t && o.Blob == t.Blob && o.rest.End > t.rest.Start
+		ahead := float64(o.rest.End - t.rest.Start)
+		return o != t && o.Blob == t.Blob && ahead > 0 && ahead/rate < s.eta(o, now)
 	})
 }
 
@@ -156,23 +158,14 @@ func (s *Scheduler) expect(t *Task, now time.Time) {
 	if t.index < 0 {
 		return
 	}
-	t.finish = s.finish(t, now)
-	s.tasks.moved(t)
-}
-
-// finish is when the bytes that t has yet to fetch are likely to be there.
-func (s *Scheduler) finish(t *Task, now time.Time) time.Time {
-	left := s.timeLeft(t, now)
-	if t.twin != nil {
-		left = min(left, s.timeLeft(t.twin, now))
-	}
-	return now.Add(seconds(left))
+	t.finish = now.Add(seconds(s.eta(t, now)))
+	s.tasks.fix(t)
 }
 
 // End says that t is over, and why. What it did not fetch is free again.
 func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 	src := s.sources[t.Source]
-	src.open--
+	src.active--
 	src.small -= s.small(t)
 	s.tasks.drop(t)
 	if !t.opened.IsZero() {
@@ -181,14 +174,14 @@ func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 	if src.probe == t {
 		src.probe = nil
 	}
-	if t.got >= minProgress {
+	if t.got >= grain {
 		src.perConn.add(float64(t.got) / max(now.Sub(t.opened).Seconds(), 1e-3))
 	}
-	s.settle(t)
-	if t.barren() {
-		src.barren++
+	s.returnRest(t)
+	if t.noProgress() {
+		src.noProgress++
 	}
-	if why.Kind != Done && !t.revoked && (t.barren() || !(why.Kind == Cut && t.got >= minProgress)) {
+	if why.Kind != Done && !t.revoked && (t.noProgress() || !(why.Kind == Cut && t.got >= grain)) {
 		src.fail(t.Blob, why, t.began, now, s.rng)
 	}
 	s.offer(t.Source)
@@ -221,8 +214,8 @@ func (s *Scheduler) abandonAll(which func(*Task) bool) {
 	}
 }
 
-// settle gives back what t did not fetch, unless its twin fetches it.
-func (s *Scheduler) settle(t *Task) {
+// returnRest gives back what t did not fetch, unless its twin fetches it.
+func (s *Scheduler) returnRest(t *Task) {
 	switch {
 	case t.twin != nil:
 		s.part(t)
@@ -230,9 +223,9 @@ func (s *Scheduler) settle(t *Task) {
 		s.blobs[t.Blob].stream = nil
 	default:
 		s.inFlight -= t.rest.Len()
-		s.release(t.Blob, t.rest)
+		s.giveBack(t.Blob, t.rest)
 	}
-	s.wake()
+	s.offerIdle()
 }
 
 // part separates t, which is over, from its twin: one that fetched all leaves
@@ -262,7 +255,7 @@ func (s *Scheduler) revoke(t *Task) {
 
 // abandon gives up on t, whose bytes do not come: others may have them.
 func (s *Scheduler) abandon(t *Task) {
-	s.settle(t)
+	s.returnRest(t)
 	s.inFlight += t.rest.Len() // revoke takes it off again
 	t.whole = false
 	s.revoke(t)

@@ -2,7 +2,6 @@ package segment
 
 import (
 	"container/heap"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -13,14 +12,17 @@ const (
 	DefaultSegmentSize = 4 << 20
 	DefaultConnections = 32
 
-	// minSplit is the least that is worth a request of its own, at a source
-	// that brings it within a second.
+	// minSplit is what arrives within the first windows of a connection: the
+	// least that is worth a request of its own, at a source that brings it within
+	// a second.
 	minSplit = 128 << 10
-	// grain is what ends of ranges are rounded to, and the least that is worth
-	// a request anywhere.
+	// grain is what ends of ranges are rounded to, the least that is worth a
+	// request anywhere, and what a request has to bring to count as a success: a
+	// link that dies every megabyte is slow, one that dies at once is broken.
 	grain = 32 << 10
-	// wakeAtOnce is how many idle sources one event can give work to.
-	wakeAtOnce = 8
+	// look is how many one event looks at: of the idle sources, for one to give
+	// work to, and of the last requests to finish, for one to race.
+	look = 8
 )
 
 // Scheduler decides which source fetches what next. It does no I/O, starts no
@@ -35,11 +37,11 @@ const (
 type Scheduler struct {
 	segment   int64
 	blobs     []blob
-	open      []int // blobs with free bytes, ascending
+	withFree  []int // blobs with free bytes, ascending
 	sources   []*source
 	width     int // of these, the first few are fetched side by side
 	turn      int // which of them is next
-	focuses   []focus
+	holds     []hold
 	preferred []preferred // ranges that are handed out first
 	ready     []int       // queue of the sources that may have a connection to use
 	idle      []int       // queue of those that had one, and found nothing to do
@@ -53,15 +55,13 @@ type Scheduler struct {
 	revoked  []*Task
 	rng      *rand.Rand
 
-	sunk    time.Duration // that tasks spent in the sink since the last Tick
-	ticked  time.Time
-	moved   time.Time     // when any byte last came that is of use
-	gain    meter         // of bytes that were not there before
-	limited time.Time     // when the common limit was last reached
-	rate    float64       // bytes a second of all sources, as of the last Tick
-	best    float64       // bytes a second of the best connection, as of the last Tick
-	conns   int           // connections that all sources want, as of the last Tick
-	usual   time.Duration // what an unknown source may take to answer, as of the last Tick
+	sunk     time.Duration // that tasks spent in the sink since the last Tick
+	ticked   time.Time
+	moved    time.Time // when any byte last came that is of use
+	gain     meter     // of bytes that were not there before
+	rate     float64   // bytes a second of all sources, as of the last Tick
+	bestConn float64   // bytes a second of the best connection, as of the last Tick
+	conns    int       // connections that all sources may have, as of the last Tick
 }
 
 type blob struct {
@@ -95,10 +95,10 @@ func NewScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 // until the source shows what it is like now.
 func (s *Scheduler) Expect(source int, h Hint) { s.sources[source].expect(h) }
 
-// Begin has a source start with no more than so many connections.
-func (s *Scheduler) Begin(source, connections int) {
+// LimitConnections has a source start with no more than so many connections.
+func (s *Scheduler) LimitConnections(source, connections int) {
 	src := s.sources[source]
-	src.want = min(src.want, connections)
+	src.target = min(src.target, connections)
 }
 
 // Want says that the bytes of r are to be fetched; bytes that already are
@@ -108,7 +108,7 @@ func (s *Scheduler) Want(blob int, r Range) {
 		return
 	}
 	s.total += r.Len()
-	s.release(blob, r)
+	s.giveBack(blob, r)
 	s.offerAll()
 }
 
@@ -118,7 +118,7 @@ func (s *Scheduler) Left() int64 { return s.free + s.inFlight }
 // Idle says whether there is nothing to fetch just now and nothing being
 // fetched.
 func (s *Scheduler) Idle(now time.Time) bool {
-	return len(s.tasks) == 0 && !slices.ContainsFunc(s.open, func(b int) bool { return s.mayFetch(b, now) })
+	return len(s.tasks) == 0 && !slices.ContainsFunc(s.withFree, func(b int) bool { return s.mayFetch(b, now) })
 }
 
 // Moved is when the last byte arrived from any source.
@@ -132,7 +132,7 @@ func (s *Scheduler) Next(now time.Time) *Task {
 		s.ready = s.ready[1:]
 		src := s.sources[i]
 		src.queued = false
-		if !src.available(now) || s.dispensable(src, now) {
+		if !src.available(now) || src.skip() {
 			continue
 		}
 		t := s.takePreferred(i, now)
@@ -140,14 +140,14 @@ func (s *Scheduler) Next(now time.Time) *Task {
 			t = s.takeFree(i, now)
 		}
 		if t == nil {
-			t = s.steal(i, now)
+			t = s.race(i, now)
 		}
 		if t != nil {
 			s.start(t, now)
 			s.offer(i)
 			return t
 		}
-		s.rest(i)
+		s.park(i)
 	}
 	return nil
 }
@@ -166,18 +166,18 @@ func (s *Scheduler) offerAll() {
 	}
 }
 
-// rest puts a source at the end of the queue of those that found nothing.
-func (s *Scheduler) rest(i int) {
+// park puts a source at the end of the queue of those that found nothing.
+func (s *Scheduler) park(i int) {
 	if src := s.sources[i]; !src.idle {
 		src.idle = true
 		s.idle = append(s.idle, i)
 	}
 }
 
-// wake offers the sources that found nothing, the next few of them: each event
+// offerIdle offers the sources that found nothing, the next few of them: each event
 // would else cost as much as there are sources. Tick offers all.
-func (s *Scheduler) wake() {
-	n := min(wakeAtOnce, len(s.idle))
+func (s *Scheduler) offerIdle() {
+	n := min(look, len(s.idle))
 	for _, i := range s.idle[:n] {
 		s.sources[i].idle = false
 		s.offer(i)
@@ -188,7 +188,7 @@ func (s *Scheduler) wake() {
 // start accounts for a task that Next hands out.
 func (s *Scheduler) start(t *Task, now time.Time) {
 	src := s.sources[t.Source]
-	src.open++
+	src.active++
 	src.small += s.small(t)
 	src.requests++
 	if src.ranges == rangesUntried && t.Asked != s.blobs[t.Blob].all() {
@@ -196,7 +196,7 @@ func (s *Scheduler) start(t *Task, now time.Time) {
 	}
 	src.meter.begin(now)
 	t.began, t.moved = now, now
-	t.finish = s.finish(t, now)
+	t.finish = now.Add(seconds(s.eta(t, now)))
 	heap.Push(&s.tasks, t)
 	if t.twin != nil {
 		s.expect(t.twin, now) // so that it is no longer the one to help
@@ -209,13 +209,16 @@ func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 	if s.tooSlow(src, now) {
 		return nil
 	}
-	for k := range s.open {
-		b := s.open[s.place(k)]
+	if src.ranges == rangesIgnored {
+		return s.takeStream(i, now)
+	}
+	for k := range s.withFree {
+		b := s.withFree[s.place(k)]
 		bl := &s.blobs[b]
 		if src.lacks[b] || s.barred(i, b) || !s.mayFetch(b, now) {
 			continue
 		}
-		if !src.mayRange(now) || s.fitsFirst(src, b) {
+		if !src.mayRange() || s.fitsFirst(src, b) {
 			if t := s.takeWhole(i, b); t != nil {
 				return t
 			}
@@ -227,43 +230,24 @@ func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 	return nil
 }
 
-// place is where in s.open the k-th blob to try stands: the first few take
+// place is where in s.withFree the k-th blob to try stands: the first few take
 // turns.
 func (s *Scheduler) place(k int) int {
-	if width := min(s.width, len(s.open)); k < width {
+	if width := min(s.width, len(s.withFree)); k < width {
 		return (s.turn + k) % width
 	}
 	return k
 }
 
-// Spread has so many blobs fetched side by side, 1 at first: each can be
+// SetParallel has so many blobs fetched side by side, 1 at first: each can be
 // hashed by a processor of its own.
-func (s *Scheduler) Spread(blobs int) { s.width = blobs }
+func (s *Scheduler) SetParallel(blobs int) { s.width = blobs }
 
 // fitsFirst says whether blob b is small enough for the first request to src to
 // be one for all of it: no Range is needed for that, which some stores refuse.
 func (s *Scheduler) fitsFirst(src *source, b int) bool {
 	bl := &s.blobs[b]
-	return src.ranges == rangesUntried && !src.rangesHinted && bl.size <= min(firstShare, s.segment) && bl.free.Len() == bl.size
-}
-
-// takeWhole has source i, which may not serve ranges, fetch all of blob b: as
-// a plain request while it is untried and the blob fits into one, else as the
-// one stream that reads the blob from its first byte.
-func (s *Scheduler) takeWhole(i, b int) *Task {
-	bl := &s.blobs[b]
-	untouched := bl.free.Len() == bl.size
-	if s.sources[i].ranges == rangesUntried {
-		if !untouched || bl.size > s.segment {
-			return nil
-		}
-		return s.cut(i, b, bl.size)
-	}
-	if bl.stream != nil {
-		return nil
-	}
-	bl.stream = &Task{Source: i, Blob: b, Asked: bl.all(), rest: bl.all(), whole: true}
-	return bl.stream
+	return src.ranges == rangesUntried && !src.rangesHinted && bl.size <= min(firstQuota, s.segment) && bl.free.Len() == bl.size
 }
 
 // cut takes size free bytes of blob b for source i: the lowest, so that the
@@ -287,8 +271,8 @@ func (s *Scheduler) cut(i, b int, size int64) *Task {
 // segment, or a run of them where requests are dear or a segment is there in
 // no time.
 func (s *Scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
-	second := min(int64(s.rateOf(src, now)), mostSpan)
-	size := min(s.share(src, now), max(src.span, second))
+	second := min(int64(s.rateOf(src, now)), maxRequest)
+	size := min(s.quota(src, now), max(src.requestSize, second))
 	if size < s.segment {
 		return size
 	}
@@ -300,7 +284,7 @@ func (s *Scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
 // that would not be worth a request of its own.
 func roundEnd(r Range, end int64) int64 {
 	end = (end + grain - 1) / grain * grain
-	if r.End-end < 4*grain {
+	if r.End-end < many*grain {
 		return r.End
 	}
 	return end
@@ -315,15 +299,15 @@ func (s *Scheduler) claim(b int, r Range) (claimed int64) {
 	claimed -= bl.free.Len()
 	s.free -= claimed
 	if bl.free.Len() == 0 {
-		if k, ok := slices.BinarySearch(s.open, b); ok {
-			s.open = slices.Delete(s.open, k, k+1)
+		if k, ok := slices.BinarySearch(s.withFree, b); ok {
+			s.withFree = slices.Delete(s.withFree, k, k+1)
 		}
 	}
 	return claimed
 }
 
-// release puts r into the free bytes of blob b.
-func (s *Scheduler) release(b int, r Range) {
+// giveBack puts r into the free bytes of blob b.
+func (s *Scheduler) giveBack(b int, r Range) {
 	if r.Empty() {
 		return
 	}
@@ -331,24 +315,9 @@ func (s *Scheduler) release(b int, r Range) {
 	s.free -= bl.free.Len()
 	bl.free.Add(r)
 	s.free += bl.free.Len()
-	if k, ok := slices.BinarySearch(s.open, b); !ok {
-		s.open = slices.Insert(s.open, k, b)
+	if k, ok := slices.BinarySearch(s.withFree, b); !ok {
+		s.withFree = slices.Insert(s.withFree, k, b)
 	}
-}
-
-// rateOf is what one connection of src may bring, in bytes a second; never 0.
-func (s *Scheduler) rateOf(src *source, now time.Time) float64 {
-	if r := src.connRate(now); r > 0 {
-		return r
-	}
-	if n := len(s.tasks); n > 0 && s.rate > 0 {
-		return s.rate / float64(n)
-	}
-	return 1 << 20
-}
-
-func seconds(s float64) time.Duration {
-	return time.Duration(math.Min(s, 1e6) * float64(time.Second))
 }
 
 // Silent is how long the requests to a source have been waiting for a byte, 0
@@ -365,7 +334,7 @@ func (s *Scheduler) Silent(source int, now time.Time) (longest time.Duration) {
 // Hopeless returns a blob that no source can still be asked for, if there is
 // one and nothing of it is in flight.
 func (s *Scheduler) Hopeless() (blob int, ok bool) {
-	for _, b := range s.open {
+	for _, b := range s.withFree {
 		if slices.ContainsFunc(s.tasks, func(t *Task) bool { return t.Blob == b }) {
 			continue
 		}
@@ -391,7 +360,7 @@ type Status struct {
 func (s *Scheduler) Status(now time.Time) []Status {
 	all := make([]Status, len(s.sources))
 	for i, src := range s.sources {
-		all[i] = Status{src.served, src.meter.rate(now), src.open, src.requests, src.ranges == rangesIgnored, src.state(now), src.hint()}
+		all[i] = Status{src.served, src.meter.rate(now), src.active, src.requests, src.ranges == rangesIgnored, src.state(now), src.hint()}
 	}
 	return all
 }

@@ -2,7 +2,6 @@ package segment
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -12,14 +11,19 @@ import (
 
 // simSource is a mirror in virtual time.
 type simSource struct {
-	rate    float64 // bytes a second of all connections together
-	connCap float64 // bytes a second of one; 0: no cap
-	latency time.Duration
-	most    int
-	atOnce  int           // requests that are answered at the same time, 429 beyond; 0: any
-	budget  int           // requests in a minute, 429 with Retry-After beyond; 0: any
-	perMiB  time.Duration // wait before the first byte for each MiB asked for
-	loss    float64       // of packets; each connection then has a window as TCP has
+	rate      float64 // bytes a second of all connections together
+	swing     float64 // part of rate by which it rises and falls, every seven seconds
+	connCap   float64 // bytes a second of one; 0: no cap
+	latency   time.Duration
+	jitter    time.Duration // at the most, in addition to latency
+	most      int
+	atOnce    int           // requests that are answered at the same time, 429 beyond; 0: any
+	budget    int           // requests in a minute, 429 with Retry-After beyond; 0: any
+	perMiB    time.Duration // wait before the first byte for each MiB asked for
+	loss      float64       // of packets; each connection then has a window as TCP has
+	slowStart bool          // each connection has a window, without losses
+	whole     bool          // answers ranges with the whole blob
+	fills     bool          // does so until it has sent the blob once
 	// fault, if set, is asked at each step what becomes of a task.
 	fault func(t *simTask, now time.Duration) simFault
 }
@@ -30,13 +34,16 @@ const (
 	simFine simFault = iota
 	simStall
 	simCut
-	simRefuse // 503 to the request
+	simBusy   // 503 to the request
+	simRefuse // 403 to the request
+	simReject // an answer that is of no use, whenever it is asked
 )
 
 type simTask struct {
 	*Task
 	openAt time.Duration
 	opened bool
+	body   Range // what the answer holds
 	credit float64
 	got    int64
 	window window
@@ -75,88 +82,146 @@ func (w *window) most(src simSource, dt time.Duration, rng *rand.Rand) float64 {
 	case w.lossy:
 		w.packets += trips
 	default:
-		w.packets *= 1 + trips
+		w.packets = min(w.packets*(1+trips), 1e6)
 	}
 	return sent * packet
 }
 
 // simulation runs a Scheduler against mirrors in virtual time, in steps of dt.
 type simulation struct {
+	rng       *rand.Rand
+	dt        time.Duration
+	limit     time.Duration // of virtual time
+	segment   int64
+	blobs     []int64
+	sources   []simSource
+	hints     []Hint
+	limitRate float64 // bytes a second of all sources together; 0: no limit
+	sinkRate  float64 // bytes a second that the sink takes; 0: any
+	lean      bool    // check the accounts at each tick only, where there are thousands of tasks
+	// each, if set, is called before each step.
+	each func(s *Scheduler, now time.Duration)
+
+	t        testing.TB
+	s        *Scheduler
+	now      time.Duration
+	at       time.Time
+	running  [][]*simTask
 	spent    map[int][]time.Duration // requests that count against a budget
+	filled   map[[2]int]bool         // the caches that have sent a blob
 	rejected int                     // 429s
-	rng      *rand.Rand
-	dt       time.Duration
-	limit    time.Duration // of virtual time
-	segment  int64
-	blobs    []int64
-	sources  []simSource
-	hints    []Hint
+	res      simResult
 }
 
 type simResult struct {
 	took     time.Duration
 	served   int64 // bytes that mirrors sent
 	requests int
+	perMost  []int         // most requests at once to each source
 	deciding time.Duration // real time that Next took
 	perBlob  []Set
-	hints    []Hint
+	status   []Status
 }
 
-func (sim *simulation) run(t testing.TB) simResult {
-	t.Helper()
+func (r simResult) hints() (all []Hint) {
+	for _, status := range r.status {
+		all = append(all, status.Hint)
+	}
+	return all
+}
+
+// check verifies the accounts after an event.
+func (sim *simulation) check(after string) {
+	if !sim.lean || after == "Tick" {
+		mustBalance(sim.t, sim.s, after)
+	}
+}
+
+func (sim *simulation) begin(t testing.TB) {
 	var connections []int
 	for _, src := range sim.sources {
 		connections = append(connections, src.most)
 	}
-	s := NewScheduler(sim.segment, sim.blobs, connections, 1)
+	sim.t, sim.s = t, NewScheduler(sim.segment, sim.blobs, connections, 1)
 	for b, size := range sim.blobs {
-		s.Want(b, Range{0, size})
+		sim.s.Want(b, Range{0, size})
 	}
 	for i, h := range sim.hints {
-		s.Expect(i, h)
+		sim.s.Expect(i, h)
 	}
-	start := time.Unix(0, 0)
-	running := make([][]*simTask, len(sim.sources))
-	res := simResult{perBlob: make([]Set, len(sim.blobs))}
+	if sim.rng == nil {
+		sim.rng = rand.New(rand.NewPCG(5, 5))
+	}
+	sim.rejected, sim.spent, sim.filled = 0, make(map[int][]time.Duration), make(map[[2]int]bool)
+	sim.running = make([][]*simTask, len(sim.sources))
+	sim.res = simResult{perBlob: make([]Set, len(sim.blobs)), perMost: make([]int, len(sim.sources))}
+}
+
+func (sim *simulation) run(t testing.TB) simResult {
+	t.Helper()
+	sim.begin(t)
 	sinceTick := tickInterval
-	for now := time.Duration(0); ; now += sim.dt {
-		if now > sim.limit {
-			t.Fatalf("not done after %v: %d bytes left, %d tasks, status %+v", now, s.Left(), len(s.tasks), s.Status(start.Add(now)))
+	for sim.now = 0; ; sim.now += sim.dt {
+		sim.at = time.Unix(0, 0).Add(sim.now)
+		if sim.now > sim.limit {
+			t.Fatalf("not done after %v: %d bytes left, %d tasks, status %+v", sim.now, sim.s.Left(), len(sim.s.tasks), sim.s.Status(sim.at))
 		}
-		at := start.Add(now)
+		if sim.each != nil {
+			sim.each(sim.s, sim.now)
+		}
 		if sinceTick += sim.dt; sinceTick >= tickInterval {
-			s.Tick(at)
-			audit(t, s)
+			sim.s.Tick(sim.at)
+			sim.check("Tick")
 			sinceTick = 0
 		}
-		for task := sim.next(s, at, &res); task != nil; task = sim.next(s, at, &res) {
-			res.requests++
-			running[task.Source] = append(running[task.Source], &simTask{Task: task, openAt: now + sim.sources[task.Source].delay(task.Asked)})
-			if most := cmp.Or(sim.sources[task.Source].most, DefaultConnections); len(running[task.Source]) > most {
-				t.Fatalf("%d requests at once to a source that has %d connections", len(running[task.Source]), most)
-			}
+		sim.handOut()
+		sharers := sim.s.active()
+		for i := range sim.running {
+			sim.running[i] = sim.step(i, sim.running[i], sharers)
 		}
-		for i := range running {
-			running[i] = sim.step(s, i, running[i], now, at, &res)
-		}
-		if s.Idle(at) {
-			res.took = now
-			for _, status := range s.Status(at) {
-				res.hints = append(res.hints, status.Hint)
-			}
-			return res
+		if sim.s.Idle(sim.at) {
+			sim.res.took, sim.res.status = sim.now, sim.s.Status(sim.at)
+			return sim.res
 		}
 	}
 }
 
-func (sim *simulation) next(s *Scheduler, at time.Time, res *simResult) *Task {
-	began := time.Now()
-	defer func() { res.deciding += time.Since(began) }()
-	return s.Next(at)
+// active is the number of answers that are on their way.
+func (s *Scheduler) active() (n int) {
+	for _, src := range s.sources {
+		n += src.answers
+	}
+	return n
 }
 
-// step moves the tasks of source i by dt.
-func (sim *simulation) step(s *Scheduler, i int, tasks []*simTask, now time.Duration, at time.Time, res *simResult) []*simTask {
+// handOut makes all requests that the scheduler has.
+func (sim *simulation) handOut() {
+	for task := sim.next(); task != nil; task = sim.next() {
+		i := task.Source
+		src := sim.sources[i]
+		sim.res.requests++
+		sim.check("Next")
+		delay := src.latency + time.Duration(float64(src.perMiB)*float64(task.Asked.Len())/mib)
+		if src.jitter > 0 {
+			delay += time.Duration(sim.rng.Int64N(int64(src.jitter)))
+		}
+		sim.running[i] = append(sim.running[i], &simTask{Task: task, openAt: sim.now + delay})
+		sim.res.perMost[i] = max(sim.res.perMost[i], len(sim.running[i]))
+		if most := cmp.Or(src.most, DefaultConnections); len(sim.running[i]) > most {
+			sim.t.Fatalf("%d requests at once to a source that has %d connections", len(sim.running[i]), most)
+		}
+	}
+}
+
+func (sim *simulation) next() *Task {
+	began := time.Now()
+	defer func() { sim.res.deciding += time.Since(began) }()
+	return sim.s.Next(sim.at)
+}
+
+// step moves the tasks of source i by dt. sharers is by how many tasks of all
+// sources the common limit and the sink are shared.
+func (sim *simulation) step(i int, tasks []*simTask, sharers int) []*simTask {
 	src := sim.sources[i]
 	active := 0
 	for _, t := range tasks {
@@ -164,113 +229,151 @@ func (sim *simulation) step(s *Scheduler, i int, tasks []*simTask, now time.Dura
 			active++
 		}
 	}
-	left, sharers := src.rate*sim.dt.Seconds(), active
+	left, own := sim.rateNow(i)*sim.dt.Seconds(), active
 	kept := tasks[:0]
 	for _, t := range tasks {
-		opened, served, share := t.opened, res.served, 0.0
+		opened, served, share := t.opened, sim.res.served, 0.0
 		if opened {
-			share = left / float64(sharers) // what one leaves, the next ones have
-			if src.connCap > 0 {
-				share = min(share, src.connCap*sim.dt.Seconds())
-			}
-			if src.loss > 0 {
-				share = min(share, t.window.most(src, sim.dt, sim.rng))
-			}
+			share = sim.share(src, t, left/float64(own)) // what one leaves, the next ones have
 		}
-		if !sim.move(s, src, t, active, share, now, at, res) {
+		if !sim.move(src, t, active, share, sharers) {
 			kept = append(kept, t)
 		}
 		switch {
 		case !opened && t.opened:
 			active++
 		case opened:
-			left -= float64(res.served - served)
-			sharers--
+			left -= float64(sim.res.served - served)
+			own--
 		}
 	}
 	return kept
 }
 
-// move moves one task, and says whether it is over.
-func (sim *simulation) move(s *Scheduler, src simSource, t *simTask, active int, share float64, now time.Duration, at time.Time, res *simResult) bool {
-	s.Revoked()
-	if t.revoked {
-		s.End(t.Task, Outcome{Kind: Done}, at)
-		return true
+func (sim *simulation) rateNow(i int) float64 {
+	src := sim.sources[i]
+	return src.rate * (1 + src.swing*math.Sin(2*math.Pi*sim.now.Seconds()/7+float64(i)))
+}
+
+// share is what of its part of the source's rate a connection lets through.
+func (sim *simulation) share(src simSource, t *simTask, share float64) float64 {
+	if src.connCap > 0 {
+		share = min(share, src.connCap*sim.dt.Seconds())
 	}
+	if src.loss > 0 || src.slowStart {
+		share = min(share, t.window.most(src, sim.dt, sim.rng))
+	}
+	return share
+}
+
+// move moves one task, and says whether it is over.
+func (sim *simulation) move(src simSource, t *simTask, active int, share float64, sharers int) bool {
+	sim.s.Revoked()
 	fault := simFine
 	if src.fault != nil {
-		fault = src.fault(t, now)
+		fault = src.fault(t, sim.now)
 	}
+	answers := !t.opened && sim.now >= t.openAt
 	switch {
+	case t.revoked:
+		return sim.end(t, Outcome{Kind: Done})
 	case fault == simStall:
 		return false
 	case fault == simCut:
-		s.End(t.Task, Outcome{Kind: Cut}, at)
-		return true
-	case fault == simRefuse && !t.opened && now >= t.openAt:
-		s.End(t.Task, Outcome{Kind: Busy}, at)
-		return true
-	case !t.opened && now < t.openAt:
-		return false
-	case !t.opened && sim.rejects(src, t, active, now):
+		return sim.end(t, Outcome{Kind: Cut})
+	case fault == simBusy && answers:
+		return sim.end(t, Outcome{Kind: Busy})
+	case fault == simRefuse && answers:
+		return sim.end(t, Outcome{Kind: Refused})
+	case fault == simReject && answers:
+		return sim.end(t, Outcome{Kind: Rejected})
+	case answers && sim.rejects(src, t, active):
 		sim.rejected++
-		s.End(t.Task, Outcome{Kind: Busy, After: sim.retryAfter(src, t, now)}, at)
-		return true
-	case !t.opened:
-		t.opened = true
-		if !s.Opened(t.Task, t.Asked, at) {
-			s.End(t.Task, Outcome{Kind: Done}, at)
-			return true
-		}
-		return false
-	}
-	t.credit += share
-	n := min(int64(t.credit), t.Asked.Len()-t.got)
-	t.credit -= float64(n)
-	if n == 0 {
-		return false
-	}
-	from := t.Asked.Start + t.got
-	t.got += n
-	res.served += n
-	res.perBlob[t.Blob].Add(Range{from, from + n})
-	if s.Advance(t.Task, n, at) == 0 {
-		s.End(t.Task, Outcome{Kind: Done}, at)
-		return true
+		return sim.end(t, Outcome{Kind: Busy, After: sim.retryAfter(src, t)})
+	case answers:
+		return sim.open(src, t)
+	case t.opened:
+		return sim.bring(src, t, share, sharers)
 	}
 	return false
 }
 
-func (src simSource) delay(r Range) time.Duration {
-	return src.latency + time.Duration(float64(src.perMiB)*float64(r.Len())/mib)
+func (sim *simulation) end(t *simTask, why Outcome) bool {
+	if t.paused {
+		sim.s.Resume(t.Task, sim.at)
+	}
+	sim.s.End(t.Task, why, sim.at)
+	sim.check("End")
+	return true
+}
+
+func (sim *simulation) open(src simSource, t *simTask) bool {
+	t.opened, t.body = true, t.Asked
+	if src.whole || src.fills && !sim.filled[[2]int{t.Source, t.Blob}] {
+		t.body = Range{0, sim.blobs[t.Blob]}
+	}
+	useful := sim.s.Opened(t.Task, t.body, sim.at)
+	sim.check("Opened")
+	return !useful && sim.end(t, Outcome{Kind: Done})
+}
+
+// bring has bytes of a body arrive, as far as the limit and the sink let them.
+func (sim *simulation) bring(src simSource, t *simTask, share float64, sharers int) bool {
+	if t.paused {
+		sim.s.Resume(t.Task, sim.at)
+	}
+	if limit := sim.limitRate * sim.dt.Seconds() / float64(sharers); limit > 0 && share > limit {
+		share = limit
+		defer func() {
+			if t.index >= 0 {
+				sim.s.Pause(t.Task)
+			}
+		}()
+	}
+	if sink := sim.sinkRate * sim.dt.Seconds() / float64(sharers); sink > 0 && share > sink {
+		sim.s.SinkTime(time.Duration(float64(sim.dt) * (1 - sink/share)))
+		share = sink
+	}
+	t.credit += share
+	n := min(int64(t.credit), t.body.Len()-t.got)
+	t.credit -= float64(n)
+	if n == 0 {
+		return false
+	}
+	from := t.body.Start + t.got
+	t.got += n
+	sim.res.served += n
+	sim.res.perBlob[t.Blob].Add(Range{from, from + n})
+	if t.body.Len() == sim.blobs[t.Blob] && t.got == t.body.Len() {
+		sim.filled[[2]int{t.Source, t.Blob}] = true
+	}
+	wanted := sim.s.Advance(t.Task, n, sim.at)
+	sim.check("Advance")
+	return wanted == 0 && sim.end(t, Outcome{Kind: Done})
 }
 
 // rejects says whether a source answers a request with 429.
-func (sim *simulation) rejects(src simSource, t *simTask, active int, now time.Duration) bool {
+func (sim *simulation) rejects(src simSource, t *simTask, active int) bool {
 	if src.atOnce > 0 && active >= src.atOnce {
 		return true
 	}
 	if src.budget == 0 {
 		return false
 	}
-	if sim.spent == nil {
-		sim.spent = make(map[int][]time.Duration)
-	}
-	recent := slices.DeleteFunc(sim.spent[t.Source], func(at time.Duration) bool { return at < now-time.Minute })
+	recent := slices.DeleteFunc(sim.spent[t.Source], func(at time.Duration) bool { return at < sim.now-time.Minute })
 	sim.spent[t.Source] = recent
 	if len(recent) >= src.budget {
 		return true
 	}
-	sim.spent[t.Source] = append(recent, now)
+	sim.spent[t.Source] = append(recent, sim.now)
 	return false
 }
 
-func (sim *simulation) retryAfter(src simSource, t *simTask, now time.Duration) time.Duration {
+func (sim *simulation) retryAfter(src simSource, t *simTask) time.Duration {
 	if src.budget == 0 {
 		return 0
 	}
-	return sim.spent[t.Source][0] + time.Minute - now
+	return sim.spent[t.Source][0] + time.Minute - sim.now
 }
 
 func (r simResult) complete(t testing.TB, blobs []int64) {
@@ -279,93 +382,5 @@ func (r simResult) complete(t testing.TB, blobs []int64) {
 		if got := r.perBlob[b].Len(); got != size {
 			t.Errorf("blob %d: %d of %d bytes fetched", b, got, size)
 		}
-	}
-}
-
-// randomNetwork is so many mirrors of 64 KiB/s to 8 MiB/s with 10 to 200 ms to
-// answer, and what they can give together, in bytes a second.
-func randomNetwork(rng *rand.Rand, mirrors int) (sources []simSource, sum float64) {
-	for range mirrors {
-		rate := float64(int64(64<<10) << rng.IntN(8))
-		sum += rate
-		sources = append(sources, simSource{rate: rate, latency: time.Duration(10+rng.IntN(190)) * time.Millisecond})
-	}
-	return sources, sum
-}
-
-// randomBlobs are of all sizes, of so many bytes together.
-func randomBlobs(rng *rand.Rand, total int64) (blobs []int64) {
-	for left := total; left > 0; left -= blobs[len(blobs)-1] {
-		blobs = append(blobs, min(left, 64<<10+rng.Int64N(total)))
-	}
-	return blobs
-}
-
-// TestMakespanOfRandomNetworks holds random sets of mirrors against the lower
-// bound bytes / Σ rates.
-func TestMakespanOfRandomNetworks(t *testing.T) {
-	var ratios, waste []float64
-	for _, tc := range []struct{ networks, least, most int }{{50, 2, 8}, {20, 9, 100}, {3, 101, 1000}} {
-		rng := rand.New(rand.NewPCG(7, uint64(tc.most)))
-		r, w := randomMakespans(t, rng, tc.networks, tc.least, tc.most)
-		t.Logf("%d to %d mirrors: %s", tc.least, tc.most, spread(r, w))
-		ratios, waste = append(ratios, r...), append(waste, w...)
-	}
-	t.Logf("all: %s", spread(ratios, waste))
-	if m := quantile(ratios, 0.5); m > 1.03 {
-		t.Errorf("median makespan is %.3f of the lower bound", m)
-	}
-	if m := quantile(ratios, 0.99); m > 1.10 {
-		t.Errorf("99th percentile of the makespan is %.3f of the lower bound", m)
-	}
-}
-
-// randomMakespans are the makespans over their lower bounds, and what was
-// served in excess of what was needed.
-func randomMakespans(t *testing.T, rng *rand.Rand, networks, least, most int) (ratios, waste []float64) {
-	for range networks {
-		sim := simulation{dt: 25 * time.Millisecond, limit: time.Hour}
-		var sum float64
-		sim.sources, sum = randomNetwork(rng, least+rng.IntN(most-least+1))
-		total := int64(sum * (10 + 20*rng.Float64()))
-		sim.blobs = randomBlobs(rng, total)
-		res := sim.run(t)
-		res.complete(t, sim.blobs)
-		ratios = append(ratios, res.took.Seconds()/(float64(total)/sum))
-		waste = append(waste, float64(res.served)/float64(total)-1)
-	}
-	return ratios, waste
-}
-
-func spread(ratios, waste []float64) string {
-	return fmt.Sprintf("makespan over the lower bound: median %.3f, 99%% %.3f, worst %.3f; bytes in excess: median %.4f, worst %.4f",
-		quantile(ratios, 0.5), quantile(ratios, 0.99), quantile(ratios, 1), quantile(waste, 0.5), quantile(waste, 1))
-}
-
-func quantile(x []float64, q float64) float64 {
-	x = slices.Sorted(slices.Values(x))
-	return x[int(q*float64(len(x)-1))]
-}
-
-// BenchmarkMillionSegments fetches a million segments, and says what a request
-// costs the scheduler. It should not grow with the mirrors.
-func BenchmarkMillionSegments(b *testing.B) {
-	const total = 1_000_000 * DefaultSegmentSize
-	for _, mirrors := range []int{10, 100, 1000} {
-		b.Run(fmt.Sprintf("mirrors=%d", mirrors), func(b *testing.B) {
-			for b.Loop() {
-				sim := simulation{dt: time.Second / 10, limit: 1000 * time.Hour, blobs: []int64{total}}
-				var sum float64
-				sim.sources, sum = randomNetwork(rand.New(rand.NewPCG(11, 0)), mirrors)
-				for i := range sim.sources {
-					sim.sources[i].rate *= 8 // a data center's, to be done sooner
-				}
-				res := sim.run(b)
-				b.ReportMetric(float64(res.requests), "requests")
-				b.ReportMetric(float64(res.deciding.Nanoseconds())/float64(res.requests), "ns/decision")
-				b.ReportMetric(res.took.Seconds()/(total/sum/8), "makespan/bound")
-				b.ReportMetric(float64(res.served)/total, "served/needed")
-			}
-		})
 	}
 }

@@ -9,36 +9,19 @@ const (
 	// firstConnections is what a source starts with: as many as browsers open
 	// to a host, so that servers are used to it.
 	firstConnections = 6
-	// smallRequest is what arrives within the first window of a connection.
-	smallRequest = 64 << 10
-	// longWait is, in seconds, what no network takes to bring an answer.
-	longWait = 1.5
-	// minProgress is what a request must bring to count as a success: a link
-	// that dies every megabyte is slow, one that dies at once is broken.
-	minProgress = 32 << 10
 
 	firstBackoff = 100 * time.Millisecond
-	mostBackoff  = 30 * time.Second
-	// mostHinted bounds the bytes a second that a hint is believed.
-	mostHinted = 16 << 20
-	// mostRetryAfter bounds what a server may ask for.
-	mostRetryAfter = 10 * time.Minute
-	// mostSpan is the most that one request asks for where requests are dear.
-	mostSpan = 32 << 20
-	// busyRests is how many fruitless steps a refusal counts for.
-	busyRests = 4
-	// mostRefusals in a row mean that a source that has served us will not any
-	// more.
-	mostRefusals = 3
-	// mostRejections in a row mean that a source will never deliver a blob. One
-	// alone may come from a proxy that has a bad moment.
-	mostRejections = 3
-	// probation is how many failures in a row bring a source down to one
-	// connection.
-	probation = 3
-	// mostBarren is how many streams in a row may bring little but what is there
-	// already, and count as progress all the same.
-	mostBarren = 3
+	// maxRetryAfter bounds what a server may ask for.
+	maxRetryAfter = 10 * time.Minute
+	// maxRequest is the most that one request asks for where requests are dear,
+	// and the most bytes a second that a hint is believed.
+	maxRequest = 32 << 20
+	// strikes is how often in a row something has to happen before it counts:
+	// failures, for a source to come down to one connection; refusals, for one
+	// that has served us to be used no more; requests for a blob that are
+	// rejected, for the blob to be lacking; streams that bring little but what is
+	// there already, for these to be no progress.
+	strikes = 3
 	// rangesRetry is when a source that ignored a range is asked for one
 	// again: a pull-through cache may have filled by then. Each time that it
 	// has not, the wait doubles.
@@ -75,27 +58,27 @@ const (
 // source is what the scheduler knows of a source.
 type source struct {
 	most    int // connections at the most
-	want    int // connections that are worth having
-	open    int // tasks in flight
+	target  int // connections that are worth having
+	active  int // tasks in flight
 	small   int // of these, small ones
 	answers int // of these, with an answer on its way
 	paused  int // of these, waiting for a rate limit
 
-	queued     bool // waits in Scheduler.ready
-	idle       bool // waits in Scheduler.idle
-	off        bool // not to be used any more
-	banned     bool // not asked for what another has
-	aside      aside
-	until      time.Time
-	lacks      map[int]bool // blobs that it does not have, or will not deliver
-	rejections map[int]int  // requests in a row for a blob that it rejected
-	streamed   map[int]bool // blobs of which others have made way for a stream of it
-	span       int64        // bytes that one request asks for
-	peak       int          // most requests that it answered at the same time
+	queued      bool // waits in Scheduler.ready
+	idle        bool // waits in Scheduler.idle
+	off         bool // not to be used any more
+	banned      bool // not asked for what another has
+	suspect     suspicion
+	until       time.Time
+	lacks       map[int]bool // blobs that it does not have, or will not deliver
+	rejections  map[int]int  // requests in a row for a blob that it rejected
+	streamed    map[int]bool // blobs of which others have made way for a stream of it
+	requestSize int64        // bytes that one request asks for
+	peak        int          // most requests that it answered at the same time
 
 	refusals    int       // in a row
 	failures    int       // in a row
-	barren      int       // streams in a row that were
+	noProgress  int       // streams in a row that made none
 	failed      time.Time // when the last of them was noticed
 	requests    int
 	ranges      rangeSupport
@@ -116,11 +99,11 @@ type source struct {
 	growth growth
 }
 
-func newSource(most int, span int64) *source {
+func newSource(most int, requestSize int64) *source {
 	if most <= 0 {
 		most = DefaultConnections
 	}
-	return &source{most: most, want: min(firstConnections, most), span: span, lacks: make(map[int]bool), streamed: make(map[int]bool), rejections: make(map[int]int)}
+	return &source{most: most, target: min(firstConnections, most), requestSize: requestSize, lacks: make(map[int]bool), streamed: make(map[int]bool), rejections: make(map[int]int)}
 }
 
 // Hint is what a source turned out to be like. The zero Hint knows nothing.
@@ -134,9 +117,9 @@ type Hint struct {
 // expect starts from a hint: with half of the connections, so that the next
 // step finds out whether the rest is still worth having.
 func (src *source) expect(h Hint) {
-	src.want = min(max(src.want, h.Connections/2), src.most)
-	src.span = max(src.span, min(h.Request, mostSpan))
-	src.hinted = float64(min(max(0, h.Rate), mostHinted))
+	src.target = min(max(src.target, h.Connections/2), src.most)
+	src.requestSize = max(src.requestSize, min(h.Request, maxRequest))
+	src.hinted = float64(min(max(0, h.Rate), maxRequest))
 	src.rangesHinted = h.Ranges
 }
 
@@ -145,14 +128,14 @@ func (src *source) expect(h Hint) {
 func (src *source) hint() Hint {
 	connections := firstConnections
 	if src.growth.scales {
-		connections = src.want
+		connections = src.target
 	}
-	return Hint{Connections: connections, Request: src.span, Rate: int64(src.perConn.value), Ranges: src.ranges == rangesServed}
+	return Hint{Connections: connections, Request: src.requestSize, Rate: int64(src.perConn.value), Ranges: src.ranges == rangesServed}
 }
 
 // available says whether the source may be given one more request.
 func (src *source) available(now time.Time) bool {
-	return !src.off && !now.Before(src.until) && src.open < src.most && src.load() < src.allowed()
+	return !src.off && !now.Before(src.until) && src.active < src.most && src.load() < src.allowed()
 }
 
 // mayHave says whether it makes sense to ask the source for a blob.
@@ -160,39 +143,39 @@ func (src *source) mayHave(blob int) bool { return !src.off && !src.lacks[blob] 
 
 // load is how many connections the tasks in flight count for. Four for small blobs
 // are one, so that an image of many small layers does not take a round trip
-// for each few of them. Those that wait long for an answer, as some mirrors
-// have it, use no bandwidth: they count for half.
+// for each few of them.
 func (src *source) load() int {
-	n := src.open - src.small + (src.small+3)/4
-	if src.latency.value > longWait {
-		n -= (src.open - src.answers) / 2
-	}
-	return n
+	return src.active - src.small + (src.small+3)/4
 }
 
 // allowed is how many connections the source may have now: one while it is on
 // probation.
 func (src *source) allowed() int {
-	if src.failures >= probation {
+	if src.failures >= strikes {
 		return 1
 	}
-	return src.want
+	return src.target
 }
 
 // mayRange says whether the source may be asked for a part of a blob: freely
 // when it is known to serve ranges, or did so in an earlier fetch; one at a
 // time while that is unknown.
-func (src *source) mayRange(now time.Time) bool {
+func (src *source) mayRange() bool {
+	return src.ranges == rangesServed || src.ranges == rangesUntried && (src.probe == nil || src.rangesHinted)
+}
+
+// retryRanges has a source that ignored ranges asked for one again once the
+// wait for that is over.
+func (src *source) retryRanges(now time.Time) {
 	if src.ranges == rangesIgnored && !now.Before(src.rangesAgain) {
 		src.ranges, src.rangesHinted = rangesUntried, false
 	}
-	return src.ranges == rangesServed || src.ranges == rangesUntried && (src.probe == nil || src.rangesHinted)
 }
 
 // connRate is the bytes a second of one of its connections; 0 when unknown.
 func (src *source) connRate(now time.Time) float64 {
-	if src.open > 0 && src.served >= minProgress {
-		if r := src.meter.rate(now) / float64(src.open); r > 0 && now.Sub(src.meter.start) > time.Second/2 {
+	if src.active > 0 && src.served >= grain {
+		if r := src.meter.rate(now) / float64(src.active); r > 0 && now.Sub(src.meter.start) > usualGap {
 			return src.plausible(r)
 		}
 	}
@@ -205,7 +188,7 @@ func (src *source) connRate(now time.Time) float64 {
 // plausible bounds what the remaining connections seem to bring each once most
 // are over: the source's rate falls later than their number.
 func (src *source) plausible(rate float64) float64 {
-	if src.open < src.allowed() && src.perConn.known {
+	if src.active < src.allowed() && src.perConn.known {
 		return min(rate, 2*src.perConn.value)
 	}
 	return rate
@@ -213,7 +196,7 @@ func (src *source) plausible(rate float64) float64 {
 
 // grace is how long a body may take to come to flow before that tells its rate.
 func (src *source) grace() time.Duration {
-	return time.Second/2 + seconds(2*src.pause.value)
+	return usualGap + seconds(2*src.pause.value)
 }
 
 func (src *source) latencyOr(fallback time.Duration) time.Duration {
@@ -231,57 +214,57 @@ func (src *source) fail(blob int, why Outcome, began, now time.Time, rng *rand.R
 		return
 	case Refused:
 		// A token may just have expired.
-		if src.refusals++; src.refusals >= mostRefusals || src.served == 0 {
+		if src.refusals++; src.refusals >= strikes || src.served == 0 {
 			src.off = true
 			return
 		}
 	case Busy:
-		src.askLess(now)
+		src.backOff429(now)
 	}
 	if began.Before(src.failed) {
 		return // of one blow that hit many requests, one counts
 	}
 	if why.Kind == Rejected {
-		if src.rejections[blob]++; src.rejections[blob] >= mostRejections {
+		if src.rejections[blob]++; src.rejections[blob] >= strikes {
 			src.lacks[blob] = true
 			return
 		}
 	}
 	src.failures++
 	src.failed = now
-	src.until = later(src.until, now.Add(max(min(why.After, mostRetryAfter), src.backoff(rng))))
+	src.until = later(src.until, now.Add(max(min(why.After, maxRetryAfter), src.backoff(rng))))
 }
 
-// askLess finds out what a busy source has enough of. If it answered as many
+// backOff429 finds out what a busy source has enough of. If it answered as many
 // at once before, it is the number of requests that it counts, and each asks
 // for more from now on; else what is in flight is all that it tolerates.
-func (src *source) askLess(now time.Time) {
+func (src *source) backOff429(now time.Time) {
 	if src.answers < src.peak {
-		src.span = min(2*src.span, mostSpan)
+		src.requestSize = min(2*src.requestSize, maxRequest)
 		return
 	}
-	src.want = max(1, min(src.want, src.answers))
-	src.growth.rests = max(src.growth.rests, busyRests)
-	src.growth.hold(now)
+	src.target = max(1, min(src.target, src.answers))
+	src.growth.stays = max(src.growth.stays, many)
+	src.growth.stay(now)
 }
 
 // backoff doubles with each failure in a row, with jitter so that connections
 // do not come back together.
 func (src *source) backoff(rng *rand.Rand) time.Duration {
-	d := min(firstBackoff<<min(src.failures-1, 20), mostBackoff)
+	d := min(firstBackoff<<min(src.failures-1, 20), longPatience)
 	return d/2 + time.Duration(rng.Int64N(int64(d)))
 }
 
 // state names how the source is doing, for people.
 func (src *source) state(now time.Time) string {
 	switch {
-	case src.off, src.banned && src.open == 0:
+	case src.off, src.banned && src.active == 0:
 		return "off"
 	case now.Before(src.until):
 		return "cooling"
-	case src.failures >= probation:
+	case src.failures >= strikes:
 		return "probing"
-	case src.open == 0:
+	case src.active == 0:
 		return "waiting"
 	}
 	return "active"

@@ -8,7 +8,7 @@ import (
 // TestASecondHedgeTakesThePlaceOfTheFirst has two silent sources hold the same
 // bytes: a third one gets them.
 func TestASecondHedgeTakesThePlaceOfTheFirst(t *testing.T) {
-	const size = 100 << 10
+	const size = 400 << 10
 	s := NewScheduler(0, []int64{size}, []int{1, 1, 1}, 1)
 	s.Want(0, Range{0, size})
 	start := time.Unix(0, 0)
@@ -34,7 +34,35 @@ func TestASecondHedgeTakesThePlaceOfTheFirst(t *testing.T) {
 	s.Opened(asked[2], asked[2].Asked, now)
 	s.Advance(asked[2], size, now)
 	s.End(asked[2], Outcome{Kind: Done}, now)
+	mustBalance(t, s, "all")
 	if left := s.Left(); left != 0 {
 		t.Errorf("%d bytes left", left)
+	}
+}
+
+// TestALongSilenceKeepsTheAccounts has a source fall silent for minutes, after
+// which no rate is known any more but as next to nothing.
+func TestALongSilenceKeepsTheAccounts(t *testing.T) {
+	s := NewScheduler(0, []int64{64 * mib}, []int{4}, 1)
+	s.Want(0, Range{0, 64 * mib})
+	now := time.Unix(0, 0)
+	step := func(interval time.Duration, bytes int64) {
+		for task := s.Next(now); task != nil; task = s.Next(now) {
+			s.Opened(task, task.Asked, now)
+		}
+		now = now.Add(interval)
+		for _, task := range append(running(nil), s.tasks...) {
+			if task.revoked || bytes > 0 && s.Advance(task, bytes, now) == 0 {
+				s.End(task, Outcome{Kind: Done}, now)
+			}
+		}
+		s.Tick(now)
+		mustBalance(t, s, "Tick")
+	}
+	for range 30 {
+		step(tickInterval, 32<<10)
+	}
+	for range 400 {
+		step(time.Second, 0)
 	}
 }

@@ -37,7 +37,7 @@ type Task struct {
 // to tell: for a moment, or for the grace that its source needs to come to flow.
 func (t *Task) rate(now time.Time, fallback float64, grace time.Duration) float64 {
 	age := now.Sub(t.opened)
-	if t.opened.IsZero() || t.got < minProgress && age < grace || age < 200*time.Millisecond && now.Sub(t.moved) < time.Second {
+	if t.opened.IsZero() || t.got < grain && age < grace || age < 200*time.Millisecond && now.Sub(t.moved) < moment {
 		return fallback
 	}
 	return t.meter.rate(now)
@@ -46,14 +46,14 @@ func (t *Task) rate(now time.Time, fallback float64, grace time.Duration) float6
 // small is 1 for a request for all of a small blob: it is a matter of latency,
 // not of rate.
 func (s *Scheduler) small(t *Task) int {
-	if t.Asked.Len() <= smallRequest && t.Asked == s.blobs[t.Blob].all() {
+	if t.Asked.Len() <= minSplit && t.Asked == s.blobs[t.Blob].all() {
 		return 1
 	}
 	return 0
 }
 
-// barren says of a stream that hardly any of what it brought was of use.
-func (t *Task) barren() bool { return t.whole && t.got > 0 && t.news < t.got/16 }
+// noProgress says of a stream that hardly any of what it brought was of use.
+func (t *Task) noProgress() bool { return t.whole && t.got > 0 && t.news < t.got/16 }
 
 // silent is how long the task has been waiting for a byte or a header.
 func (t *Task) silent(now time.Time) time.Duration {
@@ -88,5 +88,5 @@ func (h *running) Pop() any {
 	return t
 }
 
-func (h *running) drop(t *Task)  { heap.Remove(h, t.index) }
-func (h *running) moved(t *Task) { heap.Fix(h, t.index) }
+func (h *running) drop(t *Task) { heap.Remove(h, t.index) }
+func (h *running) fix(t *Task)  { heap.Fix(h, t.index) }

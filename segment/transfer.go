@@ -69,7 +69,7 @@ func (f *Fetch) request(t *handedOut) (failure, sinkErr error) {
 	x.block = blocks.Get().(*[blockSize]byte)
 	defer blocks.Put(x.block)
 	failure, sinkErr = x.run()
-	if failure == nil && got.Len() < minProgress {
+	if failure == nil && got.Len() < grain {
 		failure = short
 	}
 	return failure, sinkErr
@@ -154,7 +154,7 @@ func (x *transfer) flush() error {
 	began := time.Now()
 	err := x.fetch.opts.Sink.Write(x.task.Blob, off, x.block[:x.filled], x.task.Source)
 	x.filled, x.flushed = 0, time.Now()
-	x.fetch.locked(func() { x.fetch.sched.Sunk(x.flushed.Sub(began)) })
+	x.fetch.locked(func() { x.fetch.sched.SinkTime(x.flushed.Sub(began)) })
 	return err
 }
 
@@ -165,8 +165,8 @@ func (x *transfer) take(n int64) (int64, error) {
 	if own.unlimited() && common.unlimited() {
 		return n, x.task.ctx.Err()
 	}
-	x.fetch.locked(func() { x.fetch.sched.Pause(x.task.Task, common.dry(), time.Now()) })
-	defer x.fetch.locked(func() { x.fetch.sched.Resume(x.task.Task, common.dry(), time.Now()) })
+	x.fetch.locked(func() { x.fetch.sched.Pause(x.task.Task) })
+	defer x.fetch.locked(func() { x.fetch.sched.Resume(x.task.Task, time.Now()) })
 	granted, err := own.Take(x.task.ctx, n)
 	if err != nil {
 		return 0, err

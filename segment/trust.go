@@ -25,11 +25,11 @@ func (f *Fetch) SetTrust(source int, trust Trust) {
 		}
 		f.trust[source] = trust
 		if before == Suspect {
-			f.sched.TakeBack(source)
+			f.sched.Clear(source)
 		}
 		switch trust {
 		case Suspect:
-			f.sched.SetAside(source, time.Now())
+			f.sched.Suspect(source, time.Now())
 		case Excluded:
 			f.sched.Ban(source)
 		}
@@ -41,11 +41,11 @@ func (f *Fetch) SetTrust(source int, trust Trust) {
 // or this blob takes much longer than it should: it is to show which source
 // sends wrong bytes.
 func (f *Fetch) Hold(blob int) {
-	f.locked(func() { f.sched.Focus(blob, time.Now()) })
+	f.locked(func() { f.sched.HoldAfter(blob, time.Now()) })
 }
 
 // Release undoes a Hold.
 func (f *Fetch) Release(blob int) {
-	f.locked(func() { f.sched.Unfocus(blob) })
+	f.locked(func() { f.sched.Release(blob) })
 	f.poke()
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestFocus follows a scheduler of three blobs that is told which of them are
+// TestHold follows a scheduler of three blobs that is told which of them are
 // to be fetched before those after them.
-func TestFocus(t *testing.T) {
+func TestHold(t *testing.T) {
 	s := NewScheduler(mib, []int64{mib, mib, mib}, []int{6}, 1)
 	now := time.Unix(0, 0)
 	for b := range 3 {
@@ -23,6 +23,7 @@ func TestFocus(t *testing.T) {
 			tasks = append(tasks, task)
 			blobs = append(blobs, task.Blob)
 		}
+		mustBalance(t, s, what)
 		if blobs = slices.Compact(blobs); !slices.Equal(blobs, want) {
 			t.Fatalf("%s: blobs %v are asked for, want %v", what, blobs, want)
 		}
@@ -38,13 +39,13 @@ func TestFocus(t *testing.T) {
 	}
 
 	asked("at first", 0, 1, 2)
-	s.Focus(1, now)
+	s.HoldAfter(1, now)
 	if revoked := s.Revoked(); len(revoked) == 0 || slices.ContainsFunc(revoked, func(t *Task) bool { return t.Blob != 2 }) {
 		t.Fatalf("%d tasks are taken away", len(revoked))
 	}
 	end(false)
-	asked("with one in focus", 0, 1)
-	s.Focus(0, now)
+	asked("with one held", 0, 1)
+	s.HoldAfter(0, now)
 	end(false)
 	asked("with one before it", 0)
 	for range 10 {
@@ -54,9 +55,9 @@ func TestFocus(t *testing.T) {
 		}
 	}
 	if !s.Idle(now) || s.Left() == 0 {
-		t.Error("others are fetched while the one in focus is judged")
+		t.Error("others are fetched while the held one is judged")
 	}
-	s.Unfocus(0)
+	s.Release(0)
 	asked("after it", 1)
 	end(false)
 	now = now.Add(time.Minute)

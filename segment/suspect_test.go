@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// TestASourceIsSetAside shows when a source that was set aside is asked all the
-// same: once it was taken back, or the other does not do.
-func TestASourceIsSetAside(t *testing.T) {
+// TestASuspect shows when a suspect is asked all the
+// same: once it is cleared, or the other does not bring enough.
+func TestASuspect(t *testing.T) {
 	for name, tc := range map[string]struct {
-		other    int64         // bytes that the other brings in each step
-		takeBack bool          // after a second
-		asked    time.Duration // 0: never
+		other int64         // bytes that the other brings in each step
+		clear bool          // after a second
+		asked time.Duration // 0: never
 	}{
 		"the other does":      {other: mib, asked: 0},
-		"the other is silent": {other: 0, asked: asidePatience},
+		"the other is silent": {other: 0, asked: patience},
 		"the other trickles":  {other: 100, asked: 8500 * time.Millisecond}, // the rates are means of some seconds
-		"it was taken back":   {other: mib, takeBack: true, asked: time.Second},
+		"it was cleared":      {other: mib, clear: true, asked: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := NewScheduler(0, []int64{1 << 40}, []int{1, 1}, 1)
@@ -39,26 +39,27 @@ func TestASourceIsSetAside(t *testing.T) {
 					}
 				}
 				s.Tick(now)
+				mustBalance(t, s, "Tick")
 			}
 			for range 20 {
 				step(mib, mib)
 			}
-			s.SetAside(1, now)
+			s.Suspect(1, now)
 			if len(s.Revoked()) != 1 {
 				t.Fatal("what it was at stays with it")
 			}
 			s.End(tasks[1], Outcome{Kind: Done}, now)
 			tasks[1] = nil
-			aside := now
+			suspected := now
 			var asked time.Duration
 			for range 100 {
 				step(tc.other)
 				if tasks[1] != nil {
-					asked = now.Sub(aside)
+					asked = now.Sub(suspected)
 					break
 				}
-				if tc.takeBack && now.Sub(aside) == time.Second {
-					s.TakeBack(1)
+				if tc.clear && now.Sub(suspected) == time.Second {
+					s.Clear(1)
 				}
 			}
 			if asked < tc.asked || asked > tc.asked+5*tickInterval {

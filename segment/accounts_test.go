@@ -1,0 +1,168 @@
+package segment
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// checkAccounts compares every number that the scheduler keeps by hand with
+// what its tasks and free sets say.
+func (s *Scheduler) checkAccounts() error {
+	for _, check := range []func() error{s.checkBytes, s.checkBlobs, s.checkHeap, s.checkSources, s.checkDoubled} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkBytes holds the counts of bytes against the free sets and the tasks.
+func (s *Scheduler) checkBytes() error {
+	var free, inFlight int64
+	for i := range s.blobs {
+		free += s.blobs[i].free.Len()
+	}
+	for _, t := range s.tasks {
+		if t.rest.Len() < 0 {
+			return fmt.Errorf("the rest %v of a task for %v is negative", t.rest, t.Asked)
+		}
+		if !t.hedge && !t.whole {
+			inFlight += t.rest.Len()
+		}
+	}
+	if free != s.free || inFlight != s.inFlight {
+		return fmt.Errorf("counted %d bytes free and %d in flight, want %d and %d", s.free, s.inFlight, free, inFlight)
+	}
+	return nil
+}
+
+// checkBlobs holds the list of blobs with free bytes against them, and shows
+// that no byte is both free and in flight, or in flight twice but for a hedge.
+func (s *Scheduler) checkBlobs() error {
+	var open []int
+	streams := make([]*Task, len(s.blobs))
+	owned := make([][]Range, len(s.blobs))
+	for _, t := range s.tasks {
+		switch {
+		case t.whole:
+			streams[t.Blob] = t
+		case !t.hedge && !t.rest.Empty():
+			owned[t.Blob] = append(owned[t.Blob], t.rest)
+		}
+	}
+	for b := range s.blobs {
+		if s.blobs[b].free.Len() > 0 {
+			open = append(open, b)
+		}
+		all := append(owned[b], s.blobs[b].free.Ranges()...)
+		slices.SortFunc(all, func(x, y Range) int { return cmp.Compare(x.Start, y.Start) })
+		for i := range all[min(1, len(all)):] {
+			if all[i].End > all[i+1].Start {
+				return fmt.Errorf("blob %d: %v and %v are both free or in flight", b, all[i], all[i+1])
+			}
+		}
+		if streams[b] != s.blobs[b].stream {
+			return fmt.Errorf("the stream of blob %d is %p, want %p", b, s.blobs[b].stream, streams[b])
+		}
+	}
+	if !slices.Equal(open, s.withFree) {
+		return fmt.Errorf("blobs %v are listed as having free bytes, want %v", s.withFree, open)
+	}
+	return nil
+}
+
+// checkHeap shows that tasks know their places and that twins know each other.
+func (s *Scheduler) checkHeap() error {
+	for i, t := range s.tasks {
+		if t.index != i {
+			return fmt.Errorf("task %d of the heap says that it is task %d", i, t.index)
+		}
+		if i > 0 && s.tasks.Less(i, (i-1)/2) {
+			return fmt.Errorf("task %d of the heap ends after its parent", i)
+		}
+		if w := t.twin; w != nil && (w.twin != t || w.hedge == t.hedge || w.index < 0) {
+			return fmt.Errorf("the twin of task %d does not fit it", i)
+		}
+	}
+	return nil
+}
+
+// checkSources holds the counts of each source against the tasks.
+func (s *Scheduler) checkSources() error {
+	type counts struct{ open, small, answers, paused int }
+	want := make([]counts, len(s.sources))
+	for _, t := range s.tasks {
+		c := &want[t.Source]
+		c.open++
+		c.small += s.small(t)
+		if !t.opened.IsZero() {
+			c.answers++
+		}
+		if t.paused {
+			c.paused++
+		}
+	}
+	for i, src := range s.sources {
+		if got := (counts{src.active, src.small, src.answers, src.paused}); got != want[i] {
+			return fmt.Errorf("source %d counts %+v, want %+v", i, got, want[i])
+		}
+		if src.probe != nil && src.probe.index < 0 {
+			return fmt.Errorf("the probe of source %d is over", i)
+		}
+		if src.queued != slices.Contains(s.ready, i) || src.idle != slices.Contains(s.idle, i) {
+			return fmt.Errorf("source %d is in the wrong queues", i)
+		}
+	}
+	return nil
+}
+
+// checkDoubled shows that the bytes counted as fetched twice hold those that
+// hedges may still fetch twice, and are not more than came.
+func (s *Scheduler) checkDoubled() error {
+	var expected int64
+	for _, t := range s.tasks {
+		if t.extra > 0 && t.twin == nil {
+			return fmt.Errorf("a task without a twin expects %d bytes twice", t.extra)
+		}
+		expected += t.extra
+	}
+	if s.doubled < expected || s.doubled > expected+s.served {
+		return fmt.Errorf("counted %d bytes as fetched twice, with %d expected and %d served", s.doubled, expected, s.served)
+	}
+	return nil
+}
+
+// mustBalance ends the test where the accounts of s are wrong.
+func mustBalance(t testing.TB, s *Scheduler, after string) {
+	t.Helper()
+	if err := s.checkAccounts(); err != nil {
+		t.Fatalf("after %s: %v", after, err)
+	}
+}
+
+// TestAccountsAreVerified falsifies one number at a time.
+func TestAccountsAreVerified(t *testing.T) {
+	for name, falsify := range map[string]func(s *Scheduler, t *Task){
+		"free":      func(s *Scheduler, _ *Task) { s.free++ },
+		"in flight": func(s *Scheduler, _ *Task) { s.inFlight-- },
+		"doubled":   func(s *Scheduler, _ *Task) { s.doubled-- },
+		"blobs":     func(s *Scheduler, _ *Task) { s.withFree = nil },
+		"owner":     func(s *Scheduler, t *Task) { s.blobs[0].free.Add(t.rest); s.free += t.rest.Len() },
+		"stream":    func(s *Scheduler, t *Task) { s.blobs[0].stream = t },
+		"heap":      func(_ *Scheduler, t *Task) { t.index++ },
+		"open":      func(s *Scheduler, _ *Task) { s.sources[0].active++ },
+		"paused":    func(_ *Scheduler, t *Task) { t.paused = true },
+	} {
+		s := NewScheduler(mib, []int64{4 * mib}, []int{2}, 1)
+		s.Want(0, Range{0, 4 * mib})
+		task := s.Next(time.Unix(0, 0))
+		mustBalance(t, s, "Next")
+		falsify(s, task)
+		if s.checkAccounts() == nil {
+			t.Errorf("%s: a wrong number passes", name)
+		}
+	}
+}

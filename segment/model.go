@@ -1,0 +1,78 @@
+package segment
+
+import (
+	"math"
+	"time"
+)
+
+// The numbers that every decision compares: what a request costs, when a
+// request is expected to end, and when everything should end.
+
+const (
+	// usualGap is a silence in a body that means nothing.
+	usualGap = time.Second / 2
+	// moment is how long it takes for a rate to show, and what an unknown source
+	// may take to answer.
+	moment = time.Second
+	// firstQuota is what a connection takes while its rate is not known, and
+	// what it may bring in a second while nothing is known of any.
+	firstQuota = 1 << 20
+	// many is by how many times its latency a source may be late before that
+	// means something, and how many round trips a request has to outweigh.
+	many = 4
+)
+
+// cost is how many seconds src is likely to need for n bytes.
+func (s *Scheduler) cost(src *source, n int64, now time.Time) float64 {
+	return src.latencyOr(moment).Seconds() + float64(n)/s.rateOf(src, now)
+}
+
+// horizon is in how many seconds everything should end, if all sources bring
+// what they do now.
+func (s *Scheduler) horizon() float64 {
+	if s.rate == 0 {
+		return math.Inf(1)
+	}
+	return float64(s.Left()) / s.rate
+}
+
+// eta is in how many seconds the bytes that t has yet to fetch are likely to
+// be there, fetched by it or by its twin.
+func (s *Scheduler) eta(t *Task, now time.Time) float64 {
+	left := s.timeLeft(t, now)
+	if t.twin != nil {
+		left = min(left, s.timeLeft(t.twin, now))
+	}
+	return left
+}
+
+// timeLeft is how many seconds t is likely to need from now on. What has been
+// silent for longer than is usual is likely to be so for as long again.
+func (s *Scheduler) timeLeft(t *Task, now time.Time) float64 {
+	src := s.sources[t.Source]
+	wait, silent := 0.0, t.silent(now).Seconds()
+	switch {
+	case t.opened.IsZero():
+		wait = math.Abs(src.latencyOr(moment).Seconds() - silent)
+	case t.got < grain && src.pause.value > usualGap.Seconds():
+		wait = math.Abs(src.pause.value - silent)
+	default:
+		wait = max(0, silent-usualGap.Seconds())
+	}
+	return wait + float64(t.rest.Len())/max(1, t.rate(now, s.rateOf(src, now), src.grace()))
+}
+
+// rateOf is what one connection of src may bring, in bytes a second; never 0.
+func (s *Scheduler) rateOf(src *source, now time.Time) float64 {
+	if r := src.connRate(now); r > 0 {
+		return r
+	}
+	if n := len(s.tasks); n > 0 && s.rate > 0 {
+		return s.rate / float64(n)
+	}
+	return firstQuota
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(math.Min(s, 1e6) * float64(time.Second))
+}
