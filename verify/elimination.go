@@ -204,7 +204,7 @@ func (e *elimination) alone() bool {
 // retry fetches the blob once more from its only source.
 func (e *elimination) retry() error {
 	e.reference.source.retried = true
-	e.check.search.opts.Report.Warn(fmt.Sprintf("%s served wrong bytes of %s: trying once more; name another mirror by --mirror if that fails",
+	e.check.search.opts.Report.Warn(fmt.Sprintf("%s served wrong bytes of %s: trying once more; give another mirror with --mirror if that fails",
 		e.reference.name(), e.check.blob.Digest()))
 	return e.check.refetch(e.check.whole())
 }
