@@ -14,7 +14,8 @@ type negotiation struct {
 	target        target
 	triedLogin    bool
 	triedStranger bool
-	refused       Login // the login that did not help
+	used          *grant // that the last request was sent with; nil: none
+	refused       Login  // the login that did not help
 }
 
 // refusal reports whether authorization could change resp. Some hosts hide
@@ -47,6 +48,7 @@ func (n *negotiation) next(ctx context.Context, resp *http.Response, used *grant
 	if newer := n.auth.tokens.get(n.target); newer != nil && newer != used {
 		return newer, nil // another request has fetched it meanwhile
 	}
+	n.used = used
 	n.mark(resp, used)
 	next, err := n.obtain(ctx, offer)
 	if err != nil && resp.StatusCode != http.StatusUnauthorized && ctx.Err() == nil {
@@ -110,6 +112,9 @@ func (n *negotiation) grant(ctx context.Context, offer challenge, login Login) (
 		return n.keep(&grant{"Bearer " + login.RegistryToken, login, offer}), nil
 	}
 	return n.auth.tokens.fetch(ctx, n.target, login.From, func(ctx context.Context) (*grant, error) {
+		if g := n.auth.tokens.get(n.target); g != nil && g != n.used && g.login == login {
+			return g, nil // another request has just fetched it
+		}
 		token, err := n.auth.fetchToken(ctx, n.target, offer, login)
 		if err != nil {
 			return nil, withLogin(err, login) // before others see it
