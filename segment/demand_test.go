@@ -107,6 +107,7 @@ func TestKeepOpen(t *testing.T) {
 		time.Sleep(time.Hour)
 		f.Want(f.Add(mib), Range{0, mib})
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if n := sink.have[0].Len(); n != mib {
 			t.Errorf("%d bytes came", n)
 		}
