@@ -185,10 +185,11 @@ func (t *hostTransport) roundTripOther(req *http.Request) (*http.Response, error
 // the only one: the body is then the connection itself, and outlives its
 // request's context.
 func settle(resp *http.Response) (*http.Response, error) {
-	timer := time.AfterFunc(errorPatience, func() { resp.Body.Close() })
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // what came says enough
+	sent := resp.Body
+	timer := time.AfterFunc(errorPatience, func() { sent.Close() })
+	body, _ := io.ReadAll(io.LimitReader(sent, maxErrorBytes)) // what came says enough
 	timer.Stop()
-	resp.Body.Close()
+	sent.Close()
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	// net/http would put a Location that it cannot parse, with its signature,
 	// into an error of its own.
