@@ -114,7 +114,7 @@ func (j *job) warnOfPlatform(asked image.Platform) {
 // warnOfIndex warns of a digest that names an index: engines know the image that is pulled by another digest.
 func (j *job) warnOfIndex() {
 	if ref := j.image.Reference; ref.Digest != "" && ref.Digest != j.image.Manifest.Digest {
-		j.call.warn(fmt.Sprintf("%s: the digest is that of an index; the archive holds its image for %s, which engines list under its own digest, %s: use that digest to pin this image",
+		j.call.warn(fmt.Sprintf("%s: the digest is that of an index; the archive holds one platform of it, %s, which engines list under its own digest, %s: use that digest to pin this image",
 			j.name(), j.image.Platform, j.image.Manifest.Digest))
 	}
 }
