@@ -58,22 +58,22 @@ type Options struct {
 
 // Result is one image that was pulled.
 type Result struct {
-	Reference string        // as the user would write it
-	Digest    string        // what the reference resolved to
-	ImageID   string        // digest of the image's config
-	Path      string        // of the archive; "-" for standard output
-	Platform  string        // OS/ARCH[/VARIANT]
-	Size      int64         // bytes of all blobs, each digest once
-	Fetched   int64         // bytes of blobs that sources served in this run, without a config that was read for its platform
-	Resumed   int64         // bytes that were there before this run
-	UpToDate  bool          // the archive was there already, whole and right; the pull did not change it
-	Duration  time.Duration // of this image's pull
-	Sources   []SourceShare // the bytes of each source
-	Corrupt   []string      // sources that served wrong bytes, of this or an earlier image of the call
+	Reference string        `json:"reference"`        // as in Resolved
+	Digest    string        `json:"digest"`           // of the index or manifest that the reference names
+	ImageID   string        `json:"image_id"`         // digest of the image's config, which docker lists as the image's ID
+	Path      string        `json:"path"`             // of the archive; "-" is Options.Stdout
+	Platform  string        `json:"platform"`         // OS/ARCH[/VARIANT]
+	Size      int64         `json:"size"`             // bytes of all blobs, each digest once
+	Fetched   int64         `json:"fetched"`          // bytes of blobs that sources served in this call, without a config that was read for its platform
+	Resumed   int64         `json:"resumed"`          // bytes that were on disk before this call
+	UpToDate  bool          `json:"up_to_date"`       // the archive existed, complete and right; the pull did not change it
+	Duration  Duration      `json:"duration_seconds"` // of this image's pull
+	Sources   []SourceShare `json:"sources"`          // the bytes of each source
+	Corrupt   []string      `json:"corrupt"`          // names of sources that served wrong bytes, of this or an earlier image of the call
 }
 
-// SourceShare is how many bytes of the image one source served in this run.
+// SourceShare is how many bytes of the image one source served in this call.
 type SourceShare struct {
-	Name  string
-	Bytes int64
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"`
 }

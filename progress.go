@@ -43,7 +43,10 @@ func (j *job) sample(ctx context.Context) {
 
 // progress is a sample of the progress of the pull.
 func (j *job) progress() Progress {
-	e := Progress{Reference: j.name(), Resumed: j.resumed, Remaining: -1}
+	e := Progress{
+		Reference: j.name(), Resumed: j.resumed, Remaining: Duration{-1},
+		Blobs: []BlobProgress{}, Sources: []SourceProgress{},
+	}
 	for i, d := range j.blobs {
 		b := BlobProgress{
 			Digest:   string(d.Digest),
@@ -59,12 +62,14 @@ func (j *job) progress() Progress {
 		e.Resumed = e.Total
 		return e
 	}
+	var rate float64
 	for _, s := range j.transfer.Sources() {
-		e.Rate += s.Rate
-		e.Sources = append(e.Sources, SourceProgress{Name: s.Name, Bytes: s.Bytes, Rate: s.Rate, Connections: s.Connections, State: s.State})
+		rate += s.Rate
+		e.Sources = append(e.Sources, SourceProgress{Name: s.Name, Bytes: s.Bytes, Rate: int64(s.Rate), Connections: s.Connections, State: s.State})
 	}
-	if e.Rate >= 1 {
-		e.Remaining = time.Duration(float64(e.Total-e.Done) / e.Rate * float64(time.Second))
+	e.Rate = int64(rate)
+	if e.Rate > 0 {
+		e.Remaining.Duration = time.Duration(float64(e.Total-e.Done) / rate * float64(time.Second))
 	}
 	return e
 }
@@ -94,8 +99,9 @@ func (j *job) result() Result {
 		Platform:  j.image.Platform.String(),
 		Size:      j.size(),
 		Resumed:   j.resumed,
-		Duration:  time.Since(j.began),
-		Corrupt:   j.call.corrupt.Names(),
+		Duration:  Duration{time.Since(j.began)},
+		Sources:   []SourceShare{},
+		Corrupt:   append([]string{}, j.call.corrupt.Names()...),
 	}
 	if j.transfer == nil {
 		return r

@@ -111,7 +111,7 @@ func (c *call) warn(message string) { c.notify(Warning{Message: message}) }
 
 // stalled reports why there was no byte for an image for long.
 func (c *call) stalled(ref image.Reference, silent time.Duration, reasons []error) {
-	e := Stalled{Reference: familiar(ref), Silent: silent}
+	e := Stalled{Reference: familiar(ref), Silent: Duration{silent}, Reasons: []string{}}
 	for _, reason := range reasons {
 		e.Reasons = append(e.Reasons, reason.Error())
 	}

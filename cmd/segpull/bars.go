@@ -31,7 +31,7 @@ func (b *bars) show(_ time.Time, e segpull.Event) {
 		b.waiting = waitingLine(e)
 		b.screen.draw(b.lines())
 	case segpull.Resolved:
-		b.sample(segpull.Progress{Reference: e.Reference, Total: e.Size, Remaining: -1})
+		b.sample(segpull.Progress{Reference: e.Reference, Total: e.Size, Remaining: segpull.Duration{Duration: -1}})
 		b.screen.print(resolvedLine(e), b.lines())
 	case segpull.Progress:
 		b.sample(e)

@@ -49,11 +49,11 @@ func (c columns) blob(b segpull.BlobProgress) string {
 // whole is the line of one image.
 func (c columns) whole(p segpull.Progress) string {
 	tail, left := c.share(p.Done, p.Total), ""
-	if p.Remaining >= 0 && p.Done < p.Total {
-		left = leftText(p.Remaining)
+	if p.Remaining.Duration >= 0 && p.Done < p.Total {
+		left = leftText(p.Remaining.Duration)
 	}
 	if c.rates {
-		tail += fmt.Sprintf("  %10s  %s", bytesText(int64(p.Rate))+"/s", left)
+		tail += fmt.Sprintf("  %10s  %s", bytesText(p.Rate)+"/s", left)
 	} else {
 		tail += " " + strings.TrimSuffix(left, " left")
 	}
@@ -93,8 +93,8 @@ func (c columns) sources(images []segpull.Progress) string {
 	parts := make([]string, len(sources))
 	for i, s := range sources {
 		parts[i] = s.Name + " " + s.State
-		if s.State == "active" || s.Rate >= 1 {
-			parts[i] = s.Name + " " + bytesText(int64(s.Rate)) + "/s"
+		if s.State == "active" || s.Rate > 0 {
+			parts[i] = s.Name + " " + bytesText(s.Rate) + "/s"
 		}
 	}
 	return fit(oneLine("from "+strings.Join(parts, ", ")), c.width)

@@ -35,8 +35,9 @@
 // With --progress json, standard error has one JSON object per line, once the
 // command line and the configuration are understood. Each has "event", one of
 // the names below, and "time", in UTC as RFC 3339 has it, to the millisecond.
-// Sizes are in bytes, rates in bytes a second, durations in seconds. Lists are
-// never null. Fields may be added.
+// Sizes are in bytes, rates in bytes a second, durations in seconds with up to
+// three decimals. Lists are never null. Fields may be added. The fields are those
+// of the types of package segpull, whose tags name them.
 //
 // waiting: no source has answered for 2 s which image a reference names.
 //

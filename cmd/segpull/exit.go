@@ -45,7 +45,7 @@ func (a *app) exit(err error) int {
 	}
 	message, code := explain(err)
 	if a.progress == "json" {
-		newJSONView(a.stderr).fail(time.Now(), message, code)
+		jsonView{a.stderr}.fail(time.Now(), message, code)
 		return code
 	}
 	fmt.Fprintf(a.stderr, "%s %s\n", paint(isTerminal(a.stderr) && colours(), red, "segpull:"), message)

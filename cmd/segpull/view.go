@@ -31,7 +31,7 @@ func (a *app) progressView(refs []string) view {
 	notices := notices{a.stderr, movable(a.stderr) && colours()}
 	switch a.progress {
 	case "json":
-		return newJSONView(a.stderr)
+		return jsonView{a.stderr}
 	case "none":
 		return notices
 	case "auto", "bar":

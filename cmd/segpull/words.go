@@ -31,7 +31,7 @@ func noticeLine(e segpull.Event, colour bool) string {
 	case segpull.Warning:
 		return paint(colour, yellow, "segpull: warning:") + " " + oneLine(e.Message)
 	case segpull.Stalled:
-		return "segpull: " + oneLine(fmt.Sprintf("%s: no byte for %s: %s", e.Reference, durationText(e.Silent), strings.Join(e.Reasons, "; ")))
+		return "segpull: " + oneLine(fmt.Sprintf("%s: no byte for %s: %s", e.Reference, durationText(e.Silent.Duration), strings.Join(e.Reasons, "; ")))
 	case segpull.Trouble:
 		return "segpull: " + oneLine(e.Source+": "+e.Message)
 	}
@@ -39,9 +39,9 @@ func noticeLine(e segpull.Event, colour bool) string {
 }
 
 func progressLine(e segpull.Progress) string {
-	s := fmt.Sprintf("%s: %s of %s, %s/s", e.Reference, percent(e.Done, e.Total), bytesText(e.Total), bytesText(int64(e.Rate)))
-	if e.Remaining >= 0 {
-		s += ", " + leftText(e.Remaining)
+	s := fmt.Sprintf("%s: %s of %s, %s/s", e.Reference, percent(e.Done, e.Total), bytesText(e.Total), bytesText(e.Rate))
+	if e.Remaining.Duration >= 0 {
+		s += ", " + leftText(e.Remaining.Duration)
 	}
 	return oneLine(s)
 }
@@ -53,8 +53,8 @@ func summary(r segpull.Result) string {
 	if r.Fetched == 0 {
 		return oneLine(fmt.Sprintf("%s: done, all %s were there already", r.Reference, bytesText(r.Resumed)))
 	}
-	s := fmt.Sprintf("%s: %s in %s (%s/s)", r.Reference, bytesText(r.Fetched), durationText(r.Duration),
-		bytesText(perSecond(r.Fetched, r.Duration)))
+	s := fmt.Sprintf("%s: %s in %s (%s/s)", r.Reference, bytesText(r.Fetched), durationText(r.Duration.Duration),
+		bytesText(perSecond(r.Fetched, r.Duration.Duration)))
 	if shares := sharesText(r.Sources); shares != "" {
 		s += " from " + shares
 	}
