@@ -191,7 +191,7 @@ func TestCancelEndsEveryWait(t *testing.T) {
 	}
 	t.Run("a rate limit", func(t *testing.T) {
 		t.Parallel()
-		wantQuickCancel(t, pulltest.Serve(t, 1, img), segpull.Options{LimitRate: 1000})
+		wantQuickCancel(t, pulltest.Serve(t, 1, img), segpull.Options{Limits: segpull.NewLimits(1000)})
 	})
 	t.Run("a proxy that says nothing", func(t *testing.T) {
 		t.Parallel()

@@ -32,11 +32,9 @@ type Options struct {
 	// tag, it has that of the image, else latest. It is for one image only. Empty:
 	// the reference, without its digest.
 	Name string
-	// LimitRate is the most that all traffic together may use, in bytes a
-	// second. 0: no limit.
-	LimitRate int64
-	// Limits, if set, are used instead of LimitRate: they may be changed while
-	// the pull runs.
+	// Limits are the rate limits, such as NewLimits(2 << 20). They may change
+	// while the pull runs, and several calls may share them. nil: no limits
+	// except those that Config has for mirrors.
 	Limits *Limits
 	// Connections is the most connections to one mirror. 0: 32, of which the
 	// pull opens only as many as make it faster.

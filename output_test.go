@@ -78,7 +78,7 @@ func TestInvalidOutputs(t *testing.T) {
 		"a format of another world":         {segpull.Options{Format: "zip"}, []string{ref}, segpull.ErrUsage, "docker-archive"},
 		"a platform of another world":       {segpull.Options{Platform: "linux"}, []string{ref}, segpull.ErrUsage, "linux"},
 		"a reference of another world":      {segpull.Options{}, []string{"../../etc/passwd"}, segpull.ErrUsage, "etc/passwd"},
-		"a negative limit":                  {segpull.Options{LimitRate: -1}, []string{ref}, segpull.ErrUsage, "negative"},
+		"a negative number of connections":  {segpull.Options{Connections: -1}, []string{ref}, segpull.ErrUsage, "negative"},
 		"no image at all":                   {segpull.Options{}, []string{}, segpull.ErrUsage, "no image"},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -76,13 +76,13 @@ func newCall(opts Options) (*call, error) {
 			return nil, usage(err)
 		}
 	}
-	if opts.LimitRate < 0 || opts.Connections < 0 || opts.SegmentSize < 0 || opts.GiveUpAfter < 0 {
-		return nil, usage(errors.New("LimitRate, Connections, SegmentSize and GiveUpAfter must not be negative"))
+	if opts.Connections < 0 || opts.SegmentSize < 0 || opts.GiveUpAfter < 0 {
+		return nil, usage(errors.New("neither Connections nor SegmentSize nor GiveUpAfter may be negative"))
 	}
 	if opts.GiveUpAfter == 0 {
 		c.opts.GiveUpAfter = segment.DefaultGiveUp
 	}
-	c.limits = cmp.Or(opts.Limits, NewLimits(opts.LimitRate))
+	c.limits = cmp.Or(opts.Limits, NewLimits(0))
 	c.logins = sources.NewLogins(opts.Authfile, c.warn)
 	return c, nil
 }

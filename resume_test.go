@@ -35,7 +35,7 @@ func TestACancelledPullGoesOnWithOthers(t *testing.T) {
 
 	before := m.Served()
 	r := m.MustPull(t, segpull.Options{
-		Output: out, Mirrors: m.URLs[1:], Connections: 2, LimitRate: 20 * mib, SegmentSize: mib,
+		Output: out, Mirrors: m.URLs[1:], Connections: 2, Limits: segpull.NewLimits(20 * mib), SegmentSize: mib,
 	})
 	again := m.Served() - before
 	if r.Resumed < 3*mib {

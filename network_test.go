@@ -116,37 +116,6 @@ func TestAForeignLayerIsNotFetchedFromInside(t *testing.T) {
 	}
 }
 
-func TestTheLimitHoldsForAllTraffic(t *testing.T) {
-	t.Parallel()
-	img := pulltest.ImageOf(1, 2*mib)
-	m := pulltest.Serve(t, 2, img)
-	began := time.Now()
-	m.MustPull(t, segpull.Options{LimitRate: 2 * mib})
-	took := time.Since(began).Seconds()
-	if rate := float64(pulltest.BlobsOf(img)) / took; rate > 2.06*mib || rate < mib {
-		t.Errorf("%.2f MiB/s under a limit of 2", rate/mib)
-	}
-}
-
-func TestTheSearchForCorruptSourcesKeepsToTheLimits(t *testing.T) {
-	t.Parallel()
-	img := pulltest.ImageOf(1, mib)
-	m := pulltest.Serve(t, 2, img)
-	m.Servers[0].Misbehave(registrytest.Flip(0, mib).Of(img.Layers[0].Digest))
-	began := time.Now()
-	r := m.MustPull(t, segpull.Options{LimitRate: mib, Connections: 1})
-	took := time.Since(began).Seconds()
-	if rate := float64(r.Fetched) / took; rate > 1.1*mib {
-		t.Errorf("%.2f MiB/s under a limit of 1", rate/mib)
-	}
-	for i, s := range m.Servers {
-		if n := s.Stats().Concurrent; n > 1 {
-			t.Errorf("mirror %d was asked for %d things at once", i, n)
-		}
-	}
-	pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
-}
-
 func TestAMirrorThatDiesAndComesBack(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 4*mib)
