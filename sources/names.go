@@ -18,11 +18,11 @@ const dockerHub = "docker.io"
 type MirrorError struct {
 	Mirror string // its name, or its URL without secrets
 	Reason string
-	Mend   string // what the user can do
+	Fix    string // what the user can do
 }
 
 func (e *MirrorError) Error() string {
-	return fmt.Sprintf("mirror %s: %s; %s", e.Mirror, e.Reason, e.Mend)
+	return fmt.Sprintf("mirror %s: %s; %s", e.Mirror, e.Reason, e.Fix)
 }
 
 // UsageError says that none of the sources asked for can be used.
@@ -181,8 +181,8 @@ func (n naming) address(e endpoint) (string, error) {
 	if e.ID != "" {
 		reason = fmt.Sprintf("id %q is not one: it is the first label of the address", e.ID)
 	}
-	mend := fmt.Sprintf(`set id = "…" under %s, or use --mirror %s`, table, address)
-	return "", &MirrorError{e.name, reason, mend}
+	fix := fmt.Sprintf(`set id = "…" under %s, or use --mirror %s`, table, address)
+	return "", &MirrorError{e.name, reason, fix}
 }
 
 // table names the place of a mirror's settings.
