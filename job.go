@@ -102,12 +102,12 @@ func (j *job) open(ctx context.Context, placements []state.Placement) (err error
 	if j.store, err = state.Open(ctx, j.out.work, placements, names); err != nil {
 		return j.out.explain(err)
 	}
-	memory := sources.Recall(j.call.opts.Memory)
-	j.transfer = transfer.New(j.transferOptions(memory))
+	history := sources.LoadHistory(j.call.opts.History)
+	j.transfer = transfer.New(j.transferOptions(history))
 	if err := j.checkRoom(); err != nil {
 		return err
 	}
-	j.warnOfDoubted(memory)
+	j.warnOfDoubted(history)
 	for i := range j.blobs {
 		if err := j.adopt(ctx, i); err != nil {
 			return err
@@ -120,7 +120,7 @@ func (j *job) open(ctx context.Context, placements []state.Placement) (err error
 	return nil
 }
 
-func (j *job) transferOptions(memory sources.Memory) transfer.Options {
+func (j *job) transferOptions(history sources.History) transfer.Options {
 	c := j.call
 	limiters := make(map[string]*segment.Limiter)
 	for _, src := range j.set.Sources() {
@@ -131,7 +131,7 @@ func (j *job) transferOptions(memory sources.Memory) transfer.Options {
 		Blobs:       j.blobs,
 		Sources:     j.set.Sources(),
 		Store:       j.store,
-		Memory:      memory,
+		History:     history,
 		Limiter:     c.limits.all,
 		Limiters:    limiters,
 		Connections: c.opts.Connections,
@@ -232,12 +232,12 @@ func fill(ctx context.Context, b *state.Blob, from *io.SectionReader, source int
 func (j *job) fetch(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
 	var reports sync.WaitGroup
-	reports.Go(func() { j.warnOfDissents(watching) })
+	reports.Go(func() { j.warnOfDisagreements(watching) })
 	reports.Go(func() { j.sample(watching) })
 	err := j.transfer.Run(ctx)
 	stop()
 	reports.Wait()
-	_ = j.transfer.Memory().Keep(j.call.opts.Memory) // it only helps the next pull
+	_ = j.transfer.History().Save(j.call.opts.History) // it only helps the next pull
 	if err == nil {
 		j.call.notify(j.progress())
 		return nil
@@ -253,9 +253,9 @@ func (j *job) fetch(ctx context.Context) error {
 
 // warnOfDoubted warns of mirrors that sent wrong bytes in an earlier pull. That is
 // no proof in this one: the pull uses them, but trusts them last.
-func (j *job) warnOfDoubted(memory sources.Memory) {
+func (j *job) warnOfDoubted(history sources.History) {
 	for _, src := range j.set.Sources() {
-		if corrupt := memory[src.Name()].Corrupt; !corrupt.IsZero() {
+		if corrupt := history[src.Name()].Corrupt; !corrupt.IsZero() {
 			j.call.warn(fmt.Sprintf("%s served wrong bytes on %s; segpull uses it until it does so again: consider removing it from the mirrors", src.Name(), corrupt.Format(time.DateOnly)))
 		}
 	}
@@ -270,13 +270,13 @@ func (j *job) warnOfUseless() {
 	}
 }
 
-// warnOfDissents warns of mirrors that resolve the tag to another image.
-func (j *job) warnOfDissents(ctx context.Context) {
+// warnOfDisagreements warns of mirrors that resolve the tag to another image.
+func (j *job) warnOfDisagreements(ctx context.Context) {
 	ref := j.image.Reference
 	if ref.Digest != "" {
 		return
 	}
-	j.set.Dissents(ctx, ref, j.image.Digest, func(d sources.Dissent) {
+	j.set.Disagreements(ctx, ref, j.image.Digest, func(d sources.Disagreement) {
 		j.call.warn(fmt.Sprintf("mirrors disagree about %s: %s resolves it to %.19s…, %s to %.19s…; segpull uses the first: to use the other, name its mirror first or give its digest",
 			j.name(), j.resolver, j.image.Digest, d.Source, d.Digest))
 	})

@@ -45,9 +45,9 @@ type Options struct {
 	// GiveUpAfter is how long the pull continues without progress from any source.
 	// 0: 5 minutes.
 	GiveUpAfter time.Duration
-	// Memory is the file in which pulls record the rates and faults of mirrors,
-	// such as sources.MemoryPath. Empty: the pull records nothing.
-	Memory string
+	// History is the file in which pulls record the rates and faults of mirrors,
+	// such as sources.HistoryPath. Empty: the pull neither reads nor records them.
+	History string
 	// Stdout receives the archive if Output is "-".
 	Stdout io.Writer
 	// Observer receives the events of the pull. nil: the pull drops them.

@@ -92,12 +92,12 @@ func future(name string) error {
 func TestWhatIsRememberedFromTheFuture(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 300*kib))
-	memory := filepath.Join(t.TempDir(), "mirrors.json")
-	text, err := json.Marshal(sources.Memory{m.Name(0): {Connections: 1, Rate: 1, Seen: time.Now().AddDate(20, 0, 0)}})
+	history := filepath.Join(t.TempDir(), "mirrors.json")
+	text, err := json.Marshal(sources.History{m.Name(0): {Connections: 1, Rate: 1, Seen: time.Now().AddDate(20, 0, 0)}})
 	pulltest.Must(t, err)
-	pulltest.Must(t, os.WriteFile(memory, text, 0o600))
-	if got := sources.Recall(memory); len(got) > 0 {
+	pulltest.Must(t, os.WriteFile(history, text, 0o600))
+	if got := sources.LoadHistory(history); len(got) > 0 {
 		t.Errorf("remembered %v", got)
 	}
-	m.MustPull(t, segpull.Options{Memory: memory})
+	m.MustPull(t, segpull.Options{History: history})
 }

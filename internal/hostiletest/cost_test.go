@@ -106,14 +106,14 @@ func TestACorruptSourceIsRemembered(t *testing.T) {
 		s.Throttle(8 * mib)
 	}
 	m.Servers[1].Misbehave(registrytest.Flip(0, mib))
-	memory := filepath.Join(t.TempDir(), "mirrors.json")
-	if r := m.MustPull(t, segpull.Options{Memory: memory}); !slices.Equal(r.Corrupt, []string{m.Name(1)}) {
+	history := filepath.Join(t.TempDir(), "mirrors.json")
+	if r := m.MustPull(t, segpull.Options{History: history}); !slices.Equal(r.Corrupt, []string{m.Name(1)}) {
 		t.Fatalf("corrupt sources %q", r.Corrupt)
 	}
 	m.Servers[1].Misbehave()
 	rec := &pulltest.Recorder{}
 	before := m.Servers[1].Stats().Bytes
-	r := m.MustPull(t, segpull.Options{Memory: memory, Observer: rec})
+	r := m.MustPull(t, segpull.Options{History: history, Observer: rec})
 	if w := rec.Warnings(); !strings.HasPrefix(w, m.Name(1)) || !strings.Contains(w, time.Now().Format("2006-01")) {
 		t.Errorf("warnings %q", w)
 	}
