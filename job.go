@@ -33,8 +33,8 @@ type job struct {
 
 	blobs     []ocispec.Descriptor
 	layout    *archive.Layout   // nil where the offsets of blobs are not those in the output
-	standing  *os.File          // the archive, if it was there and right; then store is nil
-	compared  []verify.Frontier // how far each blob of what stands was hashed
+	existing  *os.File          // the archive, if it existed and was right; then store is nil
+	compared  []verify.Frontier // how far each blob of the existing archive was hashed
 	store     *state.Store
 	transfer  *transfer.Transfer
 	announced bool
@@ -60,9 +60,9 @@ func (j *job) run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if stands, err := j.stands(ctx); err != nil {
+	if exists, err := j.findExisting(ctx); err != nil {
 		return Result{}, err
-	} else if stands {
+	} else if exists {
 		return j.upToDate()
 	}
 	if err := j.open(ctx, placements); err != nil {
@@ -104,7 +104,7 @@ func (j *job) open(ctx context.Context, placements []state.Placement) (err error
 	}
 	history := sources.LoadHistory(j.call.opts.History)
 	j.transfer = transfer.New(j.transferOptions(history))
-	if err := j.checkRoom(); err != nil {
+	if err := j.checkSpace(); err != nil {
 		return err
 	}
 	j.warnOfDoubted(history)

@@ -58,7 +58,7 @@ func (j *job) progress() Progress {
 		e.Total += b.Size
 		e.Blobs = append(e.Blobs, b)
 	}
-	if j.standing != nil {
+	if j.existing != nil {
 		e.Resumed = e.Total
 		return e
 	}
@@ -76,7 +76,7 @@ func (j *job) progress() Progress {
 
 // done is the number of bytes of blob i that are there.
 func (j *job) done(i int) int64 {
-	if j.standing != nil {
+	if j.existing != nil {
 		return j.blobs[i].Size
 	}
 	return j.store.Blob(i).Done()
@@ -84,7 +84,7 @@ func (j *job) done(i int) int64 {
 
 // hashed is the number of bytes of blob i that SHA-256 has seen.
 func (j *job) hashed(i int) int64 {
-	if j.standing != nil {
+	if j.existing != nil {
 		return j.compared[i].Offset()
 	}
 	return j.transfer.Hashed(i)

@@ -111,8 +111,8 @@ func acquire(root *os.Root) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		stands, err := hold(root, f)
-		if err == nil && stands {
+		current, err := hold(root, f)
+		if err == nil && current {
 			return f, nil
 		}
 		f.Close()
@@ -124,7 +124,7 @@ func acquire(root *os.Root) (*os.File, error) {
 
 // hold locks f. It is the directory's lock only if its last holder has not removed
 // it meanwhile: another process may have made a new one since.
-func hold(root *os.Root, f *os.File) (stands bool, err error) {
+func hold(root *os.Root, f *os.File) (current bool, err error) {
 	free, err := tryLock(f)
 	if err != nil {
 		return false, &os.PathError{Op: "lock", Path: f.Name(), Err: err}

@@ -35,7 +35,7 @@ func (s *Store) inherit(ctx context.Context, path string) error {
 	if old.bytes != nil {
 		defer old.bytes.Close()
 	}
-	return s.rehouse(ctx, old)
+	return s.copyToNewPart(ctx, old)
 }
 
 // load reads what an earlier run left.
@@ -118,10 +118,10 @@ func (s *Store) renamer(sources []string) func(have) have {
 	}
 }
 
-// rehouse makes a new part file, and copies over what an earlier run had of
+// copyToNewPart makes a new part file, and copies over what an earlier run had of
 // the same blobs in another one.
-func (s *Store) rehouse(ctx context.Context, old past) (err error) {
-	if err := s.checkRoom(old); err != nil {
+func (s *Store) copyToNewPart(ctx context.Context, old past) (err error) {
+	if err := s.checkSpace(old); err != nil {
 		return err
 	}
 	s.header.Part = partNames[0]
@@ -147,8 +147,8 @@ func (s *Store) rehouse(ctx context.Context, old past) (err error) {
 	return nil
 }
 
-// checkRoom fails before anything is copied where the copy would not fit.
-func (s *Store) checkRoom(old past) error {
+// checkSpace fails before anything is copied where the copy would not fit.
+func (s *Store) checkSpace(old past) error {
 	free, known := freeBytes(s.lock)
 	if !known || old.bytes == nil {
 		return nil

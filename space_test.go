@@ -18,7 +18,7 @@ import (
 // fetched. internal/realtest has disks that fill up on the way.
 func TestAnImageThatDoesNotFitIsNotBegun(t *testing.T) {
 	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
-		t.Skip("the room is not known here")
+		t.Skip("the free space is not known here")
 	}
 	img := registrytest.NewImage(registrytest.ImageOptions{
 		Layers: []int64{100 * kib, 101 * kib, 102 * kib, 103 * kib}, Platform: "linux/amd64",

@@ -82,7 +82,7 @@ func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 	if _, err := m.Pull(t, segpull.Options{Output: other}, strings.TrimSuffix(ref, "1")+"2"); err != nil {
 		t.Fatal(err)
 	}
-	for what, stands := range map[string][]byte{
+	for what, existing := range map[string][]byte{
 		"a byte of a layer":  flipped(len(right) / 2),
 		"a byte of a header": flipped(10),
 		"the last byte":      flipped(len(right) - 1),
@@ -92,7 +92,7 @@ func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 		"empty":              {},
 	} {
 		out := filepath.Join(t.TempDir(), "app.tar")
-		pulltest.Must(t, os.WriteFile(out, stands, 0o644))
+		pulltest.Must(t, os.WriteFile(out, existing, 0o644))
 		if r := m.MustPull(t, segpull.Options{Output: out}); r.UpToDate {
 			t.Errorf("%s: said to be up to date", what)
 		}

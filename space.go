@@ -7,10 +7,10 @@ import (
 	"github.com/segpull/segpull/archive"
 )
 
-// checkRoom fails, before the pull fetches anything, if the image cannot fit,
+// checkSpace fails, before the pull fetches anything, if the image cannot fit,
 // and warns if that is likely.
-func (j *job) checkRoom() error {
-	need, free, known := j.store.Room()
+func (j *job) checkSpace() error {
+	need, free, known := j.store.Space()
 	if !known {
 		return nil
 	}
