@@ -123,7 +123,7 @@ func TestWhenAllAreRejectedEachIsNamed(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	unusable, ok := errors.AsType[*UnusableError](err)
-	if !ok || !unusable.Permanent() || unusable.Says != "not on the allow list" {
+	if !ok || !unusable.Permanent() || unusable.Text != "not on the allow list" {
 		t.Errorf("the first reason is %+v", unusable)
 	}
 }

@@ -77,12 +77,12 @@ var errNoPlatform = errors.New("no such platform")
 
 // resolver resolves a reference, whose tag one source answers for.
 type resolver struct {
-	fetcher    Fetcher
-	ref        Reference
-	platform   Platform // the one wanted
-	fetches    int
-	available  []Platform   // platforms seen and not taken
-	unlabelled []Unlabelled // manifests seen and not taken, of indexes without platforms
+	fetcher   Fetcher
+	ref       Reference
+	platform  Platform // the one wanted
+	fetches   int
+	available []Platform         // platforms seen and not taken
+	silent    []ManifestPlatform // manifests seen and not taken, of indexes without platforms
 }
 
 // fetched is a manifest or index with its bytes.
@@ -106,7 +106,7 @@ func (r *resolver) resolve(ctx context.Context) (Image, error) {
 	}
 	m, err := r.descend(ctx, top, Platform{}, 1)
 	if errors.Is(err, errNoPlatform) {
-		return Image{}, &PlatformError{Reference: r.ref, Wanted: r.platform, Available: r.available, Unlabelled: r.unlabelled}
+		return Image{}, &PlatformError{Reference: r.ref, Wanted: r.platform, Available: r.available, Manifests: r.silent}
 	}
 	if err != nil {
 		return Image{}, err

@@ -28,7 +28,7 @@ func TestDamageToThePartDirectory(t *testing.T) {
 
 	const all = 1 << 30
 	for what, tc := range map[string]struct {
-		wreck func(part, sidecar string) error
+		damage func(part, sidecar string) error
 		costs int64 // bytes, at most
 	}{
 		"nothing": {func(string, string) error { return nil }, 0},
@@ -61,7 +61,7 @@ func TestDamageToThePartDirectory(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "app.tar")
 			dir := out + ".segpull"
 			pulltest.Must(t, os.CopyFS(dir, os.DirFS(kept)))
-			pulltest.Must(t, tc.wreck(filepath.Join(dir, "part"), filepath.Join(dir, "state")))
+			pulltest.Must(t, tc.damage(filepath.Join(dir, "part"), filepath.Join(dir, "state")))
 			r := m.MustPull(t, segpull.Options{Output: out})
 			if most := min(pulltest.BlobsOf(img), pulltest.BlobsOf(img)-done+tc.costs) + slack; r.Fetched > most {
 				t.Errorf("%d of %d bytes were there, and %d were fetched", done, pulltest.BlobsOf(img), r.Fetched)
