@@ -70,8 +70,9 @@ type layoutDir struct {
 	root *os.Root
 }
 
-// OpenBlob opens a blob of the OCI layout in a directory, if it is there, whole and
-// right; else the error says why not.
+// OpenBlob opens a blob of the OCI layout in a directory for reading from its
+// start, after it has read all of it to check its digest. The error says why the
+// directory has no such blob, or is the cause of ctx.
 func OpenBlob(ctx context.Context, dir string, b ocispec.Descriptor) (*os.File, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -243,7 +244,7 @@ func isBlob(ctx context.Context, file *os.File, b ocispec.Descriptor) (bool, err
 		return false, err
 	}
 	sum := digest.SHA256.Digester()
-	_, err := copyStream(ctx, sum.Hash(), file)
+	_, err := copyStream(ctx, sum.Hash(), io.NewSectionReader(file, 0, b.Size))
 	return sum.Digest() == b.Digest, err
 }
 

@@ -29,7 +29,7 @@ func TestDamageToThePartDirectory(t *testing.T) {
 	const all = 1 << 30
 	for what, tc := range map[string]struct {
 		damage func(part, sidecar string) error
-		costs int64 // bytes, at most
+		costs  int64 // bytes, at most
 	}{
 		"nothing": {func(string, string) error { return nil }, 0},
 		"part file truncated": {func(part, _ string) error {
