@@ -74,7 +74,11 @@ type SourceProgress struct {
 	Bytes       int64  `json:"bytes"`       // served in this call
 	Rate        int64  `json:"rate"`        // bytes a second
 	Connections int    `json:"connections"` // open now
-	State       string `json:"state"`       // "active", "waiting", "cooling", "probing" or "off"
+	// State is "active": it has requests; "waiting": it has none; "cooling": it
+	// failed or asked to wait, and gets no request for a time; "probing": it
+	// failed several times in a row, and gets one connection until it delivers;
+	// "off": it refuses access, or it is corrupt.
+	State string `json:"state"`
 }
 
 // Stalled says that no source has sent a byte for about 10 s, and why. Pull

@@ -19,12 +19,18 @@ import (
 	"github.com/segpull/segpull/verify"
 )
 
-// Pull pulls the images that refs name, one after the other, and returns those
-// that it finished. Layers that several of them share are fetched once. All
-// references are resolved before the first blob is fetched.
+// Pull pulls the images that refs name, such as "ubuntu:22.04" or
+// "ghcr.io/team/app@sha256:…", and returns the results of those that it finished,
+// in the order of refs. It resolves all references before it fetches the first
+// layer, pulls one image after the other, ends at the first error, and fetches a
+// layer that several images share once.
 //
-// Errors have a class, as ErrNotFound, for errors.Is. When ctx ends,
-// Pull returns within a second, with its cause, and keeps what has arrived.
+// Use errors.Is to find the class of an error, such as ErrNotFound. When ctx ends,
+// Pull returns its cause within a second. Whatever the error, the bytes that
+// arrived stay on disk, and the same call continues from there.
+//
+// Several calls may run at the same time. Two calls with the same output do not:
+// the second ends with a *state.LockedError.
 func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 	c, err := newCall(opts)
 	if err != nil {
@@ -49,7 +55,7 @@ func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 	return results, nil
 }
 
-// call is what the images of one Pull share.
+// call has what the images of one Pull share.
 type call struct {
 	opts     Options
 	format   archive.Format

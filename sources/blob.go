@@ -20,9 +20,9 @@ const (
 	blobTries = 3
 )
 
-// Blob returns the bytes of a small blob, which have its digest and size: at most image.MaxConfigSize are
-// read. All sources are asked in turn as by Fetch with a digest, the one that resolved ref's tag first. If
-// none gives it within 30 s, or GiveUpAfter if that is less, the error is a [*FetchError].
+// Blob returns the bytes of a blob of at most image.MaxConfigSize, which have its digest and size. It asks
+// the sources as Fetch does for a digest. If none serves the blob within 30 s after Blob asked the last one,
+// or within GiveUpAfter if that is less, the error is a *[FetchError].
 func (s *Set) Blob(ctx context.Context, ref image.Reference, b ocispec.Descriptor) ([]byte, error) {
 	if b.Size > image.MaxConfigSize {
 		return nil, fmt.Errorf("blob %s has %d bytes; segpull reads at most %d at once", b.Digest, b.Size, image.MaxConfigSize)
