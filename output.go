@@ -78,10 +78,10 @@ func (p places) plan(jobs []*job) error {
 	return nil
 }
 
-// byPlatform says whether the names of archives have the platform in them.
+// byPlatform reports whether the names of archives have the platform in them.
 func (p places) byPlatform() bool { return p.opts.Output == "" || p.dir != "" }
 
-// intoDir says whether Output names a directory that archives are put into,
+// intoDir reports whether Output names a directory that archives are put into,
 // rather than the archive itself.
 func (o Options) intoDir(format archive.Format, images int) bool {
 	switch {

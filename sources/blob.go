@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// blobPatience is how long Blob waits for sources that are silent or slow, since the last one was
+	// blobTimeout is how long Blob waits for sources that are silent or slow, since the last one was
 	// asked: as long as for a manifest.
-	blobPatience = 30 * time.Second
+	blobTimeout = 30 * time.Second
 	// blobTries is how often Blob asks a source whose answer breaks off.
 	blobTries = 3
 )
@@ -30,8 +30,8 @@ func (s *Set) Blob(ctx context.Context, ref image.Reference, b ocispec.Descripto
 	r := s.race(s.resolverFirst(ref), 0, func(ctx context.Context, source *Source) answer {
 		return source.whole(ctx, ref.Repository, b)
 	})
-	if r.giveUpAfter == 0 || r.giveUpAfter > blobPatience {
-		r.giveUpAfter = blobPatience
+	if r.giveUpAfter == 0 || r.giveUpAfter > blobTimeout {
+		r.giveUpAfter = blobTimeout
 	}
 	a, err := r.run(ctx)
 	return a.body, s.blame(ref, err)

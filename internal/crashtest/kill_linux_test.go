@@ -185,7 +185,7 @@ func (s *story) check(all bool) {
 	}
 }
 
-// stands says whether there is an output: an archive, or a layout's index.
+// stands reports whether there is an output: an archive, or a layout's index.
 func stands(out string) bool {
 	info, err := os.Lstat(out)
 	if err == nil && info.IsDir() {

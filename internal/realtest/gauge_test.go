@@ -67,7 +67,7 @@ func (g *gauge) die() {
 // settle waits until the responses to a client that is gone have ended.
 func (g *gauge) settle(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); g.open.Load() > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(programTimeout); g.open.Load() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("a response to a client that is gone does not end")
 		}

@@ -61,7 +61,7 @@ func (c *Client) Manifest(ctx context.Context, repository, reference string) (oc
 }
 
 func (c *Client) openManifest(ctx context.Context, f fetch) (resp *http.Response, at *url.URL, err error) {
-	resp, err = within(ctx, manifestPatience, func(ctx context.Context) (*http.Response, error) {
+	resp, err = within(ctx, manifestTimeout, func(ctx context.Context) (*http.Response, error) {
 		r, err := c.open(ctx, f)
 		at = r.at
 		return r.Response, err
@@ -102,12 +102,12 @@ func (c *Client) manifestAt(repository, reference string) fetch {
 var errTooLarge = permanent("larger than 4 MiB")
 
 func readManifest(resp *http.Response) ([]byte, error) {
-	timer := time.AfterFunc(manifestPatience, func() { resp.Body.Close() })
+	timer := time.AfterFunc(manifestTimeout, func() { resp.Body.Close() })
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxManifestBytes+1))
 	switch {
 	case !timer.Stop():
-		return nil, silence(manifestPatience)
+		return nil, silence(manifestTimeout)
 	case len(body) > maxManifestBytes:
 		return nil, errTooLarge
 	}

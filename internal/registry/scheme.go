@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// schemePatience bounds each check of the protocol of a port.
-const schemePatience = 5 * time.Second
+// schemeTimeout bounds each check of the protocol of a port.
+const schemeTimeout = 5 * time.Second
 
 // schemeChoice is what is known of the protocol of the host's port.
 type schemeChoice struct {
@@ -55,7 +55,7 @@ func (c *Client) chooseScheme(ctx context.Context) error {
 // ping sends one request without authorization, for the sake of the answer's
 // being there.
 func (c *Client) ping(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, schemePatience)
+	ctx, cancel := context.WithTimeout(ctx, schemeTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -125,7 +125,7 @@ func (c *Client) speaksTLS(ctx context.Context, at *url.URL) bool {
 	if at.Scheme != "http" || !c.mayLook(at) {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, schemePatience)
+	ctx, cancel := context.WithTimeout(ctx, schemeTimeout)
 	defer cancel()
 	conn, err := c.transport.own.DialContext(ctx, "tcp", hostPort(at))
 	if err != nil {
@@ -147,7 +147,7 @@ func (c *Client) speaksPlain(ctx context.Context, at *url.URL) bool {
 		return false
 	}
 	root.Scheme, root.Host = "http", hostPort(at)
-	ctx, cancel := context.WithTimeout(ctx, schemePatience)
+	ctx, cancel := context.WithTimeout(ctx, schemeTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, root.String(), nil)
 	if err != nil {

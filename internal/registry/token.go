@@ -20,7 +20,7 @@ import (
 const (
 	maxTokens     = 1000      // grants kept; more start over
 	maxTokenBytes = 128 << 10 // twice a token of 64 KiB: it may be given under two names
-	tokenPatience = 30 * time.Second
+	tokenTimeout  = 30 * time.Second
 	clientID      = "segpull"
 )
 
@@ -62,7 +62,7 @@ func (c *tokenCache) drop(t target, g *grant, resp *http.Response) {
 // first, whose end must not fail the others.
 func (c *tokenCache) fetch(ctx context.Context, t target, login string, get func(context.Context) (*grant, error)) (*grant, error) {
 	done := c.flight.DoChan(t.origin()+" "+t.repository+" "+login, func() (any, error) {
-		own, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), tokenPatience, silence(tokenPatience))
+		own, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), tokenTimeout, silence(tokenTimeout))
 		defer cancel()
 		return get(own)
 	})

@@ -18,7 +18,7 @@ import (
 const (
 	maxHeaderBytes = 256 << 10
 	maxErrorBytes  = 8 << 10
-	errorPatience  = 2 * time.Second // for an error's body
+	errorTimeout   = 2 * time.Second // for an error's body
 )
 
 // hostTransport is the layer below the retries. It tells the configured host
@@ -186,7 +186,7 @@ func (t *hostTransport) roundTripOther(req *http.Request) (*http.Response, error
 // request's context.
 func settle(resp *http.Response) (*http.Response, error) {
 	sent := resp.Body
-	timer := time.AfterFunc(errorPatience, func() { sent.Close() })
+	timer := time.AfterFunc(errorTimeout, func() { sent.Close() })
 	body, _ := io.ReadAll(io.LimitReader(sent, maxErrorBytes)) // what came says enough
 	timer.Stop()
 	sent.Close()
