@@ -52,7 +52,7 @@ type target struct {
 	scheme, host string // host[:port], the key of stored logins
 	repository   string // as the host calls it
 	greet        string // the URL to ask for a challenge, "" for none
-	stranger     bool   // no login may go there
+	noLogin      bool   // no login may go there
 }
 
 func (t target) origin() string { return t.scheme + "://" + t.host }
@@ -68,7 +68,7 @@ type grant struct {
 // the host refuses all of them, do returns its last refusal, and as refused the
 // login that did not help, if it sent one.
 func (a *authorizer) do(req *http.Request, t target) (resp *http.Response, refused Login, err error) {
-	n := negotiation{auth: a, target: t, triedLogin: t.stranger}
+	n := negotiation{auth: a, target: t, triedLogin: t.noLogin}
 	used := a.tokens.get(t)
 	for range maxSends {
 		resp, err = a.send(req, used)

@@ -50,16 +50,16 @@ type Config struct {
 
 // Client requests manifests and blobs from one host. Close it after use.
 type Client struct {
-	name      string
-	home      *home
-	scheme    schemeChoice
-	manifests *opener
-	blobs     *opener
-	foreign   *opener
-	redirects redirects
-	ranges    rangeMemory
-	transport *hostTransport // below manifests and blobs
-	stranger  *hostTransport // below foreign
+	name             string
+	home             *home
+	scheme           schemeChoice
+	manifests        *opener
+	blobs            *opener
+	foreign          *opener
+	redirects        redirects
+	ranges           rangeMemory
+	transport        *hostTransport // below manifests and blobs
+	foreignTransport *hostTransport // below foreign
 }
 
 // New returns a client of one host, without a connection.
@@ -79,18 +79,18 @@ func New(cfg Config) *Client {
 	}
 	home := newHome(cfg.URL, cfg.Namespace)
 	transport := newHostTransport(home, cfg)
-	stranger := newForeignTransport(cfg)
+	foreign := newForeignTransport(cfg)
 	auth := newAuthorizer(cfg)
 	return &Client{
-		name:      cfg.Name,
-		home:      home,
-		ranges:    rangeMemory{turn: semaphore.NewWeighted(1)},
-		scheme:    schemeChoice{turn: semaphore.NewWeighted(1), settled: !cfg.PlainFallback},
-		manifests: &opener{auth.over(manifestRetries.over(transport)), home, cfg.InsecureStorage},
-		blobs:     &opener{auth.over(blobRetries.over(transport)), home, cfg.InsecureStorage},
-		foreign:   &opener{auth.over(blobRetries.over(stranger)), nil, cfg.InsecureStorage},
-		transport: transport,
-		stranger:  stranger,
+		name:             cfg.Name,
+		home:             home,
+		ranges:           rangeMemory{turn: semaphore.NewWeighted(1)},
+		scheme:           schemeChoice{turn: semaphore.NewWeighted(1), settled: !cfg.PlainFallback},
+		manifests:        &opener{auth.over(manifestRetries.over(transport)), home, cfg.InsecureStorage},
+		blobs:            &opener{auth.over(blobRetries.over(transport)), home, cfg.InsecureStorage},
+		foreign:          &opener{auth.over(blobRetries.over(foreign)), nil, cfg.InsecureStorage},
+		transport:        transport,
+		foreignTransport: foreign,
 	}
 }
 
@@ -100,13 +100,13 @@ func New(cfg Config) *Client {
 // choice.
 func (c *Client) SetWindow(bytes int) {
 	c.transport.window.Store(int64(bytes))
-	c.stranger.window.Store(int64(bytes))
+	c.foreignTransport.window.Store(int64(bytes))
 }
 
 // Close closes the idle connections. Open streams stay open until they are closed.
 func (c *Client) Close() {
 	c.transport.closeIdle()
-	c.stranger.closeIdle()
+	c.foreignTransport.closeIdle()
 }
 
 // endpoint is where a manifest or blob is: kind is "manifests" or "blobs".
