@@ -72,10 +72,10 @@ func (w whole) Read(off int64, buf []byte) (int, error) {
 	if n > 0 {
 		return n, nil
 	}
-	return 0, err // the file was cut short meanwhile
+	return 0, err // another process has truncated the file
 }
 
-// section reads blob i, which is verified.
+// section returns a reader of blob i, which is verified.
 func (j *job) section(i int) *io.SectionReader {
 	if j.existing != nil {
 		return io.NewSectionReader(j.existing, j.layout.Offset(j.blobs[i].Digest), j.blobs[i].Size)
@@ -83,7 +83,7 @@ func (j *job) section(i int) *io.SectionReader {
 	return j.store.Blob(i).Section()
 }
 
-// upToDate ends the pull of an image whose archive is in its place.
+// upToDate ends the pull of an image whose archive exists.
 func (j *job) upToDate() (Result, error) {
 	j.call.notify(j.progress())
 	if err := j.checkPlatform(); err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/segpull/segpull/internal/pulltest"
 )
 
-// An archive that exists and is right stays as it is. Nothing is fetched,
-// and the directory of a run that died just before its end is removed.
+// An archive that exists and is right does not change. The pull fetches nothing, and
+// removes the directory of a run that was killed just before its end.
 func TestAnArchiveThatStandsIsUpToDate(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 700*kib, 300*kib)
@@ -45,7 +45,7 @@ func TestAnArchiveThatStandsIsUpToDate(t *testing.T) {
 	}
 }
 
-// What another image's pull to the same name has fetched stays.
+// The bytes that a pull of another image to the same name has fetched stay.
 func TestAnArchiveThatStandsLeavesAnotherPullAlone(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 300*kib))
@@ -64,7 +64,7 @@ func TestAnArchiveThatStandsLeavesAnotherPullAlone(t *testing.T) {
 	}
 }
 
-// Any other file there is replaced.
+// The pull replaces any other file.
 func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 700*kib)
@@ -102,7 +102,7 @@ func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 	}
 }
 
-// The existing archive serves the images after it.
+// Later images take shared layers from the existing archive.
 func TestAnArchiveThatStandsSharesItsLayers(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 2*mib)
@@ -121,8 +121,7 @@ func TestAnArchiveThatStandsSharesItsLayers(t *testing.T) {
 	pulltest.CheckOCI(t, pulltest.Contents(t, results[1].Path), img)
 }
 
-// A layout keeps what it has: a blob that is there and right is not fetched,
-// whichever image it came with.
+// A pull into a layout does not fetch blobs that the layout has, of whichever image.
 func TestALayoutServesTheImageThatIsAddedToIt(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 700*kib, 300*kib)

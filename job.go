@@ -32,7 +32,7 @@ type job struct {
 	resolver string // name of the source that resolved the tag
 
 	blobs     []ocispec.Descriptor
-	layout    *archive.Layout   // nil where the offsets of blobs are not those in the output
+	layout    *archive.Layout   // nil if the blobs have other offsets in the output than in the part file
 	existing  *os.File          // the archive, if it existed and was right; then store is nil
 	compared  []verify.Frontier // how far each blob of the existing archive was hashed
 	store     *state.Store
@@ -44,7 +44,7 @@ type job struct {
 
 func (j *job) name() string { return familiar(j.image.Reference) }
 
-// familiar is a reference as the user would write it.
+// familiar returns a reference as the user would write it.
 func familiar(ref image.Reference) string {
 	if name := ref.Familiar(); name != "" {
 		return name
@@ -85,14 +85,14 @@ func (j *job) run(ctx context.Context) (Result, error) {
 	return j.result(), nil
 }
 
-// smallestFirst is the order in which blobs are fetched: the first complete one
-// shows a corrupt source, before that has served much.
+// smallestFirst sorts blobs in the order in which to fetch them: the first complete blob
+// shows a corrupt source, so a small one shows it early.
 func smallestFirst(blobs []ocispec.Descriptor) []ocispec.Descriptor {
 	slices.SortStableFunc(blobs, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Size, b.Size) })
 	return blobs
 }
 
-// open opens the part directory, and copies what earlier images have.
+// open opens the part directory, and copies the blobs that earlier images have.
 func (j *job) open(ctx context.Context, placements []state.Placement) (err error) {
 	var names []string
 	for _, src := range j.set.Sources() {
@@ -147,8 +147,8 @@ func (j *job) transferOptions(history sources.History) transfer.Options {
 	}
 }
 
-// placements returns the offset of each blob in the part file: that in the
-// archive, if the format keeps blobs as they are; else one after the other.
+// placements returns the offset of each blob in the part file: its offset in the
+// archive, if the format has the blobs unchanged; otherwise one after the other.
 func (j *job) placements() (places []state.Placement, err error) {
 	if j.inPlace() {
 		if j.layout, err = archive.Plan(j.image, j.out.format); err != nil {
@@ -171,11 +171,11 @@ func (j *job) inPlace() bool {
 	return j.out.path != stdout && (j.out.format == archive.DockerArchive || j.out.format == archive.OCIArchive)
 }
 
-// sharedSource is the source of the bytes that an earlier image had.
+// sharedSource is the name of the source of bytes from an earlier image.
 const sharedSource = "(another image)"
 
-// adopt copies blob i from an image that this call has pulled before, or from
-// the layout that the image is to be added to.
+// adopt copies blob i from an earlier image of this call, or from the layout that is
+// the output.
 func (j *job) adopt(ctx context.Context, i int) error {
 	b := j.store.Blob(i)
 	if b.Done() == b.Size() {
@@ -192,14 +192,14 @@ func (j *job) adopt(ctx context.Context, i int) error {
 	}
 	f, err := archive.OpenBlob(ctx, j.out.work, j.blobs[i])
 	if err != nil {
-		return nil // then it has to be fetched
+		return nil // the transfer fetches it
 	}
 	defer f.Close()
 	return fill(ctx, b, io.NewSectionReader(f, 0, b.Size()), len(j.set.Sources()))
 }
 
-// unpack takes blob i from its descriptor, if that holds it: the manifest
-// contained it, or resolve read it.
+// unpack writes the content of blob i from its descriptor, if that has it: from the
+// manifest, or because resolve has read it.
 func (j *job) unpack(ctx context.Context, i int) error {
 	b := j.store.Blob(i)
 	data, ok := image.Inline(j.blobs[i])
@@ -209,7 +209,7 @@ func (j *job) unpack(ctx context.Context, i int) error {
 	return fill(ctx, b, io.NewSectionReader(bytes.NewReader(data), 0, b.Size()), len(j.set.Sources()))
 }
 
-// fill writes all of a blob.
+// fill writes a whole blob.
 func fill(ctx context.Context, b *state.Blob, from *io.SectionReader, source int) error {
 	buf := make([]byte, state.MaxRecord)
 	for off := int64(0); off < b.Size(); {
@@ -228,7 +228,7 @@ func fill(ctx context.Context, b *state.Blob, from *io.SectionReader, source int
 	return nil
 }
 
-// fetch brings the blobs to disk, and reports the progress meanwhile.
+// fetch fetches the missing bytes of the blobs, and reports the progress.
 func (j *job) fetch(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
 	var reports sync.WaitGroup

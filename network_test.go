@@ -14,8 +14,8 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// TestPullsSurvive lists what an honest mirror and its network may do on the
-// way, and what it may cost.
+// TestPullsSurvive lists faults of an honest mirror and its network, and what each may
+// cost.
 func TestPullsSurvive(t *testing.T) {
 	img := pulltest.ImageOf(1, 3*mib, 300*kib)
 	for what, tc := range map[string]struct {
@@ -93,9 +93,9 @@ func TestARedirectIsKeptUntilItExpires(t *testing.T) {
 	}
 }
 
-// A foreign layer is never fetched from a private address, and loopback is one:
-// so all that can be shown here is that the registry's own copy counts, and
-// that no other source is asked in its absence.
+// A foreign layer is never fetched from a private address, and loopback is one. So this
+// test can only show that the pull uses the registry's own copy, and that it asks no
+// other source if there is no copy.
 func TestAForeignLayerIsNotFetchedFromInside(t *testing.T) {
 	t.Parallel()
 	inside := registrytest.New()

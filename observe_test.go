@@ -100,8 +100,8 @@ func TestEventsAsJSON(t *testing.T) {
 	}
 }
 
-// BenchmarkMemory pulls many layers, so that all their hashes wait at the same
-// time, and one large blob. The peak is that of the server too.
+// BenchmarkMemory pulls many layers, so that many hashes run at the same time, and one
+// large blob. The peak includes the memory of the server.
 func BenchmarkMemory(b *testing.B) {
 	many := make([]int64, 300)
 	for i := range many {

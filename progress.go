@@ -7,7 +7,7 @@ import (
 
 const progressInterval = 200 * time.Millisecond
 
-// announce sends Resolved, once.
+// announce sends the event Resolved once.
 func (j *job) announce() {
 	if j.announced {
 		return
@@ -41,7 +41,7 @@ func (j *job) sample(ctx context.Context) {
 	}
 }
 
-// progress is a sample of the progress of the pull.
+// progress returns a sample of the progress of the pull.
 func (j *job) progress() Progress {
 	e := Progress{
 		Reference: j.name(), Resumed: j.resumed, Remaining: Duration{-1},
@@ -74,7 +74,7 @@ func (j *job) progress() Progress {
 	return e
 }
 
-// done is the number of bytes of blob i that are there.
+// done returns the number of bytes of blob i that are on disk.
 func (j *job) done(i int) int64 {
 	if j.existing != nil {
 		return j.blobs[i].Size
@@ -82,7 +82,7 @@ func (j *job) done(i int) int64 {
 	return j.store.Blob(i).Done()
 }
 
-// hashed is the number of bytes of blob i that SHA-256 has seen.
+// hashed returns the number of bytes of blob i that SHA-256 has seen.
 func (j *job) hashed(i int) int64 {
 	if j.existing != nil {
 		return j.compared[i].Offset()

@@ -63,10 +63,10 @@ type call struct {
 	limits   *Limits
 	logins   *sources.Logins
 	sets     map[string]*sources.Set // by registry
-	done     []*job                  // that have run; the blobs of each serve those after it
+	done     []*job                  // jobs that have run; later jobs take blobs from them
 	corrupt  verify.Corrupt          // sources that sent wrong bytes
 
-	mu sync.Mutex // one event is observed at a time
+	mu sync.Mutex // held while Observer.Observe runs
 }
 
 func newCall(opts Options) (*call, error) {
@@ -93,8 +93,7 @@ func newCall(opts Options) (*call, error) {
 	return c, nil
 }
 
-// sources returns those of a registry, and warns of what the user should know of
-// them.
+// sources returns the sources for a registry, and reports the warnings about them.
 func (c *call) sources(registry string) (*sources.Set, error) {
 	if set := c.sets[registry]; set != nil {
 		return set, nil
@@ -115,7 +114,7 @@ func (c *call) sources(registry string) (*sources.Set, error) {
 
 func (c *call) warn(message string) { c.notify(Warning{Message: message}) }
 
-// stalled reports why there was no byte for an image for long.
+// stalled reports why no byte of an image has arrived for some time.
 func (c *call) stalled(ref image.Reference, silent time.Duration, reasons []error) {
 	e := Stalled{Reference: familiar(ref), Silent: Duration{silent}, Reasons: []string{}}
 	for _, reason := range reasons {
@@ -162,8 +161,8 @@ func (c *call) notify(e Event) {
 	c.opts.Observer.Observe(e)
 }
 
-// release closes the images that have no blob for the coming ones, or only blobs
-// that a later image has as well: each holds a descriptor, and disk space if its
+// release closes the finished images that have no blob of a coming image, or only blobs
+// that another finished image has as well: each has a descriptor, and disk space if its
 // part file has not become the output.
 func (c *call) release(coming []*job) {
 	wanted := make(map[digest.Digest]bool)
@@ -184,8 +183,8 @@ func (c *call) release(coming []*job) {
 	c.done = kept
 }
 
-// serves reports whether the image has any of the blobs that are wanted, which
-// then need no other.
+// serves reports whether the image has any of the wanted blobs, and removes these from
+// wanted.
 func (j *job) serves(wanted map[digest.Digest]bool) (serves bool) {
 	for _, b := range j.image.Blobs() {
 		serves = serves || wanted[b.Digest]

@@ -7,8 +7,8 @@ import (
 	"github.com/segpull/segpull/archive"
 )
 
-// checkSpace fails, before the pull fetches anything, if the image cannot fit,
-// and warns if that is likely.
+// checkSpace returns an error, before the first blob is fetched, if the image cannot
+// fit on the disk, and warns if it may not.
 func (j *job) checkSpace() error {
 	need, free, known := j.store.Space()
 	if !known {
@@ -33,7 +33,7 @@ func (j *job) checkSpace() error {
 	return nil
 }
 
-// size is the bytes of all blobs.
+// size returns the number of bytes of all blobs.
 func (j *job) size() (n int64) {
 	for _, b := range j.blobs {
 		n += b.Size

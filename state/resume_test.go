@@ -36,7 +36,7 @@ func interrupted(t *testing.T) (path string, layerBytes, configBytes []byte) {
 	return path, layerBytes, configBytes
 }
 
-// checkTakenOver checks that the blobs that stand at these indices have what
+// checkTakenOver checks that the blobs with these indices have what
 // the earlier run had.
 func checkTakenOver(t *testing.T, s *Store, layerAt, configAt int, layerBytes, configBytes []byte) {
 	t.Helper()

@@ -24,8 +24,7 @@ func resolvedLine(e segpull.Resolved) string {
 		e.Platform, bytesText(e.Size)))
 }
 
-// noticeLine returns the line of an event that is shown in every form, "" for
-// the others.
+// noticeLine returns the line of an event that all views show, or "" for another event.
 func noticeLine(e segpull.Event, colour bool) string {
 	switch e := e.(type) {
 	case segpull.Warning:
@@ -78,7 +77,8 @@ func sharesText(shares []segpull.SourceShare) string {
 	return strings.Join(parts, ", ")
 }
 
-// shortDigest is sha256:0123456789ab; results and json have all of it.
+// shortDigest returns the start of a digest, sha256:0123456789ab. Results and JSON have
+// all of it.
 func shortDigest(digest string) string {
 	return digest[:min(len(digest), digestCells)]
 }
@@ -90,7 +90,7 @@ func perSecond(n int64, d time.Duration) int64 {
 	return int64(float64(n) / d.Seconds())
 }
 
-// percent is rounded down: 100% means that nothing is left.
+// percent rounds down: 100% means that nothing is left.
 func percent(done, total int64) string {
 	if total <= 0 {
 		return "0%"
@@ -138,7 +138,8 @@ func durationText(d time.Duration) string {
 	return ">99d"
 }
 
-// leftText writes the time that is left; tenths of a second would only flicker.
+// leftText writes the time that is left, without tenths of a second, which would
+// flicker.
 func leftText(d time.Duration) string {
 	if d < 9500*time.Millisecond {
 		return fmt.Sprintf("%.0fs left", max(d, 0).Seconds())
