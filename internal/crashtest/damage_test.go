@@ -14,8 +14,8 @@ import (
 	"github.com/segpull/segpull/sources"
 )
 
-// Whatever became of the part directory meanwhile, the next pull ends right, and
-// fetches again no more than what was lost.
+// After any damage to the part directory, the next pull succeeds, and fetches only the
+// lost bytes again.
 func TestDamageToThePartDirectory(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 5*mib, 2*mib)
@@ -86,9 +86,9 @@ func future(name string) error {
 	return os.Chtimes(name, then, then)
 }
 
-// The clock may jump back, by years. Waits and rates go by Go's monotonic
-// clock, which does not; no time of a file is looked at (above); and what is
-// remembered of mirrors from a day that is yet to come is passed over.
+// The clock may jump back by years. Waits and rates use Go's monotonic clock, which does
+// not jump; segpull reads no time of a file (see above); and it ignores records of
+// mirrors with a time in the future.
 func TestWhatIsRememberedFromTheFuture(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 300*kib))
