@@ -89,7 +89,7 @@ func (f *flags) inherit() (sources.Config, error) {
 func (f *flags) load() (sources.Config, error) {
 	config, err := sources.LoadConfig(f.config)
 	if f.config == "" && errors.Is(err, fs.ErrPermission) {
-		f.doubts = append(f.doubts, fmt.Sprintf("%v; segpull goes on without it: make it readable, or give another with --config", err))
+		f.doubts = append(f.doubts, fmt.Sprintf("%v; segpull continues without it: make it readable, or give another with --config", err))
 		return sources.Config{}, nil
 	}
 	return config, err
