@@ -14,9 +14,9 @@ import (
 
 const module = "github.com/segpull/segpull"
 
-// packages is docs/architecture.md as rules: the level of each package, what it may
-// import of ours, and why no more. Tests may import registrytest and
-// pulltest besides.
+// packages has the rules of docs/architecture.md: the level of each package, which of
+// our packages it may import, and why no others. Tests may also import registrytest
+// and pulltest.
 var packages = map[string]struct {
 	level   int
 	imports []string
@@ -89,8 +89,8 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
-// checkImports reads the file itself rather than ask the go command, which
-// would leave out the files of other systems. It notes which imports are used.
+// checkImports parses the file itself, since the go command would leave out the files
+// of other systems. It records which imports are used.
 func checkImports(t *testing.T, name string, used map[[2]string]bool) {
 	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
 	if err != nil {

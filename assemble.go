@@ -12,7 +12,7 @@ import (
 	"github.com/segpull/segpull/image"
 )
 
-// assemble puts the output in its place. All blobs are verified.
+// assemble creates the output from the blobs, which are all verified.
 func (j *job) assemble(ctx context.Context) error {
 	switch {
 	case j.layout != nil:
@@ -43,8 +43,8 @@ func (j *job) assemble(ctx context.Context) error {
 	return nil
 }
 
-// stream writes the archive to Stdout. Without a reader there, a write does not
-// end with ctx, so stream does not wait for it: closing the store ends it later.
+// stream writes the archive to Stdout. If nothing reads from Stdout, a write does not
+// end with ctx, so stream does not wait for it; it ends when the store is closed.
 func (j *job) stream(ctx context.Context) error {
 	written := make(chan error, 1)
 	go func() { written <- archive.Write(ctx, j.call.opts.Stdout, j.image, j.out.format, j) }()
@@ -56,7 +56,7 @@ func (j *job) stream(ctx context.Context) error {
 	}
 }
 
-// checkConfig fails if docker load would refuse the image.
+// checkConfig returns an error if docker load would refuse the image.
 func (j *job) checkConfig() error {
 	if j.out.format != archive.DockerArchive {
 		return nil
@@ -68,8 +68,8 @@ func (j *job) checkConfig() error {
 	return archive.CheckConfig(j.image, config)
 }
 
-// checkPlatform warns of an image whose config gives another platform than its
-// index, or than resolve assumed without the config.
+// checkPlatform warns if the config gives another platform than the index, or than
+// resolve assumed.
 func (j *job) checkPlatform() error {
 	config, err := j.config()
 	if err != nil {

@@ -25,7 +25,7 @@ func TestAWrongManifestIsPassedOver(t *testing.T) {
 	t.Parallel()
 	img := registrytest.NewIndex(pulltest.ImageOf(1, 4*kib), registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"}))
 	m := pulltest.Serve(t, 2, img)
-	// It resolves the tag rightly, and sends another manifest.
+	// It resolves the tag correctly, and sends another manifest.
 	m.Servers[0].Misbehave(registrytest.Wrap(func(next http.Handler) http.Handler {
 		other := pulltest.ImageOf(9, 4*kib).Manifest.Bytes()
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -43,8 +43,8 @@ func TestAWrongManifestIsPassedOver(t *testing.T) {
 	pulltest.WantError(t, err, segpull.ErrMismatch, img.Images[0].Manifest.Digest.String())
 }
 
-// TestHostileManifests pulls manifests that a registry may make up: each is
-// refused with a reason, at once, and leaves nothing behind.
+// TestHostileManifests pulls manifests of a hostile registry: each pull fails at once
+// with a reason, and leaves no files.
 func TestHostileManifests(t *testing.T) {
 	good := pulltest.ImageOf(1, 4*kib)
 	edit := func(edit func(*ocispec.Manifest)) []byte {
@@ -123,7 +123,7 @@ func repeat(d ocispec.Descriptor, n int) []ocispec.Descriptor {
 func TestAnIndexInItselfEnds(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
-	// No index can hold its own digest, so a chain of indexes stands for it.
+	// No index can hold its own digest, so the test has a chain of indexes.
 	inner := registrytest.NewIndex(pulltest.ImageOf(1, 4*kib)).Manifest
 	for range 20 {
 		m.Servers[0].AddManifest(repo, "", inner)
@@ -154,8 +154,8 @@ func TestAManifestWithoutEndIsBounded(t *testing.T) {
 	}
 }
 
-// TestHostileConfigs pulls images whose config is not what docker load takes:
-// formats for it refuse them, and the others keep what they do not read.
+// TestHostileConfigs pulls images with configs that docker load would refuse: formats
+// for docker load refuse them, and the other formats keep them unchanged.
 func TestHostileConfigs(t *testing.T) {
 	t.Parallel()
 	for what, config := range map[string]string{
@@ -188,8 +188,8 @@ func TestHostileConfigs(t *testing.T) {
 	}
 }
 
-// TestWordsOfAnImageArePlain puts into an image whatever could pass for a
-// path or an order: nothing of it reaches the terminal, or names a file.
+// TestWordsOfAnImageArePlain pulls an image with texts that look like paths or control
+// sequences: none reaches the terminal or a file name.
 func TestWordsOfAnImageArePlain(t *testing.T) {
 	t.Parallel()
 	const evil = "../../evil\x1b[2J\n/etc/cron.d/evil"
@@ -217,7 +217,7 @@ func TestWordsOfAnImageArePlain(t *testing.T) {
 		}
 		pulltest.WantFiles(t, filepath.Dir(out), "out")
 		if format == "oci" {
-			continue // os.Root makes its files, and wantFiles has seen that they are in it
+			continue // os.Root creates the files, and wantFiles checks that they are in it
 		}
 		for _, name := range namesIn(t, out) {
 			if !filepath.IsLocal(name) || strings.Contains(name, "evil") {
@@ -268,8 +268,8 @@ func TestNamesWriteNowhereElse(t *testing.T) {
 	pulltest.WantFiles(t, ".", "in")
 }
 
-// TestOddNamesOfOutputs pulls references whose names are allowed, and whose file
-// names could be too long, or mean something else.
+// TestOddNamesOfOutputs pulls references that are valid, and whose file names could be
+// too long or have another meaning.
 func TestOddNamesOfOutputs(t *testing.T) {
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	tag := strings.Repeat("t", 128)

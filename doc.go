@@ -1,22 +1,25 @@
-// Package segpull pulls container images from many mirrors at once, each into
-// one archive that docker load reads.
+// Package segpull pulls container images from several mirrors at the same time,
+// each into an archive that docker load reads.
 //
-//	reference ─→ sources.Set ─→ image.Resolve ─→ one digest; all later requests are by digest
+// Pull does all of it. This is the way of one image through the packages:
+//
+//	reference ─→ sources.Set ─→ image.Resolve ─→ one digest; all later requests name digests
 //	                                  │
 //	        places.plan: the output, named after the real platform
 //	                                  │
 //	        archive.Plan: the offset of each blob in the archive
 //	                                  │
-//	   state.Store: what is there already ─→ what is missing
+//	   state.Store: what is on disk already ─→ what is missing
 //	                                  │
 //	   transfer.Transfer: fetch, hash, repair ─→ every digest is right
 //	                                  │
 //	        archive: what is between the blobs ─→ fsync, rename
 //
-// Guaranteed:
-//   - The output appears whole and verified, or not at all.
+// Guarantees:
+//   - The output appears complete and verified, or not at all.
 //   - Whatever ends a pull, even a kill at any moment, the same call continues
-//     from what the sidecar records, also with other mirrors, limits and connections.
+//     from what is on disk, also with other mirrors, limits and connections. The
+//     directory OUTPUT.segpull has these bytes until the output is complete.
 //   - Memory does not depend on the sizes of the blobs.
 //   - Every wait ends with the context.
 package segpull

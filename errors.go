@@ -12,22 +12,23 @@ import (
 	"github.com/segpull/segpull/verify"
 )
 
-// Classes of the errors of Pull, for errors.Is. An error has at most one of
-// them; those of the disk, of Stdout and of the context have none.
+// Classes of the errors of Pull, for errors.Is. An error has at most one class;
+// errors of the disk, of Options.Stdout and of the context have none.
 var (
-	// ErrUsage: a reference, mirror or option is invalid.
+	// ErrUsage: a reference, a mirror or an option is invalid.
 	ErrUsage = errors.New("usage")
-	// ErrNotFound: there is no such image, or none for the platform.
+	// ErrNotFound: no source has such an image, or not for the platform.
 	ErrNotFound = errors.New("not found")
-	// ErrCredentials: every source refuses to serve the image.
+	// ErrCredentials: no source serves the image, and at least one of them
+	// refuses to without other credentials.
 	ErrCredentials = errors.New("credentials")
-	// ErrMismatch: the bytes are not those that the digest names, or their
-	// number is not the manifest's.
+	// ErrMismatch: the sources served bytes that do not have the digest or the
+	// size that the manifest names.
 	ErrMismatch = errors.New("mismatch")
-	// ErrNetwork: the network or a server failed; the same call goes on from
-	// there, and may succeed later.
+	// ErrNetwork: the network or a server failed. The same call continues from
+	// what is on disk, and may succeed later.
 	ErrNetwork = errors.New("network")
-	// ErrPermanent: the same call would fail in the same way; the error says
+	// ErrPermanent: the same call would fail in the same way. The message says
 	// what to change.
 	ErrPermanent = errors.New("permanent")
 )

@@ -1,103 +1,152 @@
 package segpull
 
-import "time"
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"time"
+)
 
-// Observer receives the events of a pull. The pull calls Observe from one
-// goroutine at a time and waits for it, so it must not block.
+// Observer receives the events of a pull. Pull calls Observe from one goroutine
+// at a time and waits until it returns, so Observe must not block.
 type Observer interface {
 	Observe(Event)
 }
 
 // Event is one of Waiting, Resolved, Progress, Stalled, Warning, Trouble,
-// Corrupt and Finished.
-type Event interface{ event() }
-
-// Waiting says that no source has answered for 2 s which image a reference is.
-type Waiting struct {
-	Reference string   // as in Resolved
-	Sources   []string // that were asked and have not answered
+// Corrupt and Finished. encoding/json writes each as an object with the fields
+// that docs/events.md describes, without event and time. Lists are never nil.
+type Event interface {
+	// Kind is the name of the type in lower case, such as "waiting".
+	Kind() string
 }
 
-// Resolved says which image a reference names. The pull sends it once per image, before the first byte of a blob.
+// Waiting says that no source has answered for 2 s which image a reference
+// names.
+type Waiting struct {
+	Reference string   `json:"reference"` // as in Resolved
+	Sources   []string `json:"sources"`   // names of those that were asked and have not answered
+}
+
+// Resolved says which image a reference names. Pull sends it once for each image,
+// before it fetches the first layer.
 type Resolved struct {
-	Reference string // as the user would write it, e.g. "ubuntu:22.04"
-	Digest    string // of the index or manifest that the reference names
-	Platform  string // e.g. "linux/arm64"
-	Source    string // the source that resolved the tag
-	Path      string // where the archive will be; "-" for standard output
-	Size      int64  // bytes of all blobs, each digest once
-	Blobs     []BlobInfo
+	Reference string     `json:"reference"` // as the user would write it, such as "ubuntu:22.04"
+	Digest    string     `json:"digest"`    // of the index or manifest that the reference names
+	Platform  string     `json:"platform"`  // of the image, OS/ARCH[/VARIANT]
+	Source    string     `json:"source"`    // the source that resolved the tag; "" for an image named by digest
+	Path      string     `json:"path"`      // where the archive will be; "-" is Options.Stdout
+	Size      int64      `json:"size"`      // bytes of all blobs, each digest once
+	Blobs     []BlobInfo `json:"blobs"`     // the config and the layers, each digest once
 }
 
 // BlobInfo names a blob of the image.
 type BlobInfo struct {
-	Digest string
-	Size   int64 // bytes
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"` // bytes
 }
 
-// Progress is sampled about five times a second while blobs are fetched and
-// verified. The last one of an image has Done == Total.
+// Progress says how far the pull of an image is. Pull sends it about five times
+// a second while it fetches and verifies blobs. The last one of an image has
+// Done == Total.
 type Progress struct {
-	Reference string
-	Done      int64         // bytes on disk, resumed ones included
-	Total     int64         // bytes of all blobs
-	Resumed   int64         // bytes that were there before this run
-	Rate      float64       // bytes a second, smoothed over a few seconds
-	Remaining time.Duration // until the end at this rate; negative when unknown
-	Blobs     []BlobProgress
-	Sources   []SourceProgress
+	Reference string           `json:"reference"`         // as in Resolved
+	Done      int64            `json:"done"`              // bytes on disk, including Resumed
+	Total     int64            `json:"total"`             // bytes of all blobs
+	Resumed   int64            `json:"resumed"`           // bytes that were on disk before this call
+	Rate      int64            `json:"rate"`              // bytes a second, smoothed over a few seconds
+	Remaining Duration         `json:"remaining_seconds"` // until the end at this rate; negative if unknown
+	Blobs     []BlobProgress   `json:"blobs"`
+	Sources   []SourceProgress `json:"sources"`
 }
 
-// BlobProgress is how far one blob is.
+// BlobProgress says how far one blob is.
 type BlobProgress struct {
-	Digest   string
-	Done     int64 // bytes on disk
-	Verified int64 // bytes of the contiguous prefix that SHA-256 has seen
-	Size     int64
+	Digest   string `json:"digest"`
+	Size     int64  `json:"size"`     // bytes
+	Done     int64  `json:"done"`     // bytes on disk
+	Verified int64  `json:"verified"` // bytes from the start that SHA-256 has seen
 }
 
 // SourceProgress is the state of one source.
 type SourceProgress struct {
-	Name        string
-	Bytes       int64   // served in this run
-	Rate        float64 // bytes a second
-	Connections int     // open now
-	State       string  // "active", "waiting", "cooling", "probing" or "off"
+	Name        string `json:"name"`
+	Bytes       int64  `json:"bytes"`       // served in this call
+	Rate        int64  `json:"rate"`        // bytes a second
+	Connections int    `json:"connections"` // open now
+	// State is "active": it has requests; "waiting": it has none; "cooling": it
+	// failed or asked to wait, and gets no request for a time; "probing": it
+	// failed several times in a row, and gets one connection until it delivers;
+	// "off": it refuses access, or it is corrupt.
+	State string `json:"state"`
 }
 
-// Stalled says that no source has sent a byte for about 10 s, and why. The pull
+// Stalled says that no source has sent a byte for about 10 s, and why. Pull
 // sends it once until the next byte.
 type Stalled struct {
-	Reference string        // as in Resolved
-	Silent    time.Duration // since the last byte
-	Reasons   []string      // one line for each source in use
+	Reference string   `json:"reference"`      // as in Resolved
+	Silent    Duration `json:"silent_seconds"` // since the last byte
+	Reasons   []string `json:"reasons"`        // one line for each source in use
 }
 
-// Warning is something that the user should know, in one line, with what to do.
-type Warning struct{ Message string }
+// Warning is one line that tells the user about a problem and what to do about
+// it.
+type Warning struct {
+	Message string `json:"message"`
+}
 
-// Trouble is a request that failed and is being tried again or elsewhere, or a
-// source that is not used until it is clear whether its bytes are wrong.
+// Trouble says that a request failed and that the pull repeats it there or
+// elsewhere, or that the pull does not use a source until it is clear whether
+// its bytes are wrong.
 type Trouble struct {
-	Source  string
-	Message string
+	Source  string `json:"source"`
+	Message string `json:"message"` // one line
 }
 
-// Corrupt is a source that was proved to serve wrong bytes. It is not used any
-// more in this call. A Warning says the same.
+// Corrupt says that a source was proved to serve wrong bytes. The pull does not
+// use it any more, unless all other sources are corrupt as well. A Warning says
+// the same.
 type Corrupt struct {
-	Source string
-	Proof  string // in one line, with the digest of the blob
+	Source string `json:"source"`
+	Proof  string `json:"proof"` // one line, with the digest of the blob
 }
 
 // Finished says that an image's archive is complete and in its place.
-type Finished struct{ Result Result }
+type Finished struct {
+	Result
+}
 
-func (Waiting) event()  {}
-func (Resolved) event() {}
-func (Progress) event() {}
-func (Stalled) event()  {}
-func (Warning) event()  {}
-func (Trouble) event()  {}
-func (Corrupt) event()  {}
-func (Finished) event() {}
+func (Waiting) Kind() string  { return "waiting" }
+func (Resolved) Kind() string { return "resolved" }
+func (Progress) Kind() string { return "progress" }
+func (Stalled) Kind() string  { return "stalled" }
+func (Warning) Kind() string  { return "warning" }
+func (Trouble) Kind() string  { return "trouble" }
+func (Corrupt) Kind() string  { return "corrupt" }
+func (Finished) Kind() string { return "finished" }
+
+// Duration is a time.Duration that JSON has in seconds, with up to three
+// decimals, or as null if it is negative.
+type Duration struct{ time.Duration }
+
+// MarshalJSON writes the seconds.
+func (d Duration) MarshalJSON() ([]byte, error) {
+	if d.Duration < 0 {
+		return []byte("null"), nil
+	}
+	return strconv.AppendFloat(nil, d.Round(time.Millisecond).Seconds(), 'f', -1, 64), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote; null becomes -1.
+func (d *Duration) UnmarshalJSON(text []byte) error {
+	if bytes.Equal(text, []byte("null")) {
+		d.Duration = -1
+		return nil
+	}
+	var seconds float64
+	if err := json.Unmarshal(text, &seconds); err != nil {
+		return err
+	}
+	d.Duration = time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
+	return nil
+}

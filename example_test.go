@@ -4,13 +4,73 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/internal/registrytest"
 )
+
+// progressPrinter is an Observer that prints what a user should know.
+type progressPrinter struct{}
+
+func (progressPrinter) Observe(e segpull.Event) {
+	switch e := e.(type) {
+	case segpull.Resolved:
+		fmt.Println(e.Reference, "is for", e.Platform)
+	case segpull.Warning:
+		fmt.Println("warning:", e.Message)
+	case segpull.Finished:
+		fmt.Println(e.Kind(), e.UpToDate)
+	}
+}
+
+func ExampleObserver() {
+	registry := registrytest.New()
+	registry.Push("team/app", "1", registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"}))
+	server := httptest.NewServer(registry)
+	defer server.Close()
+
+	_, err := segpull.Pull(context.Background(), segpull.Options{
+		Mirrors:  []string{server.URL},
+		Platform: "linux/arm64",
+		Output:   "-",
+		Stdout:   io.Discard,
+		Observer: progressPrinter{},
+	}, "registry.example/team/app:1")
+	if err != nil {
+		panic(err)
+	}
+	// Output:
+	// registry.example/team/app:1 is for linux/arm64
+	// finished false
+}
+
+// A limit can change while pulls run, and several pulls can share it.
+func ExampleNewLimits() {
+	registry := registrytest.New()
+	registry.Push("team/app", "1", registrytest.NewImage(registrytest.ImageOptions{Layers: []int64{1 << 20}}))
+	server := httptest.NewServer(registry)
+	defer server.Close()
+
+	limits := segpull.NewLimits(500 << 10)               // 500 KiB/s
+	limits.SetMirror(server.Listener.Addr().String(), 0) // no limit for this mirror alone
+	time.AfterFunc(100*time.Millisecond, func() { limits.Set(50 << 20) })
+	results, err := segpull.Pull(context.Background(), segpull.Options{
+		Mirrors: []string{server.URL},
+		Output:  "-",
+		Stdout:  io.Discard,
+		Limits:  limits,
+	}, "registry.example/team/app:1")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(results[0].Fetched > 1<<20, limits.Rate())
+	// Output: true 52428800
+}
 
 // A pull from two mirrors into an archive.
 func ExamplePull() {

@@ -24,7 +24,7 @@ func TestExitCodes(t *testing.T) {
 		ref     string
 		code    error
 		words   []string
-		noParts bool // nothing is kept
+		noParts bool // no bytes stay on disk
 	}{
 		"no such tag":        {ref: "registry.example/team/app:2", code: segpull.ErrNotFound, words: []string{"app:2", "not found"}, noParts: true},
 		"no such repository": {ref: "registry.example/team/none", code: segpull.ErrNotFound, words: []string{"not found"}, noParts: true},
@@ -191,7 +191,7 @@ func TestCancelEndsEveryWait(t *testing.T) {
 	}
 	t.Run("a rate limit", func(t *testing.T) {
 		t.Parallel()
-		wantQuickCancel(t, pulltest.Serve(t, 1, img), segpull.Options{LimitRate: 1000})
+		wantQuickCancel(t, pulltest.Serve(t, 1, img), segpull.Options{Limits: segpull.NewLimits(1000)})
 	})
 	t.Run("a proxy that says nothing", func(t *testing.T) {
 		t.Parallel()
@@ -204,7 +204,7 @@ func TestCancelEndsEveryWait(t *testing.T) {
 }
 
 func TestCancelDoesNotWaitForAReader(t *testing.T) {
-	t.Chdir(t.TempDir()) // where the part directory of a stream stands
+	t.Chdir(t.TempDir()) // which has the part directory of a stream
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, mib))
 	r, w := io.Pipe()
 	defer r.Close()

@@ -94,8 +94,8 @@ func TestReferencesByDigest(t *testing.T) {
 	pulltest.WantError(t, err, segpull.ErrNotFound, other)
 }
 
-// What can't be written to its end does not fill the disk: only what was
-// fetched stays.
+// An output that cannot be written completely does not stay on the disk: only the
+// fetched bytes do.
 func TestAnArchiveThatFailsIsNotLeft(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, registrytest.NewImage(registrytest.ImageOptions{

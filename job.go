@@ -32,9 +32,9 @@ type job struct {
 	resolver string // name of the source that resolved the tag
 
 	blobs     []ocispec.Descriptor
-	layout    *archive.Layout   // nil where the offsets of blobs are not those in the output
-	standing  *os.File          // the archive, if it was there and right; then store is nil
-	compared  []verify.Frontier // how far each blob of what stands was hashed
+	layout    *archive.Layout   // nil if the blobs have other offsets in the output than in the part file
+	existing  *os.File          // the archive, if it existed and was right; then store is nil
+	compared  []verify.Frontier // how far each blob of the existing archive was hashed
 	store     *state.Store
 	transfer  *transfer.Transfer
 	announced bool
@@ -44,7 +44,7 @@ type job struct {
 
 func (j *job) name() string { return familiar(j.image.Reference) }
 
-// familiar is a reference as the user would write it.
+// familiar returns a reference as the user would write it.
 func familiar(ref image.Reference) string {
 	if name := ref.Familiar(); name != "" {
 		return name
@@ -60,9 +60,9 @@ func (j *job) run(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if stands, err := j.stands(ctx); err != nil {
+	if exists, err := j.findExisting(ctx); err != nil {
 		return Result{}, err
-	} else if stands {
+	} else if exists {
 		return j.upToDate()
 	}
 	if err := j.open(ctx, placements); err != nil {
@@ -85,14 +85,14 @@ func (j *job) run(ctx context.Context) (Result, error) {
 	return j.result(), nil
 }
 
-// smallestFirst is the order in which blobs are fetched: the first complete one
-// shows a corrupt source, before that has served much.
+// smallestFirst sorts blobs in the order in which to fetch them: the first complete blob
+// shows a corrupt source, so a small one shows it early.
 func smallestFirst(blobs []ocispec.Descriptor) []ocispec.Descriptor {
 	slices.SortStableFunc(blobs, func(a, b ocispec.Descriptor) int { return cmp.Compare(a.Size, b.Size) })
 	return blobs
 }
 
-// open opens the part directory, and copies what earlier images have.
+// open opens the part directory, and copies the blobs that earlier images have.
 func (j *job) open(ctx context.Context, placements []state.Placement) (err error) {
 	var names []string
 	for _, src := range j.set.Sources() {
@@ -102,12 +102,12 @@ func (j *job) open(ctx context.Context, placements []state.Placement) (err error
 	if j.store, err = state.Open(ctx, j.out.work, placements, names); err != nil {
 		return j.out.explain(err)
 	}
-	memory := sources.Recall(j.call.opts.Memory)
-	j.transfer = transfer.New(j.transferOptions(memory))
-	if err := j.checkRoom(); err != nil {
+	history := sources.LoadHistory(j.call.opts.History)
+	j.transfer = transfer.New(j.transferOptions(history))
+	if err := j.checkSpace(); err != nil {
 		return err
 	}
-	j.warnOfDoubted(memory)
+	j.warnOfDoubted(history)
 	for i := range j.blobs {
 		if err := j.adopt(ctx, i); err != nil {
 			return err
@@ -120,7 +120,7 @@ func (j *job) open(ctx context.Context, placements []state.Placement) (err error
 	return nil
 }
 
-func (j *job) transferOptions(memory sources.Memory) transfer.Options {
+func (j *job) transferOptions(history sources.History) transfer.Options {
 	c := j.call
 	limiters := make(map[string]*segment.Limiter)
 	for _, src := range j.set.Sources() {
@@ -131,7 +131,7 @@ func (j *job) transferOptions(memory sources.Memory) transfer.Options {
 		Blobs:       j.blobs,
 		Sources:     j.set.Sources(),
 		Store:       j.store,
-		Memory:      memory,
+		History:     history,
 		Limiter:     c.limits.all,
 		Limiters:    limiters,
 		Connections: c.opts.Connections,
@@ -147,8 +147,8 @@ func (j *job) transferOptions(memory sources.Memory) transfer.Options {
 	}
 }
 
-// placements returns the offset of each blob in the part file: that in the
-// archive, if the format keeps blobs as they are; else one after the other.
+// placements returns the offset of each blob in the part file: its offset in the
+// archive, if the format has the blobs unchanged; otherwise one after the other.
 func (j *job) placements() (places []state.Placement, err error) {
 	if j.inPlace() {
 		if j.layout, err = archive.Plan(j.image, j.out.format); err != nil {
@@ -171,11 +171,11 @@ func (j *job) inPlace() bool {
 	return j.out.path != stdout && (j.out.format == archive.DockerArchive || j.out.format == archive.OCIArchive)
 }
 
-// sharedSource is the source of the bytes that an earlier image had.
+// sharedSource is the name of the source of bytes from an earlier image.
 const sharedSource = "(another image)"
 
-// adopt copies blob i from an image that this call has pulled before, or from
-// the layout that the image is to be added to.
+// adopt copies blob i from an earlier image of this call, or from the layout that is
+// the output.
 func (j *job) adopt(ctx context.Context, i int) error {
 	b := j.store.Blob(i)
 	if b.Done() == b.Size() {
@@ -192,14 +192,14 @@ func (j *job) adopt(ctx context.Context, i int) error {
 	}
 	f, err := archive.OpenBlob(ctx, j.out.work, j.blobs[i])
 	if err != nil {
-		return nil // then it has to be fetched
+		return nil // the transfer fetches it
 	}
 	defer f.Close()
 	return fill(ctx, b, io.NewSectionReader(f, 0, b.Size()), len(j.set.Sources()))
 }
 
-// unpack takes blob i from its descriptor, if that holds it: the manifest
-// contained it, or resolve read it.
+// unpack writes the content of blob i from its descriptor, if that has it: from the
+// manifest, or because resolve has read it.
 func (j *job) unpack(ctx context.Context, i int) error {
 	b := j.store.Blob(i)
 	data, ok := image.Inline(j.blobs[i])
@@ -209,7 +209,7 @@ func (j *job) unpack(ctx context.Context, i int) error {
 	return fill(ctx, b, io.NewSectionReader(bytes.NewReader(data), 0, b.Size()), len(j.set.Sources()))
 }
 
-// fill writes all of a blob.
+// fill writes a whole blob.
 func fill(ctx context.Context, b *state.Blob, from *io.SectionReader, source int) error {
 	buf := make([]byte, state.MaxRecord)
 	for off := int64(0); off < b.Size(); {
@@ -228,16 +228,16 @@ func fill(ctx context.Context, b *state.Blob, from *io.SectionReader, source int
 	return nil
 }
 
-// fetch brings the blobs to disk, and reports the progress meanwhile.
+// fetch fetches the missing bytes of the blobs, and reports the progress.
 func (j *job) fetch(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
 	var reports sync.WaitGroup
-	reports.Go(func() { j.warnOfDissents(watching) })
+	reports.Go(func() { j.warnOfDisagreements(watching) })
 	reports.Go(func() { j.sample(watching) })
 	err := j.transfer.Run(ctx)
 	stop()
 	reports.Wait()
-	_ = j.transfer.Memory().Keep(j.call.opts.Memory) // it only helps the next pull
+	_ = j.transfer.History().Save(j.call.opts.History) // it only helps the next pull
 	if err == nil {
 		j.call.notify(j.progress())
 		return nil
@@ -253,9 +253,9 @@ func (j *job) fetch(ctx context.Context) error {
 
 // warnOfDoubted warns of mirrors that sent wrong bytes in an earlier pull. That is
 // no proof in this one: the pull uses them, but trusts them last.
-func (j *job) warnOfDoubted(memory sources.Memory) {
+func (j *job) warnOfDoubted(history sources.History) {
 	for _, src := range j.set.Sources() {
-		if corrupt := memory[src.Name()].Corrupt; !corrupt.IsZero() {
+		if corrupt := history[src.Name()].Corrupt; !corrupt.IsZero() {
 			j.call.warn(fmt.Sprintf("%s served wrong bytes on %s; segpull uses it until it does so again: consider removing it from the mirrors", src.Name(), corrupt.Format(time.DateOnly)))
 		}
 	}
@@ -270,13 +270,13 @@ func (j *job) warnOfUseless() {
 	}
 }
 
-// warnOfDissents warns of mirrors that resolve the tag to another image.
-func (j *job) warnOfDissents(ctx context.Context) {
+// warnOfDisagreements warns of mirrors that resolve the tag to another image.
+func (j *job) warnOfDisagreements(ctx context.Context) {
 	ref := j.image.Reference
 	if ref.Digest != "" {
 		return
 	}
-	j.set.Dissents(ctx, ref, j.image.Digest, func(d sources.Dissent) {
+	j.set.Disagreements(ctx, ref, j.image.Digest, func(d sources.Disagreement) {
 		j.call.warn(fmt.Sprintf("mirrors disagree about %s: %s resolves it to %.19s…, %s to %.19s…; segpull uses the first: to use the other, name its mirror first or give its digest",
 			j.name(), j.resolver, j.image.Digest, d.Source, d.Digest))
 	})

@@ -6,28 +6,35 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// Limits are the rate limits of a pull, which may be changed while it runs:
-// one for all traffic together, and one for each mirror, by its name. All of
-// them hold at once. It is safe for concurrent use.
+// Limits are rate limits in bytes a second: one for all traffic together, and
+// one for each mirror. All of them hold at the same time, from the first byte on.
+//
+// Limits are safe for concurrent use. A change applies at once to the pulls that
+// run, and several calls of Pull may share them. Make them with NewLimits.
 type Limits struct {
 	all     *segment.Limiter
 	mu      sync.Mutex
 	mirrors map[string]*segment.Limiter
 }
 
-// NewLimits returns limits for all traffic together, in bytes a second, and
-// none for any mirror. 0: no limit.
+// NewLimits returns a limit for all traffic together, in bytes a second; 0 or
+// less is no limit. A mirror has the limit that Options.Config gives it, if any,
+// until SetMirror changes it.
 func NewLimits(bytesPerSecond int64) *Limits {
 	return &Limits{all: segment.NewLimiter(bytesPerSecond), mirrors: make(map[string]*segment.Limiter)}
 }
 
-// Set changes the limit for all traffic together. 0: no limit.
+// Set changes the limit for all traffic together, in bytes a second; 0 or less
+// is no limit.
 func (l *Limits) Set(bytesPerSecond int64) { l.all.Set(bytesPerSecond) }
 
-// Rate is the limit for all traffic together. 0: no limit.
+// Rate returns the limit for all traffic together, in bytes a second; 0 is no
+// limit.
 func (l *Limits) Rate() int64 { return l.all.Rate() }
 
-// SetMirror changes the limit of one mirror. 0: no limit.
+// SetMirror changes the limit of the mirror with this name, as in
+// SourceProgress.Name, in bytes a second; 0 or less is no limit. It takes
+// precedence over the limit in Options.Config.
 func (l *Limits) SetMirror(name string, bytesPerSecond int64) {
 	l.mirror(name, bytesPerSecond).Set(bytesPerSecond)
 }

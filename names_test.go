@@ -21,7 +21,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// odd starts a mirror of m whose answer to the tag is these bytes.
+// odd starts a mirror of m that answers to the tag with these bytes.
 func odd(t *testing.T, m *pulltest.Mirrors, body string) (*registrytest.Server, string) {
 	t.Helper()
 	s := m.Servers[0].Mirror()
@@ -109,7 +109,7 @@ func TestThePlatformInTheNameIsTheRealOne(t *testing.T) {
 	}
 }
 
-// An index may say of a manifest what its config does not.
+// An index may give another platform than the config.
 func TestAConfigThatContradictsItsIndexIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	img := registrytest.NewImage(registrytest.ImageOptions{
@@ -151,7 +151,7 @@ func TestAPlatformThatNoMirrorHasIsNotFound(t *testing.T) {
 	pulltest.WantError(t, err, segpull.ErrNotFound, "registry.example/team/app:1: no image for linux/mips; choose with --platform one of: linux/amd64")
 }
 
-// The real name is checked before anything is fetched, as the expected one is before anything is asked.
+// The pull checks the real name before it fetches a layer, and the expected name before the first request.
 func TestWhatStandsInTheWayOfTheRealNameIsFoundBefore(t *testing.T) {
 	arm := registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64"})
 	m := pulltest.Serve(t, 1, arm)
@@ -206,7 +206,7 @@ func TestContentInDescriptorsIsNotFetched(t *testing.T) {
 	}
 }
 
-// The config that gives the platform is not fetched again.
+// The pull fetches the config that gives the platform once.
 func TestTheConfigIsFetchedOnce(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 4*kib)
@@ -243,7 +243,7 @@ func TestAGivenNameIsInEveryFormat(t *testing.T) {
 	}
 }
 
-// fileIn returns a file of an archive or a layout, "" if there is none.
+// fileIn returns a file of an archive or a layout, or "" if it does not exist.
 func fileIn(t *testing.T, archive, name string) string {
 	t.Helper()
 	body, err := fs.ReadFile(pulltest.Contents(t, archive), name)

@@ -1,8 +1,12 @@
 package segpull_test
 
 import (
+	"bytes"
+	"encoding/json"
+	"reflect"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/internal/pulltest"
@@ -43,7 +47,7 @@ func TestEventsDescribeThePull(t *testing.T) {
 		done = p.Done
 	}
 	last := samples[len(samples)-1]
-	if last.Done != last.Total || last.Remaining != 0 {
+	if last.Done != last.Total || last.Remaining.Duration != 0 {
 		t.Errorf("at last %d of %d bytes, %v remaining", last.Done, last.Total, last.Remaining)
 	}
 	for _, b := range last.Blobs {
@@ -65,13 +69,39 @@ func TestEventsDescribeThePull(t *testing.T) {
 			t.Errorf("source %d: %+v", i, s)
 		}
 	}
-	if r.Fetched != shares || r.Fetched < r.Size || r.Fetched > r.Size*11/10+slack || r.Size != pulltest.BlobsOf(img) || r.Resumed != 0 || r.Duration <= 0 {
+	if r.Fetched != shares || r.Fetched < r.Size || r.Fetched > r.Size*11/10+slack || r.Size != pulltest.BlobsOf(img) || r.Resumed != 0 || r.Duration.Duration <= 0 {
 		t.Errorf("result %+v", r)
 	}
 }
 
-// BenchmarkMemory pulls many layers, so that all their hashes wait at the same
-// time, and one large blob. The peak is that of the server too.
+// An event that is written as JSON and read again is the same, and no list is null.
+func TestEventsAsJSON(t *testing.T) {
+	t.Parallel()
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 100*kib))
+	rec := &pulltest.Recorder{}
+	opts := segpull.Options{Observer: rec, Output: t.TempDir() + "/app.tar"}
+	m.MustPull(t, opts)
+	m.MustPull(t, opts) // is up to date
+	for _, e := range append(rec.Events, segpull.Stalled{Silent: segpull.Duration{Duration: 10250 * time.Millisecond}, Reasons: []string{"silent"}}) {
+		text, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(bytes.ReplaceAll(text, []byte(`"remaining_seconds":null`), nil), []byte("null")) {
+			t.Errorf("%s: %s", e.Kind(), text)
+		}
+		again := reflect.New(reflect.TypeOf(e))
+		if err := json.Unmarshal(text, again.Interface()); err != nil {
+			t.Fatal(err)
+		}
+		if second, err := json.Marshal(again.Interface()); err != nil || !bytes.Equal(second, text) {
+			t.Errorf("%s became %s, %v", text, second, err)
+		}
+	}
+}
+
+// BenchmarkMemory pulls many layers, so that many hashes run at the same time, and one
+// large blob. The peak includes the memory of the server.
 func BenchmarkMemory(b *testing.B) {
 	many := make([]int64, 300)
 	for i := range many {

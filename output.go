@@ -19,25 +19,25 @@ import (
 // stdout is the Output that means standard output.
 const stdout = "-"
 
-// namesOfStdout are the names of standard output on different systems. A file
-// made by such a name would replace it for the whole machine.
+// namesOfStdout are the names of standard output on different systems. A file with such
+// a name would replace it for the whole machine.
 var namesOfStdout = []string{"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 
 // output is where the archive of one image goes.
 type output struct {
 	format archive.Format
-	path   string // what messages show; "-" for standard output
-	work   string // the part directory is beside it: path, or the directory that it links to
+	path   string // for messages; "-" is standard output
+	work   string // path, or the directory that it links to; the part directory is beside it
 }
 
 // places are where the archives of one call go.
 type places struct {
 	opts   Options
 	format archive.Format
-	dir    string // that was named for them; "" if none was
+	dir    string // the directory that Output names; "" if it names none
 }
 
-// places checks Output, and makes the directory for the archives if Output names one.
+// places checks Output, and creates the directory for the archives if Output names one.
 func (o Options) places(format archive.Format, images int) (places, error) {
 	if o.Output != "" && slices.Contains(namesOfStdout, filepath.Clean(o.Output)) {
 		o.Output = stdout
@@ -78,11 +78,11 @@ func (p places) plan(jobs []*job) error {
 	return nil
 }
 
-// byPlatform says whether the names of archives have the platform in them.
+// byPlatform reports whether the names of archives have the platform in them.
 func (p places) byPlatform() bool { return p.opts.Output == "" || p.dir != "" }
 
-// intoDir says whether Output names a directory that archives are put into,
-// rather than the archive itself.
+// intoDir reports whether Output names a directory for archives, and not the archive
+// itself.
 func (o Options) intoDir(format archive.Format, images int) bool {
 	switch {
 	case o.Output == "" || o.Output == stdout:
@@ -116,8 +116,8 @@ func (o Options) place(dir string, format archive.Format, name string) output {
 	return out
 }
 
-// realPath is the absolute path of a layout without links, so that all processes that
-// add to it find the same lock, and so that a file can be beside it, unlike with ".".
+// realPath returns the absolute path of a layout without links, so that all processes
+// that add to it find the same lock, and so that the part directory of "." has a name.
 func realPath(dir string) string {
 	if name, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = name
@@ -128,7 +128,7 @@ func realPath(dir string) string {
 	return filepath.Clean(dir)
 }
 
-// explain adds to an error of the part directory its path and what to do.
+// explain adds to an error of the part directory its path and what to do about it.
 func (o output) explain(err error) error {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
 		if o.path == stdout {
@@ -139,8 +139,8 @@ func (o output) explain(err error) error {
 	return fmt.Errorf("cannot open the part directory: %w", err)
 }
 
-// irreplaceable explains that the last step failed: something that can't be
-// replaced (bound there by mount, or immutable) has the output's name.
+// irreplaceable explains why the last step failed: the file with the output's name
+// cannot be replaced (a bind mount, or immutable).
 func (o output) irreplaceable(err error) error {
 	_, renaming := errors.AsType[*os.LinkError](err)
 	inTheWay := errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EISDIR)
@@ -151,7 +151,7 @@ func (o output) irreplaceable(err error) error {
 		err, state.Dir(o.work))
 }
 
-// dir is the directory that contains the part directory, as an absolute path.
+// dir returns the absolute path of the directory that contains the part directory.
 func (o output) dir() string {
 	dir := filepath.Dir(o.work)
 	if abs, err := filepath.Abs(dir); err == nil {
@@ -186,7 +186,7 @@ func (o output) check() error {
 	return nil
 }
 
-// checkDir is check for a layout.
+// checkDir does the same for a layout.
 func (o output) checkDir() error {
 	info, err := os.Lstat(o.work)
 	switch {

@@ -14,8 +14,8 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// In a directory such as /tmp, another user's file prevents the output, and an error says so
-// before anything is fetched.
+// In a directory such as /tmp, the pull cannot replace another user's file. It fails before the first
+// request.
 func TestAnotherUsersFileIsNotToBeReplaced(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")
@@ -35,8 +35,8 @@ func TestAnotherUsersFileIsNotToBeReplaced(t *testing.T) {
 	}
 }
 
-// Of the images that are finished, one is held open for a layer that later ones
-// share, and none for others.
+// Of the finished images, the pull keeps one open for a layer that later images share,
+// and closes the others.
 func TestFinishedImagesAreClosed(t *testing.T) {
 	t.Parallel()
 	const shared = "aabcca" // which images have the same layer
@@ -65,7 +65,7 @@ func TestFinishedImagesAreClosed(t *testing.T) {
 	}
 }
 
-// openIn is how many descriptors this process has of files in a directory.
+// openIn returns the number of descriptors of this process for files in a directory.
 func openIn(t *testing.T, dir string) (n int) {
 	t.Helper()
 	fds, err := os.ReadDir("/proc/self/fd")

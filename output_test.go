@@ -13,8 +13,8 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// TestOutputNames pulls in a directory that holds "there/", and says where the
-// archive is to be found afterwards.
+// TestOutputNames pulls in a directory that has "there/", and checks where the archive
+// is afterwards.
 func TestOutputNames(t *testing.T) {
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))
 	const name = "registry.example_team_app_1_linux_amd64"
@@ -78,7 +78,7 @@ func TestInvalidOutputs(t *testing.T) {
 		"a format of another world":         {segpull.Options{Format: "zip"}, []string{ref}, segpull.ErrUsage, "docker-archive"},
 		"a platform of another world":       {segpull.Options{Platform: "linux"}, []string{ref}, segpull.ErrUsage, "linux"},
 		"a reference of another world":      {segpull.Options{}, []string{"../../etc/passwd"}, segpull.ErrUsage, "etc/passwd"},
-		"a negative limit":                  {segpull.Options{LimitRate: -1}, []string{ref}, segpull.ErrUsage, "negative"},
+		"a negative number of connections":  {segpull.Options{Connections: -1}, []string{ref}, segpull.ErrUsage, "negative"},
 		"no image at all":                   {segpull.Options{}, []string{}, segpull.ErrUsage, "no image"},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -97,7 +97,8 @@ func TestInvalidOutputs(t *testing.T) {
 	}
 }
 
-// What the system calls standard output is streamed to, not replaced.
+// The pull streams to a file that the system calls standard output; it does not replace
+// the file.
 func TestNamesOfStandardOutput(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there are none")
@@ -114,7 +115,7 @@ func TestNamesOfStandardOutput(t *testing.T) {
 	}
 }
 
-// A link to what a process has open, which may be a plain file, is the system's.
+// A link to an open file of a process, which may be a plain file, belongs to the system.
 func TestLinksOfTheSystemAreNotReplaced(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("there is no /proc")
@@ -181,7 +182,7 @@ func TestALayoutIsAddedTo(t *testing.T) {
 	}
 }
 
-// A layout has one part directory, and so one lock, by whatever name it is called.
+// A layout has one part directory, and so one lock, whichever of its names the pull gets.
 func TestALayoutByItsOtherName(t *testing.T) {
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 300*kib))
 	t.Chdir(t.TempDir())

@@ -13,8 +13,8 @@ import (
 	"github.com/segpull/segpull/sources"
 )
 
-// prepare resolves every reference. What can be wrong with references and outputs is found before
-// anything is asked of the network, with the names that the wanted platform gives.
+// prepare resolves all references. It reports invalid references and outputs before the first request,
+// with the file names for the wanted platform.
 func (c *call) prepare(ctx context.Context, names []string) ([]*job, error) {
 	refs, err := parseReferences(names)
 	if err != nil {
@@ -57,7 +57,7 @@ func parseReferences(names []string) (refs []image.Reference, err error) {
 	return refs, nil
 }
 
-// name returns what Name calls the image in the archive, zero if Name is not set.
+// name returns the image's name in the archive, or zero if Name is not set.
 func (o Options) name(refs []image.Reference) (image.Reference, error) {
 	if o.Name == "" {
 		return image.Reference{}, nil
@@ -72,9 +72,9 @@ func (o Options) name(refs []image.Reference) (image.Reference, error) {
 	return name, nil
 }
 
-// resolve finds the image of the job's reference, gives it the name for the archive, and warns of what the
-// user may not expect of it. To know the platform of an image without an index costs a round trip, so that is
-// done only if the output is named after it; otherwise checkPlatform finds it at the end.
+// resolve finds the image of the job's reference, gives it the name for the archive, and warns of surprises.
+// To read the platform of an image without an index costs a round trip, so resolve does it only if the name
+// of the output has the platform; otherwise checkPlatform reads it at the end.
 func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bool) (err error) {
 	ref := j.image.Reference
 	if j.set, err = j.call.sources(ref.Registry); err != nil {
@@ -104,14 +104,15 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	return nil
 }
 
-// warnOfPlatform warns of an image for another platform than asked: a reference without an index leads to it.
+// warnOfPlatform warns of an image for another platform than the wanted one: a reference to a manifest has no
+// other.
 func (j *job) warnOfPlatform(asked image.Platform) {
 	if p := j.image.Platform; p.OS != asked.OS || p.Architecture != asked.Architecture {
 		j.call.warn(fmt.Sprintf("%s is for %s, not %s: this reference has an image for no other platform", j.name(), p, asked))
 	}
 }
 
-// warnOfIndex warns of a digest that names an index: engines know the image that is pulled by another digest.
+// warnOfIndex warns of a digest that names an index: engines list the image under another digest.
 func (j *job) warnOfIndex() {
 	if ref := j.image.Reference; ref.Digest != "" && ref.Digest != j.image.Manifest.Digest {
 		j.call.warn(fmt.Sprintf("%s: the digest is that of an index; the archive holds one platform of it, %s, which engines list under its own digest, %s: use that digest to pin this image",
@@ -119,21 +120,21 @@ func (j *job) warnOfIndex() {
 	}
 }
 
-// warnOfNameless warns of an image that has a tag, and gets no name in the archive.
+// warnOfNameless warns of an image that has a tag but no name in the archive.
 func (j *job) warnOfNameless() {
 	if j.image.Reference.Tag != "" && j.image.ArchiveName() == (image.Reference{}) {
 		j.call.warn(fmt.Sprintf("%s: the archive does not name the image, because docker load up to version 24 refuses names with an IPv6 address: give it another name with --name", j.name()))
 	}
 }
 
-// fetcher is a set of sources for image.Resolve. It charges what is fetched to the limit that all traffic
-// shares, and warns of sources that are rejected.
+// fetcher is the image.Fetcher of a set of sources. It charges the bytes that it fetches to the limit for all
+// traffic, and warns of rejected sources.
 type fetcher struct {
 	set  *sources.Set
 	call *call
 }
 
-// Fetch is that of image.Fetcher.
+// Fetch implements image.Fetcher.
 func (f fetcher) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descriptor) (ocispec.Descriptor, []byte, error) {
 	got, body, err := f.set.Fetch(ctx, ref, want)
 	if err == nil {
@@ -142,7 +143,7 @@ func (f fetcher) Fetch(ctx context.Context, ref image.Reference, want ocispec.De
 	return got, body, err
 }
 
-// Blob is that of image.Fetcher.
+// Blob implements image.Fetcher.
 func (f fetcher) Blob(ctx context.Context, ref image.Reference, b ocispec.Descriptor) ([]byte, error) {
 	body, err := f.set.Blob(ctx, ref, b)
 	if err == nil {
@@ -151,7 +152,7 @@ func (f fetcher) Blob(ctx context.Context, ref image.Reference, b ocispec.Descri
 	return body, err
 }
 
-// charge waits until the limiter has let so many bytes through.
+// charge waits until the limiter has permitted this number of bytes.
 func charge(ctx context.Context, limiter *segment.Limiter, bytes int) error {
 	for left := int64(bytes); left > 0; {
 		n, err := limiter.Take(ctx, left)
@@ -163,7 +164,7 @@ func charge(ctx context.Context, limiter *segment.Limiter, bytes int) error {
 	return nil
 }
 
-// Reject is that of image.Fetcher.
+// Reject implements image.Fetcher.
 func (f fetcher) Reject(ref image.Reference, reason error) (source string, more bool) {
 	source, more = f.set.Reject(ref, reason)
 	if more {

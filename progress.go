@@ -7,7 +7,7 @@ import (
 
 const progressInterval = 200 * time.Millisecond
 
-// announce sends Resolved, once.
+// announce sends the event Resolved once.
 func (j *job) announce() {
 	if j.announced {
 		return
@@ -41,9 +41,12 @@ func (j *job) sample(ctx context.Context) {
 	}
 }
 
-// progress is a sample of the progress of the pull.
+// progress returns a sample of the progress of the pull.
 func (j *job) progress() Progress {
-	e := Progress{Reference: j.name(), Resumed: j.resumed, Remaining: -1}
+	e := Progress{
+		Reference: j.name(), Resumed: j.resumed, Remaining: Duration{-1},
+		Blobs: []BlobProgress{}, Sources: []SourceProgress{},
+	}
 	for i, d := range j.blobs {
 		b := BlobProgress{
 			Digest:   string(d.Digest),
@@ -55,31 +58,33 @@ func (j *job) progress() Progress {
 		e.Total += b.Size
 		e.Blobs = append(e.Blobs, b)
 	}
-	if j.standing != nil {
+	if j.existing != nil {
 		e.Resumed = e.Total
 		return e
 	}
+	var rate float64
 	for _, s := range j.transfer.Sources() {
-		e.Rate += s.Rate
-		e.Sources = append(e.Sources, SourceProgress{Name: s.Name, Bytes: s.Bytes, Rate: s.Rate, Connections: s.Connections, State: s.State})
+		rate += s.Rate
+		e.Sources = append(e.Sources, SourceProgress{Name: s.Name, Bytes: s.Bytes, Rate: int64(s.Rate), Connections: s.Connections, State: s.State})
 	}
-	if e.Rate >= 1 {
-		e.Remaining = time.Duration(float64(e.Total-e.Done) / e.Rate * float64(time.Second))
+	e.Rate = int64(rate)
+	if e.Rate > 0 {
+		e.Remaining.Duration = time.Duration(float64(e.Total-e.Done) / rate * float64(time.Second))
 	}
 	return e
 }
 
-// done is the number of bytes of blob i that are there.
+// done returns the number of bytes of blob i that are on disk.
 func (j *job) done(i int) int64 {
-	if j.standing != nil {
+	if j.existing != nil {
 		return j.blobs[i].Size
 	}
 	return j.store.Blob(i).Done()
 }
 
-// hashed is the number of bytes of blob i that SHA-256 has seen.
+// hashed returns the number of bytes of blob i that SHA-256 has seen.
 func (j *job) hashed(i int) int64 {
-	if j.standing != nil {
+	if j.existing != nil {
 		return j.compared[i].Offset()
 	}
 	return j.transfer.Hashed(i)
@@ -94,8 +99,9 @@ func (j *job) result() Result {
 		Platform:  j.image.Platform.String(),
 		Size:      j.size(),
 		Resumed:   j.resumed,
-		Duration:  time.Since(j.began),
-		Corrupt:   j.call.corrupt.Names(),
+		Duration:  Duration{time.Since(j.began)},
+		Sources:   []SourceShare{},
+		Corrupt:   append([]string{}, j.call.corrupt.Names()...),
 	}
 	if j.transfer == nil {
 		return r

@@ -19,12 +19,18 @@ import (
 	"github.com/segpull/segpull/verify"
 )
 
-// Pull pulls the images that refs name, one after the other, and returns those
-// that it finished. Layers that several of them share are fetched once. All
-// references are resolved before the first blob is fetched.
+// Pull pulls the images that refs name, such as "ubuntu:22.04" or
+// "ghcr.io/team/app@sha256:…", and returns the results of those that it finished,
+// in the order of refs. It resolves all references before it fetches the first
+// layer, pulls one image after the other, ends at the first error, and fetches a
+// layer that several images share once.
 //
-// Errors have a class, as ErrNotFound, for errors.Is. When ctx ends,
-// Pull returns within a second, with its cause, and keeps what has arrived.
+// Use errors.Is to find the class of an error, such as ErrNotFound. When ctx ends,
+// Pull returns its cause within a second. Whatever the error, the bytes that
+// arrived stay on disk, and the same call continues from there.
+//
+// Several calls may run at the same time. Two calls with the same output do not:
+// the second ends with a *state.LockedError.
 func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 	c, err := newCall(opts)
 	if err != nil {
@@ -49,7 +55,7 @@ func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 	return results, nil
 }
 
-// call is what the images of one Pull share.
+// call has what the images of one Pull share.
 type call struct {
 	opts     Options
 	format   archive.Format
@@ -57,10 +63,10 @@ type call struct {
 	limits   *Limits
 	logins   *sources.Logins
 	sets     map[string]*sources.Set // by registry
-	done     []*job                  // that have run; the blobs of each serve those after it
+	done     []*job                  // jobs that have run; later jobs take blobs from them
 	corrupt  verify.Corrupt          // sources that sent wrong bytes
 
-	mu sync.Mutex // one event is observed at a time
+	mu sync.Mutex // held while Observer.Observe runs
 }
 
 func newCall(opts Options) (*call, error) {
@@ -76,19 +82,18 @@ func newCall(opts Options) (*call, error) {
 			return nil, usage(err)
 		}
 	}
-	if opts.LimitRate < 0 || opts.Connections < 0 || opts.SegmentSize < 0 || opts.GiveUpAfter < 0 {
-		return nil, usage(errors.New("LimitRate, Connections, SegmentSize and GiveUpAfter must not be negative"))
+	if opts.Connections < 0 || opts.SegmentSize < 0 || opts.GiveUpAfter < 0 {
+		return nil, usage(errors.New("neither Connections nor SegmentSize nor GiveUpAfter may be negative"))
 	}
 	if opts.GiveUpAfter == 0 {
 		c.opts.GiveUpAfter = segment.DefaultGiveUp
 	}
-	c.limits = cmp.Or(opts.Limits, NewLimits(opts.LimitRate))
+	c.limits = cmp.Or(opts.Limits, NewLimits(0))
 	c.logins = sources.NewLogins(opts.Authfile, c.warn)
 	return c, nil
 }
 
-// sources returns those of a registry, and warns of what the user should know of
-// them.
+// sources returns the sources for a registry, and reports the warnings about them.
 func (c *call) sources(registry string) (*sources.Set, error) {
 	if set := c.sets[registry]; set != nil {
 		return set, nil
@@ -109,9 +114,9 @@ func (c *call) sources(registry string) (*sources.Set, error) {
 
 func (c *call) warn(message string) { c.notify(Warning{Message: message}) }
 
-// stalled reports why there was no byte for an image for long.
+// stalled reports why no byte of an image has arrived for some time.
 func (c *call) stalled(ref image.Reference, silent time.Duration, reasons []error) {
-	e := Stalled{Reference: familiar(ref), Silent: silent}
+	e := Stalled{Reference: familiar(ref), Silent: Duration{silent}, Reasons: []string{}}
 	for _, reason := range reasons {
 		e.Reasons = append(e.Reasons, reason.Error())
 	}
@@ -156,8 +161,8 @@ func (c *call) notify(e Event) {
 	c.opts.Observer.Observe(e)
 }
 
-// release closes the images that have no blob for the coming ones, or only blobs
-// that a later image has as well: each holds a descriptor, and disk space if its
+// release closes the finished images that have no blob of a coming image, or only blobs
+// that another finished image has as well: each has a descriptor, and disk space if its
 // part file has not become the output.
 func (c *call) release(coming []*job) {
 	wanted := make(map[digest.Digest]bool)
@@ -178,8 +183,8 @@ func (c *call) release(coming []*job) {
 	c.done = kept
 }
 
-// serves reports whether the image has any of the blobs that are wanted, which
-// then need no other.
+// serves reports whether the image has any of the wanted blobs, and removes these from
+// wanted.
 func (j *job) serves(wanted map[digest.Digest]bool) (serves bool) {
 	for _, b := range j.image.Blobs() {
 		serves = serves || wanted[b.Digest]

@@ -41,7 +41,7 @@ func TestCredentialsGoToTheirHostAlone(t *testing.T) {
 	for _, s := range []*registrytest.Server{own, other, cdn} {
 		s.Throttle(mib)
 	}
-	// It asks for credentials now and then, as one that fishes for them would.
+	// It requires credentials now and then, like a mirror that wants to steal them.
 	other.Misbehave(registrytest.Basic("jo", "anything").Sometimes(0.3))
 	login(t, m.Name(0), "jo", "correct-horse")
 	m.MustPull(t, segpull.Options{
@@ -68,9 +68,9 @@ func TestCredentialsGoToTheirHostAlone(t *testing.T) {
 	}
 }
 
-// TestAnUncheckedCertificateIsWarnedOfOnEveryRun pulls from a mirror whose
-// certificate that no client trusts: not at all by default, and with a warning each
-// time where its table says so.
+// TestAnUncheckedCertificateIsWarnedOfOnEveryRun pulls from a mirror with a certificate
+// that no client trusts: by default the pull fails; with tls-verify = false in the
+// mirror's table it warns each time.
 func TestAnUncheckedCertificateIsWarnedOfOnEveryRun(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 300*kib)
@@ -152,7 +152,7 @@ func TestSecretsAreWrittenNowhere(t *testing.T) {
 	}
 	for _, secret := range secrets {
 		if at := strings.Index(said, secret); at >= 0 {
-			t.Errorf("%q stands in %q", secret, said[max(0, at-100):at+len(secret)])
+			t.Errorf("%q is in %q", secret, said[max(0, at-100):at+len(secret)])
 		}
 	}
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/segpull/segpull/image"
 )
 
-// Format is a form in which an image is written.
+// Format is the form of an archive; the package comment describes each.
 type Format string
 
-// The formats, as they are named on the command line.
+// The formats, with the names that the command line has for them.
 const (
 	DockerArchive Format = "docker-archive"
 	Legacy        Format = "legacy"
@@ -22,7 +22,8 @@ const (
 	OCIArchive    Format = "oci-archive"
 )
 
-// ParseFormat reads a format's name; "" is [DockerArchive].
+// ParseFormat returns the format with a name; "" is [DockerArchive]. Any other name
+// is an error.
 func ParseFormat(s string) (Format, error) {
 	switch f := Format(s); f {
 	case "":
@@ -33,14 +34,18 @@ func ParseFormat(s string) (Format, error) {
 	return "", fmt.Errorf("format %q is not one of %s, %s, %s, %s", s, DockerArchive, Legacy, OCI, OCIArchive)
 }
 
-// Blobs gives verified blobs.
+// Blobs has the verified blobs of an image.
 type Blobs interface {
-	// Blob returns the blob of a digest. It is called from several goroutines at once.
+	// Blob returns the bytes of the blob with a digest. Several goroutines call it
+	// at the same time.
 	Blob(d digest.Digest) (*io.SectionReader, error)
 }
 
-// Write streams an image to w as a docker-archive, an oci-archive or a legacy archive. The first two have
-// the bytes that [Plan] and [Layout.Finish] give. It stops between blocks when ctx is done.
+// Write writes an image to w as a docker-archive, an oci-archive or a legacy
+// archive; [OCI] is an error. The first two have the same bytes as an archive that
+// [Plan] and [Layout.Finish] make. Write fails if docker load would refuse the
+// image, unless the format is oci-archive. When ctx ends, Write returns its cause
+// after at most one block of 16 MiB; it does not interrupt a write to w.
 func Write(ctx context.Context, w io.Writer, img image.Image, f Format, blobs Blobs) error {
 	if f == Legacy {
 		return writeLegacy(ctx, w, img, blobs)

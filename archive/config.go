@@ -22,7 +22,7 @@ var imageConfigs = []string{
 	"",
 }
 
-// checkLoadable refuses artifacts, such as Helm charts, for formats that hold images alone.
+// checkLoadable refuses artifacts, such as Helm charts, for formats that hold only images.
 func checkLoadable(img image.Image) error {
 	if slices.Contains(imageConfigs, img.Config.MediaType) {
 		return nil
@@ -37,8 +37,9 @@ type imageConfig struct {
 	diffIDs []digest.Digest
 }
 
-// CheckConfig fails if docker load would refuse an image with this config: it names as many diff IDs as
-// the manifest has layers. [Write] checks it too; after [Plan], call it once the config is there.
+// CheckConfig returns an error if docker load would refuse an image with this
+// config: it has to be JSON that names as many diff IDs as the manifest has layers.
+// [Write] calls it itself. Callers of [Plan] call it when they have the config.
 func CheckConfig(img image.Image, config []byte) error {
 	_, err := parseConfig(img, config)
 	return err

@@ -8,7 +8,7 @@ import (
 
 const copyBuffer = 256 << 10
 
-// copySection writes r to w, looking at ctx between blocks. Between files the kernel copies.
+// copySection writes r to w, and checks ctx between blocks. The kernel copies from file to file.
 func copySection(ctx context.Context, w io.Writer, r *io.SectionReader) error {
 	outer, at, size := r.Outer()
 	src, srcOK := outer.(*os.File)
@@ -23,13 +23,13 @@ func copySection(ctx context.Context, w io.Writer, r *io.SectionReader) error {
 	return err
 }
 
-// copyStream copies until r ends, looking at ctx between blocks.
+// copyStream copies until r ends, and checks ctx between blocks.
 func copyStream(ctx context.Context, w io.Writer, r io.Reader) (int64, error) {
-	// The wrappers hide ReadFrom and WriteTo, which would copy in one go.
+	// The wrappers hide ReadFrom and WriteTo, which would copy without a look at ctx.
 	return io.CopyBuffer(struct{ io.Writer }{w}, contextReader{ctx, r}, make([]byte, copyBuffer))
 }
 
-// contextReader is its reader until ctx is done.
+// contextReader reads from r until ctx ends.
 type contextReader struct {
 	ctx context.Context
 	r   io.Reader

@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernelBlock is how much the kernel is asked for between two looks at the context, in bytes.
+// kernelBlock is the most bytes that the kernel copies between two checks of the context.
 const kernelBlock = 16 << 20
 
-// copyFileRange copies size bytes from src, at an offset and without moving its position, to where dst is.
+// copyFileRange copies size bytes from src at an offset, without moving its position, to the position of dst.
 // It returns how many bytes it copied; the caller copies the rest in another way.
 func copyFileRange(ctx context.Context, dst, src *os.File, at, size int64) (done int64) {
 	if info, err := dst.Stat(); err != nil || !info.Mode().IsRegular() {

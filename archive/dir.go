@@ -21,13 +21,17 @@ import (
 	"github.com/segpull/segpull/image"
 )
 
-// tempPrefix marks files that are not whole yet. Their names are fixed, so that a later run replaces what
+// tempPrefix marks files that are not complete yet. Their names are fixed, so that a later run replaces what
 // a crash has left.
 const tempPrefix = ".segpull-"
 
-// WriteDir writes an image as an OCI layout in a directory, which it makes or, if it is one already, adds to:
-// blobs that are there and whole are kept, and the image replaces one of the same name in index.json. Every
-// file appears whole or not at all, index.json last. The caller makes sure that no other process writes there.
+// WriteDir writes an image as an OCI image layout into the directory dir. It creates
+// a directory that does not exist, and adds the image to a layout that does: it
+// keeps the blobs that are complete and right, and replaces the image with the same
+// name in index.json. A directory that is neither empty nor a layout is an error.
+//
+// Each file appears complete or not at all, through a crash as well, and index.json
+// is the last. The caller makes sure that no other process writes there.
 func WriteDir(ctx context.Context, dir string, img image.Image, blobs Blobs) error {
 	if err := img.Validate(); err != nil {
 		return err
@@ -43,8 +47,9 @@ func WriteDir(ctx context.Context, dir string, img image.Image, blobs Blobs) err
 	return nil
 }
 
-// CheckDir reports what would prevent [WriteDir] from adding an image to a directory
-// that exists, and leaves it as it is.
+// CheckDir returns an error if [WriteDir] could not add an image to a directory that
+// exists: it is neither empty nor an OCI image layout, its index.json is invalid, or
+// it is not writable. CheckDir does not change the directory.
 func CheckDir(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -65,13 +70,14 @@ func CheckDir(dir string) error {
 	return nil
 }
 
-// directory is an OCI layout. All access is by os.Root, so that no link in it leads out of it.
+// layoutDir is an OCI image layout. All access is by os.Root, so that no link in it leads out of it.
 type layoutDir struct {
 	root *os.Root
 }
 
-// OpenBlob opens a blob of the OCI layout in a directory, if it is there, whole and
-// right; else the error says why not.
+// OpenBlob opens a blob of the OCI layout in a directory for reading from its
+// start, after it has read all of it to check its digest. The error says why the
+// directory has no such blob, or is the cause of ctx.
 func OpenBlob(ctx context.Context, dir string, b ocispec.Descriptor) (*os.File, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -209,7 +215,7 @@ func (f layoutDir) checkEmpty() error {
 	return nil
 }
 
-// putBlob writes a blob, if the directory does not have it whole.
+// putBlob writes a blob, unless the directory has it, complete and right.
 func (f layoutDir) putBlob(ctx context.Context, b ocispec.Descriptor, blobs Blobs) error {
 	if has, err := f.has(ctx, b); has || err != nil {
 		return err
@@ -237,13 +243,13 @@ func (f layoutDir) open(b ocispec.Descriptor) (*os.File, error) {
 	return f.root.Open(blobPath(b.Digest))
 }
 
-// isBlob says whether a file is the blob, whole and right.
+// isBlob reports whether a file is the blob, complete and right.
 func isBlob(ctx context.Context, file *os.File, b ocispec.Descriptor) (bool, error) {
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() != b.Size {
 		return false, err
 	}
 	sum := digest.SHA256.Digester()
-	_, err := copyStream(ctx, sum.Hash(), file)
+	_, err := copyStream(ctx, sum.Hash(), io.NewSectionReader(file, 0, b.Size))
 	return sum.Digest() == b.Digest, err
 }
 
@@ -268,7 +274,7 @@ func (f layoutDir) putBytes(name string, content []byte) error {
 	})
 }
 
-// put makes a file appear whole and lasting, or not at all.
+// put makes a file appear complete and durable, or not at all.
 func (f layoutDir) put(name string, write func(*os.File) error) error {
 	temp := path.Join(path.Dir(name), tempPrefix+path.Base(name))
 	if err := f.root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -296,7 +302,7 @@ func (f layoutDir) put(name string, write func(*os.File) error) error {
 
 func (f layoutDir) sync(name string) error { return syncDir(f.root.Open(name)) }
 
-// syncDir makes the names in an opened directory last through a crash. Windows keeps them unasked.
+// syncDir makes the names in an opened directory survive a crash. Windows does that itself.
 func syncDir(dir *os.File, err error) error {
 	if err != nil {
 		return err

@@ -8,9 +8,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// mergeIndex adds an image to an index.json, in place of one of the same name. All else in it stays, also
-// what is not known here. An empty old is a new index. Where another image has the same ref name (two
-// images tagged latest), the new one gets its full name for one: umoci finds doubles ambiguous, skopeo
+// mergeIndex adds an image to an index.json, in place of one of the same name. All other fields stay, also
+// unknown ones. If old is empty, the index is new. If another image has the same ref name (two images tagged
+// latest), the ref name of the new image is its full name: umoci finds duplicates ambiguous, and skopeo
 // would take the first.
 func mergeIndex(old []byte, add ocispec.Descriptor) ([]byte, error) {
 	index, entries, err := parseIndex(old)
@@ -35,7 +35,7 @@ func mergeIndex(old []byte, add ocispec.Descriptor) ([]byte, error) {
 	return encode(index), nil
 }
 
-// parseIndex returns the fields of an index.json and its entries, unread as far as can be.
+// parseIndex returns the fields of an index.json and its entries, as raw JSON.
 func parseIndex(raw []byte) (fields map[string]json.RawMessage, entries []json.RawMessage, err error) {
 	if len(raw) > 0 {
 		if err := json.Unmarshal(raw, &fields); err != nil {
@@ -57,8 +57,8 @@ type entry struct {
 	Annotations map[string]string `json:"annotations"`
 }
 
-// sameImage goes by the image's full name where the entry has one, as containerd and BuildKit write it;
-// else by the ref name, which is all that others write.
+// sameImage compares the full names of images if the entry has one, as containerd and BuildKit write it;
+// otherwise the ref names, since other tools write no more.
 func (e entry) sameImage(add ocispec.Descriptor) bool {
 	name, ref := e.Annotations[nameAnnotation], e.Annotations[ocispec.AnnotationRefName]
 	switch {

@@ -16,20 +16,20 @@ import (
 )
 
 const (
-	// maxWindow is the most memory a zstd layer may ask for, in bytes; the zstd tool refuses more too.
+	// maxWindow is the largest window of a zstd layer, in bytes; the zstd tool refuses more too.
 	maxWindow = 128 << 20
 
-	// maxMeasured is how many layers are decompressed at the same time, each with a window in memory.
+	// maxMeasured is the most layers to decompress at the same time, each with a window in memory.
 	maxMeasured = 4
 )
 
-// tarLayer is what a layer is when decompressed.
+// tarLayer describes a decompressed layer.
 type tarLayer struct {
 	diffID digest.Digest
 	size   int64
 }
 
-// measure returns the size of each layer decompressed, having checked it against its diff ID.
+// measure returns the decompressed size of each layer, and checks each against its diff ID.
 func measure(ctx context.Context, layers []ocispec.Descriptor, diffIDs []digest.Digest, blobs Blobs) ([]int64, error) {
 	measured := make(map[digest.Digest]*tarLayer)
 	group, ctx := errgroup.WithContext(ctx)
@@ -77,7 +77,7 @@ func decompressed(ctx context.Context, blobs Blobs, layer ocispec.Descriptor) (t
 	return tarLayer{sum.Digest(), size}, nil
 }
 
-// openLayer returns a layer decompressed.
+// openLayer returns the decompressed bytes of a layer.
 func openLayer(blobs Blobs, d ocispec.Descriptor) (io.ReadCloser, error) {
 	section, err := open(blobs, d)
 	if err != nil {

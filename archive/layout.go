@@ -15,17 +15,19 @@ import (
 	"github.com/segpull/segpull/image"
 )
 
-// Layout is the plan of an archive: where each blob stands, and the bytes between them. It is not changed
-// after [Plan] and may be used from several goroutines.
+// Layout is the plan of an archive: the offset of each blob, and the bytes between
+// them. It does not change after [Plan], so it is safe for concurrent use.
 type Layout struct {
 	blobs   []ocispec.Descriptor
-	gaps    [][]byte // gaps[i] stands before blobs[i], the last one behind all
+	gaps    [][]byte // gaps[i] is before blobs[i], the last gap is the end
 	offsets map[digest.Digest]int64
 	size    int64
 }
 
-// Plan lays out a docker-archive or an oci-archive. All but the config and the layers is known already;
-// these stand last, sorted by digest.
+// Plan returns the layout of a docker-archive or an oci-archive; the other formats
+// are errors. The config and the layers are the last entries, and the layers are
+// sorted by digest. Plan fails if img does not pass [image.Image.Validate], or if it
+// is not a container image and f is [DockerArchive].
 func Plan(img image.Image, f Format) (*Layout, error) {
 	if err := img.Validate(); err != nil {
 		return nil, err
@@ -58,7 +60,8 @@ func Plan(img image.Image, f Format) (*Layout, error) {
 	return p.done()
 }
 
-// Offset returns where in the archive a blob begins, -1 if it is not one of [image.Image.Blobs].
+// Offset returns the offset of a blob in the archive, in bytes, or -1 if it is not
+// one of [image.Image.Blobs].
 func (l *Layout) Offset(d digest.Digest) int64 {
 	if at, ok := l.offsets[d]; ok {
 		return at
@@ -66,11 +69,11 @@ func (l *Layout) Offset(d digest.Digest) int64 {
 	return -1
 }
 
-// Size returns the size of the whole archive in bytes.
+// Size returns the size of the archive in bytes.
 func (l *Layout) Size() int64 { return l.size }
 
-// Finish writes all of the archive but the blobs, and touches no byte of a blob. It may be called again,
-// before or after the blobs are there.
+// Finish writes all bytes of the archive except those of the blobs. Callers may
+// write the blobs before or after, and may call Finish again.
 func (l *Layout) Finish(w io.WriterAt) error {
 	var at int64
 	for i, gap := range l.gaps {
@@ -85,7 +88,8 @@ func (l *Layout) Finish(w io.WriterAt) error {
 	return nil
 }
 
-// Finished reports whether r has all bytes of the archive except those of the blobs, as Finish writes them.
+// Finished reports whether r has all bytes that Finish writes. It does not read the
+// blobs.
 func (l *Layout) Finished(r io.ReaderAt) (bool, error) {
 	var at int64
 	for i, gap := range l.gaps {

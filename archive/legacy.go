@@ -13,8 +13,8 @@ import (
 )
 
 // legacy is an image as docker save wrote it up to version 24: the config, manifest.json and repositories,
-// then a directory for each layer with its layer.tar decompressed. As tar headers give sizes, each layer is
-// decompressed twice: to measure and check it before the first byte is written, and to write it.
+// then a directory for each layer with a decompressed layer.tar. A tar header has the size of its entry, so
+// each layer is decompressed twice: once to measure and check it, and once to write it.
 type legacy struct {
 	img    image.Image
 	config imageConfig

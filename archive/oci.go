@@ -13,11 +13,12 @@ import (
 const (
 	blobsDir = ocispec.ImageBlobsDir + "/sha256"
 
-	// nameAnnotation is what containerd, and Docker on top of it, calls the image when it loads it.
+	// nameAnnotation has the name that containerd, and Docker with containerd's image store, gives to the
+	// image when it loads it.
 	nameAnnotation = "io.containerd.image.name"
 )
 
-// blobPath is only called with digests that image.Image.Validate let pass.
+// blobPath returns the path of a blob. image.Image.Validate has checked its digest.
 func blobPath(d digest.Digest) string { return blobsDir + "/" + d.Encoded() }
 
 // ociLayout is the content of the file oci-layout.
@@ -34,7 +35,7 @@ func ociIndex(img image.Image) []byte {
 	})
 }
 
-// indexEntry describes the image in index.json. One without a name has no annotations.
+// indexEntry describes the image in index.json. An image without a name has no annotations.
 func indexEntry(img image.Image) ocispec.Descriptor {
 	d := ocispec.Descriptor{MediaType: img.Manifest.MediaType, Digest: img.Manifest.Digest, Size: img.Manifest.Size}
 	if name := img.ArchiveName(); name.Tag != "" {
@@ -49,7 +50,7 @@ func indexEntry(img image.Image) ocispec.Descriptor {
 // dockerManifest is an entry of manifest.json, as docker load reads it.
 type dockerManifest struct {
 	Config   string
-	RepoTags []string // null where the image has no name, as docker save writes it
+	RepoTags []string // null if the image has no name, as docker save writes it
 	Layers   []string // as many as the config has diff IDs
 }
 
@@ -68,7 +69,7 @@ func repoTags(name image.Reference) []string {
 	return []string{name.Familiar()}
 }
 
-// encode marshals what always can be: strings, numbers, lists and maps of them.
+// encode marshals values that have a JSON form: strings, numbers, lists and maps of them.
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -29,7 +29,7 @@ func linkHeader(name, target string) *tar.Header {
 	return &tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: target, Mode: 0o777, ModTime: epoch}
 }
 
-// headerBytes encodes a header: one block, or three where a size above 8 GiB needs a PAX record.
+// headerBytes encodes a header: one block, or three if the size is above 8 GiB, which needs a PAX record.
 func headerBytes(h *tar.Header) ([]byte, error) {
 	var buf bytes.Buffer
 	if err := tar.NewWriter(&buf).WriteHeader(h); err != nil {
@@ -38,5 +38,5 @@ func headerBytes(h *tar.Header) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// padding is how many zeros fill the last block of an entry.
+// padding returns the number of zeros that fill the last block of an entry.
 func padding(size int64) int { return int(-size & (tarBlock - 1)) }

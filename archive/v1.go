@@ -10,7 +10,7 @@ import (
 	"github.com/opencontainers/image-spec/identity"
 )
 
-// v1Layer is a layer as an image of its own, which is how Docker saw layers before version 1.10.
+// v1Layer is a layer as a separate image: Docker before version 1.10 had no other layers.
 type v1Layer struct {
 	id     string // hexadecimal, also the layer's directory
 	json   []byte
@@ -26,8 +26,8 @@ const v1Config = `{"created":"1970-01-01T00:00:00Z","container_config":{"Hostnam
 
 type object map[string]json.RawMessage
 
-// v1Layers derives the layers' documents and ids from the config alone. For a config that Docker made they
-// are those that docker save gave them.
+// v1Layers derives the documents and IDs of the layers from the config. For a config that Docker made, they
+// are the same as those of docker save.
 func v1Layers(config imageConfig) ([]v1Layer, error) {
 	var top, lower object
 	if err := json.Unmarshal(config.raw, &top); err != nil {
@@ -54,7 +54,8 @@ func v1Layers(config imageConfig) ([]v1Layer, error) {
 	return layers, nil
 }
 
-// v1ID is Docker's (moby/moby image/v1, CreateID): a digest over the document, the chain ID and the parent.
+// v1ID returns the ID that Docker gives to a layer (moby/moby image/v1, CreateID): a digest of the document,
+// the chain ID and the parent.
 func v1ID(doc object, chainID, parent digest.Digest) digest.Digest {
 	doc = maps.Clone(doc)
 	doc["layer_id"] = encode(chainID)

@@ -10,18 +10,19 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Unlabelled is a manifest of an index that gives no platforms.
-type Unlabelled struct {
-	Digest   digest.Digest
-	Platform Platform // that its config gives; zero if it gives none
+// ManifestPlatform is a manifest of an index that gives no platforms, and the
+// platform that the manifest's config gives.
+type ManifestPlatform struct {
+	Digest   digest.Digest // of the manifest
+	Platform Platform      // zero if the config gives none
 }
 
 // String returns the platform and the digest.
-func (u Unlabelled) String() string {
-	if u.Platform == (Platform{}) {
-		return fmt.Sprintf("no platform (%s)", u.Digest)
+func (m ManifestPlatform) String() string {
+	if m.Platform == (Platform{}) {
+		return fmt.Sprintf("no platform (%s)", m.Digest)
 	}
-	return fmt.Sprintf("%s (%s)", u.Platform, u.Digest)
+	return fmt.Sprintf("%s (%s)", m.Platform, m.Digest)
 }
 
 // byConfig finds the manifest for the platform in an index whose descriptors give no platforms: the one
@@ -63,7 +64,7 @@ func (r *resolver) look(ctx context.Context, index fetched, d ocispec.Descriptor
 
 // note keeps a manifest that is for another platform.
 func (r *resolver) note(d digest.Digest, p Platform) {
-	r.unlabelled = append(r.unlabelled, Unlabelled{d, p})
+	r.silent = append(r.silent, ManifestPlatform{d, p})
 	if p != (Platform{}) && !slices.Contains(r.available, p) {
 		r.available = append(r.available, p)
 	}

@@ -22,10 +22,10 @@ func (s *store) Blob(_ context.Context, _ Reference, b ocispec.Descriptor) ([]by
 	return body, nil
 }
 
-// Reject has no other source to name.
+// Reject reports that no other source is left.
 func (*store) Reject(Reference, error) (string, bool) { return "", false }
 
-// imageFor adds a manifest whose config, which is there too, says that it is for the platform.
+// imageFor adds a manifest and its config, which gives the platform.
 func (s *store) imageFor(platform string) ocispec.Descriptor {
 	config := s.add(ocispec.MediaTypeImageConfig, marshal(on(platform, ocispec.Descriptor{}).Platform))
 	return s.add(ocispec.MediaTypeImageManifest, marshal(ocispec.Manifest{
@@ -66,7 +66,7 @@ func TestThePlatformIsTheRealOne(t *testing.T) {
 	}
 }
 
-// An image that is refused is not asked for its config.
+// Resolve does not fetch the config of an image that it refuses.
 func TestTheConfigOfABadManifestIsNotFetched(t *testing.T) {
 	s := newStore()
 	s.tags["latest"] = s.add(ocispec.MediaTypeImageManifest, marshal(ocispec.Manifest{
@@ -121,7 +121,7 @@ func TestAnIndexWithoutPlatformsIsBounded(t *testing.T) {
 	}
 }
 
-// Who cannot be looked into may fit better than another that fits.
+// A manifest without a readable config could fit better than one that fits.
 func TestAConfigThatIsMissingLeavesOnlyAnExactFit(t *testing.T) {
 	s := newStore()
 	s.tags["latest"] = s.index(s.manifest("dark"), s.imageFor("linux/arm/v6"), s.imageFor("linux/arm64")).Digest

@@ -8,28 +8,28 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Bounds on what a registry may ask of us.
+// Bounds of what a registry may serve.
 const (
-	MaxManifestSize = 4 << 20 // bytes of a manifest or index: what distribution and containerd allow
-	MaxConfigSize   = 8 << 20 // bytes of a config: it is read into memory
+	MaxManifestSize = 4 << 20 // bytes of a manifest or an index; distribution and containerd have the same bound
+	MaxConfigSize   = 8 << 20 // bytes of a config, which is read into memory
 	MaxBlobSize     = 1 << 40 // bytes of a layer
-	MaxLayers       = 1000    // layers of an image; overlayfs ends near 128
+	MaxLayers       = 1000    // layers of an image; overlayfs supports about 128
 )
 
-// Image is an image resolved for one platform. [Resolve] makes one.
+// Image is an image that [Resolve] has found for one platform.
 type Image struct {
 	Reference     Reference
-	Name          Reference            // what an archive calls the image; zero: see [Image.ArchiveName]
-	Platform      Platform             // the one that it is for, as far as its index or its config says
-	Assumed       bool                 // neither gave it so far: it is the wanted one; see ReadPlatform
-	Digest        digest.Digest        // what the reference resolved to: an index or a manifest
+	Name          Reference            // the name in an archive; zero: see [Image.ArchiveName]
+	Platform      Platform             // from the index or the config, or else the wanted platform
+	Assumed       bool                 // Platform is the wanted one, and neither index nor config was read for it; see [ReadPlatform]
+	Digest        digest.Digest        // of the index or manifest that the reference names
 	Manifest      ocispec.Descriptor   // media type, digest and size of the platform's manifest
-	ManifestBytes []byte               // exactly as served
-	Config        ocispec.Descriptor   // its Data is set where Resolve has read it; see [Inline]
-	Layers        []ocispec.Descriptor // from the base up; a digest may come twice; foreign layers have URLs
+	ManifestBytes []byte               // exactly the bytes that were served
+	Config        ocispec.Descriptor   // with Data if its content was read; see [Inline]
+	Layers        []ocispec.Descriptor // the base layer first; a digest may occur twice; foreign layers have URLs
 }
 
-// Blobs returns what is to be fetched besides the manifest: the config, then the layers, each digest once.
+// Blobs returns the blobs to fetch in addition to the manifest: the config, then the layers, each digest once.
 func (i Image) Blobs() []ocispec.Descriptor {
 	blobs := make([]ocispec.Descriptor, 0, 1+len(i.Layers))
 	seen := make(map[digest.Digest]bool, 1+len(i.Layers))
@@ -42,9 +42,9 @@ func (i Image) Blobs() []ocispec.Descriptor {
 	return blobs
 }
 
-// ArchiveName returns the name with a tag that an archive gives to the image: Name, or the reference. It is
-// zero where there is none to give: for an image that was named by digest alone, and for one of a registry
-// with an IPv6 address, as docker load up to version 24 refuses an archive that has such a name in it.
+// ArchiveName returns the name with a tag that an archive gives to the image: Name, or else Reference. It is
+// zero if the reference has no tag, and if the registry is an IPv6 address: docker load up to version 24
+// refuses an archive with such a name.
 func (i Image) ArchiveName() Reference {
 	switch {
 	case i.Name != (Reference{}):
@@ -55,14 +55,15 @@ func (i Image) ArchiveName() Reference {
 	return i.Reference
 }
 
-// Inline returns the content that a descriptor holds itself (OCI image-spec, descriptor.md, data), false if
-// it holds none, or not the one that its digest and size name.
+// Inline returns the content that a descriptor holds itself (data, OCI image-spec, descriptor.md), and
+// whether that has the descriptor's digest and size.
 func Inline(d ocispec.Descriptor) ([]byte, bool) {
 	return d.Data, int64(len(d.Data)) == d.Size && digest.FromBytes(d.Data) == d.Digest
 }
 
-// Validate checks the image's bounds: the manifest's bytes against their digest, the number of layers,
-// the form of every digest, and sizes. Resolve has called it; call it for an Image made by hand.
+// Validate returns an error if the bytes of the manifest do not have its digest and size, if there are more
+// than [MaxLayers] layers, if a digest is not a well-formed SHA-256, or if a size is negative, out of bounds,
+// or differs between two descriptors of one digest. Resolve calls it.
 func (i Image) Validate() error {
 	if err := checkDescriptor(i.Manifest, MaxManifestSize); err != nil {
 		return fmt.Errorf("manifest: %w", err)
@@ -99,7 +100,7 @@ func checkDescriptor(d ocispec.Descriptor, most int64) error {
 	if d.Size < 0 || d.Size > most {
 		return fmt.Errorf("%s: its size is %d bytes; segpull supports 0 to %d", d.Digest, d.Size, most)
 	}
-	// Of a blob without bytes, no mirror could be asked whether that is right.
+	// No mirror can be asked for a blob without bytes, so the digest has to fit here.
 	if (d.Size == 0) != (d.Digest == digest.FromBytes(nil)) {
 		return fmt.Errorf("%s: its size is %d bytes, which does not fit its digest", d.Digest, d.Size)
 	}

@@ -62,7 +62,7 @@ func parseDocument(body []byte, hints ...string) (document, error) {
 	case isManifest(doc.MediaType):
 		return doc, doc.checkManifest(body)
 	case doc.MediaType == "":
-		return document{}, &UnusableError{Err: errNeither, Says: said(body)}
+		return document{}, &UnusableError{Err: errNeither, Text: quote(body)}
 	}
 	return document{}, unusable("media type %.100q is neither an image manifest nor an index", doc.MediaType)
 }
@@ -78,13 +78,13 @@ func noDocument(body []byte, err error) error {
 	switch {
 	case !json.Valid(body):
 		if readable.IsPage(body) {
-			return &UnusableError{Err: errors.New("a web page in place of a manifest"), Says: said(body)}
+			return &UnusableError{Err: errors.New("a web page in place of a manifest"), Text: quote(body)}
 		}
-		return &UnusableError{Err: fmt.Errorf("text that is not JSON in place of a manifest: %.200w", err), Says: said(body)}
+		return &UnusableError{Err: fmt.Errorf("text that is not JSON in place of a manifest: %.200w", err), Text: quote(body)}
 	case body[0] == '{' && readable.Message(body) == "":
 		return unusable("no manifest but %.40q: %.200w", body, err)
 	}
-	return &UnusableError{Err: errNeither, Says: said(body)}
+	return &UnusableError{Err: errNeither, Text: quote(body)}
 }
 
 var errNeither = errors.New("neither an image manifest nor an index")
@@ -121,7 +121,7 @@ func (d document) checkManifest(body []byte) error {
 		return unusable(ambiguous)
 	}
 	if d.Config == nil {
-		return &UnusableError{Err: errors.New("a manifest without a config"), Says: readable.Message(body)}
+		return &UnusableError{Err: errors.New("a manifest without a config"), Text: readable.Message(body)}
 	}
 	return nil
 }

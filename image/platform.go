@@ -12,11 +12,12 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Platform is what an image runs on, in the words of Go (GOOS, GOARCH) as the OCI specification has it.
+// Platform is the platform that an image runs on, with the values of GOOS and GOARCH, as the OCI
+// specification has them (image-spec, image-index.md).
 type Platform struct {
-	OS           string // linux
-	Architecture string // amd64, arm64, arm
-	Variant      string // v6, v7 for arm; "" where the architecture has one form or it is the usual one
+	OS           string // such as linux
+	Architecture string // such as amd64, arm64 or arm
+	Variant      string // such as v6 or v7 for arm; "" for the base variant of amd64 (v1) and arm64 (v8), and if there are no variants
 }
 
 // defaultVariant is the variant that an architecture means when none is given.
@@ -28,8 +29,8 @@ var baseLevel = map[string]int{"amd64": 1, "arm64": 8}
 // platformWord keeps what a registry calls a platform safe to print and to put in a file name.
 var platformWord = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,31}$`)
 
-// ParsePlatform reads OS/ARCH[/VARIANT], such as linux/arm/v7. Other names of an architecture (x86_64,
-// aarch64, armhf) are understood.
+// ParsePlatform reads OS/ARCH[/VARIANT], such as linux/arm/v7. It replaces other names of an architecture
+// (x86_64, aarch64, armhf), and adds the variant v7 to arm.
 func ParsePlatform(s string) (Platform, error) {
 	parts := strings.Split(s, "/")
 	if len(parts) != 2 && len(parts) != 3 {
@@ -49,8 +50,8 @@ func ParsePlatform(s string) (Platform, error) {
 	return p, nil
 }
 
-// DefaultPlatform returns linux on this machine's architecture: containers of other systems that run
-// here run on Linux in a virtual machine.
+// DefaultPlatform returns linux on this machine's architecture. On other systems, containers usually run in
+// a virtual machine with Linux.
 func DefaultPlatform() Platform {
 	return Platform{OS: "linux", Architecture: runtime.GOARCH}.normalize()
 }
@@ -64,7 +65,7 @@ func (p Platform) String() string {
 	return s
 }
 
-// normalize brings the names in use to one, by the table of containerd/platforms.
+// normalize replaces other names of a platform with the usual one, as containerd/platforms does.
 func (p Platform) normalize() Platform {
 	p.OS, p.Architecture, p.Variant = strings.ToLower(p.OS), strings.ToLower(p.Architecture), strings.ToLower(p.Variant)
 	switch p.Architecture {
@@ -96,8 +97,8 @@ func (p Platform) valid() bool {
 		(p.Variant == "" || platformWord.MatchString(p.Variant))
 }
 
-// rank says how well p runs an image made for q: 0 not at all, and else the better the later the
-// variant, up to its own: an ARM v7 machine runs v6 too (containerd/platforms).
+// rank returns how well p runs an image for q: 0 is not at all; otherwise a later variant, up to that of p,
+// has a higher rank. An ARM v7 machine runs v6 too (containerd/platforms).
 func (p Platform) rank(q Platform) int {
 	if p == q {
 		return math.MaxInt
@@ -108,7 +109,7 @@ func (p Platform) rank(q Platform) int {
 	return q.level()
 }
 
-// level returns the number of the variant, 0 if it has none that could be compared.
+// level returns the number of the variant, or 0 if it has no number.
 func (p Platform) level() int {
 	if p.Variant == "" {
 		return baseLevel[p.Architecture]
@@ -117,7 +118,7 @@ func (p Platform) level() int {
 	return max(n, 0)
 }
 
-// platformOf returns the platform that an index gives for a manifest, false if it gives none of use.
+// platformOf returns the platform that an index gives for a manifest, and whether it gives a valid one.
 func platformOf(d ocispec.Descriptor) (Platform, bool) {
 	if d.Platform == nil {
 		return Platform{}, false
@@ -129,8 +130,8 @@ func platformOf(d ocispec.Descriptor) (Platform, bool) {
 	return p, true
 }
 
-// ConfigPlatform returns the platform that an image's config gives, false if it gives none: an artifact's
-// does not. The words of the config are safe to print and in file names.
+// ConfigPlatform returns the platform that a config gives, and whether it gives a valid one: configs of
+// artifacts do not. A valid platform is safe to print and to use in a file name.
 func ConfigPlatform(config []byte) (Platform, bool) {
 	var says ocispec.Platform
 	if json.Unmarshal(config, &says) != nil {

@@ -52,7 +52,7 @@ func TestDefaultPlatformIsLinuxHere(t *testing.T) {
 func TestRankPrefersTheLatestVariantThatRuns(t *testing.T) {
 	tests := []struct {
 		wanted string
-		best   []string // in falling order
+		best   []string // the best first
 		never  []string
 	}{
 		{"linux/arm/v7", []string{"linux/arm/v7", "linux/arm/v6", "linux/arm/v5"}, []string{"linux/arm64", "linux/arm/v8", "windows/arm/v7"}},

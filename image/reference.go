@@ -23,16 +23,17 @@ const (
 	hashDigits = 12
 )
 
-// Reference names an image. [ParseReference] makes one; a tag, a digest or both are set.
+// Reference is the name of an image, from [ParseReference]. It has a tag, a digest or both.
 type Reference struct {
-	Registry   string        // host, with its port if it has one: docker.io, localhost:5000
-	Repository string        // library/ubuntu
-	Tag        string        // 22.04; "" only where the image was named by digest alone
-	Digest     digest.Digest // "" where the image was named by tag alone; otherwise it outranks the tag
+	Registry   string        // host[:port], such as docker.io or localhost:5000
+	Repository string        // such as library/ubuntu
+	Tag        string        // such as 22.04; "" if the reference has only a digest
+	Digest     digest.Digest // "" if the reference has only a tag; otherwise the digest decides, not the tag
 }
 
-// ParseReference reads a reference as Docker does: a name without a host is on docker.io, one without
-// a slash is in library/ there, and one with neither tag nor digest means the tag latest.
+// ParseReference reads [HOST[:PORT]/]NAME[:TAG][@DIGEST] as Docker does: without a host, the registry is
+// docker.io; a name there without a slash is in library/; without a tag and a digest, the tag is latest. The
+// digest has to be a SHA-256. ParseReference accepts at most 1,024 bytes.
 func ParseReference(s string) (Reference, error) {
 	r, err := parse("image reference", s)
 	if err == nil && r.Tag == "" && r.Digest == "" {
@@ -41,9 +42,9 @@ func ParseReference(s string) (Reference, error) {
 	return r, err
 }
 
-// ParseName reads NAME[:TAG], the name that an archive is to give to the image of ref, as Docker reads it.
-// Without a tag it has that of ref, and without one there it is latest. A digest is an error: no archive
-// can promise it.
+// ParseName reads [HOST[:PORT]/]NAME[:TAG], a name for the image of ref in an archive, as Docker does. Without
+// a tag it gets the tag of ref, or else latest. A name with a digest is an error, since the archive of an
+// image may have another digest.
 func ParseName(s string, ref Reference) (Reference, error) {
 	r, err := parse("name", s)
 	if err == nil && r.Digest != "" {
@@ -91,8 +92,8 @@ func parse(what, s string) (Reference, error) {
 // Name returns the registry and the repository: docker.io/library/ubuntu.
 func (r Reference) Name() string { return r.Registry + "/" + r.Repository }
 
-// FamiliarName returns the name as Docker shows it: ubuntu, ghcr.io/a/b. It is
-// the whole name where the short one would mean another: docker.io/0.0/b.
+// FamiliarName returns the name as Docker shows it, such as ubuntu or ghcr.io/a/b.
+// It is the full name if the short one would mean another image: docker.io/0.0/b.
 func (r Reference) FamiliarName() string {
 	named, err := reference.WithName(r.Name())
 	if err != nil {
@@ -105,7 +106,7 @@ func (r Reference) FamiliarName() string {
 	return short
 }
 
-// Familiar returns name and tag as docker load lists them: ubuntu:22.04. It is "" when there is no tag.
+// Familiar returns name and tag as docker load prints them, such as ubuntu:22.04, or "" without a tag.
 func (r Reference) Familiar() string {
 	if r.Tag == "" {
 		return ""
@@ -113,7 +114,7 @@ func (r Reference) Familiar() string {
 	return r.FamiliarName() + ":" + r.Tag
 }
 
-// String returns the whole reference: docker.io/library/ubuntu:22.04@sha256:….
+// String returns the full reference, such as docker.io/library/ubuntu:22.04@sha256:….
 func (r Reference) String() string {
 	s := r.Name()
 	if r.Tag != "" {
@@ -132,9 +133,10 @@ func (r Reference) onIPv6() bool { return strings.HasPrefix(r.Registry, "[") }
 // (learn.microsoft.com/windows/win32/fileio/naming-a-file).
 var device = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])\.`)
 
-// FileName returns a file name for the image on a platform, without an extension: ubuntu_22.04_linux_amd64.
-// It is at most 200 bytes of letters, digits, '.', '_' and '-', and names no device, so it cannot leave its
-// directory. Names that differ only in their separators (a/b, a_b) share a file name.
+// FileName returns a file name for the image on a platform, without an extension, such as
+// ubuntu_22.04_linux_amd64. It has at most 200 bytes, which are ASCII letters, digits, '.', '_' and '-'; it
+// starts with a letter or a digit, and is not the name of a device on Windows. References that differ only
+// in their separators (a/b, a_b) have the same file name.
 func (r Reference) FileName(p Platform) string {
 	version := r.Tag
 	if version == "" {
@@ -164,7 +166,7 @@ func fileRune(r rune) rune {
 	return '_'
 }
 
-// checkDigest lets only SHA-256 in: every registry serves it, and all else here hashes with it.
+// checkDigest accepts only SHA-256: every registry serves it, and segpull hashes with nothing else.
 func checkDigest(d digest.Digest) error {
 	if err := d.Validate(); err != nil {
 		return fmt.Errorf("digest %.100q: %w", d, err)

@@ -10,8 +10,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// mirrors are sources in their order: the first that is not rejected answers for the tag, and any of them
-// for a digest.
+// mirrors are sources in order: the first that is not rejected answers to the tag, and any of them answers
+// to a digest.
 type mirrors struct {
 	names    []string
 	sources  []*store
@@ -43,20 +43,20 @@ func (m *mirrors) Reject(_ Reference, err error) (string, bool) {
 	return m.names[len(m.rejected)-1], len(m.rejected) < len(m.sources) || m.fails != nil
 }
 
-// withdrawn is the error of a manifest that its own source does not have.
+// withdrawn is the error of a manifest that the source of its tag does not have.
 type withdrawn struct{}
 
 func (withdrawn) Error() string   { return "not found on any" }
 func (withdrawn) Withdrawn() bool { return true }
 
-// answering is a source whose tag latest is this body.
+// answering returns a source that answers to the tag latest with this body.
 func answering(body []byte) *store {
 	s := newStore()
 	s.tags["latest"] = s.add("application/json", body).Digest
 	return s
 }
 
-// good is a source that has an image for linux/amd64.
+// good returns a source that has an image for linux/amd64.
 func good() *store {
 	s := newStore()
 	s.tags["latest"] = s.index(on("linux/amd64", s.manifest("amd64"))).Digest
@@ -97,7 +97,7 @@ func TestAnAnswerThatIsNoImagePassesToTheNextSource(t *testing.T) {
 	}
 }
 
-// The count of requests begins again with each source.
+// Each source has its own limit of requests.
 func TestEachSourceMayHaveAWideIndex(t *testing.T) {
 	wide := newStore()
 	var indexes []ocispec.Descriptor
@@ -123,7 +123,7 @@ func TestWhenAllAreRejectedEachIsNamed(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	unusable, ok := errors.AsType[*UnusableError](err)
-	if !ok || !unusable.Permanent() || unusable.Says != "not on the allow list" {
+	if !ok || !unusable.Permanent() || unusable.Text != "not on the allow list" {
 		t.Errorf("the first reason is %+v", unusable)
 	}
 }
@@ -163,7 +163,7 @@ func TestWhatIsNotRejected(t *testing.T) {
 		t.Errorf("by digest: %v, rejected %q", err, m.rejected)
 	}
 
-	m = among(newStore(), good()) // errNotFound stands for any failure of a source
+	m = among(newStore(), good()) // errNotFound is an example of any failure of a source
 	if _, err := Resolve(t.Context(), m, mustReference(t, "a/b"), Platform{}); !errors.Is(err, errNotFound) || len(m.rejected) > 0 {
 		t.Errorf("a failure: %v, rejected %q", err, m.rejected)
 	}

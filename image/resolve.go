@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxDepth allows an index in an index, as the OCI specification does, and no deeper.
+	// maxDepth allows an index in an index, as the OCI specification does, but no third level.
 	maxDepth = 2
 
 	// maxFetches bounds the requests that a wide tree of indexes could cause.
@@ -20,33 +20,34 @@ const (
 	maxListed = 50
 )
 
-// Fetcher gets manifests, indexes and configs, from any number of sources.
+// Fetcher fetches manifests, indexes and configs from any number of sources. sources.Set is one.
 type Fetcher interface {
-	// Fetch returns a manifest or index and its descriptor, digest and size computed from the bytes.
-	// With want.Digest == "" it asks by the reference's tag. Else the bytes have that digest (and
-	// want.Size, if it is above 0), or there is an error. It reads at most [MaxManifestSize]. Where its
-	// error has a method Withdrawn() bool that returns true, the source that answered for the tag does not
-	// serve what its answer names, and nor does any other.
+	// Fetch returns a manifest or an index and its descriptor, with the digest and the size of the bytes. If
+	// want.Digest is "", it requests the reference's tag. Otherwise the bytes have that digest, and want.Size
+	// if that is above 0. Fetch reads at most [MaxManifestSize]. If the source that resolved the tag does not
+	// serve the digests that its answer names, and no other source does, the error has a method
+	// Withdrawn() bool that returns true.
 	Fetch(ctx context.Context, ref Reference, want ocispec.Descriptor) (ocispec.Descriptor, []byte, error)
 
-	// Blob returns the bytes of a blob of at most [MaxConfigSize], which have its digest and size.
-	// Its errors are those of Fetch.
+	// Blob returns the bytes of a blob of at most [MaxConfigSize], which have its digest and size. Its errors
+	// are those of Fetch.
 	Blob(ctx context.Context, ref Reference, b ocispec.Descriptor) ([]byte, error)
 
-	// Reject says that the last answer of Fetch to the reference's tag leads to no usable image, because of
-	// err. It returns the name of the source that gave it, which is not asked for this tag again, and
-	// whether another source is left to ask.
+	// Reject reports that the last answer of Fetch to the reference's tag leads to no usable image, because of
+	// err. It returns the name of the source of that answer, which Fetch does not ask for this tag again, and
+	// whether another source is left.
 	Reject(ref Reference, err error) (source string, more bool)
 }
 
-// Resolve finds the manifest of an image for a platform; the zero Platform is [DefaultPlatform]. A
-// reference that leads to a manifest without an index is taken as it is. An earlier variant of the
-// platform is taken where an index does not have the wanted one. Image.Platform is what the index says of
-// the manifest. If no index says it, it is the platform wanted, and Image.Assumed is true: see [ReadPlatform].
+// Resolve finds the manifest of an image for a platform; the zero Platform is [DefaultPlatform]. If an index
+// does not have the wanted variant, Resolve takes the latest earlier one. If the reference names a manifest,
+// Resolve takes it without a look at its platform: Image.Platform is then the wanted one and Image.Assumed is
+// true, see [ReadPlatform].
 //
-// Resolve rejects an answer to a tag that is not a usable image, and asks the next source, until none is left.
+// If the answer to a tag is not a usable image, Resolve rejects it and asks the next source, until none is
+// left. It makes at most 16 requests for one answer.
 //
-// The error is a *[PlatformError] or a *[RejectedError], or wraps an *[UnusableError] or that of the
+// The error is a *[PlatformError] or a *[RejectedError], or wraps an *[UnusableError] or an error of the
 // Fetcher.
 func Resolve(ctx context.Context, f Fetcher, ref Reference, p Platform) (Image, error) {
 	if p == (Platform{}) {
@@ -77,12 +78,12 @@ var errNoPlatform = errors.New("no such platform")
 
 // resolver resolves a reference, whose tag one source answers for.
 type resolver struct {
-	fetcher    Fetcher
-	ref        Reference
-	platform   Platform // the one wanted
-	fetches    int
-	available  []Platform   // platforms seen and not taken
-	unlabelled []Unlabelled // manifests seen and not taken, of indexes without platforms
+	fetcher   Fetcher
+	ref       Reference
+	platform  Platform // the one wanted
+	fetches   int
+	available []Platform         // platforms seen and not taken
+	silent    []ManifestPlatform // manifests seen and not taken, of indexes without platforms
 }
 
 // fetched is a manifest or index with its bytes.
@@ -106,7 +107,7 @@ func (r *resolver) resolve(ctx context.Context) (Image, error) {
 	}
 	m, err := r.descend(ctx, top, Platform{}, 1)
 	if errors.Is(err, errNoPlatform) {
-		return Image{}, &PlatformError{Reference: r.ref, Wanted: r.platform, Available: r.available, Unlabelled: r.unlabelled}
+		return Image{}, &PlatformError{Reference: r.ref, Wanted: r.platform, Available: r.available, Manifests: r.silent}
 	}
 	if err != nil {
 		return Image{}, err
@@ -136,9 +137,9 @@ func (r *resolver) image(top fetched, m choice) Image {
 	return img
 }
 
-// ReadPlatform returns an image with the platform that its config gives, where no index does. The config is
-// fetched for that, and kept in the image's descriptor of it. One that cannot be read now leaves the image as
-// it is: it is needed later, and is missed then. The error is the cause of ctx.
+// ReadPlatform returns img with the platform that its config gives, if img.Assumed is true. It fetches the
+// config, and keeps it as the Data of img.Config. If it cannot fetch the config, it returns img unchanged: the
+// caller needs the config later, and reports the error then. The error is the cause of ctx.
 func ReadPlatform(ctx context.Context, f Fetcher, img Image) (Image, error) {
 	if !img.Assumed {
 		return img, nil

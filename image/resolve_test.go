@@ -15,7 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// store is a registry in memory: it keeps a Fetcher's promises, and counts.
+// store is a registry in memory. It does what Fetcher requires, and counts.
 type store struct {
 	tags   map[string]digest.Digest
 	bodies map[digest.Digest][]byte
@@ -205,7 +205,7 @@ func TestResolveTakesTheOnlyManifestThatNamesNoPlatform(t *testing.T) {
 	}
 }
 
-// selfish answers every question with one index, which no honest SHA-256 could make point to itself.
+// selfish answers each request with one index that names itself, which is impossible with a real SHA-256.
 type selfish struct {
 	store
 	asked int
@@ -296,8 +296,8 @@ func TestResolveReportsTheKindOfDocument(t *testing.T) {
 	}
 }
 
-// Docker, containerd and podman read JSON by the same package, so what is odd about it means the same to
-// them; and the bytes are kept, whatever they are.
+// Docker, containerd and podman use the same JSON package, so odd JSON means the same to them. The bytes do
+// not change.
 func TestResolveReadsOddJSONAsDockerDoes(t *testing.T) {
 	body := []byte(`{"schemaVersion":2,"config":{"digest":"` + someDigest.String() + `","size":2},"layers":[],` +
 		`"annotations":{"a":"` + "\xff\xfe" + `","a":"\ud800"},"LAYERS":[{"digest":"` + someDigest.String() + `","size":2}],"layers":[]}`)

@@ -8,19 +8,21 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// UnusableError says that segpull cannot use what was served as a manifest or an index: an
-// error in JSON, a page, a manifest of schema 1, or one out of bounds.
+// UnusableError says that what a source served as a manifest or an index is not
+// usable: it is an error in JSON, a web page, a manifest of Docker schema 1, or a
+// manifest that exceeds the bounds of this package.
 type UnusableError struct {
-	Digest digest.Digest // of the document; "" where Err names it
-	Err    error         // what is wrong with it
-	Says   string        // the text of a page or an error, one line of at most 200 characters; "" of a manifest
+	Digest digest.Digest // of the document; "" if Err names it
+	Err    error         // what is wrong with the document
+	Text   string        // the readable text of a page or an error, on one line of at most 200 characters; "" for a manifest
 }
 
-// Error is one line: what is wrong, and what the document says, quoted, or else its digest.
+// Error returns one line: what is wrong, and the quoted text of the document or
+// else its digest.
 func (e *UnusableError) Error() string {
 	switch {
-	case e.Says != "":
-		return fmt.Sprintf("%v; it says %q", e.Err, e.Says)
+	case e.Text != "":
+		return fmt.Sprintf("%v; it says %q", e.Err, e.Text)
 	case e.Digest != "":
 		return fmt.Sprintf("manifest %s: %v", e.Digest, e.Err)
 	}
@@ -30,23 +32,23 @@ func (e *UnusableError) Error() string {
 // Unwrap returns what is wrong with the document.
 func (e *UnusableError) Unwrap() error { return e.Err }
 
-// Permanent is true: the same question gets the same answer.
+// Permanent returns true: the same request gets the same answer.
 func (e *UnusableError) Permanent() bool { return true }
 
 // PlatformError says that what a reference names has no image for the wanted platform.
 type PlatformError struct {
-	Reference  Reference
-	Wanted     Platform
-	Available  []Platform   // in the order of the index, each once
-	Unlabelled []Unlabelled // the manifests that were looked into, where an index gives no platforms
+	Reference Reference
+	Wanted    Platform
+	Available []Platform         // in the order of the index, each once
+	Manifests []ManifestPlatform // those whose configs were read, because an index gives no platforms
 }
 
-// Error is one line with what can be chosen instead.
+// Error returns one line that lists the platforms to choose from, at most 50.
 func (e *PlatformError) Error() string {
 	s := fmt.Sprintf("%s: no image for %s", e.Reference, e.Wanted)
 	switch {
-	case len(e.Unlabelled) > 0:
-		return s + "; its index gives no platforms, and the configs of its manifests give: " + list(e.Unlabelled)
+	case len(e.Manifests) > 0:
+		return s + "; its index gives no platforms, and the configs of its manifests give: " + list(e.Manifests)
 	case len(e.Available) == 0:
 		return s + ", and none for any other platform"
 	}
@@ -62,23 +64,23 @@ func list[T fmt.Stringer](items []T) string {
 	return strings.Join(words, ", ")
 }
 
-// Rejection is one source's answer to a tag that could not be used.
+// Rejection is one source's answer to a tag that is not usable.
 type Rejection struct {
-	Source string // the name of the source; "" if the Fetcher has none
-	Err    error  // why
+	Source string // name of the source; "" if the Fetcher has none
+	Err    error  // an UnusableError, a PlatformError, or an error with Withdrawn
 }
 
 // nameAnother is what to do where the sources that were asked have answered, and will answer so again.
 const nameAnother = "; give another source with --mirror"
 
-// RejectedError says that no source has a usable answer to a tag. It stands for at least one [Rejection].
+// RejectedError says that no source has a usable answer to a tag.
 type RejectedError struct {
 	Reference  Reference
-	Rejections []Rejection // in the order in which the sources were asked
+	Rejections []Rejection // at least one, in the order in which the sources were asked
 	Failure    error       // of the sources that were asked after those; nil if all were rejected
 }
 
-// Error is one line that names each source with its reason.
+// Error returns one line that names each source with its reason.
 func (e *RejectedError) Error() string {
 	var reasons []string
 	for _, r := range e.Rejections {
@@ -91,8 +93,8 @@ func (e *RejectedError) Error() string {
 	return fmt.Sprintf("resolve %s: no source has a usable answer: %s%s", e.Reference, strings.Join(reasons, "; "), advice)
 }
 
-// Unwrap returns the failure, if there is one, then the reasons: a source that could not be reached
-// decides what the error is, since it may answer later.
+// Unwrap returns the failure, if there is one, then the reasons. The failure comes
+// first, so that errors.As finds it first: that source may answer later.
 func (e *RejectedError) Unwrap() []error {
 	var errs []error
 	if e.Failure != nil {
@@ -104,8 +106,8 @@ func (e *RejectedError) Unwrap() []error {
 	return errs
 }
 
-// Permanent reports whether the same question gets the same answers: all sources were rejected, each for
-// what its answer contains.
+// Permanent reports whether the same request gets the same answers: all sources
+// were rejected, each for the content of its answer.
 func (e *RejectedError) Permanent() bool {
 	for _, r := range e.Rejections {
 		_, content := errors.AsType[*UnusableError](r.Err)
@@ -117,7 +119,8 @@ func (e *RejectedError) Permanent() bool {
 	return e.Failure == nil
 }
 
-// Reason returns the text of an error of [Resolve] without the reference that it begins with.
+// Reason returns the text of an error of [Resolve] without the reference at its
+// start.
 func Reason(ref Reference, err error) string {
 	return strings.TrimPrefix(err.Error(), ref.String()+": ")
 }

@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// blobPatience is how long Blob waits for sources that are silent or slow, since the last one was
+	// blobTimeout is how long Blob waits for sources that are silent or slow, since the last one was
 	// asked: as long as for a manifest.
-	blobPatience = 30 * time.Second
+	blobTimeout = 30 * time.Second
 	// blobTries is how often Blob asks a source whose answer breaks off.
 	blobTries = 3
 )
 
-// Blob returns the bytes of a small blob, which have its digest and size: at most image.MaxConfigSize are
-// read. All sources are asked in turn as by Fetch with a digest, the one that resolved ref's tag first. If
-// none gives it within 30 s, or GiveUpAfter if that is less, the error is a [*FetchError].
+// Blob returns the bytes of a blob of at most image.MaxConfigSize, which have its digest and size. It asks
+// the sources as Fetch does for a digest. If none serves the blob within 30 s after Blob asked the last one,
+// or within GiveUpAfter if that is less, the error is a *[FetchError].
 func (s *Set) Blob(ctx context.Context, ref image.Reference, b ocispec.Descriptor) ([]byte, error) {
 	if b.Size > image.MaxConfigSize {
 		return nil, fmt.Errorf("blob %s has %d bytes; segpull reads at most %d at once", b.Digest, b.Size, image.MaxConfigSize)
@@ -30,8 +30,8 @@ func (s *Set) Blob(ctx context.Context, ref image.Reference, b ocispec.Descripto
 	r := s.race(s.resolverFirst(ref), 0, func(ctx context.Context, source *Source) answer {
 		return source.whole(ctx, ref.Repository, b)
 	})
-	if r.giveUpAfter == 0 || r.giveUpAfter > blobPatience {
-		r.giveUpAfter = blobPatience
+	if r.giveUpAfter == 0 || r.giveUpAfter > blobTimeout {
+		r.giveUpAfter = blobTimeout
 	}
 	a, err := r.run(ctx)
 	return a.body, s.blame(ref, err)

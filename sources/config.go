@@ -18,90 +18,99 @@ import (
 // maxConfig bounds a configuration file, in bytes.
 const maxConfig = 1 << 20
 
-// Config is the user's configuration file: a default for every flag, and the
-// mirrors that the user added. The zero value is that of an absent file.
+// Config is the user's configuration file, which docs/configuration.md describes:
+// a default for each flag, and the mirrors that the user added. The zero value is
+// that of an absent file.
 type Config struct {
-	// Mirrors are used where --mirror is not given, each for the registries
-	// that it serves; the image's own registry follows them.
+	// Mirrors are the names of the mirrors to use if a pull names none, each for
+	// the registries that it mirrors; the image's own registry is the last source.
+	// Empty: all tables in Mirror, in the order of the file.
 	Mirrors []string `toml:"mirrors"`
 
-	// Output may begin with ~/.
+	// These are the defaults of the flags with the same names. Zero values are
+	// the defaults of the command.
+
+	// Output is a path. LoadConfig replaces ~/ at its start.
 	Output   string `toml:"output"`
 	Format   string `toml:"format"`
 	Platform string `toml:"platform"`
-	// LimitRate is for all traffic together.
+	// LimitRate is the limit for all traffic together.
 	LimitRate Timetable `toml:"limit-rate"`
-	// GiveUpAfter is how long a pull continues without a byte. 0: the default.
+	// GiveUpAfter is how long a pull continues without a byte.
 	GiveUpAfter Duration `toml:"give-up-after"`
-	// Connections is the most connections to one mirror. 0: the default.
+	// Connections is the most connections to one mirror.
 	Connections int `toml:"connections"`
-	// SegmentSize 0: the default.
+	// SegmentSize is the number of bytes of a request.
 	SegmentSize Size   `toml:"segment-size"`
-	Progress    string `toml:"progress"`
-	// Authfile is the only file to read logins from. Empty: those of docker
-	// and podman. Relative to the directory of the configuration file.
+	Progress    string `toml:"progress"` // auto, bar, plain, json or none
+	// Authfile is the only file to read logins from. Empty: the files of docker
+	// and podman. LoadConfig resolves paths relative to the configuration file.
 	Authfile string `toml:"authfile"`
-	// InsecureRegistries are asked by http where their port does not speak TLS:
-	// host, host:port, or a network as 10.0.0.0/8. Those on loopback always
-	// are.
+	// InsecureRegistries are the registries to ask by HTTP if their port does not
+	// speak TLS: host, host:port, or a network such as 10.0.0.0/8. Registries on
+	// loopback always are.
 	InsecureRegistries []string `toml:"insecure-registries"`
 	Quiet              bool     `toml:"quiet"`
 	Verbose            bool     `toml:"verbose"`
 
-	// Mirror holds the [mirror.NAME] tables.
+	// Mirror has the [mirror.NAME] tables by NAME.
 	Mirror map[string]Mirror `toml:"mirror"`
 
 	path  string   // where it was read from, for messages
 	order []string // names of Mirror as the file has them
 }
 
-// Mirror is a [mirror.NAME] table. With the name of a preset it changes the
-// preset's fields; with the name of a registry (docker.io, host:5000) it says
-// how the registry itself is reached.
+// Mirror is a [mirror.NAME] table. If NAME is a preset, the table changes the
+// preset's fields; if it is a registry (docker.io, host:5000), the table has the
+// settings for that registry itself.
 type Mirror struct {
-	// URL is http(s)://host[:port][/prefix]; the prefix comes after /v2/.
-	// <id> and <registry> in it are replaced by ID and the image's registry.
+	// URL is http(s)://host[:port][/prefix]. Requests have the prefix after /v2/,
+	// unless it has a part v2 itself: /repository/hub/v2 stays as it is. ID
+	// replaces <id> in the URL, and the image's registry replaces <registry>.
 	URL string `toml:"url"`
-	// Registries are those that it mirrors; "*" stands for all. Without them
-	// it serves docker.io, and any registry in a pull that names the mirror.
+	// Registries are the registries that it mirrors; "*" means all. Empty:
+	// docker.io, and any registry in a pull that names the mirror.
 	Registries []string `toml:"registries"`
-	// ID is the accelerator id of clouds that give each user an address.
+	// ID is the user's accelerator ID at a cloud that gives each user an address:
+	// one label of a host name (RFC 1123).
 	ID string `toml:"id"`
-	// LimitRate is for this mirror alone. 0: no limit.
+	// LimitRate is the limit for this mirror alone. 0: no limit.
 	LimitRate Rate `toml:"limit-rate"`
-	// Connections is the most connections to this mirror. 0: as for all.
+	// Connections is the most connections to this mirror. 0: Config.Connections.
 	Connections int `toml:"connections"`
-	// CA names PEM files with certificates to trust in addition to the system's;
-	// relative to the directory of the configuration file.
+	// CA names PEM files with certificates to trust in addition to the system's.
+	// LoadConfig resolves paths relative to the configuration file.
 	CA Paths `toml:"ca"`
 	// ClientCert and ClientKey name PEM files with the certificate that the
-	// mirror's host requires, and its key; relative as CA.
+	// mirror's host requires, and its key. LoadConfig resolves them like CA.
 	ClientCert string `toml:"client-cert"`
 	ClientKey  string `toml:"client-key"`
-	// Headers are sent to this mirror's host with every request.
+	// Headers are the header fields to send to this mirror's host with each
+	// request.
 	Headers map[string]string `toml:"headers"`
-	// Proxy is an http, https or socks5 URL, or "direct" for none. Empty:
-	// HTTP_PROXY, HTTPS_PROXY and NO_PROXY apply.
+	// Proxy is the URL of a proxy (http, https, socks5 or socks5h), or "direct"
+	// for none. Empty: that of HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
 	Proxy string `toml:"proxy"`
-	// NS sends ?ns=<registry>, for mirrors that serve several registries on
-	// one host, like those of containerd. Default false.
+	// NS adds ?ns=<registry> to each request, for mirrors that serve several
+	// registries on one host, as containerd does (docs/hosts.md there). Default
+	// false.
 	NS *bool `toml:"ns"`
-	// Tags says whether the mirror resolves tags. Default true, or as
-	// TLSVerify; false: it is asked by digest only.
+	// Tags says whether the mirror resolves tags; if not, it is asked only by
+	// digest. Default: the value of TLSVerify.
 	Tags *bool `toml:"tags"`
-	// TLSVerify false turns off the check of the certificate of the mirror's
-	// host, but not of hosts that it redirects to. Neither then gets credentials.
-	// Default true.
+	// TLSVerify says whether to check the certificate of the mirror's host. If it
+	// is false, neither that host nor one that it redirects to gets credentials;
+	// the certificates of the latter are checked all the same. Default true.
 	TLSVerify *bool `toml:"tls-verify"`
-	// AllowInsecureStorage follows redirects of this mirror from https to http.
-	// Default false.
+	// AllowInsecureStorage says whether to follow redirects of this mirror from
+	// https to http. Default false.
 	AllowInsecureStorage bool `toml:"allow-insecure-storage"`
-	// AllowPrivateStorage follows redirects of this mirror to addresses that
-	// are not public, though its own is. Default false.
+	// AllowPrivateStorage says whether to follow redirects of this mirror from a
+	// public address to one that is not public. Default false.
 	AllowPrivateStorage bool `toml:"allow-private-storage"`
 }
 
-// Paths is a list of files; TOML may give one as a string.
+// Paths is a list of files. In TOML, a list with one file may be a string.
 type Paths []string
 
 // UnmarshalText takes the whole text as one path.
@@ -110,9 +119,9 @@ func (p *Paths) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// ConfigPath returns $XDG_CONFIG_HOME/segpull/config.toml, with ~/.config for
-// an unset or relative variable (XDG Base Directory 0.8), or "" where there is
-// no home either.
+// ConfigPath returns $XDG_CONFIG_HOME/segpull/config.toml. If that variable is
+// unset or relative, ~/.config takes its place (XDG Base Directory Specification
+// 0.8). ConfigPath returns "" if there is no home directory either.
 func ConfigPath() string {
 	dir, err := userConfigDir()
 	if err != nil {
@@ -121,9 +130,10 @@ func ConfigPath() string {
 	return filepath.Join(dir, "segpull", "config.toml")
 }
 
-// LoadConfig reads the file at path, which must exist, or with path "" the one
-// at [ConfigPath], which need not. Errors of its text are one line for each
-// fault, as FILE:LINE:COLUMN: what is wrong.
+// LoadConfig reads the configuration file at path, of at most 1 MiB. If path is
+// "", it reads the file at [ConfigPath], or returns the zero Config if that does
+// not exist. An error about the content has one line for each mistake, as
+// FILE:LINE:COLUMN: MESSAGE.
 func LoadConfig(path string) (Config, error) {
 	given := path != ""
 	if !given {
@@ -147,8 +157,8 @@ func LoadConfig(path string) (Config, error) {
 	return parseConfig(data, path)
 }
 
-// absent reports whether a file is not there; nothing is in a path that is not a directory,
-// as with HOME=/dev/null.
+// absent reports whether a file does not exist: also if a part of its path is not a
+// directory, as with HOME=/dev/null.
 func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }

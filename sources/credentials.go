@@ -8,14 +8,14 @@ import (
 	"github.com/segpull/segpull/internal/registry"
 )
 
-// Logins are what docker login and podman login stored. They are safe for use
-// by several goroutines, and by several Sets.
+// Logins are the logins that docker login and podman login stored. They are safe
+// for concurrent use, and several Sets may share them.
 type Logins struct{ store *credentials.Store }
 
-// NewLogins returns the logins in authfile alone or, where that is "", in the
-// files of docker and podman. Each is read when a host first asks for a login.
-// warn gets each problem with them once; it may be called by
-// several goroutines.
+// NewLogins returns the logins in authfile alone or, if that is "", in the files
+// of docker and podman. It reads nothing yet: each file is read when a host first
+// asks for a login. NewLogins reports each problem with a file or a credential
+// helper once, by warn, which several goroutines may call.
 func NewLogins(authfile string, warn func(message string)) *Logins {
 	store := credentials.New(authfile)
 	store.Warn = warn
@@ -43,20 +43,22 @@ func (l *Logins) withhold(ctx context.Context, host, repository string) (registr
 // none.
 func (l *Logins) waiting() string { return l.store.Waiting() }
 
-// CredentialError says that the login stored for a host may not be sent.
+// CredentialError says that segpull does not send the login stored for a host.
 type CredentialError struct {
 	Host string
-	Err  error
+	Err  error  // why
 	Fix  string // what the user can do
 }
 
+// Error returns one line.
 func (e *CredentialError) Error() string {
 	return fmt.Sprintf("credentials for %s: %v; %s", e.Host, e.Err, e.Fix)
 }
 
+// Unwrap returns the reason.
 func (e *CredentialError) Unwrap() error { return e.Err }
 
-// Refused is true: asking again does not help.
+// Refused returns true: a second request would fail in the same way.
 func (e *CredentialError) Refused() bool { return true }
 
 // silentHelper is the reason of a source that cannot be asked before a

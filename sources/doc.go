@@ -1,38 +1,37 @@
-// Package sources is the mirrors: their names, how each is reached, and which of
-// them resolve tags.
+// Package sources turns names of mirrors into sources: it knows how to reach each
+// of them, and which of them resolve tags.
 //
 // # Flow
 //
 //	names (--mirror, or the configuration's, or none)
-//	   → what each stands for: a URL, a registry, a preset, a [mirror.NAME] table
-//	   → one address for the image's registry, each once
+//	   → what each name means: a URL, a registry, a preset, a [mirror.NAME] table
+//	   → one address for the image's registry, without duplicates
 //	   → a Source, with its certificates, proxy, headers and credentials
 //	   → a Set, which fetches manifests and configs (image.Fetcher) and hands out Sources for blobs
 //
-// [LoadConfig] reads the user's file, and presets.toml is embedded. A table
-// with the name of a preset changes the preset; one with the name of a registry
-// says how that registry itself is reached.
+// [LoadConfig] reads the user's file; presets.toml is part of the binary. A table
+// with the name of a preset changes the preset. A table with the name of a
+// registry has the settings for that registry itself.
 //
 // # Guarantees
 //
-//   - The errors report each named source that cannot be used, with what to do;
-//     the set has the others.
-//   - A source whose answer to a tag was rejected is not asked for that tag
-//     again, and the next that is trusted for tags is; see [Set.Reject].
-//   - The order of names decides which source resolves a tag; see [Set.Fetch].
-//     One with tags = false is never asked by tag.
-//   - A mirror that does not say which registries it mirrors is used by
-//     default only for Docker Hub's images: other registries have other images
-//     by the same names. A pull that names the mirror uses it for any registry.
-//   - What is fetched by digest matches the digest.
-//   - Certificates are checked, except for the host of a table with tls-verify =
-//     false: each run warns of it, it is not trusted for tags unless tags =
-//     true, and it gets no credentials.
-//   - Logins, as docker login and podman login stored them, go only to their own
-//     host: those of a registry never to its mirrors. They appear in no error.
-//     Their files are read once, when a host first asks.
+//   - [New] reports each named source that is not usable, and what to do about
+//     it. The set has the other sources.
+//   - The order of names decides which source resolves a tag, see [Set.Fetch]. A
+//     source with tags = false is asked only by digest.
+//   - A source whose answer to a tag was rejected gets no second request for that
+//     tag; the next source that is trusted for tags does, see [Set.Reject].
+//   - A mirror whose table does not name the registries that it mirrors serves,
+//     by default, only images of Docker Hub: the same name is another image in
+//     another registry. A pull that names the mirror uses it for any registry.
+//   - The bytes that a set fetches by digest have that digest.
+//   - TLS certificates are checked, except for the host of a table with
+//     tls-verify = false. Each run warns of such a host; it is not trusted for
+//     tags, unless tags = true, and it gets no credentials.
+//   - The logins that docker login and podman login stored go only to their own
+//     host: those of a registry never to its mirrors. No error contains them.
+//     Their files are read once, when a host first asks for a login.
 //   - Registries on loopback (localhost, *.localhost, 127.0.0.0/8, ::1), and
-//     those that the configuration lists as insecure, are asked by https and,
-//     where the port does not speak TLS, by http; an https:// URL is always
-//     HTTPS.
+//     those that the configuration lists as insecure, are asked by HTTPS, and by
+//     HTTP if their port does not speak TLS. An https:// URL is always HTTPS.
 package sources

@@ -9,9 +9,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// FetchError says why no source gave a manifest or a small blob. Missing,
-// Refused, Mismatch, Permanent and Withdrawn are for errors.As with interfaces
-// of one method; of the first four, at most one is true.
+// FetchError says why no source served a manifest or a small blob. At most one of
+// Missing, Refused, Mismatch and Permanent returns true. Callers that do not
+// import this package find these methods by errors.As with an interface of one
+// method.
 type FetchError struct {
 	sources  []*Source
 	errs     []error // one for each source
@@ -27,7 +28,7 @@ func newFetchError(got []*answer) *FetchError {
 	return e
 }
 
-// Error is one line: the sources that were asked, and the reason of each.
+// Error returns one line with the reason of each source.
 func (e *FetchError) Error() string {
 	if !e.all(missing) {
 		return oneLine(e.errs)
@@ -43,8 +44,8 @@ func (e *FetchError) Error() string {
 // asked.
 func (e *FetchError) Unwrap() []error { return e.errs }
 
-// Missing reports whether the image does not exist: the registry itself says
-// so, or without it every source that was reached.
+// Missing reports whether the image does not exist. The registry itself decides,
+// if it was asked; otherwise all sources have to agree.
 func (e *FetchError) Missing() bool {
 	if own := e.origin(); own != nil && missing(own) {
 		return !e.Mismatch()
@@ -52,32 +53,33 @@ func (e *FetchError) Missing() bool {
 	return e.definite() && !e.Mismatch() && !e.Refused() && !e.Permanent()
 }
 
-// Refused reports whether credentials are what is missing: no source can be
-// tried again, and the registry itself, or without it any source, refuses.
+// Refused reports whether other credentials are necessary: a second request to any
+// source would fail in the same way, and the registry itself refused access; or,
+// if it was not asked, any source did.
 func (e *FetchError) Refused() bool { return e.decided(refused) && !e.Mismatch() }
 
-// Mismatch reports whether a source served other bytes than the digest names,
-// and no other source can be tried again.
+// Mismatch reports whether a source served bytes that do not have the digest, and
+// a second request to any source would fail in the same way.
 func (e *FetchError) Mismatch() bool {
 	return e.definite() && slices.ContainsFunc(e.errs, mismatched)
 }
 
-// Withdrawn reports whether the source that resolved the tag does not serve
-// what its answer names, and will not when it is asked again. No other source
-// has served it.
+// Withdrawn reports whether the source that resolved the tag does not serve the
+// manifest or blob that its own answer names, and a second request to it would
+// fail in the same way. No other source has served it either.
 func (e *FetchError) Withdrawn() bool {
 	i := slices.Index(e.sources, e.resolver)
 	return i >= 0 && definite(e.errs[i])
 }
 
-// Permanent reports whether every source would answer the same again, for
-// another reason than those above.
+// Permanent reports whether a second request to any source would fail in the same
+// way, for another reason than those above.
 func (e *FetchError) Permanent() bool {
 	return e.decided(permanent) && !e.Mismatch() && !e.Refused()
 }
 
-// decided reports whether asking again would change nothing, and is holds of
-// the registry itself, or without it of any source.
+// decided reports whether a second request would change nothing, and is returns
+// true for the error of the registry itself or, if it was not asked, for any error.
 func (e *FetchError) decided(is func(error) bool) bool {
 	if !e.definite() {
 		return false
@@ -96,7 +98,7 @@ func (e *FetchError) origin() error {
 	return nil
 }
 
-// definite reports whether asking again would change nothing.
+// definite reports whether a second request to any source would change nothing.
 func (e *FetchError) definite() bool { return e.all(definite) }
 
 // definite reports whether a source would answer the same again.
@@ -118,7 +120,7 @@ func (e *mismatchError) Error() string {
 	return fmt.Sprintf("%s: sent %s of %d bytes in place of %s of %d", e.source, e.got.Digest, e.got.Size, e.want.Digest, e.want.Size)
 }
 
-// Mismatch is true.
+// Mismatch returns true.
 func (e *mismatchError) Mismatch() bool { return true }
 
 func missing(err error) bool {

@@ -25,23 +25,26 @@ const (
 	stalledAfter = 10 * time.Second
 )
 
-// Fetch returns a manifest or index with its computed descriptor.
+// Fetch returns a manifest or an index, and its descriptor: the digest and the
+// size of the bytes, and the Content-Type of the answer.
 //
-// With want.Digest "" it asks by ref's tag the sources that are trusted for
-// tags and were not rejected, and uses the answer of the first-named. Each starts
-// when the one before it failed or was silent for 0.8 s, so that a dead one costs
-// little. An answer waits for sources named earlier until they fail, or until 5 s
-// after the first request; then Fetch uses the first-named of those that have
-// answered, or the first answer if none has.
+// If want.Digest is "", Fetch requests ref's tag from the sources that are trusted
+// for tags and that [Set.Reject] has not excluded, and uses the answer of the
+// source that was named first. It asks a source when the one before it has failed
+// or has been silent for 0.8 s, so that a dead source costs little time. Up to 5 s
+// after the first request, an answer waits for the sources that were named before
+// its own; after that, Fetch uses the answer of the first-named source that has
+// answered, or else the first that arrives.
 //
-// Otherwise Fetch uses any source, starting with the one that resolved the tag,
-// and the bytes match want.Digest, and want.Size where that is above 0.
+// Otherwise Fetch requests the digest from all sources in the same way, first from
+// the one that resolved the tag, and uses the first answer. Its bytes have
+// want.Digest, and want.Size if that is above 0.
 //
-// A source that is silent may take 30 s, or GiveUpAfter since the last one was
-// asked, if that ends before.
+// Fetch reads at most image.MaxManifestSize. Each source has 30 s, or until
+// GiveUpAfter has passed since Fetch asked the last one.
 //
-// If no source answers, the error is a [*FetchError]; if none is trusted, a
-// [*UsageError].
+// If no source serves the manifest, the error is a *[FetchError]; if no source is
+// trusted for tags, a *[UsageError]; otherwise the cause of ctx.
 func (s *Set) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descriptor) (ocispec.Descriptor, []byte, error) {
 	if want.Digest == "" {
 		return s.byTag(ctx, ref)

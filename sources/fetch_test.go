@@ -328,9 +328,9 @@ func TestSourcesThatDisagreeAboutATagAreReported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got []Dissent
-	set.Dissents(t.Context(), app, d.Digest, func(d Dissent) { got = append(got, d) })
-	if want := (Dissent{strings.TrimPrefix(names[2], "http://"), stale.Manifest.Digest}); len(got) != 1 || got[0] != want {
+	var got []Disagreement
+	set.Disagreements(t.Context(), app, d.Digest, func(d Disagreement) { got = append(got, d) })
+	if want := (Disagreement{strings.TrimPrefix(names[2], "http://"), stale.Manifest.Digest}); len(got) != 1 || got[0] != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if n := same.Stats().Requests[registrytest.KindManifest]; n != 0 {

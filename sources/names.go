@@ -13,24 +13,26 @@ import (
 // dockerHub is the registry of names without a host.
 const dockerHub = "docker.io"
 
-// MirrorError says why a mirror cannot be used for an image, and how to fix
-// it, in one line.
+// MirrorError says why a mirror is not usable for an image, or what the user
+// should know about it.
 type MirrorError struct {
 	Mirror string // its name, or its URL without secrets
-	Reason string
-	Mend   string // what the user can do
+	Reason string // part of a sentence, such as "has no url"
+	Fix    string // what the user can do
 }
 
+// Error returns one line.
 func (e *MirrorError) Error() string {
-	return fmt.Sprintf("mirror %s: %s; %s", e.Mirror, e.Reason, e.Mend)
+	return fmt.Sprintf("mirror %s: %s; %s", e.Mirror, e.Reason, e.Fix)
 }
 
-// UsageError says that none of the sources asked for can be used.
+// UsageError says that no source for the images of a registry is usable.
 type UsageError struct {
 	Registry string
 	Errs     []error // one for each source
 }
 
+// Error returns one line that has all reasons.
 func (e *UsageError) Error() string {
 	return fmt.Sprintf("no usable mirror for images of %s: %s", e.Registry, oneLine(e.Errs))
 }
@@ -181,8 +183,8 @@ func (n naming) address(e endpoint) (string, error) {
 	if e.ID != "" {
 		reason = fmt.Sprintf("id %q is not one: it is the first label of the address", e.ID)
 	}
-	mend := fmt.Sprintf(`set id = "…" under %s, or use --mirror %s`, table, address)
-	return "", &MirrorError{e.name, reason, mend}
+	fix := fmt.Sprintf(`set id = "…" under %s, or use --mirror %s`, table, address)
+	return "", &MirrorError{e.name, reason, fix}
 }
 
 // table names the place of a mirror's settings.

@@ -15,7 +15,7 @@ import (
 //go:embed presets.toml
 var presetsTOML []byte
 
-// preset is a public mirror that is known by name.
+// preset is a public mirror with a name that users can give.
 type preset struct {
 	Mirror
 	URLs map[string]string `toml:"urls"` // registry: url, where they differ

@@ -6,22 +6,23 @@ import (
 	"time"
 )
 
-// Set is the sources of one registry's images. It implements image.Fetcher and
-// is safe for use by several goroutines.
+// Set has the sources for the images of one registry. It implements image.Fetcher
+// and is safe for concurrent use. Set the fields before the first Fetch; several
+// goroutines may call the functions at the same time.
 type Set struct {
-	// Trouble is called for each source that fails or is silent while Fetch asks
-	// for a manifest. Set it before; it may be called by several goroutines.
+	// Trouble reports a source that failed, or did not answer within 0.8 s, while
+	// Fetch or Blob asks it.
 	Trouble func(source string, err error)
-	// Waiting is called with the sources that were asked and are silent when Fetch
-	// has waited for 2 s. As Trouble.
+	// Waiting reports the names of the sources that Fetch or Blob has asked and
+	// that have not answered, after 2 s.
 	Waiting func(sources []string)
-	// Warn gets what the user should know, in one line. As Trouble.
+	// Warn reports one line that the user should know.
 	Warn func(message string)
-	// Stalled is called when Fetch has waited for 10 s, with the reason of each
-	// source that was asked. As Trouble.
+	// Stalled reports, after 10 s, why Fetch or Blob has no answer: one reason for
+	// each source that it has asked.
 	Stalled func(silent time.Duration, reasons []error)
-	// GiveUpAfter is how long Fetch waits for sources that are silent. 0: as
-	// long as each may take.
+	// GiveUpAfter is how long Fetch and Blob wait for silent sources after they
+	// have asked the last one. 0: no limit beyond that of each request.
 	GiveUpAfter time.Duration
 
 	sources []*Source
@@ -29,12 +30,15 @@ type Set struct {
 	tags    tagStates
 }
 
-// New returns the sources that names stand for, in that order: presets, names
-// of [mirror.NAME] tables, registries, or URLs. Without names they are the
-// mirrors that the configuration has for the registry, then the registry
-// itself. The errors in the slice are for the user: about sources that
-// were asked for and cannot be used, and of those whose certificates are not
-// checked. If no source is left, or registry is invalid, the error is a [*UsageError] with them.
+// New returns a set of the sources that names mean, in that order: presets, names
+// of [mirror.NAME] tables, registries (host or host:port), or URLs. Without names
+// the set has the mirrors that cfg has for the registry, then the registry itself.
+// registry is the host of the images, such as docker.io.
+//
+// The errors in the slice are warnings for the user, most of them *[MirrorError]:
+// about sources that are not usable, and about those whose certificates are not
+// checked. If no source is left, or registry is invalid, the error is a
+// *[UsageError] that has them.
 func New(cfg Config, logins *Logins, names []string, registry string) (*Set, []error, error) {
 	if !isRegistry(canonical(registry)) {
 		return nil, nil, &UsageError{registry, []error{noRegistry(registry)}}
@@ -78,15 +82,16 @@ func noRegistry(name string) error {
 // Sources returns the sources in the order in which they were named.
 func (s *Set) Sources() []*Source { return s.sources }
 
-// SetWindow limits how many unread bytes later connections receive, as a rate
-// limit needs; 0: the system decides.
+// SetWindow sets how many bytes each later connection receives before they are
+// read (SO_RCVBUF). Under a rate limit, a small window keeps what is in transit
+// small. 0: the system decides.
 func (s *Set) SetWindow(bytes int) {
 	for _, source := range s.sources {
 		source.client.SetWindow(bytes)
 	}
 }
 
-// Close closes idle connections.
+// Close closes the idle connections of all sources.
 func (s *Set) Close() {
 	for _, source := range s.sources {
 		source.client.Close()

@@ -16,28 +16,34 @@ import (
 	"github.com/segpull/segpull/internal/registry"
 )
 
-// Source is one mirror as it is asked for the images of one registry. It is
-// safe for use by several goroutines.
+// Source is one mirror, as the source of the images of one registry. It is safe
+// for concurrent use.
 type Source struct {
 	at     endpoint
 	client *registry.Client
 }
 
-// Name is the source's name in messages: the one that the user gave, or for a URL
-// host[:port][/prefix].
+// Name returns the name that messages have for the source: the one that the user
+// gave, or for a URL host[:port][/prefix].
 func (s *Source) Name() string { return s.at.name }
 
-// LimitRate is the limit of this source, in bytes a second. 0: none.
+// LimitRate returns the limit that the configuration has for this source, in bytes
+// a second; 0 is no limit.
 func (s *Source) LimitRate() int64 { return int64(s.at.LimitRate) }
 
-// Connections is the most connections to it. 0: the default for all.
+// Connections returns the most connections that the configuration allows to this
+// source; 0 is the default for all sources.
 func (s *Source) Connections() int { return s.at.Connections }
 
-// Open asks for the bytes [start, end) of a blob. It returns the body and
-// its actual bounds: those asked for, or 0 and the blob's size where the mirror
-// does not serve ranges. A blob with urls (a foreign layer)
-// is fetched from those if the mirror does not have it. Errors keep the
-// methods of internal/registry.Error for errors.As; the bytes are not hashed.
+// Open requests the bytes [start, end) of a blob, without a limit of time until
+// the headers of the answer. It returns the body and its real bounds: start and
+// end, or 0 and the blob's size if the mirror does not serve ranges. The body ends
+// with an error if it has fewer bytes, and has no more; Open does not hash them.
+// If the mirror lacks a blob whose descriptor has URLs (a foreign layer), Open
+// requests it from those.
+//
+// The errors have methods that errors.As finds: Missing, Refused, Busy, Mismatch
+// and Permanent, which return a bool, and RetryAfter.
 func (s *Source) Open(ctx context.Context, repository string, b ocispec.Descriptor, start, end int64) (io.ReadCloser, int64, int64, error) {
 	stream, err := s.client.Blob(ctx, repository, b, start, end)
 	switch {

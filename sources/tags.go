@@ -7,7 +7,7 @@ import (
 	"github.com/segpull/segpull/image"
 )
 
-// tagStates keeps the state of each tag that was asked for. It is safe for use by several goroutines.
+// tagStates has the state of each tag that was asked for. It is safe for concurrent use.
 type tagStates struct {
 	mu     sync.Mutex
 	states map[string]*tagState // by NAME:TAG
@@ -47,8 +47,8 @@ func (t *tagStates) change(ref image.Reference, fn func(*tagState)) {
 
 func tagOf(ref image.Reference) string { return ref.Name() + ":" + ref.Tag }
 
-// Resolver returns the name of the source that resolved ref's tag, or "" if there is none, as for
-// an image that is named by digest.
+// Resolver returns the name of the source that resolved ref's tag, or "" if no source has, or if ref has
+// a digest.
 func (s *Set) Resolver(ref image.Reference) string {
 	if r := s.tags.of(ref).resolver; r != nil {
 		return r.Name()
@@ -56,9 +56,9 @@ func (s *Set) Resolver(ref image.Reference) string {
 	return ""
 }
 
-// Reject excludes the source that resolved ref's tag from later questions about that tag, as image.Fetcher
-// requires. It returns the name of the source and whether another that is trusted for tags is
-// left. Where none is left, the next Fetch asks all of them again.
+// Reject excludes the source that resolved ref's tag from later requests for that tag, as image.Fetcher
+// requires. It returns the name of the source, and whether another source that is trusted for tags is
+// left. If none is left, the next Fetch asks all of them again.
 func (s *Set) Reject(ref image.Reference, _ error) (source string, more bool) {
 	s.tags.change(ref, func(state *tagState) {
 		if state.resolver == nil {

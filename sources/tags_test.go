@@ -40,7 +40,7 @@ func TestASourceThatWasRejectedIsNotAskedForTheTagAgain(t *testing.T) {
 	if got := tag(); got != imageA.Manifest.Digest || set.Resolver(app) != strings.TrimPrefix(second, "http://") {
 		t.Errorf("%s by %s", got, set.Resolver(app))
 	}
-	set.Dissents(t.Context(), app, imageA.Manifest.Digest, func(d Dissent) { t.Errorf("a rejected source disagrees: %+v", d) })
+	set.Disagreements(t.Context(), app, imageA.Manifest.Digest, func(d Disagreement) { t.Errorf("a rejected source disagrees: %+v", d) })
 	if n := len(rejected.Stats().Log); n != 0 {
 		t.Errorf("the rejected source was asked %d times more", n)
 	}

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Timetable is a rate limit that may change with the time of day, written as
-// rates separated by commas, each with the hours in which it holds or without:
-// "2M", "2M@08:00-18:00,unlimited", "500K@22:00-06:00,4M". Hours are those of
-// the local clock, the end not included, and may reach over midnight; the
-// first rate that holds applies; without one there is no limit. The zero Timetable has
-// no limit.
+// Timetable is a rate limit that may depend on the time of day. Its text is a list
+// of rates with commas between them, each with or without the hours in which it
+// holds: "2M", "2M@08:00-18:00,unlimited", "500K@22:00-06:00,4M". Hours are local
+// time, 00:00 to 24:00, without the end; they may include midnight. The first rate
+// that holds applies; if none does, there is no limit. The zero Timetable has no
+// limit.
 type Timetable struct{ text string }
 
 // period is one entry of a timetable.
@@ -31,7 +31,8 @@ func Constant(r Rate) Timetable {
 	return Timetable{r.String()}
 }
 
-// At returns the rate that holds at t, and when it may change next.
+// At returns the rate that holds at t, in t's location, and when it may change: at
+// the next midnight at the latest.
 func (tt Timetable) At(t time.Time) (Rate, time.Time) {
 	periods, _ := parsePeriods(tt.text)
 	now := sinceMidnight(t)
@@ -51,7 +52,7 @@ func (tt Timetable) At(t time.Time) (Rate, time.Time) {
 	return 0, until
 }
 
-// Rates returns the rates of all hours, in the order of the entries.
+// Rates returns all rates of the timetable in their order; nil if it has none.
 func (tt Timetable) Rates() []Rate {
 	periods, _ := parsePeriods(tt.text)
 	var rates []Rate
@@ -86,7 +87,7 @@ func (tt Timetable) String() string {
 // MarshalText writes the form of [Timetable.String].
 func (tt Timetable) MarshalText() ([]byte, error) { return []byte(tt.String()), nil }
 
-// UnmarshalText reads a timetable; after an error tt is as it was.
+// UnmarshalText reads a timetable. An error leaves tt unchanged.
 func (tt *Timetable) UnmarshalText(text []byte) error {
 	periods, err := parsePeriods(string(text))
 	if err != nil {

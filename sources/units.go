@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// Size is a number of bytes, 0 to 2^63-1, written as 4096, "500K", "4MiB" or
-// "1.5MB". K, M, G and T (either case, with or without iB) are powers of 1024
-// as in curl and wget; KB, MB, GB and TB are powers of 1000. A lower-case b is
-// refused: Mb may mean bits.
+// Size is a number of bytes, 0 to 2^63-1. Its text is 4096, "500K", "4MiB" or
+// "1.5MB": K, M, G and T (in either case, with or without iB) are powers of 1024,
+// as in curl and wget; KB, MB, GB and TB are powers of 1000. Mb is an error, since
+// it may mean bits.
 type Size int64
 
-// Rate is bytes a second, written like a [Size] that may end in "/s". 0 and
-// "unlimited" mean no limit.
+// Rate is a number of bytes a second. Its text is that of a [Size], with or
+// without "/s" at its end, or "unlimited". 0 is no limit.
 type Rate int64
 
 // String returns the shortest exact form, in powers of 1024: "4MiB", "1500".
@@ -32,7 +32,7 @@ func (s Size) String() string {
 // MarshalText writes the form of [Size.String].
 func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText reads a size; after an error s is as it was.
+// UnmarshalText reads a size. An error leaves s unchanged.
 func (s *Size) UnmarshalText(text []byte) error {
 	n, err := parseBytes(string(text))
 	if err != nil {
@@ -53,7 +53,7 @@ func (r Rate) String() string {
 // MarshalText writes the form of [Rate.String].
 func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// UnmarshalText reads a rate; after an error r is as it was.
+// UnmarshalText reads a rate. An error leaves r unchanged.
 func (r *Rate) UnmarshalText(text []byte) error {
 	if string(text) == "unlimited" {
 		*r = 0
@@ -67,15 +67,15 @@ func (r *Rate) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Duration is a time written as "90s", "5m" or "1h30m", never negative. It is
-// a struct so that a TOML integer, which has no unit, goes through its
-// UnmarshalText, and is refused there.
+// Duration is a time that is not negative. Its text is that of
+// time.ParseDuration: "90s", "5m" or "1h30m". It is a struct so that the TOML
+// decoder gives UnmarshalText an integer too, which is an error: it has no unit.
 type Duration struct{ time.Duration }
 
 // MarshalText writes the form of [time.Duration.String].
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads a duration; after an error d is as it was.
+// UnmarshalText reads a duration. An error leaves d unchanged.
 func (d *Duration) UnmarshalText(text []byte) error {
 	t, err := time.ParseDuration(string(text))
 	if err != nil || t < 0 {

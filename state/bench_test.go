@@ -8,8 +8,8 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// What a transfer writes and the hash reads at once: a gigabyte is 4,096 of
-// each.
+// The number of bytes that a transfer writes and a hash reads in one call: a gigabyte
+// needs 4,096 calls of each.
 const (
 	benchRun  = MaxRecord
 	benchSize = 256 << 20
@@ -19,7 +19,7 @@ func benchStore(b *testing.B) *Store {
 	return open(b, filepath.Join(b.TempDir(), "image.tar"), []Placement{{"sha256:a", benchSize, 1536}}, "a")
 }
 
-// again empties a blob that is full, off the clock.
+// again empties a full blob, while the timer is stopped.
 func again(b *testing.B, s *Store) {
 	b.StopTimer()
 	blob := s.Blob(0)
@@ -41,8 +41,8 @@ func BenchmarkWrite(b *testing.B) {
 	}
 }
 
-// BenchmarkWriteParallel is Write by many connections, each to a place of its
-// own, which is emptied before.
+// BenchmarkWriteParallel calls Write from many connections, each for its own range,
+// which is empty.
 func BenchmarkWriteParallel(b *testing.B) {
 	s, p := benchStore(b), random(benchRun, 1)
 	b.SetBytes(benchRun)
@@ -91,7 +91,7 @@ func BenchmarkOpen(b *testing.B) {
 	s := open(b, path, blobs, "a")
 	for off := int64(0); off < benchSize; off += MaxRecord {
 		r := segment.Range{Start: off, End: off + MaxRecord}
-		must(b, s.Blob(0).record(have{r, 0, 0})) // its bytes are not looked at
+		must(b, s.Blob(0).record(have{r, 0, 0})) // Open does not read its bytes
 	}
 	must(b, s.Close())
 	for b.Loop() {

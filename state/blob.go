@@ -10,18 +10,18 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// MaxRecord is the most bytes that one record covers, and so the size of a
-// buffer for Read.
+// MaxRecord is the most bytes that a record covers, and the size of a buffer for
+// Blob.Read.
 const MaxRecord = 256 << 10
 
-// Blob is the part of a Store that holds one blob.
+// Blob is one blob of a Store.
 type Blob struct {
 	store *Store
 	index int
 	place Placement
 
-	// writing is locked by Replace, so that no other call writes to what it
-	// changes; those that only fill gaps share it.
+	// Replace locks writing, so that no other call writes to the bytes that it
+	// changes; calls that only fill gaps share it.
 	writing sync.RWMutex
 
 	mu      sync.Mutex
@@ -31,24 +31,24 @@ type Blob struct {
 	changed chan struct{} // closed when a record is added; nil if no caller waits
 }
 
-// Run is a run of recorded bytes, and the source that served them.
+// Run is a range of recorded bytes that one source served.
 type Run struct {
 	segment.Range
-	Source string // its name, also if an earlier run of the program fetched them
+	Source string // its name, which an earlier process may have recorded
 }
 
-// Size is the blob's size in bytes.
+// Size returns the size of the blob in bytes.
 func (b *Blob) Size() int64 { return b.place.Size }
 
-// Done is the number of bytes that are recorded.
+// Done returns the number of bytes that are recorded.
 func (b *Blob) Done() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.done
 }
 
-// Prefix is the number of bytes from the blob's first on that are recorded or
-// being written.
+// Prefix returns the number of bytes from the start of the blob that are recorded or
+// being written, without a gap.
 func (b *Blob) Prefix() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -58,15 +58,16 @@ func (b *Blob) Prefix() int64 {
 	return b.held.First().End
 }
 
-// Missing returns the bytes that are neither recorded nor being written.
+// Missing returns the ranges of bytes that are neither recorded nor being written,
+// in ascending order.
 func (b *Blob) Missing() []segment.Range {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.held.Without(segment.Range{End: b.place.Size})
 }
 
-// Runs returns the recorded bytes with their sources: ascending, neighbours of
-// one source merged.
+// Runs returns the recorded bytes with their sources, in ascending order. It merges
+// adjacent records of one source.
 func (b *Blob) Runs() []Run {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -82,15 +83,16 @@ func (b *Blob) Runs() []Run {
 	return runs
 }
 
-// Section reads the blob from the part file, unchecked. It still works after the
-// part file has become the archive.
+// Section returns a reader of the blob's bytes in the part file, which does not check
+// their records. It also works after the part file has become the output, until
+// Store.Close.
 func (b *Blob) Section() *io.SectionReader {
 	return io.NewSectionReader(b.store.part, b.place.Offset, b.place.Size)
 }
 
-// Write puts bytes that came from a source at off, and records them. Bytes
-// that are recorded already, or being written by another call, stay as they
-// are.
+// Write writes the bytes p of a source at the offset off, and records them, except
+// those that are recorded already or that another call is writing. It fails if p
+// does not fit in the blob.
 func (b *Blob) Write(off int64, p []byte, source int) error {
 	b.writing.RLock()
 	defer b.writing.RUnlock()
@@ -122,8 +124,8 @@ func (b *Blob) inRecords(off int64, p []byte, fn func(segment.Range, []byte) err
 	return nil
 }
 
-// claim returns the parts of r that have not been written, which are the
-// caller's to write from now on.
+// claim returns the parts of r that are neither recorded nor claimed. From now on,
+// only the caller writes to them.
 func (b *Blob) claim(r segment.Range) []segment.Range {
 	b.mu.Lock()
 	defer b.mu.Unlock()

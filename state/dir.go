@@ -21,24 +21,27 @@ const (
 // Two names for the part file: while one is copied from, the other is filled.
 var partNames = []string{"part", "part2"}
 
-// leftovers are the names in the directory without which its lock and its sidecar
-// still mean the same, if that does not name one of them.
+// leftovers are the names that may be removed while the lock and the sidecar stay,
+// except the one that the sidecar names.
 var leftovers = append([]string{outputName, probeName, freshName}, partNames...)
 
-// Dir is the directory for the output at path.
+// Dir returns the path of the directory for the output at path: path with the suffix
+// .segpull.
 func Dir(path string) string {
 	return strings.TrimRight(path, string(filepath.Separator)) + ".segpull"
 }
 
-// LockedError says that another process works on the same output.
+// LockedError says that another process, or another Store of this one, has the
+// directory Dir open.
 type LockedError struct{ Dir string }
 
+// Error returns one line.
 func (e *LockedError) Error() string {
 	return fmt.Sprintf("another segpull uses %s: wait until it ends, or choose another output", e.Dir)
 }
 
-// enter opens the directory, which it makes where it does not exist, and takes
-// its lock. A run that ends just now may remove the directory in between.
+// enter opens the directory, or creates it, and takes its lock. A run that ends at
+// the same time may remove the directory in between.
 func enter(dir string) (root *os.Root, lock *os.File, err error) {
 	for range 100 {
 		if root, err = openDir(dir); err == nil {
@@ -54,8 +57,8 @@ func enter(dir string) (root *os.Root, lock *os.File, err error) {
 	return nil, nil, err
 }
 
-// openDir opens or makes the directory. One that is there must be a directory,
-// and ours: where others may write, one of them could have made it.
+// openDir opens or creates the directory. If the name exists, it must be a directory
+// of ours: in a directory of several users, another user could have created it.
 func openDir(dir string) (*os.Root, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
@@ -91,7 +94,7 @@ func claimDir(root *os.Root, named fs.FileInfo) error {
 	if info.Mode().Perm() == 0o700 {
 		return nil
 	}
-	// An owner may always do this, but on a file system without permissions (FAT).
+	// An owner may always do this, except on a file system without permissions (FAT).
 	if err := root.Chmod(".", 0o700); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
@@ -111,8 +114,8 @@ func acquire(root *os.Root) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		stands, err := hold(root, f)
-		if err == nil && stands {
+		current, err := hold(root, f)
+		if err == nil && current {
 			return f, nil
 		}
 		f.Close()
@@ -122,9 +125,9 @@ func acquire(root *os.Root) (*os.File, error) {
 	}
 }
 
-// hold locks f. It is the directory's lock only if its last holder has not removed
-// it meanwhile: another process may have made a new one since.
-func hold(root *os.Root, f *os.File) (stands bool, err error) {
+// hold locks f. current reports whether f still is the lock of the directory: its
+// last holder may have removed it, and another process created a new one.
+func hold(root *os.Root, f *os.File) (current bool, err error) {
 	free, err := tryLock(f)
 	if err != nil {
 		return false, &os.PathError{Op: "lock", Path: f.Name(), Err: err}
@@ -135,7 +138,7 @@ func hold(root *os.Root, f *os.File) (stands bool, err error) {
 	return names(root, lockName, f)
 }
 
-// names reports whether f is the file by this name in root.
+// names reports whether f is the file with this name in root.
 func names(root *os.Root, name string, f *os.File) (bool, error) {
 	held, err := f.Stat()
 	if err != nil {
@@ -148,8 +151,8 @@ func names(root *os.Root, name string, f *os.File) (bool, error) {
 	return err == nil && os.SameFile(held, named), err
 }
 
-// openPlain opens a file that an earlier run left. It is nil where there is
-// none, or something else by that name: a directory, a link, a pipe.
+// openPlain opens a file that an earlier run left. It returns nil if there is none,
+// or if the name is that of a directory, a link or a pipe.
 func openPlain(root *os.Root, name string, flag int) (*os.File, error) {
 	if info, err := root.Lstat(name); errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
 		return nil, nil
@@ -160,7 +163,7 @@ func openPlain(root *os.Root, name string, flag int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// In a directory of others, something else may have taken its place since.
+	// In a directory of several users, another file may have its name now.
 	if same, err := names(root, name, f); err != nil || !same {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -170,7 +173,7 @@ func openPlain(root *os.Root, name string, flag int) (*os.File, error) {
 	return f, nil
 }
 
-// create makes a file in the directory, and replaces any by its name.
+// create creates a file in the directory, and replaces one with the same name.
 func (s *Store) create(name string, perm fs.FileMode) (*os.File, error) {
 	if err := s.root.RemoveAll(name); err != nil {
 		return nil, err

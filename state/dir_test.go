@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// Whatever files have the names that a Store uses, Open makes a directory that
-// works, and changes nothing outside of it.
+// Whatever files have the names that a Store uses, Open creates a working directory,
+// and changes nothing outside of it.
 func TestOddFilesInThePartDirectory(t *testing.T) {
 	victim := []byte("not to be touched")
 	tests := []struct {
 		name  string
 		spoil func(t *testing.T, dir, victim string)
-		kept  bool // what the earlier run had is still there
+		kept  bool // the bytes of the earlier run are not lost
 	}{
 		{"nothing is wrong", func(*testing.T, string, string) {}, true},
 		{"sidecar is garbage", func(t *testing.T, dir, _ string) {
@@ -153,7 +153,7 @@ func TestWhatIsNotOursStaysInTheDirectory(t *testing.T) {
 	}
 }
 
-// Who removes the directory of a run that is under way ends that run.
+// If another process removes the directory of a run, that run ends with an error.
 func TestDirectoryThatIsRemovedMeanwhileIsNoticed(t *testing.T) {
 	path, _, _ := interrupted(t)
 	s := open(t, path, []Placement{layer, config}, "a")

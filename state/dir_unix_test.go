@@ -21,7 +21,7 @@ func TestPermissions(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(fmt.Sprintf("umask %03o", tt.umask), func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "image.tar")
-			must(t, os.Mkdir(Dir(path), 0o755)) // an earlier, careless hand
+			must(t, os.Mkdir(Dir(path), 0o755)) // by another program, with too many permissions
 			defer unix.Umask(unix.Umask(int(tt.umask)))
 			s := open(t, path, []Placement{{"sha256:a", 10, 0}}, "a")
 			f, err := s.Create()
@@ -53,7 +53,7 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-// A pipe would have who opens it wait for its other end, for ever.
+// To open a pipe means to wait for its other end, perhaps for ever.
 func TestPipesAreNotOpened(t *testing.T) {
 	for _, name := range []string{"state", "part"} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func limit(t *testing.T, resource int, to uint64) (lift func()) {
 	return func() { must(t, unix.Setrlimit(resource, &old)) }
 }
 
-// Wherever in Open the descriptors run out, it fails, and loses nothing.
+// If no descriptor is free, at any point of Open, it fails, and loses no bytes.
 func TestDescriptorsRunOut(t *testing.T) {
 	for _, blobs := range [][]Placement{{layer, config}, {config, {layer.Digest, layer.Size, 4096}}} {
 		path, layerBytes, configBytes := interrupted(t)
@@ -108,8 +108,8 @@ func TestDescriptorsRunOut(t *testing.T) {
 	}
 }
 
-// tooBig calls Open while no file may have more than so many bytes, as on a disk
-// that is full then.
+// tooBig calls Open while no file may have more than this number of bytes, as on a full
+// disk.
 func tooBig(t *testing.T, path string, blobs []Placement, most uint64) {
 	t.Helper()
 	signal.Ignore(unix.SIGXFSZ)
@@ -121,7 +121,7 @@ func tooBig(t *testing.T, path string, blobs []Placement, most uint64) {
 	}
 }
 
-// wantInDir checks what the directory of path holds.
+// wantInDir checks which files the directory of path has.
 func wantInDir(t *testing.T, path string, want ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(Dir(path))
@@ -135,7 +135,7 @@ func wantInDir(t *testing.T, path string, want ...string) {
 	}
 }
 
-// What takes the room is removed before anything is written.
+// Open removes useless files before it writes anything.
 func TestLeftoversAreNotInTheWayOnAFullDisk(t *testing.T) {
 	path, layerBytes, configBytes := interrupted(t)
 	for _, name := range []string{"part2", "output", "mode", "state.new"} {
@@ -155,9 +155,9 @@ func TestACopyThatFailsIsNotLeft(t *testing.T) {
 	checkTakenOver(t, open(t, path, elsewhere, "a"), 0, 1, layerBytes, configBytes)
 }
 
-// On a full disk a write is cut short (here at the limit of a file's size,
-// which cuts in the same way). A record that was cut must neither count nor
-// shift those that are written once there is room again.
+// On a full disk, a write ends before all bytes are written (here because of the limit
+// of a file's size, which has the same effect). A partial record must neither count nor
+// shift the records that follow when there is space again.
 func TestDiskFull(t *testing.T) {
 	signal.Ignore(unix.SIGXFSZ)
 	defer signal.Reset(unix.SIGXFSZ)

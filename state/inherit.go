@@ -14,11 +14,11 @@ import (
 type past struct {
 	header
 	records []haves  // of each of its blobs
-	bytes   *os.File // the file with them: its part file, or its output; nil if gone
-	ours    bool     // it is a part file, for us to write to
+	bytes   *os.File // the file with the blobs: part file or output; nil if it does not exist
+	ours    bool     // bytes is a part file that we may write to
 }
 
-// inherit takes over what an earlier run left of the blobs that are wanted.
+// inherit takes over the bytes of our blobs that an earlier run left.
 func (s *Store) inherit(ctx context.Context, path string) error {
 	old, err := s.load(path)
 	if err != nil {
@@ -35,7 +35,7 @@ func (s *Store) inherit(ctx context.Context, path string) error {
 	if old.bytes != nil {
 		defer old.bytes.Close()
 	}
-	return s.rehouse(ctx, old)
+	return s.copyToNewPart(ctx, old)
 }
 
 // load reads what an earlier run left.
@@ -53,7 +53,7 @@ func (s *Store) load(path string) (old past, err error) {
 		old.bytes, err = OpenOutput(path)
 		return old, err
 	}
-	// A file that has other names too is not ours alone to write to.
+	// A file with other names (hard links) is not only ours.
 	info, err := old.bytes.Stat()
 	old.ours = err == nil && links(info) == 1
 	return old, nil
@@ -74,8 +74,9 @@ func (s *Store) loadSidecar() (old past, err error) {
 	return old, err
 }
 
-// OpenOutput opens what is at path for reading. It is nil where there is
-// nothing, or no plain file of the user's: another's could still be changed.
+// OpenOutput opens the file at path for reading. It returns nil if there is none, or
+// if it is not a regular file that belongs to the user: another user could change
+// it. It follows no link.
 func OpenOutput(path string) (*os.File, error) {
 	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
@@ -118,10 +119,10 @@ func (s *Store) renamer(sources []string) func(have) have {
 	}
 }
 
-// rehouse makes a new part file, and copies over what an earlier run had of
-// the same blobs in another one.
-func (s *Store) rehouse(ctx context.Context, old past) (err error) {
-	if err := s.checkRoom(old); err != nil {
+// copyToNewPart creates a new part file, and copies to it the bytes of our blobs that
+// an earlier run has in another file.
+func (s *Store) copyToNewPart(ctx context.Context, old past) (err error) {
+	if err := s.checkSpace(old); err != nil {
 		return err
 	}
 	s.header.Part = partNames[0]
@@ -147,8 +148,8 @@ func (s *Store) rehouse(ctx context.Context, old past) (err error) {
 	return nil
 }
 
-// checkRoom fails before anything is copied where the copy would not fit.
-func (s *Store) checkRoom(old past) error {
+// checkSpace fails before anything is copied where the copy would not fit.
+func (s *Store) checkSpace(old past) error {
 	free, known := freeBytes(s.lock)
 	if !known || old.bytes == nil {
 		return nil
@@ -163,8 +164,8 @@ func (s *Store) checkRoom(old past) error {
 		s.root.Name(), float64(need)/mib, float64(free)/mib, syscall.ENOSPC)
 }
 
-// taken calls fn for each record that an earlier run had, at place, of a blob b
-// that is still wanted.
+// taken calls fn for each record of an earlier run whose blob, there at place, is our
+// blob b.
 func (s *Store) taken(old past, fn func(b *Blob, place Placement, h have) error) error {
 	for i, place := range old.Blobs {
 		b := s.same(place)
@@ -180,7 +181,7 @@ func (s *Store) taken(old past, fn func(b *Blob, place Placement, h have) error)
 	return nil
 }
 
-// same returns the blob that was placed elsewhere, if it is still wanted.
+// same returns our blob that an earlier run had at another place, or nil.
 func (s *Store) same(old Placement) *Blob {
 	for _, b := range s.blobs {
 		if b.place.Digest == old.Digest && b.place.Size == old.Size {
@@ -190,8 +191,8 @@ func (s *Store) same(old Placement) *Blob {
 	return nil
 }
 
-// move copies the bytes of a record from another part file, where the blob lay
-// at the place old. Those that are damaged or can't be read are left behind.
+// move copies the bytes of a record from another file, where the blob is at the place
+// old. It leaves out bytes that are damaged or not readable.
 func (b *Blob) move(from *os.File, old Placement, h have) error {
 	if len(b.held.Within(h.Range)) > 0 {
 		return nil // the earlier part file had the blob twice

@@ -31,7 +31,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// header says what the part file holds.
+// header describes the part file.
 type header struct {
 	Part    string      `json:"part"` // name of the part file
 	Blobs   []Placement `json:"blobs"`
@@ -64,7 +64,7 @@ type recordKind uint16
 
 const (
 	kindHave   recordKind = iota + 1 // the bytes are on disk, with this checksum
-	kindForget                       // the bytes are not to be believed
+	kindForget                       // the bytes are missing, whatever earlier records say
 )
 
 // record is one line of the log.
@@ -87,7 +87,7 @@ func (r record) append(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
-// parseRecord reads one record; ok is false where its checksum is wrong.
+// parseRecord reads one record; ok reports whether its checksum is right.
 func parseRecord(b []byte) (r record, ok bool) {
 	body, sum := b[:recordSize-4], binary.LittleEndian.Uint32(b[recordSize-4:])
 	if crc32.Checksum(body, castagnoli) != sum {
@@ -115,9 +115,9 @@ func (h *header) fits(r record) bool {
 
 var errSidecar = errors.New("not a sidecar of this version")
 
-// parseLog reads a sidecar: its header, and what it says of each blob. Records
-// that are damaged or make no sense are left out; a header that can't be used
-// is an errSidecar; other errors are those of r.
+// parseLog reads a sidecar: its header, and the records of each blob. It leaves out
+// records that are damaged or do not fit the header. If the header is invalid, the
+// error is errSidecar; other errors are those of r.
 func parseLog(r io.Reader) (header, []haves, error) {
 	in := bufio.NewReaderSize(io.LimitReader(r, maxSidecar), 64<<10)
 	h, err := parseHeader(in)
@@ -183,8 +183,8 @@ type journal struct {
 	end int64 // where the next record belongs
 }
 
-// append adds a record. One that could be written in part only (on a full
-// disk) is overwritten by the next, so that each has its place.
+// append adds a record. If only a part of it could be written (on a full disk), the
+// next record overwrites it, so that each record has a fixed place.
 func (j *journal) append(r record) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// sidecar writes one.
+// sidecar writes a sidecar.
 func sidecar(t testing.TB, h header, records ...record) []byte {
 	t.Helper()
 	b, err := h.append(nil)
@@ -70,7 +70,7 @@ func TestLogIsReplayed(t *testing.T) {
 	}
 }
 
-// A torn, flipped or lost record costs itself and no other.
+// A torn, damaged or lost record does not affect the others.
 func TestDamagedRecordCostsItself(t *testing.T) {
 	whole := sidecar(t, twoBlobs, rec(kindHave, 0, 0, 10), rec(kindHave, 0, 10, 20), rec(kindHave, 0, 20, 30))
 	second := len(whole) - 2*recordSize
@@ -88,7 +88,7 @@ func TestDamagedRecordCostsItself(t *testing.T) {
 			t.Errorf("cut after %d bytes: %v, want %v", at, got, want)
 		}
 	}
-	clear(whole[second:][:recordSize]) // a hole, as lost writes leave them
+	clear(whole[second:][:recordSize]) // a hole, as after a lost write
 	_, records, err := parseLog(bytes.NewReader(whole))
 	must(t, err)
 	if got, want := held(records[0]), ranges(0, 10, 20, 30); !slices.Equal(got, want) {
@@ -126,7 +126,7 @@ func TestHeaderThatCantBeUsed(t *testing.T) {
 	}
 }
 
-// An error of the disk is not taken for a sidecar that makes no sense.
+// An error of the disk does not count as an invalid sidecar.
 func TestSidecarThatCantBeRead(t *testing.T) {
 	whole := sidecar(t, twoBlobs, rec(kindHave, 0, 0, 10))
 	for n := range len(whole) + 1 {
@@ -145,12 +145,12 @@ func FuzzParseLog(f *testing.F) {
 	f.Add([]byte(magic))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		checkParsed(t, data)
-		// Past the checksums, which a fuzzer can't guess:
+		// With right checksums, which a fuzzer cannot guess:
 		checkParsed(t, resum(data))
 	})
 }
 
-// checkParsed checks that what is read of a sidecar is fit to be used.
+// checkParsed checks that the parsed header and records are valid.
 func checkParsed(t *testing.T, data []byte) {
 	h, records, err := parseLog(bytes.NewReader(data))
 	if err != nil {

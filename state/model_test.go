@@ -12,11 +12,11 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// model is what a Blob should be, one byte at a time.
+// model is the expected state of a Blob, byte by byte.
 type model struct {
 	served [][]byte // what each source serves
 	source []int    // of each byte; -1: missing
-	record []int    // of each byte: which record speaks of it
+	record []int    // of each byte: which record has it
 	last   int      // record
 }
 
@@ -26,7 +26,7 @@ func newModel(served [][]byte) *model {
 	return m
 }
 
-// forget gives up the bytes whose record is meant.
+// forget removes the records that it selects.
 func (m *model) forget(meant func(record int) bool) {
 	for i, r := range m.record {
 		if meant(r) {
@@ -35,7 +35,7 @@ func (m *model) forget(meant func(record int) bool) {
 	}
 }
 
-// touched says of a record whether it has a byte in r.
+// touched reports whether a record has a byte in r.
 func (m *model) touched(r segment.Range) func(record int) bool {
 	inside := make(map[int]bool)
 	for _, record := range m.record[r.Start:r.End] {
@@ -45,7 +45,7 @@ func (m *model) touched(r segment.Range) func(record int) bool {
 }
 
 func (m *model) write(r segment.Range, source int) {
-	fresh := false // the byte before is of the record that is being written
+	fresh := false // the byte before belongs to the new record
 	for i := r.Start; i < r.End; i++ {
 		fresh = fresh && (i-r.Start)%MaxRecord != 0
 		if m.source[i] >= 0 {
@@ -61,7 +61,7 @@ func (m *model) write(r segment.Range, source int) {
 }
 
 func (m *model) replace(r segment.Range, source int) {
-	// What is left behind r of a record that r begins in is one of its own.
+	// If r is inside of a record, the bytes after r become a new record.
 	if r.End < int64(len(m.record)) && r.End > 0 {
 		old := m.record[r.End]
 		m.last++
@@ -101,9 +101,9 @@ func (m *model) content() []byte {
 	return all
 }
 
-// Random operations, with the Store closed and opened in between, also with
-// the blob elsewhere, and with bytes damaged behind its back: the Store is at
-// all times what the model is.
+// Random operations: the Store is closed and opened in between, also with another offset
+// of the blob, and bytes are damaged on disk. The Store always has the same state as the
+// model.
 func TestStoreIsLikeItsModel(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(40) {
@@ -112,7 +112,7 @@ func TestStoreIsLikeItsModel(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 0))
 			size := 1 + rng.Int64N(5000)
 			if seed%20 == 0 {
-				size += MaxRecord // where writes become two records
+				size += MaxRecord // then writes become two records
 			}
 			checkAgainstModel(t, rng, size)
 		})

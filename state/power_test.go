@@ -13,28 +13,26 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// Loss of power, simulated. The model is that of a page cache above a disk
-// with a cache of its own (as in ALICE, OSDI 2014, of a file system in
-// writeback mode, the weakest that Linux has):
+// Simulation of a loss of power. The model is a page cache above a disk that has its
+// own cache (as in ALICE, OSDI 2014, a file system in writeback mode, the weakest mode
+// of Linux):
 //
-//   - What was written before the last Sync is on the disk.
-//   - Of what was written since, each sector of 512 bytes may have reached the
-//     disk at any time or never, without regard to the order of writes, to
-//     other sectors, or to the other file. So a sector holds what it held after
-//     any of the writes since the Sync; or a mixture of two of them, since a
-//     sector that is being written when the power fails may be torn.
-//   - The length of a file is one of those that it had since the Sync. Where
-//     the file became longer but its bytes did not arrive, they are zeros, or
-//     what the disk held before: garbage.
+//   - Bytes that were written before the last Sync are on the disk.
+//   - Of the later writes, each sector of 512 bytes may have reached the disk at any
+//     time or never, in any order of writes, of other sectors, and of the other file.
+//     So a sector has its content after any of the writes since the Sync, or a mixture
+//     of two of them: a sector that is being written when the power fails may be torn.
+//   - The length of a file is one of its lengths since the Sync. If the file became
+//     longer but its bytes did not arrive, they are zeros, or earlier bytes of the
+//     disk: garbage.
 //
-// A layer under the file system that drops writes (dm-flakey, LazyFS) would
-// need root, and would show the one order that the kernel chose; a simulation
-// shows any. What it takes on trust is fsync itself. It sees the writes by
-// comparing the files after each operation, so the code under test needs no
-// seam for it.
+// A layer under the file system that drops writes (dm-flakey, LazyFS) would need root,
+// and would show only the order that the kernel chose; a simulation shows any order. It
+// assumes that fsync works. It finds the writes by comparing the files after each
+// operation, so the code under test needs no hook.
 const sector = 512
 
-// disk is what a file may be after the power fails.
+// disk is the set of contents that a file may have after a loss of power.
 type disk struct {
 	versions [][]byte // after each operation since the Sync; the first is on the disk
 }
@@ -42,7 +40,7 @@ type disk struct {
 func (d *disk) write(data []byte) { d.versions = append(d.versions, data) }
 func (d *disk) sync()             { d.versions = d.versions[len(d.versions)-1:] }
 
-// fail returns what a loss of power leaves.
+// fail returns one content after a loss of power.
 func (d *disk) fail(rng *rand.Rand) []byte {
 	after := make([]byte, len(pick(rng, d.versions)))
 	for at := 0; at < len(after); at += sector {
@@ -55,7 +53,7 @@ func (d *disk) fail(rng *rand.Rand) []byte {
 	return after
 }
 
-// land fills p, which belongs at an offset, with one version of the file.
+// land fills p, which is at an offset of the file, with one version of it.
 func (d *disk) land(rng *rand.Rand, p []byte, at int) {
 	version := pick(rng, d.versions)
 	n := copy(p, version[min(at, len(version)):])
@@ -74,7 +72,7 @@ type powered struct {
 	t         *testing.T
 	path      string
 	part, log disk
-	durable   segment.Set // bytes that a loss of power may not cost
+	durable   segment.Set // bytes that must survive a loss of power
 }
 
 var powerSources = []string{"0", "1", "2"}
@@ -89,7 +87,7 @@ func powerOn(t *testing.T, path string, size int64) *powered {
 
 func (p *powered) file(name string) string { return filepath.Join(Dir(p.path), name) }
 
-// observe takes note of what an operation wrote.
+// observe records what an operation wrote.
 func (p *powered) observe() {
 	for name, d := range map[string]*disk{p.header.Part: &p.part, sidecarName: &p.log} {
 		data, err := os.ReadFile(p.file(name))
@@ -108,7 +106,7 @@ func (p *powered) sync() {
 	}
 }
 
-// touch takes note that the records in r are being changed.
+// touch records that an operation changes the records in r.
 func (p *powered) touch(r segment.Range) {
 	b := p.Blob(0)
 	i, j := b.records.overlapping(r)
@@ -117,13 +115,13 @@ func (p *powered) touch(r segment.Range) {
 	}
 }
 
-// fail cuts the power: the files are what the disk may hold.
+// fail simulates a loss of power: it gives the files contents that the disk may have.
 func (p *powered) fail(rng *rand.Rand) {
 	must(p.t, p.Close())
 	part, log := p.part.fail(rng), p.log.fail(rng)
 	must(p.t, os.WriteFile(p.file(p.header.Part), part, 0o600))
 	must(p.t, os.WriteFile(p.file(sidecarName), log, 0o600))
-	switch rng.IntN(4) { // and what an Open may have begun
+	switch rng.IntN(4) { // and the result of a partial Open
 	case 0:
 		must(p.t, os.WriteFile(p.file(freshName), log[:rng.IntN(len(log)+1)], 0o600))
 	case 1:
@@ -131,7 +129,7 @@ func (p *powered) fail(rng *rand.Rand) {
 	}
 }
 
-// step does something at random.
+// step does a random operation.
 func (p *powered) step(rng *rand.Rand, served [][]byte) {
 	b, size := p.Blob(0), p.Blob(0).Size()
 	r := segment.Range{Start: rng.Int64N(size)}
@@ -153,9 +151,9 @@ func (p *powered) step(rng *rand.Rand, served [][]byte) {
 	p.observe()
 }
 
-// However the power fails: no byte is believed that is not what the source
-// that it is said to be of has served, and of what was synced and then left
-// alone nothing is lost. The Store goes on from there, and fails again.
+// After any loss of power, each recorded byte is one that its recorded source served,
+// and no byte is lost that was synced and not changed afterwards. The Store continues
+// from there, and loses power again.
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
 	lost := 0
@@ -190,8 +188,8 @@ func TestPowerLoss(t *testing.T) {
 	}
 }
 
-// The simulation itself: without its checksums, the Store would fail the test
-// above, as the disk does hold wrong bytes where the log says there are some.
+// This tests the simulation: without checksums, the Store would fail the test above,
+// since the disk has wrong bytes where the log has records.
 func TestPowerLossLeavesWrongBytes(t *testing.T) {
 	t.Parallel()
 	wrong := 0
@@ -207,7 +205,7 @@ func TestPowerLossLeavesWrongBytes(t *testing.T) {
 		p.fail(rng)
 		p = powerOn(t, p.path, 4000)
 		onDisk := make([]byte, 4000)
-		p.Blob(0).Section().ReadAt(onDisk, 0) // may be cut short
+		p.Blob(0).Section().ReadAt(onDisk, 0) // may return fewer bytes
 		for _, run := range p.Blob(0).Runs() {
 			if !bytes.Equal(onDisk[run.Start:run.End], truth[run.Start:run.End]) {
 				wrong++

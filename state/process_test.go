@@ -26,7 +26,7 @@ func init() {
 	roles["finish"] = finishRole
 }
 
-// start runs this test's binary in a role; what it prints is read from out.
+// start runs this test's binary in a role, and returns its output as out.
 func start(t *testing.T, role, path string) (cmd *exec.Cmd, out *bufio.Reader) {
 	t.Helper()
 	cmd = exec.Command(os.Args[0])
@@ -38,7 +38,7 @@ func start(t *testing.T, role, path string) (cmd *exec.Cmd, out *bufio.Reader) {
 	return cmd, bufio.NewReader(pipe)
 }
 
-// kill ends a process at some moment, and returns the rest that it printed.
+// kill kills a process at a random moment, and returns the rest of its output.
 func kill(t *testing.T, cmd *exec.Cmd, out io.Reader) []byte {
 	t.Helper()
 	time.Sleep(rand.N(15 * time.Millisecond))
@@ -88,7 +88,7 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	_, err = Open(context.Background(), path, nil, nil)
 	checkLocked(t, err)
 
-	must(t, cmd.Process.Kill()) // the lock ends with it
+	must(t, cmd.Process.Kill()) // that releases the lock
 	cmd.Wait()
 	open(t, path, nil)
 }
@@ -103,14 +103,14 @@ func checkLocked(t *testing.T, err error) {
 
 var killed = Placement{"sha256:killed", 2 << 20, 0}
 
-// serve is what a source serves at some bytes of the blob.
+// serve returns the bytes that a source serves for a range of the blob.
 var serve = sync.OnceValue(func() [][]byte {
 	return [][]byte{random(int(killed.Size), 30), random(int(killed.Size), 31)}
 })
 
-// writeRole fills the blob and then replaces parts of it, until it is killed.
-// It says what is recorded. Every other time the blob has another offset, so that
-// the kill may hit the move.
+// writeRole fills the blob and then replaces parts of it, until it is killed. It prints
+// what is recorded. Every other time the blob has another offset, so that the kill may
+// interrupt the copying.
 func writeRole(path string) {
 	place := killed
 	place.Offset = rand.Int64N(2) * 1000
@@ -137,16 +137,15 @@ func writeRole(path string) {
 	g.Wait()
 }
 
-// Killed at any moment, in the opening, the moving, the writing: no byte is
-// lost that was recorded, but those of the one replacement that was under way,
-// and none is wrong.
+// After a kill at any moment, in Open, in the copying or in a write, no recorded byte is
+// lost, except those of the one Replace that was interrupted, and none is wrong.
 func TestKilledWhileWriting(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "image.tar")
 	var recorded segment.Set
 	for range 25 {
 		cmd, out := start(t, "write", path)
-		if rand.IntN(3) > 0 { // else kill it in Open
+		if rand.IntN(3) > 0 { // otherwise it is killed in Open
 			_, err := out.Peek(1)
 			must(t, err)
 		}
@@ -176,7 +175,7 @@ func TestKilledWhileWriting(t *testing.T) {
 	}
 }
 
-// finishRole makes the output again and again, until it is killed.
+// finishRole creates the output again and again, until it is killed.
 func finishRole(path string) {
 	truth := serve()[0]
 	fmt.Println("open")
@@ -192,7 +191,7 @@ func finishRole(path string) {
 	}
 }
 
-// Killed while it finishes: the output is whole or as it was before.
+// After a kill at the end, the output is complete or has not changed.
 func TestKilledWhileFinishing(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "image.tar")
@@ -215,8 +214,8 @@ func TestKilledWhileFinishing(t *testing.T) {
 	}
 }
 
-// Many runs on one output: each gets the directory for itself or a *LockedError;
-// none fails because another removes the directory.
+// Many runs on one output: each gets either the directory or a *LockedError, and none
+// fails because another removes the directory.
 func TestManyRunsOnOneOutput(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	var mu sync.Mutex

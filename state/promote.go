@@ -9,21 +9,23 @@ import (
 	"slices"
 )
 
-// Create makes a file in the directory, to be filled and given to Promote.
+// Create creates a file in the directory, for the caller to write and to give to
+// Promote. It replaces the file of an earlier Create.
 func (s *Store) Create() (*os.File, error) {
 	return s.create(outputName, 0o600)
 }
 
-// Discard removes what Create made, so that it takes no room.
+// Discard removes the file of Create.
 func (s *Store) Discard() error { return s.root.RemoveAll(outputName) }
 
-// Promote makes a file of Create the file at path, in the place of one that is
-// there. It is seen there whole or not at all, through a loss of power too.
+// Promote moves a file of Create to path, and replaces the file there, if any. The
+// output appears there complete or not at all, also after a loss of power. It gets
+// the permissions that the umask gives to a new file.
 func (s *Store) Promote(f *os.File, path string) error {
 	return s.promote(f, outputName, path)
 }
 
-// PromotePart is Promote for the part file, which it cuts to size bytes.
+// PromotePart does the same with the part file, after it has cut it to size bytes.
 func (s *Store) PromotePart(path string, size int64) error {
 	if err := s.part.Truncate(size); err != nil {
 		return err
@@ -47,8 +49,9 @@ func (s *Store) promote(f *os.File, name, path string) error {
 	return syncDir(filepath.Dir(path))
 }
 
-// Replaceable reports whether Promote may put a file in the place of one at path. In
-// a directory with the sticky bit, as /tmp, only the owner of either may, and root.
+// Replaceable reports whether Promote may replace a file at path. In a directory with
+// the sticky bit, such as /tmp, only the owner of the file, the owner of the
+// directory and root may (rename(2), EPERM).
 func Replaceable(path string) bool {
 	file, err := os.Lstat(path)
 	if err != nil {
@@ -70,8 +73,8 @@ func (s *Store) holds(name string, f *os.File) error {
 	return err
 }
 
-// publish gives f the permissions that a new file of the user has. The umask
-// can't be asked for without changing it for all threads, so a file is made.
+// publish gives f the permissions that a new file of the user has. To read the umask
+// means to change it for all threads, so publish creates a file to see them.
 func (s *Store) publish(f *os.File) error {
 	probe, err := s.create(probeName, 0o666)
 	if err != nil {
@@ -91,7 +94,7 @@ func (s *Store) publish(f *os.File) error {
 }
 
 // Remove removes the directory, and closes all its files except the part file: the
-// blobs' sections still work until Close.
+// readers of Blob.Section work until Close.
 func (s *Store) Remove() error {
 	return errors.Join(s.remove(), s.release())
 }
@@ -110,11 +113,10 @@ func (s *Store) remove() error {
 	return err
 }
 
-// Tidy removes the directory of the output at path, which holds the blobs of
-// these digests, if that is all that the directory could be wanted for: the run that left it ended
-// between the renaming of its output and its own Remove, or fetched what stands
-// there by now. What another image's pull has fetched stays, and so does all
-// while another process has the directory open.
+// Tidy removes the directory of the output at path if it has bytes only of blobs with
+// these digests, which the output at path has as well: a crash between Promote and
+// Remove leaves such a directory. If it has bytes of other blobs, or if another
+// process has it open, it stays.
 func Tidy(path string, blobs []string) error {
 	if _, err := os.Lstat(Dir(path)); err != nil {
 		return nil
@@ -134,7 +136,7 @@ func Tidy(path string, blobs []string) error {
 	return errors.Join(err, s.Close())
 }
 
-// wanted says whether the directory has bytes of other blobs than these.
+// wanted reports whether the directory has bytes of other blobs than these.
 func (s *Store) wanted(blobs []string) (bool, error) {
 	old, err := s.loadSidecar()
 	if err != nil || !slices.Contains(partNames, old.Part) {

@@ -11,8 +11,8 @@ import (
 
 var buffers = sync.Pool{New: func() any { return new([MaxRecord]byte) }}
 
-// read reads the bytes that h covers, of the blob at place, into p; ok says
-// whether they are those that were written.
+// read reads the bytes that h covers, of the blob at place, into p; ok reports
+// whether they have the recorded checksum.
 func (h have) read(part io.ReaderAt, place Placement, p []byte) (ok bool, err error) {
 	n, err := part.ReadAt(p, place.Offset+h.Start)
 	if err != nil && err != io.EOF {
@@ -21,7 +21,7 @@ func (h have) read(part io.ReaderAt, place Placement, p []byte) (ok bool, err er
 	return n == len(p) && crc32.Checksum(p, castagnoli) == h.sum, nil
 }
 
-// Wait waits until the byte at off is recorded. The error is the cause of ctx.
+// Wait waits until the byte at off is recorded. Its error is the cause of ctx.
 func (b *Blob) Wait(ctx context.Context, off int64) error {
 	for {
 		_, changed := b.at(off)
@@ -36,10 +36,10 @@ func (b *Blob) Wait(ctx context.Context, off int64) error {
 	}
 }
 
-// Read reads the bytes from off to the end of their record into buf, which has
-// to hold MaxRecord bytes, and returns how many they are: 0 if they are not
-// recorded. A record whose checksum is wrong is forgotten and reported to the
-// Store's Damaged; then too the length is 0. The error is that of the files.
+// Read reads the bytes from off to the end of their record into buf, whose length
+// must be at least MaxRecord, and returns their number: 0 if the byte at off is not
+// recorded. If the checksum of the record is wrong, Read forgets it, calls
+// Store.Damaged, and returns 0. The error is one of the file system.
 func (b *Blob) Read(off int64, buf []byte) (int, error) {
 	h, changed := b.at(off)
 	if changed != nil {
@@ -55,8 +55,8 @@ func (b *Blob) Read(off int64, buf []byte) (int, error) {
 	return copy(buf, buf[off-h.Start:h.Len()]), nil
 }
 
-// at returns the record that holds the byte at off, or a channel that is
-// closed when more has come.
+// at returns the record that has the byte at off, or a channel that is closed when
+// the next record is added.
 func (b *Blob) at(off int64) (have, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -69,8 +69,8 @@ func (b *Blob) at(off int64) (have, <-chan struct{}) {
 	return have{}, b.changed
 }
 
-// reject forgets a record whose bytes were found damaged, unless another call
-// has done so, or replaced them, since they were read.
+// reject forgets a record whose bytes are damaged, unless another call has forgotten
+// or replaced it since the read.
 func (b *Blob) reject(h have) error {
 	b.mu.Lock()
 	now, ok := b.records.at(h.Start)
@@ -86,7 +86,8 @@ func (b *Blob) reject(h have) error {
 	return err
 }
 
-// Forget gives up the records that share bytes with r, for good.
+// Forget removes the records that share bytes with r. All bytes of these records are
+// missing from now on, also after another Open.
 func (b *Blob) Forget(r segment.Range) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

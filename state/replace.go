@@ -6,12 +6,12 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// Replace puts bytes that came from a source in the place of those at off,
-// recorded or not, and records them as that source's. Records that p overlaps
-// in part keep their rest. Cut short by a crash, it leaves bytes that their
-// record does not fit, which are found and fetched again.
+// Replace writes the bytes p of a source at the offset off, whether bytes there are
+// recorded or not, and records them. Of a record that p overlaps in part, the other
+// bytes stay recorded. After a crash during Replace, bytes may not have the checksum
+// of their record: the Store finds them, and they are fetched again.
 //
-// Replace waits for the Writes to this blob that are under way.
+// Replace waits for the calls of Write to this blob that run.
 func (b *Blob) Replace(off int64, p []byte, source int) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -28,8 +28,8 @@ func (b *Blob) Replace(off int64, p []byte, source int) error {
 	})
 }
 
-// clear takes out the records that share bytes with r. Parts of them
-// outside of r get records of their own, which supersede the old one.
+// clear removes the records that share bytes with r. Parts of them outside of r get
+// new records, which supersede the old one.
 func (b *Blob) clear(r segment.Range) error {
 	b.mu.Lock()
 	gone := b.cut(r)

@@ -45,13 +45,13 @@ func TestReplaceHandsBytesToAnotherSource(t *testing.T) {
 			}
 			check(s)
 			must(t, s.Close())
-			check(open(t, path, blobs, "honest")) // the names outlive the run
+			check(open(t, path, blobs, "honest")) // the records keep the names of sources
 		})
 	}
 }
 
-// A reader that is overtaken by a replacement sees bytes that do not fit the
-// record that it started from. That is not damage.
+// If Replace runs during a read, the bytes may not have the checksum of the record at
+// the start of the read. That is not damage.
 func TestReaderOvertakenByReplace(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "x"), []Placement{{Digest: "sha256:a", Size: 100}}, "a", "b")
 	reported := damaged(s)

@@ -19,8 +19,7 @@ func ranges(pairs ...int64) (out []segment.Range) {
 	return out
 }
 
-// Two blobs, of which an earlier run had the middle of the one and all of the
-// other.
+// Two blobs: an earlier run had the middle of one and all of the other.
 var (
 	layer  = Placement{Digest: "sha256:layer", Size: 600_000, Offset: 1536}
 	config = Placement{Digest: "sha256:config", Size: 700, Offset: 602_624}
@@ -36,7 +35,7 @@ func interrupted(t *testing.T) (path string, layerBytes, configBytes []byte) {
 	return path, layerBytes, configBytes
 }
 
-// checkTakenOver checks that the blobs that stand at these indices have what
+// checkTakenOver checks that the blobs with these indices have what
 // the earlier run had.
 func checkTakenOver(t *testing.T, s *Store, layerAt, configAt int, layerBytes, configBytes []byte) {
 	t.Helper()
@@ -71,7 +70,7 @@ func TestResumeTakesOverWhatIsThere(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			path, layerBytes, configBytes := interrupted(t)
-			// Once more, as what was taken over is handed on as well.
+			// Again: bytes that were taken over are taken over a second time.
 			for range 2 {
 				s := open(t, path, tt.blobs, "new", "slow")
 				checkTakenOver(t, s, tt.layer, tt.config, layerBytes, configBytes)
@@ -81,7 +80,7 @@ func TestResumeTakesOverWhatIsThere(t *testing.T) {
 	}
 }
 
-// The copying ends with its context, and the next run copies again.
+// Copying ends with its context, and the next run copies again.
 func TestCopyingEndsWithItsContext(t *testing.T) {
 	path, layerBytes, configBytes := interrupted(t)
 	elsewhere := []Placement{{layer.Digest, layer.Size, 4096}, config}
@@ -112,7 +111,7 @@ func TestBlobThatIsNotWantedAnyMoreIsDropped(t *testing.T) {
 	if want := []string{"lock", "part2", "state"}; !slices.Equal(names, want) {
 		t.Errorf("the directory holds %v, want %v", names, want)
 	}
-	// fast, who served the layer only, is listed no more.
+	// The source fast served only the layer, so the header does not list it any more.
 	if want := []string{"new", "slow"}; !slices.Equal(s.header.Sources, want) {
 		t.Errorf("sources are %v, want %v", s.header.Sources, want)
 	}
@@ -129,15 +128,15 @@ func TestForgottenBytesStayForgotten(t *testing.T) {
 	}
 }
 
-// A run that dies between the renaming of its output and the removal of its
-// directory has nothing left to do, and neither has the next one.
+// After a kill between the renaming of the output and the removal of the directory, all
+// blobs are complete, and the next run fetches nothing.
 func TestCrashBetweenPromoteAndRemove(t *testing.T) {
 	path, layerBytes, configBytes := interrupted(t)
 	s := open(t, path, []Placement{layer, config}, "fast")
 	must(t, s.PromotePart(path, config.Offset+config.Size))
 	must(t, s.Close())
 
-	for range 2 { // the next run may die there as well
+	for range 2 { // the next run may be killed there as well
 		s = open(t, path, []Placement{layer, config}, "new")
 		checkTakenOver(t, s, 0, 1, layerBytes, configBytes)
 		must(t, s.PromotePart(path, config.Offset+config.Size))
@@ -164,14 +163,14 @@ func TestCrashBetweenPromoteAndRemove(t *testing.T) {
 	}
 }
 
-// Tidy removes what can only have been for the output that stands, and leaves
-// what another image's pull has fetched.
+// Tidy removes a directory that has only blobs of the existing output, and keeps the
+// bytes that a pull of another image has fetched.
 func TestTidy(t *testing.T) {
 	part := func(path string) string { return filepath.Join(Dir(path), "part") }
 	tests := []struct {
 		name   string
 		change func(t *testing.T, path string)
-		blobs  []string // of what stands
+		blobs  []string // of the existing output
 		gone   bool
 	}{
 		{"the same image", func(*testing.T, string) {}, []string{"sha256:more", layer.Digest, config.Digest}, true},

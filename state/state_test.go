@@ -26,14 +26,14 @@ const (
 
 var roles = map[string]func(path string){}
 
-// random returns n bytes that follow from seed.
+// random returns n bytes that depend only on seed.
 func random(n int, seed uint64) []byte {
 	p := make([]byte, n)
 	rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)}).Read(p)
 	return p
 }
 
-// must fails the test if a step of the story does.
+// must fails the test if err is not nil.
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -49,7 +49,7 @@ func open(t testing.TB, path string, blobs []Placement, sources ...string) *Stor
 	return s
 }
 
-// damaged collects what a Store reports.
+// damaged collects the damaged ranges that a Store reports.
 func damaged(s *Store) func() []segment.Range {
 	var mu sync.Mutex
 	var reported []segment.Range
@@ -65,7 +65,7 @@ func damaged(s *Store) func() []segment.Range {
 	}
 }
 
-// content reads all of a blob that can be believed; the rest is zero.
+// content reads all valid bytes of a blob; the other bytes are zero.
 func content(t testing.TB, b *Blob) []byte {
 	t.Helper()
 	all, buf := make([]byte, b.Size()), make([]byte, MaxRecord)
@@ -81,7 +81,7 @@ func content(t testing.TB, b *Blob) []byte {
 	return all
 }
 
-// recordedFrom is the first byte from off on that is recorded.
+// recordedFrom returns the first recorded byte at off or after it.
 func recordedFrom(b *Blob, off int64) int64 {
 	for _, run := range b.Runs() {
 		if run.End > off {

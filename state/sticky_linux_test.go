@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// In a directory as /tmp, what Replaceable says is what the kernel does.
+// In a directory such as /tmp, Replaceable agrees with the kernel.
 func TestReplaceable(t *testing.T) {
 	const me, other = 12345, 12346
 	if os.Geteuid() != 0 {

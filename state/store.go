@@ -10,18 +10,18 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// Placement is the offset of a blob in the part file.
+// Placement says which bytes of the part file are those of a blob.
 type Placement struct {
 	Digest string `json:"digest"`
 	Size   int64  `json:"size"`   // bytes
 	Offset int64  `json:"offset"` // bytes
 }
 
-// Store is a directory that holds the unfinished blobs of one output.
+// Store is a directory with the unfinished blobs of one output.
 type Store struct {
-	// Damaged is called for bytes that were recorded but are not what they
-	// should be, and that are now missing. Set it before a Blob is used; it is
-	// called from many goroutines, and may not use the Blob itself.
+	// Damaged reports recorded bytes of the i-th blob whose checksum is wrong; they
+	// are missing from now on. Set it before the first use of a Blob. Several
+	// goroutines may call it at the same time, and it must not use the Blob.
 	Damaged func(blob int, r segment.Range)
 
 	root    *os.Root
@@ -29,17 +29,19 @@ type Store struct {
 	part    *os.File
 	log     journal
 	header  header
-	sources []uint16 // where this run's sources stand in header.Sources
+	sources []uint16 // indices of this run's sources in header.Sources
 	blobs   []*Blob
 }
 
-// Open opens the directory of the output at path, and makes it where it does not
-// exist, for the given blobs, which may not overlap. It takes over what an earlier run
-// left of these blobs, at any offset of its part file. sources are
-// the names that the source of Blob.Write indexes.
+// Open opens the directory of the output at path, see Dir, for the given blobs,
+// which must not overlap, and creates it if it does not exist. It takes over the
+// bytes of these blobs that an earlier run has left, at any offset of its part file.
+// The source of Blob.Write is an index of sources, which has names.
 //
-// The error is a *LockedError while another process has the directory open, and the
-// cause of ctx if that ends while Open copies bytes to their new offsets.
+// While another process has the directory open, the error is a *LockedError. If the
+// new part file does not fit on the disk, the error is syscall.ENOSPC. If ctx ends
+// while Open copies bytes to new offsets, the error is its cause. Call Close, or
+// Remove and Close.
 func Open(ctx context.Context, path string, blobs []Placement, sources []string) (*Store, error) {
 	root, lock, err := enter(Dir(path))
 	if err != nil {
@@ -76,8 +78,8 @@ func (s *Store) open(ctx context.Context, path string) error {
 	return s.sweep(s.header.Part)
 }
 
-// begin writes the sidecar again, with what is known, and keeps it open for
-// more. Until its name is in place, the earlier one holds.
+// begin writes a new sidecar with the known records, and keeps it open for more.
+// The earlier sidecar is valid until the new one has its name.
 func (s *Store) begin() (err error) {
 	text, err := s.header.append(nil)
 	if err != nil {
@@ -109,8 +111,8 @@ func (s *Store) begin() (err error) {
 	return syncDir(s.root.Name())
 }
 
-// sweep removes what is of no use beside the part file: another one that was
-// copied from, or not to its end, and what a crash left of an assembly.
+// sweep removes what is useless beside the part file: another part file that was
+// copied completely or in part, and what a crash left of an output.
 func (s *Store) sweep(part string) error {
 	for _, name := range leftovers {
 		if name == part {
@@ -123,19 +125,19 @@ func (s *Store) sweep(part string) error {
 	return nil
 }
 
-// Blob returns the i-th of the blobs that the Store was opened for.
+// Blob returns the i-th of the blobs that were given to Open.
 func (s *Store) Blob(i int) *Blob { return s.blobs[i] }
 
-// Write is Blob(blob).Write.
+// Write calls Blob(blob).Write.
 func (s *Store) Write(blob int, off int64, p []byte, source int) error {
 	return s.blobs[blob].Write(off, p, source)
 }
 
-// Part is the part file, for what is between the blobs.
+// Part returns the part file, for bytes that are between the blobs.
 func (s *Store) Part() io.WriterAt { return s.part }
 
-// Sync writes all bytes so far to the disk, so that they survive a loss of power.
-// It fails if the part file was removed: further writes would be useless.
+// Sync makes all bytes that were written so far survive a loss of power (fsync). It
+// fails if another process has removed the part file: more writes would be useless.
 func (s *Store) Sync() error {
 	if err := s.holds(s.header.Part, s.part); err != nil {
 		return err
@@ -143,7 +145,8 @@ func (s *Store) Sync() error {
 	return errors.Join(s.part.Sync(), s.log.f.Sync())
 }
 
-// Close unlocks the directory, which stays as it is.
+// Close closes the files and unlocks the directory. What it has stays for the next
+// Open.
 func (s *Store) Close() error {
 	err := s.release()
 	if s.part != nil {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nonblock makes the opening of a pipe fail or return, rather than wait for its
-// other end. It means nothing for plain files.
+// nonblock makes the opening of a pipe fail or return instead of waiting for its
+// other end. It has no effect on regular files.
 const nonblock = unix.O_NONBLOCK
 
 // tryLock takes an exclusive lock on f, if it is free (flock(2)).
@@ -27,17 +27,17 @@ func tryLock(f *os.File) (free bool, err error) {
 	}
 }
 
-// unlock gives the lock back at once. A process that is being started may still
-// have f for a moment, between fork and exec, and the lock with it.
+// unlock releases the lock at once. To close f does not: a child process may have f,
+// and so the lock, for a moment between fork and exec.
 func unlock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }
 
-// owned says whether a file is this user's.
+// owned reports whether a file belongs to this user.
 func owned(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return !ok || int(stat.Uid) == os.Geteuid()
 }
 
-// links is the number of names that a file has.
+// links returns the number of names of a file.
 func links(info fs.FileInfo) int {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -46,8 +46,8 @@ func links(info fs.FileInfo) int {
 	return int(stat.Nlink)
 }
 
-// renameOut renames a file of root to path. It uses the open directory: where
-// others may write, another directory could have its name by now.
+// renameOut renames a file of root to path. It uses the open directory, since another
+// directory could have its name now.
 func renameOut(root *os.Root, name, path string) error {
 	dir, err := root.Open(".")
 	if err != nil {

@@ -20,7 +20,7 @@ func TestFirstOfTwoWritesStays(t *testing.T) {
 	first, second := random(100, 1), random(100, 2)
 	must(t, s.Write(0, 20, first[20:50], 0))
 	must(t, s.Write(0, 0, second, 1))
-	must(t, s.Write(0, 0, first, 0)) // a hedge that comes too late
+	must(t, s.Write(0, 0, first, 0)) // a second request that comes too late
 	want := slices.Concat(second[:20], first[20:50], second[50:])
 	if !bytes.Equal(content(t, s.Blob(0)), want) {
 		t.Error("recorded bytes were written again, or missing ones were not")
@@ -46,8 +46,7 @@ func TestWriteOutsideOfTheBlob(t *testing.T) {
 	}
 }
 
-// What could not be written is missing again, whole: also the gaps behind the
-// one that failed.
+// After a failed write, all of its bytes are missing, also those of later gaps.
 func TestFailedWriteLeavesItsBytesMissing(t *testing.T) {
 	s := open(t, filepath.Join(t.TempDir(), "x"), []Placement{{"sha256:a", 100, 0}}, "a")
 	must(t, s.Write(0, 40, make([]byte, 20), 0))
@@ -63,9 +62,9 @@ func TestFailedWriteLeavesItsBytesMissing(t *testing.T) {
 	}
 }
 
-// Sources that overlap, replacements, a reader in order, a reader of the
-// state: each byte is there in the end, and is that of the source it is said
-// to be of.
+// Sources write overlapping ranges and replace others, while one goroutine reads in
+// order and another reads the state: in the end all bytes are recorded, and each is the
+// byte of its recorded source.
 func TestConcurrentWriters(t *testing.T) {
 	const size, block = 3 << 20, 100_000
 	served := [][]byte{random(size, 0), random(size, 1), random(size, 2)}
@@ -118,8 +117,7 @@ func TestConcurrentWriters(t *testing.T) {
 	}
 }
 
-// checkServed checks that each believed byte is what the source named for it
-// has served.
+// checkServed checks that each valid byte is the byte of its recorded source.
 func checkServed(t testing.TB, b *Blob, served func(source string) []byte) {
 	t.Helper()
 	all := content(t, b) // forgets what is damaged

@@ -32,23 +32,23 @@ func (t *Transfer) Sources() []SourceStatus {
 // Hashed is the length of the prefix of a blob that has been hashed, in bytes.
 func (t *Transfer) Hashed(blob int) int64 { return t.search.Hashed(blob) }
 
-// Memory is what the transfer found out about sources that served enough to
+// History is what the transfer found out about sources that served enough to
 // tell, and about corrupt ones: a later transfer starts better with it.
-func (t *Transfer) Memory() sources.Memory {
+func (t *Transfer) History() sources.History {
 	const enough = 4 << 20
-	memory := make(sources.Memory)
+	history := make(sources.History)
 	for i, s := range t.fetch.Status() {
 		name := t.sources[i].Name()
-		var h sources.Habits
+		var h sources.Record
 		if s.Served >= enough {
-			h = sources.Habits{Connections: s.Hint.Connections, Request: s.Hint.Request, Rate: s.Hint.Rate, Ranges: s.Hint.Ranges, Seen: time.Now()}
+			h = sources.Record{Connections: s.Hint.Connections, Request: s.Hint.Request, Rate: s.Hint.Rate, Ranges: s.Hint.Ranges, Seen: time.Now()}
 		}
 		if t.opts.Corrupt.Has(name) {
 			h.Corrupt = time.Now()
 		}
-		if h != (sources.Habits{}) {
-			memory[name] = h
+		if h != (sources.Record{}) {
+			history[name] = h
 		}
 	}
-	return memory
+	return history
 }

@@ -28,7 +28,7 @@ type Options struct {
 	Sources     []*sources.Source
 	Store       *state.Store                // opened for these blobs, and for the names of these sources first
 	KeepOpen    bool                        // Run goes on for blobs that are added later, and a blob that no source has right does not end it
-	Memory      sources.Memory              // what sources were like before
+	History     sources.History             // what sources were like before
 	Limiter     *segment.Limiter            // for all traffic together
 	Limiters    map[string]*segment.Limiter // for each source, by its name
 	Connections int                         // at the most to one source; 0: segment.DefaultConnections
@@ -96,7 +96,7 @@ func (t *Transfer) fetchOptions() segment.Options {
 	}
 	for _, src := range t.sources {
 		peer := src.peer()
-		h := t.opts.Memory[src.Name()]
+		h := t.opts.History[src.Name()]
 		peer.Hint = segment.Hint{Connections: h.Connections, Request: h.Request, Rate: h.Rate, Ranges: h.Ranges}
 		opts.Peers = append(opts.Peers, peer)
 	}
@@ -115,7 +115,7 @@ func (t *Transfer) searchOptions() verify.Options {
 	}
 	for _, src := range t.sources {
 		opts.Sources = append(opts.Sources, src)
-		opts.Doubted[src.Name()] = !t.opts.Memory[src.Name()].Corrupt.IsZero()
+		opts.Doubted[src.Name()] = !t.opts.History[src.Name()].Corrupt.IsZero()
 	}
 	return opts
 }

@@ -47,7 +47,7 @@ func (r Run) Waste() float64 {
 	return float64(r.Served-r.Needed) / float64(r.Needed)
 }
 
-// Failed says whether the tool failed.
+// Failed reports whether the tool failed.
 func (r Run) Failed() bool { return r.Error != "" }
 
 // Requests is how many blobs, or parts of blobs, the tool asked for.

@@ -69,7 +69,7 @@ func toolNames() (names []string) {
 	return names
 }
 
-// Installed says whether the tool's program is in PATH, or is segpull.
+// Installed reports whether the tool's program is in PATH, or is segpull.
 func (t Tool) Installed() bool {
 	_, err := t.find("")
 	return err == nil

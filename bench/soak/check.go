@@ -72,7 +72,7 @@ func (c *checker) check(p result) {
 	}
 }
 
-// reusable says whether the existing output is what the attempt has to make, so
+// reusable reports whether the existing output is what the attempt has to make, so
 // that nothing has to be fetched. segpull can check neither a legacy archive by
 // digests nor a directory.
 func (c *checker) reusable(a attempt) bool {
@@ -169,7 +169,7 @@ func (c *checker) checkOutput(p result) {
 	}
 }
 
-// hasOutput says whether there is an output that has to be right.
+// hasOutput reports whether there is an output that has to be right.
 func (c *checker) hasOutput(p result) bool {
 	if p.Exit != 0 && c.shape == toStdout {
 		return false // half an archive, and an exit code that says so

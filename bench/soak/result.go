@@ -22,13 +22,13 @@ type result struct {
 	alone          bool   // no other process used the same output
 }
 
-// finished says whether the image was pulled to its end. A kill may come after
+// finished reports whether the image was pulled to its end. A kill may come after
 // that.
 func (p result) finished() bool {
 	return p.Exit == 0 || slices.ContainsFunc(p.events, func(e event) bool { return e.Event == "finished" })
 }
 
-// hung says whether the process ended only by SIGQUIT.
+// hung reports whether the process ended only by SIGQUIT.
 func (p result) hung() bool { return bytes.Contains(p.stderr, []byte("SIGQUIT")) }
 
 // event is a line of --progress json, with the fields that are checked.

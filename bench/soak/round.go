@@ -109,7 +109,7 @@ func (r *round) scatter(rnd random) {
 	}
 }
 
-// completeAt says whether each blob has a correct source among these mirrors.
+// completeAt reports whether each blob has a correct source among these mirrors.
 func (r *round) completeAt(mirrors []*mirror) bool {
 	has := func(b digest.Digest) bool {
 		return slices.ContainsFunc(mirrors, func(m *mirror) bool {

@@ -74,7 +74,7 @@ func (c *checker) allowed(broken, openAtKills int) int64 {
 	return allowed
 }
 
-// anyContains says whether a request contains one of the secrets.
+// anyContains reports whether a request contains one of the secrets.
 func anyContains(log []registrytest.Request, secrets []string) bool {
 	return slices.ContainsFunc(secrets, func(secret string) bool {
 		return slices.ContainsFunc(log, func(r registrytest.Request) bool { return contains(r, secret) })

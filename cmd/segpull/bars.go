@@ -10,12 +10,12 @@ import (
 // mostBars is how many blobs have a bar at the same time.
 const mostBars = 8
 
-// bars draws one bar per blob in transit, one per image that is being pulled,
-// and a line with the state of the sources.
+// bars draws a bar for each blob in transit, a bar for each image, and a line with
+// the state of the sources.
 type bars struct {
 	screen  *screen
 	colour  bool
-	waiting string             // shown at the foot until the first image is known
+	waiting string             // at the bottom until the first image is known
 	images  []segpull.Progress // the last sample of each, in order of arrival
 }
 
@@ -31,7 +31,7 @@ func (b *bars) show(_ time.Time, e segpull.Event) {
 		b.waiting = waitingLine(e)
 		b.screen.draw(b.lines())
 	case segpull.Resolved:
-		b.sample(segpull.Progress{Reference: e.Reference, Total: e.Size, Remaining: -1})
+		b.sample(segpull.Progress{Reference: e.Reference, Total: e.Size, Remaining: segpull.Duration{Duration: -1}})
 		b.screen.print(resolvedLine(e), b.lines())
 	case segpull.Progress:
 		b.sample(e)
@@ -66,8 +66,8 @@ func (b *bars) drop(reference string) {
 	}
 }
 
-// lines computes the lines at the foot for the current size of the terminal. Images come
-// before blobs when rows are short, and the sources come last.
+// lines returns the lines at the bottom for the current size of the terminal. If there
+// are too few rows, images have priority over blobs, and blobs over the sources.
 func (b *bars) lines() []string {
 	width, height := b.screen.size()
 	columns := columnsFor(max(width-1, 1)) // terminals differ in what a full row does

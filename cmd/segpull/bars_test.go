@@ -31,7 +31,7 @@ func testResolved() segpull.Resolved {
 func testProgress() segpull.Progress {
 	return segpull.Progress{
 		Reference: "ubuntu:22.04", Done: 18 * mib, Total: 40 * mib, Resumed: mib,
-		Rate: 9.1 * mib, Remaining: 2400 * time.Millisecond,
+		Rate: 91 * mib / 10, Remaining: segpull.Duration{Duration: 2400 * time.Millisecond},
 		Blobs: []segpull.BlobProgress{
 			{Digest: testDigest("1"), Done: mib, Verified: mib, Size: mib},
 			{Digest: testDigest("2"), Done: 7 * mib, Verified: 5 * mib, Size: 28.5 * mib},
@@ -39,7 +39,7 @@ func testProgress() segpull.Progress {
 			{Digest: testDigest("4"), Size: 0.5 * mib},
 		},
 		Sources: []segpull.SourceProgress{
-			{Name: "aliyun", Bytes: 11 * mib, Rate: 6.1 * mib, Connections: 4, State: "active"},
+			{Name: "aliyun", Bytes: 11 * mib, Rate: 61 * mib / 10, Connections: 4, State: "active"},
 			{Name: "docker.io", Bytes: 6 * mib, Rate: 3 * mib, Connections: 2, State: "active"},
 			{Name: "daocloud", State: "cooling"},
 		},
@@ -50,7 +50,7 @@ func testFinished() segpull.Finished {
 	return segpull.Finished{Result: segpull.Result{
 		Reference: "ubuntu:22.04", Digest: testDigest("0"), ImageID: testDigest("1"),
 		Path: "ubuntu_22.04_linux_amd64.tar", Platform: "linux/amd64",
-		Size: 40 * mib, Fetched: 39 * mib, Resumed: mib, Duration: 4300 * time.Millisecond,
+		Size: 40 * mib, Fetched: 39 * mib, Resumed: mib, Duration: segpull.Duration{Duration: 4300 * time.Millisecond},
 		Sources: []segpull.SourceShare{
 			{Name: "aliyun", Bytes: 26 * mib}, {Name: "docker.io", Bytes: 13 * mib}, {Name: "daocloud"},
 		},
@@ -137,7 +137,7 @@ from aliyun 6.1 MiB/s, docker.io 3.0..
 func TestBarsNeverWrap(t *testing.T) {
 	p := testProgress()
 	p.Reference = "registry.example.com:5000/a/very/long/repository/name:with-a-tag"
-	p.Rate, p.Remaining = 99.9*mib, 59*time.Minute+59*time.Second
+	p.Rate, p.Remaining.Duration = 999*mib/10, 59*time.Minute+59*time.Second
 	for width := 1; width <= 200; width++ {
 		term, b := newTestBars(width, 24)
 		b.show(time.Time{}, p)
@@ -191,7 +191,7 @@ func TestBarsAreClearedWhenAPullFails(t *testing.T) {
 func TestBarsOfSeveralImages(t *testing.T) {
 	term, b := newTestBars(80, 24)
 	b.show(time.Time{}, testProgress())
-	b.show(time.Time{}, segpull.Progress{Reference: "ghcr.io/owner/repository:v1", Total: 2 * mib, Remaining: -1})
+	b.show(time.Time{}, segpull.Progress{Reference: "ghcr.io/owner/repository:v1", Total: 2 * mib, Remaining: segpull.Duration{Duration: -1}})
 	wantScreen(t, term, `
 sha256:222222222222 [===>           ]  24% of 28.5 MiB
 sha256:333333333333 [==============>] 100% of 10.0 MiB check

@@ -13,16 +13,16 @@ const (
 	digestCells = len("sha256:0123456789ab")
 	nameCells   = digestCells
 
-	// A bar between its name and what is said of it. ASCII, because terminals
-	// in East Asia draw box characters two cells wide.
+	// A bar between its name and its text. ASCII, because terminals in East Asia
+	// draw box characters two cells wide.
 	barTemplate = `{{string . "name"}} {{bar . "[" "=" ">" " " "]"}} {{string . "tail"}}`
 )
 
-// columns formats the lines of the bars for one width: the text after a bar is
-// shorter where there is less room.
+// columns formats the lines of the bars for one width: a narrow terminal has a shorter
+// text after the bar.
 type columns struct {
 	width int
-	tail  int // cells behind the bar
+	tail  int // cells after the bar
 	sizes bool
 	rates bool
 }
@@ -37,7 +37,7 @@ func columnsFor(width int) columns {
 	return columns{width, len("100% 59m59s"), false, false}
 }
 
-// blob is the line of one blob.
+// blob returns the line of one blob.
 func (c columns) blob(b segpull.BlobProgress) string {
 	tail := c.share(b.Done, b.Size)
 	if b.Done == b.Size {
@@ -46,14 +46,14 @@ func (c columns) blob(b segpull.BlobProgress) string {
 	return c.bar(shortDigest(b.Digest), b.Done, b.Size, tail)
 }
 
-// whole is the line of one image.
+// whole returns the line of one image.
 func (c columns) whole(p segpull.Progress) string {
 	tail, left := c.share(p.Done, p.Total), ""
-	if p.Remaining >= 0 && p.Done < p.Total {
-		left = leftText(p.Remaining)
+	if p.Remaining.Duration >= 0 && p.Done < p.Total {
+		left = leftText(p.Remaining.Duration)
 	}
 	if c.rates {
-		tail += fmt.Sprintf("  %10s  %s", bytesText(int64(p.Rate))+"/s", left)
+		tail += fmt.Sprintf("  %10s  %s", bytesText(p.Rate)+"/s", left)
 	} else {
 		tail += " " + strings.TrimSuffix(left, " left")
 	}
@@ -68,7 +68,7 @@ func (c columns) share(done, total int64) string {
 	return s
 }
 
-// bar is a name, a bar and a tail in exactly the width, or cut to it.
+// bar returns a name, a bar and a tail in exactly the width, or cut to it.
 func (c columns) bar(name string, done, total int64, tail string) string {
 	line := pb.New64(total).
 		SetCurrent(done).
@@ -80,8 +80,7 @@ func (c columns) bar(name string, done, total int64, tail string) string {
 	return strings.TrimRight(line, " ")
 }
 
-// sources is the line with the state of each source; a single source needs
-// none.
+// sources returns the line with the state of each source, or "" if there is only one.
 func (c columns) sources(images []segpull.Progress) string {
 	if len(images) == 0 {
 		return ""
@@ -93,14 +92,14 @@ func (c columns) sources(images []segpull.Progress) string {
 	parts := make([]string, len(sources))
 	for i, s := range sources {
 		parts[i] = s.Name + " " + s.State
-		if s.State == "active" || s.Rate >= 1 {
-			parts[i] = s.Name + " " + bytesText(int64(s.Rate)) + "/s"
+		if s.State == "active" || s.Rate > 0 {
+			parts[i] = s.Name + " " + bytesText(s.Rate) + "/s"
 		}
 	}
 	return fit(oneLine("from "+strings.Join(parts, ", ")), c.width)
 }
 
-// fit cuts the end of s off where it is longer than width cells.
+// fit cuts off the end of s if it is longer than width cells.
 func fit(s string, width int) string {
 	if pb.CellCount(s) <= width {
 		return s
@@ -108,8 +107,8 @@ func fit(s string, width int) string {
 	return strings.TrimRight(pb.StripString(s, max(width-2, 0)), " ") + ".."
 }
 
-// fitEnd cuts the beginning of s off: the end of a reference, with its tag,
-// says more.
+// fitEnd cuts off the beginning of s: the end of a reference, with its tag, is more
+// useful.
 func fitEnd(s string, width int) string {
 	if len(s) <= width {
 		return s

@@ -47,7 +47,7 @@ func (a *app) command() *cobra.Command {
 	return cmd
 }
 
-// plainly says what a flag expects where the error names Go's strconv.
+// plainly replaces an error of Go's strconv by what the flag expects.
 func plainly(err error) error {
 	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if _, conversion := errors.AsType[*strconv.NumError](err); !ok || !conversion {

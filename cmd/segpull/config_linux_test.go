@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestConfigThatMayNotBeRead has a file of mode 0; root, who may read all the same,
-// becomes another user to the file system, on this thread alone.
+// TestConfigThatMayNotBeRead has a file of mode 0. Root could read it, so this thread
+// becomes another user for the file system.
 func TestConfigThatMayNotBeRead(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	path := filepath.Join(os.Getenv("XDG_CONFIG_HOME"), "segpull", "config.toml")

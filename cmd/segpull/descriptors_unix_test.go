@@ -11,15 +11,15 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// With few descriptors a pull makes do with few connections. With fewer still
-// it says so, and the same command goes on once there are more. (The Go runtime
-// itself needs six.)
+// With few descriptors a pull opens few connections. With even fewer, it fails with a
+// message, and the same command continues when there are more. (The Go runtime itself
+// needs six.)
 func TestDescriptorsRunOut(t *testing.T) {
 	registry := registrytest.New()
 	registry.Push("library/app", "1", registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/amd64", Layers: []int64{6 * mib, 2 * mib}}))
 	mirror := registry.Mirror()
 	for _, s := range []*registrytest.Server{registry, mirror} {
-		s.ThrottleConnections(4 * mib) // so that many are worth having
+		s.ThrottleConnections(4 * mib) // so that many make the pull faster
 	}
 	pull := []string{"segpull", "-m", registry.Start(t), "-m", mirror.Start(t), "--platform", "linux/amd64", "-o", "app.tar", "app:1"}
 	for _, most := range []int{8, 9, 10, 11, 12, 13, 14, 16, 24, 32, 48, 64} {

@@ -1,20 +1,19 @@
-// Segpull pulls container images from several mirrors at once into archives
-// that docker load reads.
+// Segpull pulls container images from several mirrors at the same time into
+// archives that docker load reads.
 //
 // help.txt is its manual. The command reads flags and the configuration file,
-// passes them to [segpull.Pull], and shows its events: they go from the pull
-// into a feed, which never blocks, and from there, on one goroutine, to
-// the views: bars, plain lines or JSON on standard error, results on standard
-// output.
+// calls [segpull.Pull], and shows its events: the pull sends them to a feed, which
+// never blocks, and one goroutine gives them to the views: bars, plain lines or
+// JSON on standard error, results on standard output.
 //
 // # Output
 //
-// Standard output has only results, one line per image as each is done: the
-// digest that the reference resolved to, a space, and the archive's path. With
-// --output - it has the archive instead. All else goes to standard error, an
-// error as one line that begins with "segpull: ". The default name of an archive
-// has the platform that the image really has. --name changes the name in the
-// archive, never that of the file.
+// Standard output has only results, one line for each image when it is complete:
+// the digest that the reference names, a space, and the archive's path. With
+// --output - it has the archive instead. Standard error has the rest; an error is
+// one line that begins with "segpull: ". The default name of an archive has the
+// platform that the image really has. --name changes the name in the archive, not
+// that of the file.
 //
 // # Exit codes
 //
@@ -25,18 +24,19 @@
 //	4    credentials
 //	5    wrong bytes or sizes, and no mirror had the right ones
 //	6    the network or a server failed; the same command continues from there
-//	7    the same command would fail in the same way: change something first
+//	7    the same command would fail in the same way; the message says what to change
 //	130  interrupted by INT or TERM; the same command continues from there
 //
 // The first INT or TERM ends the pull, the second the process.
 //
 // # Events
 //
-// With --progress json, standard error has one JSON object per line, once the
-// command line and the configuration are understood. Each has "event", one of
-// the names below, and "time", in UTC as RFC 3339 has it, to the millisecond.
-// Sizes are in bytes, rates in bytes a second, durations in seconds. Lists are
-// never null. Fields may be added.
+// With --progress json, standard error has one JSON object per line, as soon as
+// the command has read the flags and the configuration. Each has "event", one of
+// the names below, and "time", an RFC 3339 time in UTC with milliseconds.
+// Sizes are in bytes, rates in bytes a second, durations in seconds with up to
+// three decimals. Lists are never null. Fields may be added. The fields are those
+// of the types of package segpull, whose tags name them.
 //
 // waiting: no source has answered for 2 s which image a reference names.
 //

@@ -13,10 +13,10 @@ const (
 	exitDone        = 0
 	exitOther       = 1
 	exitUsage       = 2
-	exitInterrupted = 130 // 128 + SIGINT, as shells have it
+	exitInterrupted = 130 // 128 + SIGINT, as in shells
 )
 
-// exitCodes are those of the classes of errors; any other error is exitOther.
+// exitCodes has the exit codes of the classes of errors; any other error is exitOther.
 var exitCodes = map[error]int{
 	segpull.ErrUsage:       exitUsage,
 	segpull.ErrNotFound:    3,
@@ -26,7 +26,7 @@ var exitCodes = map[error]int{
 	segpull.ErrPermanent:   7,
 }
 
-// usageError is a command line or a configuration that cannot be run.
+// usageError is the error of an invalid command line or configuration.
 type usageError struct{ message string }
 
 func usagef(format string, args ...any) error {
@@ -45,7 +45,7 @@ func (a *app) exit(err error) int {
 	}
 	message, code := explain(err)
 	if a.progress == "json" {
-		newJSONView(a.stderr).fail(time.Now(), message, code)
+		jsonView{a.stderr}.fail(time.Now(), message, code)
 		return code
 	}
 	fmt.Fprintf(a.stderr, "%s %s\n", paint(isTerminal(a.stderr) && colours(), red, "segpull:"), message)

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// mostQueued bounds the events that wait while the terminal is blocked.
+	// mostQueued is the most events that wait while the terminal is blocked.
 	mostQueued = 1000
 	// closeWithin is how long an interrupted pull waits for the terminal.
 	closeWithin = 300 * time.Millisecond
@@ -33,7 +33,7 @@ type stamped struct {
 	event segpull.Event
 }
 
-// newFeed starts a feed; troubles pass only if it is verbose.
+// newFeed starts a feed. Only a verbose feed passes on troubles.
 func newFeed(views []view, verbose bool) *feed {
 	f := &feed{views: views, verbose: verbose, done: make(chan struct{})}
 	f.some.L = &f.mu
@@ -41,7 +41,7 @@ func newFeed(views []view, verbose bool) *feed {
 	return f
 }
 
-// Observe implements segpull.Observer; it never blocks.
+// Observe implements segpull.Observer. It never blocks.
 func (f *feed) Observe(e segpull.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -49,8 +49,8 @@ func (f *feed) Observe(e segpull.Event) {
 	f.some.Signal()
 }
 
-// add queues an event. A sample takes the place of the one before it, and
-// troubles are dropped when too much waits.
+// add queues an event. A progress event replaces the one of the same image that
+// waits, and add drops troubles if too many events wait.
 func (f *feed) add(s stamped) {
 	switch e := s.event.(type) {
 	case segpull.Trouble:
@@ -94,7 +94,7 @@ func (f *feed) take() []stamped {
 	return events
 }
 
-// close waits until everything is shown; once ctx is done, not for long.
+// close waits until all events are shown; after the end of ctx, only for closeWithin.
 func (f *feed) close(ctx context.Context) {
 	f.mu.Lock()
 	f.closed = true

@@ -10,7 +10,7 @@ import (
 	"github.com/segpull/segpull"
 )
 
-// slowView keeps what it is shown; it takes its time for each event.
+// slowView keeps the events that it shows, and needs time for each.
 type slowView struct {
 	takes  time.Duration
 	shown  []segpull.Event

@@ -12,8 +12,8 @@ import (
 	"github.com/segpull/segpull/sources"
 )
 
-// flags are the flags of the command line. What was not given there comes
-// from the configuration file, and what is not there either keeps its default.
+// flags has the flags of the command line. A flag that is not given gets its value
+// from the configuration file, or else its default.
 type flags struct {
 	set *pflag.FlagSet
 
@@ -57,8 +57,8 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.BoolVarP(&f.verbose, "verbose", "v", false, "")
 }
 
-// inherit reads the configuration file and takes from it what the command
-// line did not say. The file's mirrors are left to the sources.
+// inherit reads the configuration file, and takes from it the values of flags that the
+// command line does not have. Pull uses the file's mirrors.
 func (f *flags) inherit() (sources.Config, error) {
 	if f.set.Changed("config") && f.config == "" {
 		return sources.Config{}, usagef("--config needs a file name")
@@ -76,7 +76,7 @@ func (f *flags) inherit() (sources.Config, error) {
 	inherit(f.set, "give-up-after", &f.giveUpAfter, config.GiveUpAfter)
 	inherit(f.set, "progress", &f.progress, config.Progress)
 	inherit(f.set, "authfile", &f.authfile, config.Authfile)
-	// One of -q and -v on the command line also beats the other in the file.
+	// -q or -v on the command line has precedence over both in the file.
 	if !f.set.Changed("quiet") && !f.set.Changed("verbose") {
 		f.quiet, f.verbose = config.Quiet, config.Verbose
 	}
@@ -84,12 +84,12 @@ func (f *flags) inherit() (sources.Config, error) {
 	return config, f.check()
 }
 
-// load reads the configuration file. One that the user did not name may belong
-// to another user, as after su or sudo, and the flags may be enough.
+// load reads the configuration file. A file that the user did not name may belong to
+// another user, as after su or sudo; then the flags may be enough.
 func (f *flags) load() (sources.Config, error) {
 	config, err := sources.LoadConfig(f.config)
 	if f.config == "" && errors.Is(err, fs.ErrPermission) {
-		f.doubts = append(f.doubts, fmt.Sprintf("%v; segpull goes on without it: make it readable, or give another with --config", err))
+		f.doubts = append(f.doubts, fmt.Sprintf("%v; segpull continues without it: make it readable, or give another with --config", err))
 		return sources.Config{}, nil
 	}
 	return config, err

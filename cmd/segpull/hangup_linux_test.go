@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestAPullEndsWithItsTerminal redirects standard error, so that the terminal
-// shows in nothing but standard input and /dev/tty.
+// TestAPullEndsWithItsTerminal redirects standard error, so that only standard input
+// and /dev/tty are the terminal.
 func TestAPullEndsWithItsTerminal(t *testing.T) {
 	for name, c := range map[string]struct {
 		prefix string
@@ -49,8 +49,8 @@ func TestAPullEndsWithItsTerminal(t *testing.T) {
 	}
 }
 
-// onTerminal starts a command on a terminal of its own (pty(7)), and returns
-// what ends that.
+// onTerminal starts a command on a new terminal (pty(7)), and returns a function that
+// closes it.
 func onTerminal(t *testing.T, cmd *exec.Cmd) (end func()) {
 	t.Helper()
 	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)

@@ -78,14 +78,14 @@ func TestInterruptedPullEndsWithinASecondAndGoesOn(t *testing.T) {
 	}
 }
 
-// stubborn is a command that heeds the first signal and does not end.
+// stubborn is a command that handles the first signal and does not end.
 func stubborn() {
 	ctx, stop := interruptible()
 	defer stop()
 	fmt.Println("ready")
 	<-ctx.Done()
 	for {
-		// The second signal is heeded from some moment after the first on.
+		// The second signal works only from some moment after the first.
 		fmt.Println("still here")
 		time.Sleep(10 * time.Millisecond)
 	}

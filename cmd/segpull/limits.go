@@ -14,10 +14,10 @@ import (
 	"github.com/segpull/segpull/sources"
 )
 
-// tiny is the rate below which a limit is probably a mistake.
+// tiny is the rate, in bytes a second, below which a limit is probably a mistake.
 const tiny = 1 << 10
 
-// tinyLimits returns a warning for each limit whose unit was perhaps forgotten.
+// tinyLimits returns a warning for each limit that perhaps lacks its unit.
 func tinyLimits(total sources.Timetable, config sources.Config) []string {
 	var doubts []string
 	look := func(name string, rates ...sources.Rate) {
@@ -34,9 +34,9 @@ func tinyLimits(total sources.Timetable, config sources.Config) []string {
 	return doubts
 }
 
-// keepLimits updates the limits by the timetable, and by the configuration file
-// when a hangup signal says that it has changed, until ctx ends. A hangup by
-// which the terminal goes away ends the pull.
+// keepLimits updates the limits by the timetable until ctx ends, and reads them from
+// the configuration file again after SIGHUP. If SIGHUP means that the terminal has
+// closed, keepLimits ends the pull.
 func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sources.Config, feed segpull.Observer, cancel context.CancelCauseFunc) {
 	attached := endsWithTerminal()
 	changed := make(chan os.Signal, 1)
@@ -46,7 +46,7 @@ func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sou
 		now := time.Now()
 		rate, until := a.limitRate.At(now)
 		limits.Set(int64(rate))
-		edge := time.NewTimer(max(until.Sub(now), time.Second)) // clocks are put back
+		edge := time.NewTimer(max(until.Sub(now), time.Second)) // until may be past after a change of the clock
 		select {
 		case <-edge.C:
 		case <-changed:
@@ -66,8 +66,8 @@ func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sou
 	}
 }
 
-// reloadLimits reads the limits of the configuration file again; what the
-// command line said stays. A file that can't be read changes nothing.
+// reloadLimits reads the limits of the configuration file again; a limit on the
+// command line has precedence. After an error, nothing changes.
 func (a *app) reloadLimits(limits *segpull.Limits, old sources.Config) (sources.Config, error) {
 	if err := lasting(cmp.Or(a.config, sources.ConfigPath())); err != nil {
 		return old, err
@@ -88,8 +88,8 @@ func (a *app) reloadLimits(limits *segpull.Limits, old sources.Config) (sources.
 	return config, nil
 }
 
-// lasting refuses what can be read only once, as in --config <(…): read again, it
-// is like a file without limits. Loading it reports every other error.
+// lasting returns an error for a path that can be read only once, such as --config <(…):
+// the second time, it is like a file without limits. Loading reports all other errors.
 func lasting(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a regular file, so segpull does not read it again", path)

@@ -10,8 +10,8 @@ import (
 // plainEvery is the least time between two lines about one image.
 const plainEvery = 5 * time.Second
 
-// plain prints a line at the start and the end of an image and now and then
-// between, for logs.
+// plain prints, for logs, a line at the start and at the end of an image, and in
+// between one every plainEvery.
 type plain struct {
 	notices
 	last map[string]time.Time // of the last line, by reference

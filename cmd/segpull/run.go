@@ -20,9 +20,9 @@ type app struct {
 	stdout, stderr *os.File
 }
 
-// run is the whole command; it returns the exit code.
+// run runs the command and returns the exit code.
 func run(args []string, stdout, stderr *os.File) int {
-	log.SetOutput(io.Discard) // net/http logs there what hosts say out of turn
+	log.SetOutput(io.Discard) // net/http logs unexpected answers of hosts
 	ctx, stop := interruptible()
 	defer stop()
 	a := &app{stdout: stdout, stderr: stderr}
@@ -31,8 +31,8 @@ func run(args []string, stdout, stderr *os.File) int {
 	return a.exit(cmd.ExecuteContext(ctx))
 }
 
-// interruptible returns a context that the first INT or TERM ends. The second
-// finds the signals as they were, and ends the process at once.
+// interruptible returns a context that the first INT or TERM ends. The second signal
+// has its default effect, and ends the process at once.
 func interruptible() (context.Context, context.CancelFunc) {
 	// Go ends a process that writes to a closed standard output, unless it
 	// listens to SIGPIPE: then the write fails with EPIPE, which the command can report.
@@ -70,7 +70,7 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 		Connections: a.connections,
 		SegmentSize: int64(a.segmentSize),
 		GiveUpAfter: a.giveUpAfter.Duration,
-		Memory:      sources.MemoryPath(),
+		History:     sources.HistoryPath(),
 		Stdout:      a.stdout,
 		Observer:    feed,
 	}, refs...)

@@ -8,21 +8,21 @@ import (
 	"github.com/cheggaaa/pb/v3"
 )
 
-// screen keeps some lines at the foot of a terminal, and lets others scroll
-// by above them. Between two calls the cursor is below the last line.
+// screen keeps some lines at the bottom of a terminal, while others scroll above
+// them. Between two calls the cursor is below the last line.
 type screen struct {
 	out   io.Writer
 	size  func() (width, height int)
-	lines []string // at the foot now
+	lines []string // at the bottom now
 }
 
-// draw replaces the lines at the foot. Each must fit the width.
+// draw replaces the lines at the bottom. Each must fit the width.
 func (s *screen) draw(lines []string) { s.update("", lines) }
 
-// print lets a line scroll by above the foot, which becomes lines.
+// print prints a line that scrolls, and replaces the lines at the bottom below it.
 func (s *screen) print(line string, lines []string) { s.update(line, lines) }
 
-// update does it in one write, and overwrites the foot rather than erase it
+// update makes one write, and overwrites the bottom lines instead of erasing them
 // first, so that nothing flickers.
 func (s *screen) update(above string, lines []string) {
 	if above == "" && len(lines)+len(s.lines) == 0 {
@@ -43,8 +43,8 @@ func (s *screen) update(above string, lines []string) {
 	s.lines = lines
 }
 
-// rows is how many rows the foot takes: terminals that were made narrower
-// have wrapped its lines.
+// rows returns the number of rows of the bottom lines: a terminal that has become
+// narrower has wrapped them.
 func (s *screen) rows() int {
 	width, _ := s.size()
 	rows := 0

@@ -17,8 +17,8 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// TestMain lets scripts and tests run the command as "segpull", in a process
-// of its own that is this test binary.
+// TestMain lets scripts and tests run the command as "segpull", in a separate process
+// of this test binary.
 func TestMain(m *testing.M) {
 	// Each process would sleep for a second at its end under the race detector.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
@@ -75,7 +75,7 @@ func testRegistry() *registrytest.Server {
 	return s
 }
 
-// faults are what registries of scripts may suffer from.
+// faults are the faults that scripts can give to their registries.
 var faults = map[string]registrytest.Fault{
 	"password": registrytest.Basic("user", "password"),
 	"corrupt":  registrytest.Flip(100, 101),

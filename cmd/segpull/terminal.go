@@ -8,14 +8,14 @@ import (
 
 // The rules for the terminal:
 //
-//   - Bars are drawn only where standard error is a terminal that can move its
-//     cursor. Everywhere else there are plain lines.
-//   - Colours are used only there, and not with NO_COLOR (https://no-color.org).
-//   - No mode of the terminal is changed, so that nothing is left to restore
-//     after a kill: pb's pool, which turns echo off, is not used, its bars are.
-//   - What comes from outside is printed without control characters.
-//   - Standard output may be the same terminal: a result is printed while no
-//     bar is on the screen.
+//   - segpull draws bars only if standard error is a terminal that can move its
+//     cursor. Otherwise it prints plain lines.
+//   - It uses colours only there, and not with NO_COLOR (https://no-color.org).
+//   - It changes no mode of the terminal, so that there is nothing to restore after
+//     a kill: it uses pb's bars, but not its pool, which turns echo off.
+//   - It removes control characters from text that comes from outside.
+//   - Standard output may be the same terminal: segpull prints a result while no bar
+//     is on the screen.
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 

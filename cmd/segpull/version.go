@@ -10,9 +10,9 @@ import (
 // version is set by the linker for releases: -ldflags "-X main.version=1.2.3".
 var version string
 
-// buildVersion is the version of this binary with what it was built from, as
-// "1.2.3 (commit 0123456789ab, 2026-11-26T08:00:00Z, go1.26.8)". The commit and
-// its date are known where the build had a checkout.
+// buildVersion returns the version of this binary, the commit and its date, and the
+// version of Go: "1.2.3 (commit 0123456789ab, 2026-11-26T08:00:00Z, go1.26.8)". Only
+// a build in a git checkout has a commit and a date (go help build, -buildvcs).
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

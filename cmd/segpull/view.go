@@ -8,15 +8,15 @@ import (
 	"github.com/segpull/segpull"
 )
 
-// view shows a pull. It is called from one goroutine.
+// view shows a pull. One goroutine calls it.
 type view interface {
 	show(at time.Time, e segpull.Event)
-	// close leaves the terminal tidy.
+	// close removes what must not stay on the terminal.
 	close()
 }
 
-// views returns what shows this run. Results come last: the bars are gone
-// from the screen when one is printed.
+// views returns the views of this run. results is the last: bars have left the screen
+// when it prints.
 func (a *app) views(refs []string, fail func(error)) []view {
 	var views []view
 	if !a.quiet {
@@ -25,13 +25,13 @@ func (a *app) views(refs []string, fail func(error)) []view {
 	return append(views, &results{a.stdout, fail})
 }
 
-// progressView returns the form of progress that was asked for. Bars need a
-// terminal; without one they become plain lines.
+// progressView returns the view that --progress names. Without a terminal, plain lines
+// replace the bars.
 func (a *app) progressView(refs []string) view {
 	notices := notices{a.stderr, movable(a.stderr) && colours()}
 	switch a.progress {
 	case "json":
-		return newJSONView(a.stderr)
+		return jsonView{a.stderr}
 	case "none":
 		return notices
 	case "auto", "bar":
@@ -42,8 +42,8 @@ func (a *app) progressView(refs []string) view {
 	return &plain{notices: notices, last: map[string]time.Time{}}
 }
 
-// results prints the digest and the path of each archive that is done, except
-// one that went to standard output itself.
+// results prints the digest and the path of each archive that is complete, except one
+// on standard output.
 type results struct {
 	out  io.Writer
 	fail func(error)
@@ -66,7 +66,7 @@ func (r *results) show(_ time.Time, e segpull.Event) {
 
 func (r *results) close() {}
 
-// notices prints warnings and troubles alone.
+// notices prints only warnings and troubles.
 type notices struct {
 	out    io.Writer
 	colour bool

@@ -64,7 +64,7 @@ func TestNoProgressShowsNotices(t *testing.T) {
 
 func TestJSONEvents(t *testing.T) {
 	var out bytes.Buffer
-	v := newJSONView(&out)
+	v := jsonView{&out}
 	p := testProgress()
 	p.Blobs, p.Sources = p.Blobs[1:2], p.Sources[:1]
 	f := testFinished()
@@ -74,7 +74,7 @@ func TestJSONEvents(t *testing.T) {
 	for _, e := range []segpull.Event{
 		segpull.Waiting{Reference: "ubuntu:22.04", Sources: []string{"aliyun"}},
 		r, p,
-		segpull.Progress{Remaining: -1},
+		segpull.Progress{Remaining: segpull.Duration{Duration: -1}, Blobs: []segpull.BlobProgress{}, Sources: []segpull.SourceProgress{}},
 		segpull.Warning{Message: "<w>\x1b"},
 		segpull.Trouble{Source: "aliyun", Message: "t"},
 		segpull.Corrupt{Source: "daocloud", Proof: "p"},

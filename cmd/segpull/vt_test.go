@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// vt is as much of a terminal as the bars need: it wraps at its width, moves
-// the cursor up, and erases. It does not scroll: what scrolled out is kept.
+// vt is a terminal that does only what the bars need: it wraps at its width, moves the
+// cursor up, and erases. It does not scroll: it keeps all rows.
 type vt struct {
 	width, height int
 	rows          [][]rune
@@ -15,7 +15,7 @@ type vt struct {
 
 func (t *vt) size() (int, int) { return t.width, t.height }
 
-// resize wraps what is there again, as terminals do that reflow their text.
+// resize wraps the text for a new width, as terminals do that reflow their text.
 func (t *vt) resize(width int) {
 	var rows [][]rune
 	for _, row := range t.rows {
@@ -67,7 +67,7 @@ func (t *vt) row() *[]rune {
 	return &t.rows[t.y]
 }
 
-// order obeys one CSI sequence and returns what follows it.
+// order executes one CSI sequence and returns the text after it.
 func (t *vt) order(s []rune) []rune {
 	end := strings.IndexAny(string(s[2:]), "AJKm") + 2
 	switch row := t.row(); s[end] {
@@ -76,7 +76,7 @@ func (t *vt) order(s []rune) []rune {
 		fmt.Sscan(string(s[2:end]), &n)
 		t.y = max(t.y-n, 0)
 	case 'K':
-		// After a full row the cursor still stands on its last cell.
+		// After a full row the cursor is still on its last cell.
 		t.x = min(t.x, t.width-1)
 		*row = (*row)[:min(t.x, len(*row))]
 	case 'J':
@@ -86,7 +86,7 @@ func (t *vt) order(s []rune) []rune {
 	return s[end+1:]
 }
 
-// String is what is on the screen, the empty row of the cursor left out.
+// String returns the text on the screen, without the empty row of the cursor.
 func (t *vt) String() string {
 	var b strings.Builder
 	for _, row := range t.rows {

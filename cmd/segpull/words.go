@@ -24,14 +24,13 @@ func resolvedLine(e segpull.Resolved) string {
 		e.Platform, bytesText(e.Size)))
 }
 
-// noticeLine returns the line of an event that is shown in every form, "" for
-// the others.
+// noticeLine returns the line of an event that all views show, or "" for another event.
 func noticeLine(e segpull.Event, colour bool) string {
 	switch e := e.(type) {
 	case segpull.Warning:
 		return paint(colour, yellow, "segpull: warning:") + " " + oneLine(e.Message)
 	case segpull.Stalled:
-		return "segpull: " + oneLine(fmt.Sprintf("%s: no byte for %s: %s", e.Reference, durationText(e.Silent), strings.Join(e.Reasons, "; ")))
+		return "segpull: " + oneLine(fmt.Sprintf("%s: no byte for %s: %s", e.Reference, durationText(e.Silent.Duration), strings.Join(e.Reasons, "; ")))
 	case segpull.Trouble:
 		return "segpull: " + oneLine(e.Source+": "+e.Message)
 	}
@@ -39,9 +38,9 @@ func noticeLine(e segpull.Event, colour bool) string {
 }
 
 func progressLine(e segpull.Progress) string {
-	s := fmt.Sprintf("%s: %s of %s, %s/s", e.Reference, percent(e.Done, e.Total), bytesText(e.Total), bytesText(int64(e.Rate)))
-	if e.Remaining >= 0 {
-		s += ", " + leftText(e.Remaining)
+	s := fmt.Sprintf("%s: %s of %s, %s/s", e.Reference, percent(e.Done, e.Total), bytesText(e.Total), bytesText(e.Rate))
+	if e.Remaining.Duration >= 0 {
+		s += ", " + leftText(e.Remaining.Duration)
 	}
 	return oneLine(s)
 }
@@ -53,8 +52,8 @@ func summary(r segpull.Result) string {
 	if r.Fetched == 0 {
 		return oneLine(fmt.Sprintf("%s: done, all %s were there already", r.Reference, bytesText(r.Resumed)))
 	}
-	s := fmt.Sprintf("%s: %s in %s (%s/s)", r.Reference, bytesText(r.Fetched), durationText(r.Duration),
-		bytesText(perSecond(r.Fetched, r.Duration)))
+	s := fmt.Sprintf("%s: %s in %s (%s/s)", r.Reference, bytesText(r.Fetched), durationText(r.Duration.Duration),
+		bytesText(perSecond(r.Fetched, r.Duration.Duration)))
 	if shares := sharesText(r.Sources); shares != "" {
 		s += " from " + shares
 	}
@@ -78,7 +77,8 @@ func sharesText(shares []segpull.SourceShare) string {
 	return strings.Join(parts, ", ")
 }
 
-// shortDigest is sha256:0123456789ab; results and json have all of it.
+// shortDigest returns the start of a digest, sha256:0123456789ab. Results and JSON have
+// all of it.
 func shortDigest(digest string) string {
 	return digest[:min(len(digest), digestCells)]
 }
@@ -90,7 +90,7 @@ func perSecond(n int64, d time.Duration) int64 {
 	return int64(float64(n) / d.Seconds())
 }
 
-// percent is rounded down: 100% means that nothing is left.
+// percent rounds down: 100% means that nothing is left.
 func percent(done, total int64) string {
 	if total <= 0 {
 		return "0%"
@@ -138,7 +138,8 @@ func durationText(d time.Duration) string {
 	return ">99d"
 }
 
-// leftText writes the time that is left; tenths of a second would only flicker.
+// leftText writes the time that is left, without tenths of a second, which would
+// flicker.
 func leftText(d time.Duration) string {
 	if d < 9500*time.Millisecond {
 		return fmt.Sprintf("%.0fs left", max(d, 0).Seconds())

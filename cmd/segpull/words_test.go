@@ -64,7 +64,7 @@ func TestSummary(t *testing.T) {
 	}{
 		{testFinished().Result, "ubuntu:22.04: 39.0 MiB in 4.3s (9.1 MiB/s) from aliyun 67%, docker.io 33%; 1.0 MiB were there already"},
 		{
-			segpull.Result{Reference: "a", Fetched: mib, Duration: time.Minute, Sources: []segpull.SourceShare{{Name: "s", Bytes: mib}}},
+			segpull.Result{Reference: "a", Fetched: mib, Duration: segpull.Duration{Duration: time.Minute}, Sources: []segpull.SourceShare{{Name: "s", Bytes: mib}}},
 			"a: 1.0 MiB in 1m00s (17.1 KiB/s) from s 100%",
 		},
 		{segpull.Result{Reference: "a", Path: "a.tar", Resumed: mib, UpToDate: true}, "a: a.tar is up to date"},

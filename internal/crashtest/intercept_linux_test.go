@@ -20,38 +20,37 @@ import (
 	"github.com/segpull/segpull/internal/pulltest"
 )
 
-// A pull in a process of its own, this test's binary, whose calls of the system
-// that read or change files are counted: by seccomp, the kernel asks the test
-// before each (seccomp_unotify(2)). So the test can have one of them fail, or
-// kill the process right before it.
+// A pull in a separate process of this test's binary. The test counts its system calls
+// that read or change files: by seccomp, the kernel asks the test before each call
+// (seccomp_unotify(2)). So the test can make one of them fail, or kill the process before
+// it.
 
-// fileCalls are those that are counted. There is no write(2) among them, as the
-// runtime wakes itself with it, holding locks that no one may wait for.
+// fileCalls are the calls that the test counts. write(2) is not one of them: the runtime
+// calls it to wake itself, with locks that others must not wait for.
 var fileCalls = []uint32{
 	unix.SYS_PREAD64, unix.SYS_PWRITE64, unix.SYS_COPY_FILE_RANGE, unix.SYS_FTRUNCATE, unix.SYS_FSYNC,
 	unix.SYS_OPENAT, unix.SYS_MKDIRAT, unix.SYS_FCHMOD, unix.SYS_FCHMODAT, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2, unix.SYS_UNLINKAT,
 }
 
-// watched is such a pull, and what is to become of it.
+// watched describes such a pull, and what the test does to it.
 type watched struct {
 	Mirrors        []string
 	Output, Format string
 
-	kill      int           // before this call, the first being 1; 0: before none
-	killAtEnd bool          // of the verifying
-	fail      int           // as kill
-	with      syscall.Errno // of fail
+	kill      int           // kill it before this call, from 1; 0: do not
+	killAtEnd bool          // kill it when all is verified
+	fail      int           // make this call fail, from 1; 0: none
+	with      syscall.Errno // the error of the call that fails
 }
 
-// report is how it went: how many calls there had been at each moment that
-// came, or 0.
+// report has the number of calls at each moment that the pull reached, or 0.
 type report struct {
 	resolved, verified, ended int
 	err                       string
 }
 
-// The process marks these moments by reads at these offsets of no file, so that the
-// test sees them in order among the other calls.
+// The process marks these moments by reads at these offsets of an invalid descriptor, so
+// that the test sees them in order among the other calls.
 const (
 	atResolved = 1 + iota
 	atVerified
@@ -73,8 +72,8 @@ func init() {
 	}
 }
 
-// pull is what the process does. It prints the descriptor that the kernel asks
-// by, and the error that it ends with.
+// pull runs in the process. It prints the descriptor for the questions of the kernel, and
+// the error of the pull.
 func (w watched) pull() {
 	listener, err := intercept()
 	fmt.Println(listener)
@@ -126,7 +125,7 @@ func intercept() (listener uintptr, err error) {
 	return listener, nil
 }
 
-// start runs the pull in a process of its own, to its end.
+// start runs the pull in a separate process, and waits until that has ended.
 func (w watched) start(t *testing.T) (r report) {
 	t.Helper()
 	text, err := json.Marshal(w)
@@ -134,7 +133,7 @@ func (w watched) start(t *testing.T) (r report) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
-	// The race detector would have each process sleep for a second at its end.
+	// With the race detector, each process would sleep for a second at its end.
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", watchedVariable+"="+string(text))
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -158,7 +157,7 @@ func (w watched) start(t *testing.T) (r report) {
 	return r
 }
 
-// descriptorOf opens what another process has as a descriptor.
+// descriptorOf returns a copy of a descriptor of another process.
 func descriptorOf(pid, descriptor int) (int, error) {
 	process, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -173,11 +172,11 @@ func (w watched) watch(listener int, process *os.Process, r *report) {
 	for calls := 0; ; {
 		asked := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
 		if _, err := unix.Poll(asked, -1); err == nil && asked[0].Revents&unix.POLLIN == 0 {
-			return // no process is left to ask
+			return // all processes have ended
 		}
 		var q question
 		if ioctl(listener, unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&q)) != 0 {
-			continue // the process that asked has ended
+			continue // the process has ended
 		}
 		a := answer{id: q.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
 		if moment := q.arguments[3]; uint32(q.call) == unix.SYS_PREAD64 && int32(q.arguments[0]) < 0 {
@@ -214,7 +213,7 @@ type (
 	}
 )
 
-// ioctl does it again where one of the runtime's own signals came between.
+// ioctl repeats the call after a signal of the runtime has interrupted it.
 func ioctl(fd int, request uintptr, argument unsafe.Pointer) syscall.Errno {
 	for {
 		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(argument)); errno != unix.EINTR {

@@ -16,21 +16,19 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// SIGKILL at random moments, in each phase of a pull. A pull does nothing that
-// lasts between two calls of the system, so a moment is the number of the call
-// that it is killed before (intercept_linux_test.go): chosen at random among
-// those of a phase, however busy the machine. Where it died is known afterwards,
-// by what it had said and what is on disk.
+// SIGKILL at random moments in each phase of a pull. Between two system calls, a pull
+// does nothing that lasts, so a moment is the number of the call before which it is
+// killed (intercept_linux_test.go): a random one of the calls of a phase, however busy
+// the machine is. The report of the pull and the files on disk show the phase afterwards.
 //
-// Each format is taken through stories: kills while it fetches, and one as soon
-// as all is verified; then kills while it verifies what is there, while it
-// assembles, and up to its very end, for which a copy of the part directory with
-// nothing missing lets it begin again; at last no one kills it.
+// Each format has several stories: kills while the pull fetches, and one when all is
+// verified; then kills while it verifies, while it assembles, and until its end, each
+// from a copy of the complete part directory; at last the pull runs to its end.
 const (
-	fetching   = "fetching"   // mirrors sent something, and it had not verified all
-	verifying  = "verifying"  // they sent nothing, as all was there, and it had not verified all
-	assembling = "assembling" // it had verified all, and the output did not stand
-	renaming   = "renaming"   // the output stood, and it had not come to its end
+	fetching   = "fetching"   // the mirrors sent bytes, and not all were verified
+	verifying  = "verifying"  // all bytes were on disk, and not all were verified
+	assembling = "assembling" // all bytes were verified, and there was no output
+	renaming   = "renaming"   // the output existed, and the pull had not ended
 )
 
 func TestKilledAtAnyMoment(t *testing.T) {
@@ -72,7 +70,7 @@ func tellStory(t *testing.T, img registrytest.Image, format string, deaths map[s
 		if s.die(fresh.resolved+1+rand.IntN(60)) == fetching {
 			allowed += mib // of the one connection
 		}
-		if stands(s.Output) { // it had too little left
+		if exists(s.Output) { // there was too little left to fetch
 			pulltest.Must(t, os.RemoveAll(s.Output))
 			allowed += pulltest.BlobsOf(img)
 		}
@@ -107,19 +105,19 @@ func tellStory(t *testing.T, img registrytest.Image, format string, deaths map[s
 	pulltest.WantFiles(t, dir, "app")
 }
 
-// story is what one output goes through.
+// story is the history of one output.
 type story struct {
 	*testing.T
 	*pulltest.Mirrors
 	watched
 	img    registrytest.Image
 	right  map[string][]byte // files of the output
-	full   string            // a copy of the part directory with nothing missing
+	full   string            // a copy of the complete part directory
 	deaths map[string]int    // by phase
 }
 
-// sent is how many bytes of layers the mirrors have sent. The config they are
-// asked for in each pull, to see which is corrupt.
+// sent returns how many bytes of layers the mirrors have sent. Each pull requests the
+// config from all of them, to find corrupt ones.
 func (s *story) sent() (n int64) {
 	for _, l := range s.img.Layers {
 		n += s.Mirrors.SentOf(l)
@@ -127,15 +125,15 @@ func (s *story) sent() (n int64) {
 	return n
 }
 
-// die lets the pull die before a call, and returns in which phase that was; ""
-// if it came to its end before. There is no output then, or the right one.
+// die kills the pull before a call, and returns the phase of that moment, or "" if the
+// pull ended before. It checks that there is no output, or the right one.
 func (s *story) die(call int) (phase string) {
 	s.Helper()
 	s.kill = call
 	before := s.sent()
 	switch r := s.start(s.T); {
 	case r.ended > 0:
-	case stands(s.Output):
+	case exists(s.Output):
 		phase = renaming
 	case r.verified > 0:
 		phase = assembling
@@ -147,20 +145,20 @@ func (s *story) die(call int) (phase string) {
 	if phase != "" {
 		s.deaths[phase]++
 	}
-	s.check(stands(s.Output))
+	s.check(exists(s.Output))
 	return phase
 }
 
-// dieAgain is die for a pull that has nothing left to fetch.
+// dieAgain does the same for a pull that has all bytes.
 func (s *story) dieAgain(call int) {
 	s.Helper()
-	if stands(s.Output) {
+	if exists(s.Output) {
 		s.restore()
 	}
 	s.die(call)
 }
 
-// restore goes back to where nothing was missing.
+// restore restores the complete part directory.
 func (s *story) restore() {
 	s.Helper()
 	pulltest.Must(s.T, os.RemoveAll(s.Output))
@@ -168,8 +166,8 @@ func (s *story) restore() {
 	pulltest.Must(s.T, os.CopyFS(s.Output+".segpull", os.DirFS(s.full)))
 }
 
-// check compares what is at the output with what belongs there: all of it, or
-// if it does not stand, the files of a layout that is not one yet.
+// check compares the output with the expected files: with all of them or, if the output
+// is not complete, the files of a layout that exist so far.
 func (s *story) check(all bool) {
 	s.Helper()
 	got := files(s.T, s.Output)
@@ -185,8 +183,8 @@ func (s *story) check(all bool) {
 	}
 }
 
-// stands says whether there is an output: an archive, or a layout's index.
-func stands(out string) bool {
+// exists reports whether there is an output: an archive, or a layout's index.
+func exists(out string) bool {
 	info, err := os.Lstat(out)
 	if err == nil && info.IsDir() {
 		_, err = os.Lstat(filepath.Join(out, "index.json"))
@@ -211,8 +209,8 @@ func files(t *testing.T, path string) map[string][]byte {
 	return all
 }
 
-// serveClosely is serve by a mirror whose kernel holds little for a client: what
-// it holds when the client dies counts as sent.
+// serveClosely starts a mirror with small socket buffers: the bytes in them count as sent
+// when the client is killed.
 func serveClosely(t *testing.T, img registrytest.Image) *pulltest.Mirrors {
 	s := registrytest.New()
 	s.Push(repo, "1", img)
@@ -228,8 +226,8 @@ func serveClosely(t *testing.T, img registrytest.Image) *pulltest.Mirrors {
 	return &pulltest.Mirrors{Servers: []*registrytest.Server{s}, URLs: []string{server.URL}}
 }
 
-// memory is a temporary directory, in memory where there is one such: a kill,
-// unlike a loss of power, has no regard for what is synced.
+// memory returns a temporary directory, in memory if possible: after a kill, unlike after
+// a loss of power, it does not matter what is synced.
 func memory(t *testing.T) string {
 	dir, err := os.MkdirTemp("/dev/shm", "segpull-")
 	if err != nil {

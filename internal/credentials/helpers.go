@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	// helperPatience is how long a helper may take for one answer. Asking a
+	// helperTimeout is how long a helper may take for one answer. Asking a
 	// keyring takes milliseconds, asking a cloud up to a few seconds.
-	helperPatience = 10 * time.Second
-	// killPatience is how long a caller that gives up waits for the end of the
+	helperTimeout = 10 * time.Second
+	// killTimeout is how long a caller that gives up waits for the end of the
 	// helper that it leaves behind.
-	killPatience = 100 * time.Millisecond
+	killTimeout = 100 * time.Millisecond
 )
 
 var (
@@ -42,8 +42,8 @@ type runner func(ctx context.Context, program, server string) (Login, error)
 // not kept, except that of a program that fails for every server. It is safe
 // for use by several goroutines at the same time.
 type helpers struct {
-	run      runner
-	patience time.Duration // for one run
+	run     runner
+	timeout time.Duration // for one run
 
 	mu     sync.Mutex
 	asked  map[question]*answer // running, or without a failure
@@ -63,10 +63,10 @@ type answer struct {
 
 func newHelpers(run runner) *helpers {
 	return &helpers{
-		run:      run,
-		patience: helperPatience,
-		asked:    make(map[question]*answer),
-		broken:   make(map[string]bool),
+		run:     run,
+		timeout: helperTimeout,
+		asked:   make(map[question]*answer),
+		broken:  make(map[string]bool),
 	}
 }
 
@@ -110,7 +110,7 @@ func (h *helpers) start(q question) *answer {
 	h.asked[q] = a
 	go func() {
 		defer cancel(nil)
-		ctx, stop := context.WithTimeout(ctx, h.patience)
+		ctx, stop := context.WithTimeout(ctx, h.timeout)
 		defer stop()
 		login, err := h.run(ctx, q.program, q.server)
 		h.finish(q, a, login, err)
@@ -142,7 +142,7 @@ func (h *helpers) leave(q question, a *answer) {
 	a.cancel(errAbandoned)
 	select {
 	case <-a.done:
-	case <-time.After(killPatience):
+	case <-time.After(killTimeout):
 	}
 }
 

@@ -135,7 +135,7 @@ func TestALeaverDoesNotWaitForAHelperThatDoesNotEnd(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		start := time.Now()
-		if _, err := helpers.ask(ctx, "x", "h"); err != context.Canceled || time.Since(start) > killPatience {
+		if _, err := helpers.ask(ctx, "x", "h"); err != context.Canceled || time.Since(start) > killTimeout {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 		time.Sleep(30 * time.Minute)

@@ -16,9 +16,9 @@ const (
 	// mostHelperBytes is how much of what a helper prints is kept, of each
 	// stream.
 	mostHelperBytes = 64 << 10
-	// pipePatience is how long a child that a helper leaves behind may keep the
+	// pipeTimeout is how long a child that a helper leaves behind may keep the
 	// helper's pipes open.
-	pipePatience = 500 * time.Millisecond
+	pipeTimeout = 500 * time.Millisecond
 	// nothingStored is what docker-credential-helpers (credentials/error.go)
 	// prints when it stores no login for a server.
 	nothingStored = "credentials not found in native keychain"
@@ -37,7 +37,7 @@ func runProgram(ctx context.Context, program, server string) (Login, error) {
 	var stdout, stderr head
 	cmd := exec.CommandContext(ctx, path, "get")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(server), &stdout, &stderr
-	cmd.WaitDelay = pipePatience
+	cmd.WaitDelay = pipeTimeout
 	killWithChildren(cmd)
 	if err := cmd.Start(); err != nil {
 		return Login{}, cannotStart(err)
@@ -71,7 +71,7 @@ func timedOut(ctx context.Context) error {
 		return &failure{what: "did not finish before the pull ended", advice: "run again"}
 	}
 	return &failure{
-		what:    fmt.Sprintf("did not answer within %v and is not asked again", helperPatience),
+		what:    fmt.Sprintf("did not answer within %v and is not asked again", helperTimeout),
 		advice:  "unlock what it reads from, or remove its name from the file and run docker login",
 		lasting: true,
 	}

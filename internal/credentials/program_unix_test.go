@@ -235,7 +235,7 @@ func TestAHelperThatHangsIsKilledWithItsChildren(t *testing.T) {
 	s.helper(t, "x", `sleep 1000 & echo $! >"$HOME/child"; wait`)
 	defer s.endChild(t)
 	store := s.store("")
-	store.helpers.patience = 2 * time.Second
+	store.helpers.timeout = 2 * time.Second
 	start := time.Now()
 	for _, host := range []string{"h", "g", "h"} {
 		if got := find(t, store, host, "app"); host == "h" && got.Username != "plain" {

@@ -13,7 +13,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// inverted has the bytes of a blob, each of them wrong.
+// inverted returns the bytes of a blob with all bits inverted.
 func inverted(b registrytest.Blob) registrytest.Blob {
 	return registrytest.Blob{Descriptor: b.Descriptor, ReaderAt: inverse{b}}
 }
@@ -36,7 +36,7 @@ func TestTheCorruptSourceIsFound(t *testing.T) {
 		mirrors int
 		faults  map[int]registrytest.Fault
 		rates   []int64 // MiB a second; default 8 each, 6 of the second
-		certain bool    // whatever it serves, it is found
+		certain bool    // segpull finds it, whichever bytes it serves
 	}{
 		"it flips some bits of all answers":      {2, map[int]registrytest.Fault{1: registrytest.Flip(1000, 1001)}, nil, false},
 		"it flips all bits of some answers":      {2, map[int]registrytest.Fault{1: flips.Sometimes(0.3)}, nil, false},
@@ -73,8 +73,8 @@ func TestTheCorruptSourceIsFound(t *testing.T) {
 
 			ratio := float64(m.Served()) / float64(pulltest.BlobsOf(img))
 			t.Logf("%.2f of the bytes; %d of %d corrupt sources were found: %s", ratio, len(r.Corrupt), len(corrupt), rec.Warnings())
-			// How much it costs depends on who happened to serve what. At the worst,
-			// each mirror sends everything once more.
+			// The cost depends on which mirror served which bytes. At the worst, each
+			// mirror sends all bytes a second time.
 			if ratio > float64(1+tc.mirrors) {
 				t.Errorf("%.2f of the bytes were served", ratio)
 			}
@@ -86,7 +86,7 @@ func TestTheCorruptSourceIsFound(t *testing.T) {
 					t.Errorf("there is no warning of %s", name)
 				}
 			}
-			// Where another was always faster, no wrong byte was ever used.
+			// If another mirror was always faster, no wrong byte was used.
 			if len(r.Corrupt) == 0 && tc.certain {
 				t.Error("no corrupt source was found")
 			}

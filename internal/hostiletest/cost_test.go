@@ -13,8 +13,8 @@ import (
 )
 
 // TestWhatACorruptSourceCosts pulls from an honest mirror and a corrupt one: layers that
-// compress, and some that are stored as they are. Where few bytes are wrong, or
-// those of another layer, the stream may go on, and it takes more to find them.
+// compress, and some that do not. If few bytes are wrong, or if they come from another
+// layer, the stream may not break, and finding them costs more.
 func TestWhatACorruptSourceCosts(t *testing.T) {
 	sizes := []int64{2 * mib, mib / 2, 200 * kib}
 	text, otherText := pulltest.TextImage(t, 1, sizes...), pulltest.TextImage(t, 11, sizes...)
@@ -67,7 +67,7 @@ func TestWhatACorruptSourceCosts(t *testing.T) {
 			m.Servers[honest].Throttle(tc.rates[0])
 			m.Servers[corrupt].Throttle(tc.rates[1])
 			m.Servers[corrupt].Misbehave(tc.fault)
-			// The honest one alone would take long for what the corrupt one was to send.
+			// The honest mirror would need long for the share of the corrupt one.
 			rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
 				if aside, ok := e.(segpull.Trouble); ok && aside.Source == m.Name(corrupt) {
 					m.Servers[honest].Throttle(0)
@@ -75,8 +75,8 @@ func TestWhatACorruptSourceCosts(t *testing.T) {
 			}}
 			r := m.MustPull(t, segpull.Options{Observer: rec, SegmentSize: 128 * kib})
 			pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), tc.img)
-			// Not what the servers wrote: how much of an answer that is broken
-			// off stands in socket buffers depends on how busy the machine is.
+			// Not the bytes that the servers wrote: how many bytes of an aborted answer
+			// are in socket buffers depends on how busy the machine is.
 			ratio := float64(r.Fetched) / float64(pulltest.BlobsOf(tc.img))
 			t.Logf("%s: %.2f of the bytes: %s", what, ratio, rec.Warnings())
 			if ratio > tc.most {
@@ -89,7 +89,7 @@ func TestWhatACorruptSourceCosts(t *testing.T) {
 	}
 }
 
-// impostors serves the layers of other in the place of those of img.
+// impostors serves the layers of other in place of those of img.
 func impostors(img, other registrytest.Image) registrytest.Fault {
 	var all []registrytest.Fault
 	for i, l := range img.Layers {
@@ -106,14 +106,14 @@ func TestACorruptSourceIsRemembered(t *testing.T) {
 		s.Throttle(8 * mib)
 	}
 	m.Servers[1].Misbehave(registrytest.Flip(0, mib))
-	memory := filepath.Join(t.TempDir(), "mirrors.json")
-	if r := m.MustPull(t, segpull.Options{Memory: memory}); !slices.Equal(r.Corrupt, []string{m.Name(1)}) {
+	history := filepath.Join(t.TempDir(), "mirrors.json")
+	if r := m.MustPull(t, segpull.Options{History: history}); !slices.Equal(r.Corrupt, []string{m.Name(1)}) {
 		t.Fatalf("corrupt sources %q", r.Corrupt)
 	}
 	m.Servers[1].Misbehave()
 	rec := &pulltest.Recorder{}
 	before := m.Servers[1].Stats().Bytes
-	r := m.MustPull(t, segpull.Options{Memory: memory, Observer: rec})
+	r := m.MustPull(t, segpull.Options{History: history, Observer: rec})
 	if w := rec.Warnings(); !strings.HasPrefix(w, m.Name(1)) || !strings.Contains(w, time.Now().Format("2006-01")) {
 		t.Errorf("warnings %q", w)
 	}

@@ -17,31 +17,31 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// misbehaviour is what a mirror does in place of serving an image.
+// misbehaviour is the behaviour of a hostile mirror.
 type misbehaviour struct {
-	alone  error // class of the error of a pull from it alone; nil: it ends right
+	alone  error // class of the error of a pull from this mirror only; nil: the pull succeeds
 	faults []registrytest.Fault
 }
 
-// errSlow stands for a mirror from which a pull ends right, but not soon.
+// errSlow marks a mirror from which a pull succeeds, but slowly.
 var errSlow = errors.New("slow")
 
 func misbehaves(alone error, faults ...registrytest.Fault) misbehaviour {
 	return misbehaviour{alone, faults}
 }
 
-// says is a mirror that answers requests for blobs with these bytes, and ends
-// the connection.
+// says returns a mirror that answers requests for blobs with these bytes, and closes the
+// connection.
 func says(alone error, text string) misbehaviour {
 	return misbehaves(alone, registrytest.Raw(text, "", 0))
 }
 
-// goesOn is a mirror that answers with head, and then again, without end.
+// goesOn returns a mirror that answers with head, and then with again, without end.
 func goesOn(head, again string) misbehaviour {
 	return misbehaves(segpull.ErrNetwork, registrytest.Raw(head, again, 0))
 }
 
-// tokens is a mirror that asks for tokens, and answers requests for one so.
+// tokens returns a mirror that requires tokens, and answers token requests like this.
 func tokens(alone error, answer registrytest.Fault) misbehaviour {
 	return misbehaves(alone, answer.On(registrytest.KindToken), registrytest.Bearer(registrytest.Auth{}))
 }
@@ -53,8 +53,8 @@ func body(text string) registrytest.Fault {
 	})
 }
 
-// misbehaviours are of blobs where they do not say otherwise: what a mirror
-// does with manifests is over before it counts.
+// misbehaviours concern blobs, unless they say otherwise: manifests come before the part
+// of the pull that these tests check.
 func misbehaviours() map[string]misbehaviour {
 	var (
 		network   = segpull.ErrNetwork
@@ -71,7 +71,7 @@ func misbehaviours() map[string]misbehaviour {
 	)
 	kilo := strings.Repeat("x", kib)
 	contentRange := func(format func(start, end, size int64) string) misbehaviour {
-		return misbehaves(nil, registrytest.ContentRange(format)) // it is asked for the whole
+		return misbehaves(nil, registrytest.ContentRange(format)) // segpull requests the whole blob
 	}
 	return map[string]misbehaviour{
 		"a captive portal":               misbehaves(permanent, registrytest.CaptivePortal().On()),
@@ -176,9 +176,9 @@ func anotherETag(next http.Handler) http.Handler {
 	})
 }
 
-// TestAHostileMirrorBesideAnHonestOne pulls from a mirror that misbehaves, which
-// is named first, and an honest one, which is slow enough for the other to be
-// asked. The pull ends right, and soon.
+// TestAHostileMirrorBesideAnHonestOne pulls from a mirror that misbehaves, which is named
+// first, and an honest one, which is so slow that segpull asks the other as well. The
+// pull succeeds, and soon.
 func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
 	img := pulltest.ImageOf(1, 300*kib, 50*kib)
 	for what, mirror := range misbehaviours() {
@@ -203,9 +203,8 @@ func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
 	}
 }
 
-// TestAHostileMirrorAlone pulls from such a mirror only: the pull ends soon, says
-// why in words that are fit for a terminal, and leaves nothing that hinders the
-// next pull once the mirror behaves.
+// TestAHostileMirrorAlone pulls only from such a mirror: the pull ends soon, with an error
+// that is safe to print on a terminal, and the next pull succeeds when the mirror behaves.
 func TestAHostileMirrorAlone(t *testing.T) {
 	img := pulltest.ImageOf(1, 300*kib, 50*kib)
 	for what, mirror := range misbehaviours() {
@@ -218,7 +217,7 @@ func TestAHostileMirrorAlone(t *testing.T) {
 			m.Servers[0].Misbehave(mirror.faults...)
 			out := filepath.Join(t.TempDir(), "app.tar")
 			opts := segpull.Options{Output: out}
-			if mirror.alone == segpull.ErrNetwork { // the others end by themselves
+			if mirror.alone == segpull.ErrNetwork { // the others end without a limit
 				opts.GiveUpAfter = 400 * time.Millisecond
 			}
 			began := time.Now()
@@ -244,8 +243,8 @@ func TestAHostileMirrorAlone(t *testing.T) {
 	}
 }
 
-// TestAHandshakeThatNeverEnds names first a host that takes the connection and
-// then says nothing.
+// TestAHandshakeThatNeverEnds names first a host that accepts the connection and sends
+// nothing.
 func TestAHandshakeThatNeverEnds(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")

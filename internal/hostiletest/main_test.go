@@ -15,7 +15,7 @@ const (
 	repo = pulltest.Repo
 	ref  = pulltest.Ref
 
-	// slack is what hedges and requests that are broken off may cost a pull,
-	// however small its image is.
+	// slack is the most bytes that second requests and aborted requests may cost, even
+	// for a small image.
 	slack = mib
 )

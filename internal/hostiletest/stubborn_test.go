@@ -15,7 +15,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// within bounds a pull that could hang.
+// within fails a test whose pull hangs.
 func within(t *testing.T, m *pulltest.Mirrors, most time.Duration, opts segpull.Options) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), most)
@@ -25,13 +25,13 @@ func within(t *testing.T, m *pulltest.Mirrors, most time.Duration, opts segpull.
 	}
 }
 
-// breaksOff ignores ranges, and ends each answer after 40 KiB.
+// breaksOff ignores ranges, and closes the connection after 40 KiB of each answer.
 func breaksOff() registrytest.Fault {
 	return registrytest.All(registrytest.Truncate(40*kib), registrytest.IgnoreRange()).On(registrytest.KindBlob)
 }
 
-// TestAStreamThatAlwaysBreaksOff brings the same bytes again and again, which
-// must not count as progress, nor delay the other source.
+// TestAStreamThatAlwaysBreaksOff has a source that sends the same bytes again and again.
+// They must not count as progress, nor delay the other source.
 func TestAStreamThatAlwaysBreaksOff(t *testing.T) {
 	t.Run("beside an honest one", func(t *testing.T) {
 		t.Parallel()
@@ -98,7 +98,7 @@ func TestACorruptSourceServesWhatNoOtherHas(t *testing.T) {
 	}
 }
 
-// bitsOf has a bit wrong in each step bytes of a blob.
+// bitsOf returns the bytes of a blob with one wrong bit in each step bytes.
 func bitsOf(b registrytest.Blob, step int64) registrytest.Fault {
 	return registrytest.Rewrite(func(p []byte, offset int64) {
 		for k := (step/2 - offset) & (step - 1); k < int64(len(p)); k += step {
@@ -177,7 +177,7 @@ func TestASourceWithoutRangesProvesWrongBytes(t *testing.T) {
 	})
 }
 
-// TestBombsInManyLayersAtOnce bounds the memory for looking at what arrives.
+// TestBombsInManyLayersAtOnce bounds the memory for decompressing what arrives.
 func TestBombsInManyLayersAtOnce(t *testing.T) {
 	var sizes []int64
 	for i := range int64(8) {

@@ -9,28 +9,28 @@ import (
 )
 
 const (
-	// Unbroken is the break of a stream that has none.
+	// Unbroken is the result of FindBreak for a stream without a break.
 	Unbroken = math.MaxInt64
 
-	// maxExpansion is how many times its size a layer is decompressed at most:
-	// wrong bytes may be a decompression bomb.
+	// maxExpansion is the most times its compressed size that a layer may have: wrong
+	// bytes may be a decompression bomb.
 	maxExpansion = 64
 
-	// maxWindow is the memory for decompressing, in bytes: enough for layers as
-	// tools make them. FindBreak does not look at layers that need more.
+	// maxWindow is the memory for decompressing, in bytes: enough for the layers of
+	// common tools. FindBreak finds no break in layers that need more.
 	maxWindow = 8 << 20
 
 	readSize = 64 << 10
 )
 
-// ErrCut is what the reader of FindBreak returns where the layer goes on but is
-// not to be read any further.
+// ErrCut is the error of the reader of FindBreak for the end of the available bytes,
+// when the layer has more.
 var ErrCut = errors.New("the rest of the layer is not read")
 
-// FindBreak returns the offset in a layer of size bytes at which decompressing
-// it, or reading the tar in it, fails, or Unbroken. The first wrong byte is
-// there or, most often by less than a block of the compression, before. An
-// error of r other than io.EOF and ErrCut is returned.
+// FindBreak returns the offset in a layer of size bytes at which decompressing it, or
+// reading its tar, fails, or Unbroken. The first wrong byte is at that offset or before
+// it, mostly by less than a block of the compression. The error is one of r, other than
+// io.EOF and ErrCut.
 func FindBreak(r io.Reader, size int64) (at int64, err error) {
 	s := &source{r: r}
 	buffered := bufio.NewReaderSize(s, readSize)
@@ -46,7 +46,7 @@ func FindBreak(r io.Reader, size int64) (at int64, err error) {
 	return s.off - int64(buffered.Buffered()), nil
 }
 
-// sound reports whether r is a layer, as far as limit bytes of the tar go.
+// sound reports whether r is a layer, up to limit bytes of the tar.
 func sound(r *bufio.Reader, limit int64) bool {
 	z, err := Decompress(r, maxWindow)
 	if err != nil {

@@ -9,12 +9,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// ErrWindow is the error of a stream that needs more memory than it may have.
+// ErrWindow is the error of a stream that needs a larger window than Decompress allows.
 var ErrWindow = zstd.ErrWindowSizeExceeded
 
-// Decompress decompresses r with a window of at most so many bytes. The first
-// bytes show how the layer is compressed, as Docker reads them: media types
-// have been wrong. It reads no further in r than it has to.
+// Decompress decompresses r, gzip, zstd or nothing, with a window of at most window
+// bytes. As in Docker, the first bytes show the compression, since media types have been
+// wrong. Decompress reads no more of r than necessary.
 func Decompress(r *bufio.Reader, window uint64) (io.ReadCloser, error) {
 	magic, err := r.Peek(4)
 	if err != nil && err != io.EOF { // a shorter layer is not compressed

@@ -22,8 +22,8 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// WantError checks an error's class, nil for none, and that it is one line with
-// words in it.
+// WantError checks the class of an error (nil: none), that its text is one line, and that
+// it contains words.
 func WantError(t *testing.T, err, class error, words ...string) {
 	t.Helper()
 	if err == nil {
@@ -53,7 +53,7 @@ func classOf(err error) error {
 	return nil
 }
 
-// WantFiles checks what a directory holds.
+// WantFiles checks the names of the files in a directory.
 func WantFiles(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

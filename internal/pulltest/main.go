@@ -1,5 +1,5 @@
-// Package pulltest is what the tests of pulls share: mirrors with an image, pulls
-// from them, recorded events, and checks of the results.
+// Package pulltest has helpers for tests of pulls: mirrors with an image, pulls from
+// them, recorded events, and checks of the results.
 package pulltest
 
 import (
@@ -10,9 +10,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main is TestMain of such tests. It hides the credentials, mirrors and proxies of the user who runs the
-// tests. Most of them wait for a slow mirror rather than compute, so that more
-// of them run at once than there are processors.
+// Main is the TestMain of such tests. It hides the credentials, mirrors and proxies of the user who runs the
+// tests. Most tests wait for a slow mirror, so more tests run at the same time than there are processors.
 func Main(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {

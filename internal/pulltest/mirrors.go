@@ -10,12 +10,12 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// ImageOf is an image with layers of these sizes.
+// ImageOf returns an image with layers of these sizes.
 func ImageOf(seed uint64, layers ...int64) registrytest.Image {
 	return registrytest.NewImage(registrytest.ImageOptions{Seed: seed, Layers: layers, Platform: "linux/amd64"})
 }
 
-// BlobsOf is the bytes of an image's blobs: what a pull has to fetch.
+// BlobsOf returns the number of bytes of an image's blobs, which a pull has to fetch.
 func BlobsOf(img registrytest.Image) int64 {
 	total := img.Config.Size
 	for _, l := range img.Layers {
@@ -24,13 +24,13 @@ func BlobsOf(img registrytest.Image) int64 {
 	return total
 }
 
-// Mirrors is a network of mirrors that have the same content.
+// Mirrors are mirrors with the same content.
 type Mirrors struct {
 	Servers []*registrytest.Server
 	URLs    []string
 }
 
-// Serve starts n mirrors, which all have img as ref.
+// Serve starts n mirrors, which all have img as Ref.
 func Serve(t *testing.T, n int, img registrytest.Image) *Mirrors {
 	t.Helper()
 	first := registrytest.New()
@@ -45,10 +45,10 @@ func Serve(t *testing.T, n int, img registrytest.Image) *Mirrors {
 	return m
 }
 
-// Name is what messages call the i-th mirror.
+// Name returns the name of the i-th mirror in messages.
 func (m *Mirrors) Name(i int) string { return strings.TrimPrefix(m.URLs[i], "http://") }
 
-// Served is the bytes of blobs that all mirrors have sent.
+// Served returns the number of bytes of blobs that all mirrors have sent.
 func (m *Mirrors) Served() (n int64) {
 	for _, s := range m.Servers {
 		n += s.Stats().Bytes
@@ -56,20 +56,19 @@ func (m *Mirrors) Served() (n int64) {
 	return n
 }
 
-// ServedBesides is what all mirrors have sent except the image's config, which is read each time that an
-// image without an index is resolved, as its manifest is.
+// ServedBesides does the same without the image's config, which each pull of an image without an index reads.
 func (m *Mirrors) ServedBesides(img registrytest.Image) int64 {
 	return m.Served() - m.SentOf(img.Config)
 }
 
-// Pull pulls with defaults that suit a test: all mirrors, into a directory of
-// its own, for linux/amd64.
+// Pull pulls with defaults for tests: from all mirrors, into a new directory, for
+// linux/amd64.
 func (m *Mirrors) Pull(t *testing.T, opts segpull.Options, refs ...string) ([]segpull.Result, error) {
 	t.Helper()
 	return m.PullContext(t.Context(), t, opts, refs...)
 }
 
-// PullContext is Pull with a context.
+// PullContext does the same as Pull with a context.
 func (m *Mirrors) PullContext(ctx context.Context, t *testing.T, opts segpull.Options, refs ...string) ([]segpull.Result, error) {
 	t.Helper()
 	if opts.Mirrors == nil {
@@ -97,7 +96,7 @@ func (m *Mirrors) MustPull(t *testing.T, opts segpull.Options) segpull.Result {
 	return results[0]
 }
 
-// SentOf is the bytes of a blob that the mirrors sent.
+// SentOf returns the number of bytes of a blob that the mirrors sent.
 func (m *Mirrors) SentOf(b registrytest.Blob) (n int64) {
 	for _, s := range m.Servers {
 		n += s.Stats().Blobs[b.Digest]
@@ -105,8 +104,8 @@ func (m *Mirrors) SentOf(b registrytest.Blob) (n int64) {
 	return n
 }
 
-// Interrupted pulls half of an image, and returns the part directory and how many
-// bytes it has.
+// Interrupted pulls half of an image, and returns the part directory and the number of
+// bytes that it has.
 func Interrupted(t *testing.T, m *Mirrors, tag string) (dir string, done int64) {
 	t.Helper()
 	m.Servers[0].Throttle(4 * mib)

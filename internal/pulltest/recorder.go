@@ -46,7 +46,7 @@ func (r *Recorder) Warnings() string {
 	return strings.Join(lines, "\n")
 }
 
-// CancelAt cancels once so many bytes are on disk, and notes when.
+// CancelAt cancels the context when done bytes are on disk, and records the time.
 func CancelAt(done int64) (ctx context.Context, rec *Recorder, at func() time.Time) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var cancelled time.Time

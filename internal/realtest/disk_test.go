@@ -43,14 +43,14 @@ func TestADiskFillsUp(t *testing.T) {
 	}
 	args := []string{"-m", source.url, "-o", "ubuntu.tar", name}
 
-	// It is full from the start: nothing is fetched.
+	// The disk is full from the start: segpull fetches nothing.
 	fill(10 * mib)
 	got := h.run(t, args...)
 	if got.code != 1 || !strings.Contains(got.stderr, " MiB more and has ") || !strings.Contains(got.stderr, "make room") || source.served.Load() > 0 {
 		t.Errorf("it ended with code %d after %d bytes, and said %q", got.code, source.served.Load(), got.stderr)
 	}
 
-	// Somebody else fills it on the way.
+	// Another program fills the disk during the pull.
 	fill(0)
 	source.limit.SetLimit(10 * mib)
 	go func() {
@@ -113,7 +113,7 @@ func TestADirectoryThatIsReadOnly(t *testing.T) {
 			t.Errorf("-o %s: it ended with code %d and said %q", output, got.code, got.stderr)
 		}
 	}
-	// What stands there needs no writing.
+	// The existing archive needs no writes.
 	if got := h.pull(t, "-m", first.url(), "-o", "ubuntu.tar", name); !strings.Contains(got.stderr, "up to date") {
 		t.Errorf("it said %q", got.stderr)
 	}

@@ -16,8 +16,8 @@ var dockerReady = regexp.MustCompile(`msg="API listen on ([^"]+)"`)
 // docker is a dockerd.
 type docker struct{ socket string }
 
-// startDocker runs a dockerd that touches nothing of this machine's network.
-// It starts a containerd of its own.
+// startDocker runs a dockerd that does not change this machine's network. It starts its
+// own containerd.
 func startDocker(t *testing.T) docker {
 	t.Helper()
 	need(t, "docker", "dockerd", "containerd", "runc")
@@ -46,8 +46,7 @@ func (d docker) args(args []string) []string {
 	return append([]string{"--host=unix://" + d.socket}, args...)
 }
 
-// check sees to it that an image that was loaded is the right one and runs,
-// and removes it.
+// check checks that a loaded image is the right one and runs, and removes it.
 func (d docker) check(t *testing.T, name string, img registrytest.Image) {
 	t.Helper()
 	if id := strings.TrimSpace(d.run(t, "image", "inspect", "--format={{.Id}}", name)); id != string(img.Config.Digest) {

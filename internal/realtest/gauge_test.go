@@ -17,8 +17,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// gauge stands before a registry, and measures and limits what it serves of
-// blobs.
+// gauge is a proxy before a registry that measures and limits the blobs that it serves.
 type gauge struct {
 	url    string
 	server *httptest.Server
@@ -58,16 +57,16 @@ func newGauge(t *testing.T, r registry) *gauge {
 	return g
 }
 
-// die has the registry be reached no more.
+// die makes the registry unreachable.
 func (g *gauge) die() {
 	g.server.Listener.Close()
 	g.server.CloseClientConnections()
 }
 
-// settle waits until the responses to a client that is gone have ended.
+// settle waits until the responses to a killed client have ended.
 func (g *gauge) settle(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); g.open.Load() > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(programTimeout); g.open.Load() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("a response to a client that is gone does not end")
 		}

@@ -1,6 +1,6 @@
-// Package realtest has the segpull that users get meet the real programs of
-// its field: it pulls from docker-registry, is killed on the way, and what it
-// writes goes into docker, podman, skopeo and umoci.
+// Package realtest tests the segpull binary with real programs: it pulls from
+// docker-registry, is killed during pulls, and docker, podman, skopeo and umoci read its
+// archives.
 //
 // Everything runs on loopback and in directories of its own, and is stopped when
 // its test ends. A test whose programs are not installed is skipped; where CI

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// patience is how long a program may take for one thing that is asked of it.
-const patience = time.Minute
+// programTimeout is how long a program may take for one thing that is asked of it.
+const programTimeout = time.Minute
 
 // need skips the test where a program is not installed.
 func need(t *testing.T, programs ...string) {
@@ -50,7 +50,7 @@ func feed(t *testing.T, stdin io.Reader, program string, args ...string) string 
 	cmd.Stdin = stdin
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	timer := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(programTimeout, func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s %s: %v\n%s%s", program, strings.Join(args, " "), err, &stdout, &stderr)
@@ -73,13 +73,13 @@ func serve(t *testing.T, ready *regexp.Regexp, program string, args ...string) s
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stop(cmd) })
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(programTimeout); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if found := grep(t, ready, out.Name()); found != "" {
 			return found
 		}
 	}
 	log, _ := os.ReadFile(out.Name())
-	t.Fatalf("%s is not ready after %v:\n%s", program, patience, log)
+	t.Fatalf("%s is not ready after %v:\n%s", program, programTimeout, log)
 	return ""
 }
 

@@ -133,7 +133,7 @@ func TestTheSecondOnAnOutputLeaves(t *testing.T) {
 	if err := slow.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for start := time.Now(); time.Since(start) < patience; time.Sleep(10 * time.Millisecond) {
+	for start := time.Now(); time.Since(start) < programTimeout; time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(h.path("ubuntu.tar.segpull")); err == nil {
 			break
 		}

@@ -124,7 +124,7 @@ func skopeo(transport string) func(*testing.T, string, registrytest.Image) {
 	}
 }
 
-// umoci has it unpack the image of a layout.
+// umoci unpacks the image of a layout.
 func umoci(t *testing.T, path string, img registrytest.Image) {
 	t.Helper()
 	need(t, "umoci")
@@ -139,14 +139,14 @@ func umoci(t *testing.T, path string, img registrytest.Image) {
 	}
 }
 
-// crane has it check layers and config of a docker archive.
+// crane checks the layers and the config of a docker archive.
 func crane(t *testing.T, path string, _ registrytest.Image) {
 	t.Helper()
 	need(t, "crane")
 	run(t, "crane", "validate", "--tarball", path)
 }
 
-// regctl has it import an archive into a layout.
+// regctl imports an archive into a layout.
 func regctl(t *testing.T, path string, _ registrytest.Image) {
 	t.Helper()
 	need(t, "regctl")

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Login is what is stored for a registry. The zero Login is that of an anonymous client.
+// Login is the login that is stored for a registry. The zero Login means an anonymous client.
 type Login struct {
 	Username, Password string
 	// IdentityToken is an OAuth 2 refresh token.
 	IdentityToken string
-	// RegistryToken is a bearer token to send as it is.
+	// RegistryToken is a bearer token to send unchanged.
 	RegistryToken string
 	// From is where the login is stored, for messages.
 	From string
@@ -24,9 +24,9 @@ func (l Login) empty() bool {
 	return l.Username == "" && l.Password == "" && l.IdentityToken == "" && l.RegistryToken == ""
 }
 
-// authorizer sends requests to hosts, with what the hosts ask for: a token, or
-// a user name and password. A host gets the login that is stored for it, and
-// no other.
+// authorizer sends requests to hosts with the credentials that the hosts require: a
+// token, or a user name and a password. A host gets the login that is stored for
+// it, and no other.
 type authorizer struct {
 	source   string
 	login    func(ctx context.Context, host, repository string) (Login, error)
@@ -47,28 +47,28 @@ func (a authorizer) over(next http.RoundTripper) authorizer {
 	return a
 }
 
-// target is where a request goes, as far as authorization is concerned.
+// target describes where a request goes, for its authorization.
 type target struct {
-	scheme, host string // host[:port], as logins are stored under
+	scheme, host string // host[:port], the key of stored logins
 	repository   string // as the host calls it
 	greet        string // the URL to ask for a challenge, "" for none
-	stranger     bool   // no login may go there
+	noLogin      bool   // no login may go there
 }
 
 func (t target) origin() string { return t.scheme + "://" + t.host }
 
-// grant is what a request is sent with.
+// grant is the authorization of a request.
 type grant struct {
 	header string // the value of Authorization
-	login  Login  // that it was given for; the zero Login for anonymous clients
+	login  Login  // the login for which the host gave it; the zero Login for anonymous clients
 	offer  challenge
 }
 
-// do sends req, and sends it again with what the host asks for. A refusal is
-// the host's last word; refused is then the login that did not help, if one
-// was sent.
+// do sends req, and sends it again with the credentials that the host requires. If
+// the host refuses all of them, do returns its last refusal, and as refused the
+// login that did not help, if it sent one.
 func (a *authorizer) do(req *http.Request, t target) (resp *http.Response, refused Login, err error) {
-	n := negotiation{auth: a, target: t, triedLogin: t.stranger}
+	n := negotiation{auth: a, target: t, triedLogin: t.noLogin}
 	used := a.tokens.get(t)
 	for range maxSends {
 		resp, err = a.send(req, used)
@@ -110,25 +110,26 @@ func (a *authorizer) send(req *http.Request, g *grant) (*http.Response, error) {
 	return a.next.RoundTrip(req)
 }
 
-// greetingPatience is how long the host may take to say what it asks for.
-const greetingPatience = 10 * time.Second
+// greetingTimeout is the most time for the answer to /v2/.
+const greetingTimeout = 10 * time.Second
 
-// greeting is what the source's own host asks for at /v2/. It is asked once.
+// greeting is the challenge that the source's own host sends at /v2/, which is
+// requested once.
 type greeting struct {
 	turn  *semaphore.Weighted // a mutex that can be waited for with a context
-	asked bool                // guarded by turn, as what follows
+	asked bool                // guarded by turn, like the fields below
 	found challenge
 	ok    bool
 }
 
-// offer returns the challenge of /v2/, false if there is none.
+// offer returns the challenge of /v2/, and whether there is one.
 func (g *greeting) offer(ctx context.Context, transport http.RoundTripper, url string) (challenge, bool) {
 	if g.turn.Acquire(ctx, 1) != nil {
 		return challenge{}, false
 	}
 	defer g.turn.Release(1)
 	if !g.asked {
-		patient, cancel := context.WithTimeout(ctx, greetingPatience)
+		patient, cancel := context.WithTimeout(ctx, greetingTimeout)
 		defer cancel()
 		g.ask(patient, transport, url)
 		g.asked = g.asked || patient.Err() != nil && ctx.Err() == nil // a silent host has none

@@ -16,25 +16,24 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Stream is the range of a blob that a server sends.
+// Stream is a range of a blob that a server sends.
 type Stream struct {
-	// Body yields End-Start bytes, or an error before. Close ends the request
-	// at once: it never waits for what is still to come.
+	// Body has End-Start bytes, or fails before. Close ends the request at once,
+	// without waiting for more bytes.
 	Body io.ReadCloser
-	// Start and End, half-open, are what was asked for, or its beginning, or
-	// the whole blob from a server that does not serve the range.
+	// Start and End are the bounds of [Start, End): the requested range, the
+	// beginning of it, or the whole blob if the server does not serve the range.
 	Start, End int64
 }
 
-// Blob asks for the bytes [start, end) of blob b, whose Digest, Size and
-// MediaType must be set. It returns as soon as the headers are there, however
-// long that takes: a proxy may fetch all of the blob before it answers. Every
-// error is an *Error; of the bytes nothing is checked but their number.
+// Blob requests the bytes [start, end) of blob b, whose Digest, Size and MediaType
+// must be set. It returns when the headers have arrived, without a limit of time: a
+// proxy may fetch all of the blob before it answers. Each error is an *Error. Of
+// the bytes, Blob checks only the number.
 //
-// A server that refuses ranges, or whose answer to one cannot be used, is asked
-// for the whole blob, now and from then on. Where the host redirects to is
-// remembered for each digest. Where that is refused, the host is asked once
-// more.
+// If a server refuses ranges, or its answer to one is unusable, Blob requests the
+// whole blob, now and from then on. It keeps the URL to which the host redirects for
+// each digest; if that is refused later, it asks the host again.
 func (c *Client) Blob(ctx context.Context, repository string, b ocispec.Descriptor, start, end int64) (*Stream, error) {
 	if err := c.chooseScheme(ctx); err != nil {
 		return nil, err
@@ -45,24 +44,24 @@ func (c *Client) Blob(ctx context.Context, repository string, b ocispec.Descript
 	})
 }
 
-// rangeMemory knows whether a source is to be asked for whole blobs only.
+// rangeMemory records whether to request only whole blobs from a source.
 type rangeMemory struct {
 	useless atomic.Bool
-	turn    *semaphore.Weighted // of the request that finds it out
+	turn    *semaphore.Weighted // held by the request that finds it out
 }
 
-// errElsewhere ends a request for a range that another one found to be useless.
+// errElsewhere ends a request for a range after another request found ranges useless.
 var errElsewhere = errors.New("it serves no ranges, and another request fetches a whole blob")
 
 type openFunc func(context.Context, fetch) (reply, error)
 
-// stream asks for a range, and where that does not do for the whole blob.
+// stream requests a range and, if that does not work, the whole blob.
 func (c *Client) stream(ctx context.Context, f fetch, b ocispec.Descriptor, start, end int64, open openFunc) (*Stream, error) {
 	if start < 0 || end < start || end > b.Size || (start == end && b.Size > 0) {
 		return nil, c.fault(f.op, f.at.url, fmt.Errorf("no such range: %d-%d of %d bytes", start, end, b.Size))
 	}
 	if b.Size == 0 {
-		return &Stream{Body: http.NoBody}, nil // no closed range names no bytes
+		return &Stream{Body: http.NoBody}, nil // a Range header cannot name zero bytes
 	}
 	if start == 0 && end == b.Size || c.ranges.useless.Load() {
 		return c.streamOnce(ctx, f, b, 0, b.Size, open)
@@ -71,7 +70,7 @@ func (c *Client) stream(ctx context.Context, f fetch, b ocispec.Descriptor, star
 	if err == nil || !rangeMayBeWhy(err) || ctx.Err() != nil {
 		return s, err
 	}
-	// Requests that fail together must not all ask for the whole.
+	// Of several requests that fail at the same time, only one requests the whole blob.
 	if c.ranges.turn.Acquire(ctx, 1) != nil {
 		return nil, err
 	}
@@ -123,9 +122,9 @@ func withSize(err error, size int64) error {
 	return err
 }
 
-// rangeMayBeWhy reports whether a request may have failed for its Range: some
-// stores refuse it, also in the middle of a blob alone, and some proxies spoil
-// the answer.
+// rangeMayBeWhy reports whether a request may have failed because of its Range: some
+// stores refuse ranges, or only those in the middle of a blob, and some proxies
+// spoil the answer.
 func rangeMayBeWhy(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	if !ok || e.Op == "token" {
@@ -138,7 +137,7 @@ func rangeMayBeWhy(err error) bool {
 	return errors.Is(e.Err, errPart)
 }
 
-// openRemembered goes straight to where the blob was last redirected to.
+// openRemembered requests the blob directly from the URL of the last redirect.
 func (c *Client) openRemembered(ctx context.Context, f fetch, d digest.Digest) (reply, error) {
 	at := c.redirects.get(d)
 	if at != nil {
@@ -163,23 +162,22 @@ func (c *Client) openRemembered(ctx context.Context, f fetch, d digest.Digest) (
 	return r, err
 }
 
-// expired reports whether the host that f was redirected to refuses what it
-// was sent: the signature has expired on its way to a machine that was asleep,
-// or slow.
+// expired reports whether the host that f was redirected to refuses the request: the
+// signature may have expired on a machine that was asleep, or slow.
 func (c *Client) expired(f fetch, err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.Op != "token" && e.Refused() && e.Where != c.where(f.at.url)
 }
 
-// stale reports whether err may come from a redirect that is over: its
+// stale reports whether err may come from a redirect that is not valid any more: its
 // signature has expired, or its server is gone or silent.
 func stale(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && slices.Contains([]int{0, 400, 401, 403, 404, 410}, e.StatusCode)
 }
 
-// redirects remembers for each blob the URL that served it last. The zero
-// value is ready, and safe for concurrent use.
+// redirects has, for each blob, the URL that served it last. The zero value is
+// empty and ready to use. It is safe for concurrent use.
 type redirects struct {
 	mu sync.Mutex
 	at map[digest.Digest]*place
@@ -200,7 +198,7 @@ func (r *redirects) set(d digest.Digest, u *place) {
 	r.at[d] = u
 }
 
-// forget drops u, unless another has found a newer one meanwhile.
+// forget removes u, unless another request has found a newer URL.
 func (r *redirects) forget(d digest.Digest, u *place) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

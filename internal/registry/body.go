@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	// maxSkip is how many bytes before the wanted ones are read over.
+	// maxSkip is the most bytes to read and drop before the wanted ones.
 	maxSkip = 1 << 20
-	// sniffed is how much of a body shows what it is: the first header of a tar
-	// file, whose magic number (POSIX.1-2017, pax) is in its middle.
+	// sniffed is the number of bytes that show the type of a body: the first header
+	// of a tar file, whose magic number (POSIX.1-2017, pax) is in its middle.
 	sniffed    = 512
 	tarMagic   = "ustar"
 	tarMagicAt = 257
 )
 
-// errPart is an answer to a range whose bytes are not known to belong anywhere.
+// errPart is the error of an answer to a range that does not say where its bytes belong.
 var errPart = fmt.Errorf("%w: the answer to a range is unusable", errMismatch)
 
 // newStream makes a stream of resp, the answer to a request for the bytes
@@ -46,8 +46,8 @@ func isPart(resp *http.Response, start int64) bool {
 	return ok && from <= start && start < to && resp.ContentLength == to-from
 }
 
-// newPart takes what a 206 has of the bytes [start, end): fewer than were asked
-// for, or more (RFC 9110, section 15.3.7).
+// newPart takes the bytes of [start, end) from a 206, which may have fewer or more
+// (RFC 9110, section 15.3.7).
 func newPart(resp *http.Response, size, start, end int64) (*Stream, error) {
 	given := resp.Header.Get("Content-Range")
 	from, to, total, ok := parseContentRange(given)
@@ -70,7 +70,7 @@ func newPart(resp *http.Response, size, start, end int64) (*Stream, error) {
 	return &Stream{Body: &exactBody{ReadCloser: resp.Body, left: end - start}, Start: start, End: end}, nil
 }
 
-// newWhole takes a 200 as the whole blob, as it is or decoded.
+// newWhole takes a 200 as the whole blob, unchanged or decoded.
 func newWhole(resp *http.Response, b ocispec.Descriptor) (*Stream, error) {
 	body := &exactBody{ReadCloser: resp.Body, left: b.Size, size: b.Size, exact: resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0}
 	if resp.ContentLength != b.Size {
@@ -92,12 +92,12 @@ type readCloser struct {
 	io.Closer
 }
 
-// exactBody yields left bytes, not more, and fewer only with an error.
+// exactBody has left bytes, no more, and fewer only with an error.
 type exactBody struct {
 	io.ReadCloser
 	left  int64
 	size  int64 // of the blob, if the body is all of it
-	exact bool  // an end of the body is the sender's, and not that of the connection
+	exact bool  // the sender marks the end of the body; it is not that of the connection
 }
 
 func (b *exactBody) Read(p []byte) (int, error) {
@@ -124,14 +124,14 @@ func (e *sizeError) Error() string {
 	return fmt.Sprintf("the source says that the blob has %d bytes, the manifest %d", e.got, e.want)
 }
 
-// Mismatch is true.
+// Mismatch returns true.
 func (e *sizeError) Mismatch() bool { return true }
 
-// Is makes it one of the errors of a source that has something else.
+// Is gives it the class of errors of a source with another blob.
 func (e *sizeError) Is(target error) bool { return target == errMismatch }
 
-// decode returns the bytes of blob b that are in raw, the body of resp: as they
-// are, or decoded where that is what b is.
+// decode returns the bytes of blob b from raw, the body of resp: unchanged, or decoded
+// if the decoded bytes look like b.
 func decode(resp *http.Response, raw *bufio.Reader, b ocispec.Descriptor) (io.Reader, error) {
 	known := resp.ContentLength >= 0 // and it is not the blob's
 	head, err := raw.Peek(sniffed)
@@ -147,9 +147,9 @@ func decode(resp *http.Response, raw *bufio.Reader, b ocispec.Descriptor) (io.Re
 	return raw, nil
 }
 
-// decoderOf chooses how to decode a body that begins with head; nil: not at
-// all. Labels are often wrong, so what comes out has to look like the blob. A
-// blob that looks right as it is, and is as long as it should be, is left so.
+// decoderOf chooses the decoder of a body that begins with head; nil means none.
+// Labels are often wrong, so the decoded bytes have to look like the blob. A body
+// that looks like the blob and has its size needs no decoder.
 func decoderOf(header http.Header, head []byte, mediaType string, wrongLength bool) decoder {
 	labels := encodings(header)
 	decoder := decoderFor(labels, head)
@@ -161,7 +161,7 @@ func decoderOf(header http.Header, head []byte, mediaType string, wrongLength bo
 		return nil
 	}
 	decoded := make([]byte, sniffed)
-	n, _ := io.ReadFull(inner, decoded) // head is cut off somewhere, perhaps in its first block
+	n, _ := io.ReadFull(inner, decoded) // fails where head ends, perhaps in its first block
 	looksEncoded := !looksLike(head, mediaType)
 	if looksEncoded && n == 0 || (looksEncoded || wrongLength || hasMagic(mediaType)) && n > 0 && looksLike(decoded[:n], mediaType) {
 		return decoder
@@ -169,7 +169,7 @@ func decoderOf(header http.Header, head []byte, mediaType string, wrongLength bo
 	return nil
 }
 
-// magics are how contents begin, by a word of their media types.
+// magics are the first bytes of contents, by a part of their media types.
 var magics = []struct {
 	word  string
 	bytes []byte
@@ -179,7 +179,7 @@ var magics = []struct {
 	{"json", []byte("{")},
 }
 
-// hasMagic reports whether contents of a media type show what they are.
+// hasMagic reports whether contents of a media type begin with known bytes.
 func hasMagic(mediaType string) bool { return magicOf(mediaType) != nil }
 
 func magicOf(mediaType string) []byte {
@@ -199,7 +199,7 @@ func looksLike(content []byte, mediaType string) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(content, " \t\r\n"), magicOf(mediaType))
 }
 
-// decoder undoes an encoding.
+// decoder decodes one encoding.
 type decoder = func(io.Reader) (io.Reader, error)
 
 var decoders = map[string]decoder{
@@ -212,11 +212,11 @@ var decoders = map[string]decoder{
 	"aws-chunked": func(r io.Reader) (io.Reader, error) { return httputil.NewChunkedReader(r), nil }, // whose extensions are like S3's signatures
 }
 
-// maxWindow is what a zstd stream may use of memory (RFC 8878, section 3.1.1.1.2).
+// maxWindow is the largest window of a zstd stream, in bytes (RFC 8878, section 3.1.1.1.2).
 const maxWindow = 8 << 20
 
-// encodings are the labels of Content-Encoding that could be undone, in the
-// order in which they were applied.
+// encodings returns the labels of Content-Encoding in the order in which the
+// encodings were applied.
 func encodings(header http.Header) []string {
 	var all []string
 	for _, field := range header.Values("Content-Encoding") {
@@ -229,12 +229,12 @@ func encodings(header http.Header) []string {
 	return all
 }
 
-// mostLabels is how many encodings are undone: one, and what S3 was sent it in.
-// Each takes memory.
+// mostLabels is the most encodings to decode: one, and aws-chunked, which S3 may have
+// left. Each takes memory.
 const mostLabels = 2
 
-// decoderFor undoes the labels, or what the content itself shows where there
-// are none. nil: there is nothing to undo, or too much.
+// decoderFor returns the decoder for the labels or, without labels, for the encoding
+// that the content shows. It returns nil if there is no encoding, or too many.
 func decoderFor(labels []string, head []byte) decoder {
 	if len(labels) > mostLabels {
 		return nil

@@ -9,9 +9,9 @@ type challenge struct {
 	params map[string]string
 }
 
-// chooseChallenge returns the challenge to answer: the first Bearer one that
-// names a token server, since it serves the anonymous too, else the first
-// Basic one.
+// chooseChallenge returns the challenge to answer: the first Bearer challenge that
+// names a token server, since that serves anonymous clients too, or else the first
+// Basic challenge.
 func chooseChallenge(lines []string) (challenge, bool) {
 	var basic *challenge
 	for _, c := range parseChallenges(lines) {
@@ -30,8 +30,8 @@ func chooseChallenge(lines []string) (challenge, bool) {
 
 // parseChallenges reads the fields of WWW-Authenticate. A field may hold
 // several challenges, and a challenge several parameters, both separated by
-// commas. Values may be quoted or not. Of a parameter that comes twice, the
-// first counts.
+// commas. Values may be quoted or not. If a parameter occurs twice, the first
+// counts.
 func parseChallenges(lines []string) []challenge {
 	var all []challenge
 	for _, line := range lines {
@@ -59,7 +59,7 @@ func (c challenge) add(name, value string) {
 }
 
 // unquote reads a quoted string (RFC 9110, section 5.6.4), or returns a token
-// as it is.
+// unchanged.
 func unquote(s string) string {
 	s, quoted := strings.CutPrefix(s, `"`)
 	if !quoted {

@@ -10,58 +10,59 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Config says how one host is reached. Name and URL are needed.
+// Config describes one host and how to reach it. Name and URL are required.
 type Config struct {
-	// Name is what errors call the host.
+	// Name is the name of the host in errors.
 	Name string
-	// URL has the scheme (http or https), the host, and perhaps a path. A path
-	// with v2 in it is asked as it is written, as /repository/hub/v2; any other
-	// is put behind /v2. User, query and fragment are ignored.
+	// URL has the scheme (http or https), the host, and perhaps a path. If v2 is a
+	// part of the path, as in /repository/hub/v2, the path stays as it is;
+	// otherwise requests have it after /v2. User, query and fragment are ignored.
 	URL *url.URL
-	// PlainFallback allows http where URL is https and the port does not speak
-	// TLS. Which of them it is shows when the host is first asked.
+	// PlainFallback allows http if URL is https and the port does not speak TLS. The
+	// first request finds that out.
 	PlainFallback bool
-	// Namespace is sent as ?ns= when it is not empty, as containerd does to
-	// mirrors of several registries.
+	// Namespace, unless it is empty, is sent as ?ns=, as containerd does to mirrors
+	// of several registries.
 	Namespace string
-	// Header is sent to this host only, where a request has no such field yet.
+	// Header has fields for requests to this host only, unless a request has such a
+	// field already.
 	Header http.Header
-	// TLS is used for this host. For hosts that it redirects to, and its token
-	// server elsewhere, its roots count, but neither its certificates, nor its
-	// server name, nor InsecureSkipVerify. nil: the system's roots.
+	// TLS is the configuration for this host. For hosts that it redirects to, and
+	// for a token server at another host, only its roots count: not its
+	// certificates, its server name and InsecureSkipVerify. nil: the system's roots.
 	TLS *tls.Config
 	// Proxy chooses the proxy of a request. nil: from the environment.
 	Proxy func(*http.Request) (*url.URL, error)
-	// Login finds what to log in with to host[:port] for a repository. It is
-	// asked once a host demands it: this one, or one that it redirects to. An
-	// error ends the request. nil: without a login.
+	// Login finds the login for a repository at host[:port]. The client calls it
+	// when a host requires one: this host, or one that it redirects to. An error
+	// ends the request. nil: no logins.
 	Login func(ctx context.Context, host, repository string) (Login, error)
-	// Warn gets what the user should know, in one line. nil: the client drops it.
+	// Warn reports one line that the user should know. nil: the client drops it.
 	Warn func(message string)
 	// InsecureStorage allows redirects from https to http.
 	InsecureStorage bool
 	// PrivateStorage allows a host at a public address to redirect to an
 	// address that is not public.
 	PrivateStorage bool
-	// UserAgent is sent to every host. Empty: "segpull".
+	// UserAgent is the User-Agent for all hosts. Empty: "segpull".
 	UserAgent string
 }
 
-// Client asks one host for manifests and blobs. Close it after use.
+// Client requests manifests and blobs from one host. Close it after use.
 type Client struct {
-	name      string
-	home      *home
-	scheme    schemeChoice
-	manifests *opener
-	blobs     *opener
-	foreign   *opener
-	redirects redirects
-	ranges    rangeMemory
-	transport *hostTransport // below manifests and blobs
-	stranger  *hostTransport // below foreign
+	name             string
+	home             *home
+	scheme           schemeChoice
+	manifests        *opener
+	blobs            *opener
+	foreign          *opener
+	redirects        redirects
+	ranges           rangeMemory
+	transport        *hostTransport // below manifests and blobs
+	foreignTransport *hostTransport // below foreign
 }
 
-// New returns a client of one host. It connects to nothing yet.
+// New returns a client of one host, without a connection.
 func New(cfg Config) *Client {
 	cfg.UserAgent = cmp.Or(cfg.UserAgent, "segpull")
 	if cfg.Proxy == nil {
@@ -78,34 +79,34 @@ func New(cfg Config) *Client {
 	}
 	home := newHome(cfg.URL, cfg.Namespace)
 	transport := newHostTransport(home, cfg)
-	stranger := newForeignTransport(cfg)
+	foreign := newForeignTransport(cfg)
 	auth := newAuthorizer(cfg)
 	return &Client{
-		name:      cfg.Name,
-		home:      home,
-		ranges:    rangeMemory{turn: semaphore.NewWeighted(1)},
-		scheme:    schemeChoice{turn: semaphore.NewWeighted(1), settled: !cfg.PlainFallback},
-		manifests: &opener{auth.over(manifestRetries.over(transport)), home, cfg.InsecureStorage},
-		blobs:     &opener{auth.over(blobRetries.over(transport)), home, cfg.InsecureStorage},
-		foreign:   &opener{auth.over(blobRetries.over(stranger)), nil, cfg.InsecureStorage},
-		transport: transport,
-		stranger:  stranger,
+		name:             cfg.Name,
+		home:             home,
+		ranges:           rangeMemory{turn: semaphore.NewWeighted(1)},
+		scheme:           schemeChoice{turn: semaphore.NewWeighted(1), settled: !cfg.PlainFallback},
+		manifests:        &opener{auth.over(manifestRetries.over(transport)), home, cfg.InsecureStorage},
+		blobs:            &opener{auth.over(blobRetries.over(transport)), home, cfg.InsecureStorage},
+		foreign:          &opener{auth.over(blobRetries.over(foreign)), nil, cfg.InsecureStorage},
+		transport:        transport,
+		foreignTransport: foreign,
 	}
 }
 
-// SetWindow limits later connections to so many received bytes that
-// the client has not read, before the host has to wait. A rate limit needs that: the
-// system's own choice is megabytes for each connection. 0: the system's choice.
+// SetWindow sets how many received bytes that the client has not read a later
+// connection holds before the host has to wait (SO_RCVBUF). Rate limits need a small
+// window: the system's choice is megabytes for each connection. 0: the system's
+// choice.
 func (c *Client) SetWindow(bytes int) {
 	c.transport.window.Store(int64(bytes))
-	c.stranger.window.Store(int64(bytes))
+	c.foreignTransport.window.Store(int64(bytes))
 }
 
-// Close closes the idle connections. Streams that are open stay so until they
-// are closed.
+// Close closes the idle connections. Open streams stay open until they are closed.
 func (c *Client) Close() {
 	c.transport.closeIdle()
-	c.stranger.closeIdle()
+	c.foreignTransport.closeIdle()
 }
 
 // endpoint is where a manifest or blob is: kind is "manifests" or "blobs".
@@ -113,7 +114,7 @@ func (c *Client) endpoint(repository, kind, reference string) place {
 	return place{url: c.home.url().JoinPath(repository, kind, reference), repository: c.home.name(repository)}
 }
 
-// fetch is one thing asked for: Op of its errors, where, and how.
+// fetch describes one request: Op of its errors, where, and how.
 type fetch struct {
 	op     string
 	method string // "" for GET

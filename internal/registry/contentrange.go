@@ -7,8 +7,8 @@ import (
 
 // parseContentRange reads "bytes 0-99/1234" or "bytes 0-99/*" (RFC 9110,
 // section 14.4) as the half-open range [start, end) of total bytes, where -1
-// stands for "*". The word bytes may be missing, as Sonatype Nexus leaves it
-// out (sonatype/nexus-public#24).
+// means "*". The unit "bytes" may be missing, as in answers of Sonatype Nexus
+// (sonatype/nexus-public#24).
 func parseContentRange(s string) (start, end, total int64, ok bool) {
 	s = strings.TrimSpace(s)
 	if unit, rest, found := strings.Cut(s, " "); found {

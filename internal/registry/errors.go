@@ -19,12 +19,12 @@ type Error struct {
 	Op         string // "manifest", "blob", "token" or "credentials"
 	Source     string // the host's Name
 	Where      string // URL without user and query; of other hosts without path
-	StatusCode int    // of the answer, 0 if there was none or it was not why
-	Code       string // of the distribution specification, as MANIFEST_UNKNOWN
-	Message    string // what the host said, in one line
+	StatusCode int    // of the answer; 0 if there was none, or if Err is the reason
+	Code       string // of the distribution specification, such as MANIFEST_UNKNOWN
+	Message    string // the host's text, in one line
 	After      time.Duration
 	HasAfter   bool
-	Err        error // what went wrong, where the status does not say it
+	Err        error // the reason, if StatusCode does not say it
 	// Login is where the login is stored that the host refused, "" for none.
 	Login string
 
@@ -54,11 +54,11 @@ func (e *Error) Error() string {
 // Unwrap returns Err: errors.Is finds the end of a context in it.
 func (e *Error) Unwrap() error { return e.Err }
 
-// RetryAfter returns how long the host asks to wait, from 0 to an hour, and
-// whether it said so.
+// RetryAfter returns how long the host asks to wait, from 0 to an hour, and whether
+// it does.
 func (e *Error) RetryAfter() (time.Duration, bool) { return e.After, e.HasAfter }
 
-// Missing reports whether the host does not have what was asked for.
+// Missing reports whether the host does not have the manifest or blob.
 func (e *Error) Missing() bool {
 	switch e.Code {
 	case "BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "NAME_UNKNOWN":
@@ -80,15 +80,15 @@ func (e *Error) Busy() bool {
 		e.StatusCode == http.StatusServiceUnavailable && e.HasAfter
 }
 
-// Mismatch reports whether the host has something else by that name: of another
-// digest or size.
+// Mismatch reports whether the host has a blob or manifest of another digest or size
+// under that name.
 func (e *Error) Mismatch() bool {
 	return errors.Is(e.Err, errMismatch) || e.StatusCode == http.StatusRequestedRangeNotSatisfiable
 }
 
-// Permanent reports whether the same request would be answered in the same way
-// another time, for a reason that none of the other methods names: a
-// certificate, a proxy that wants a login, a policy, a redirect that is refused.
+// Permanent reports whether a second request would fail in the same way, for a reason
+// that none of the other methods names: a certificate, a proxy that requires a
+// login, a policy, a redirect that is refused.
 func (e *Error) Permanent() bool {
 	if e.Missing() || e.Refused() || e.Busy() || e.Mismatch() {
 		return false

@@ -13,17 +13,17 @@ import (
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// guard dials, and while it is strict only public addresses. It looks at the
-// address when it is connected to, so that no name resolves to one thing for
-// the check and to another for the connection. The user's proxies may be
-// anywhere.
+// guard dials; while it is strict, it dials only public addresses. It checks the
+// address of the connection itself, so that a name cannot resolve to one address for
+// the check and to another for the connection. The user's proxies may have any
+// address.
 type guard struct {
 	dialer  *net.Dialer
 	strict  func() bool
 	proxies sync.Map // host:port of each proxy that was chosen
 }
 
-// remember lets through the proxies that choose returns.
+// remember allows the addresses of the proxies that choose returns.
 func (g *guard) remember(choose func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
 	return func(req *http.Request) (*url.URL, error) {
 		proxy, err := choose(req)
@@ -53,10 +53,10 @@ func refuseInternal(_ context.Context, network, address string, conn syscall.Raw
 var (
 	nat64     = netip.MustParsePrefix("64:ff9b::/96") // RFC 6052: an IPv4 address in the last 32 bits
 	sixToFour = netip.MustParsePrefix("2002::/16")    // RFC 3056: one in the 32 bits behind the prefix
-	allocated = netip.MustParsePrefix("2000::/3")     // all that IANA gives out as global unicast of IPv6
+	allocated = netip.MustParsePrefix("2000::/3")     // what IANA allocates as global unicast of IPv6
 
-	// localIPv4 is what netip takes for global of IANA's special-purpose
-	// registry, and is reached inside of somebody's network.
+	// localIPv4 has the networks of IANA's special-purpose registry that are inside
+	// of local networks, and that netip takes for global unicast.
 	localIPv4 = []netip.Prefix{
 		netip.MustParsePrefix("0.0.0.0/8"),     // RFC 791: this network
 		netip.MustParsePrefix("100.64.0.0/10"), // RFC 6598: carriers' NAT; metadata services of clouds too
@@ -65,9 +65,9 @@ var (
 	}
 )
 
-// public reports whether addr, or the IPv4 address that it stands for, is
-// neither loopback, private, link-local, multicast, unspecified, nor of a
-// range that is not routed on the internet.
+// public reports whether addr, or the IPv4 address in it, is none of loopback,
+// private, link-local, multicast and unspecified, and in a range that is routed on
+// the internet.
 func public(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	switch b := addr.As16(); {

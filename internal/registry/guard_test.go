@@ -103,7 +103,7 @@ func TestForeignAsksFewHosts(t *testing.T) {
 	inside, _ := serve(t, false, blobServer)
 	c := client(t, inside.URL)
 	dialed := 0
-	c.stranger.others.DialContext = func(context.Context, string, string) (net.Conn, error) {
+	c.foreignTransport.others.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		dialed++
 		return nil, ErrPrivateStorage
 	}
@@ -129,8 +129,8 @@ func TestForeignRedirect(t *testing.T) {
 		cfg.Header = http.Header{"X-Mirror-Key": {"k"}}
 		cfg.Login = login
 	})
-	guarded := c.stranger.others.DialContext
-	c.stranger.others.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+	guarded := c.foreignTransport.others.DialContext
+	c.foreignTransport.others.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		switch {
 		case strings.HasPrefix(addr, "outside.test:"):
 			addr = strings.TrimPrefix(outside.URL, "http://")

@@ -10,15 +10,15 @@ import (
 	"sync/atomic"
 )
 
-// home is where the API of the source's own host is. Only its scheme ever
-// changes: see Client.chooseScheme.
+// home is the URL of the API of the source's own host. Only its scheme changes: see
+// Client.chooseScheme.
 type home struct {
-	at    atomic.Pointer[url.URL] // as /v2, /v2/prefix, or /repository/hub/v2/prefix
-	under string                  // the path up to v2, where the API's root is
+	at    atomic.Pointer[url.URL] // such as /v2, /v2/prefix, or /repository/hub/v2/prefix
+	under string                  // the path up to v2, which is the root of the API
 }
 
-// newHome reads the address of a source. A path with v2 in it is asked as it
-// is written; any other path is put behind /v2.
+// newHome reads the address of a source. If v2 is a part of the path, the path stays
+// as it is; otherwise it follows /v2.
 func newHome(u *url.URL, namespace string) *home {
 	p := path.Clean("/" + u.Path)
 	segments := strings.Split(p, "/")
@@ -38,24 +38,24 @@ func newHome(u *url.URL, namespace string) *home {
 
 func (h *home) url() *url.URL { return h.at.Load() }
 
-// is reports whether u is at the host; no URL is at a home that is nil.
+// is reports whether u is a URL of the host; of a nil home, none is.
 func (h *home) is(u *url.URL) bool { return h != nil && sameOrigin(u, h.url()) }
 
-// root is the URL that challenges clients without a login.
+// root returns the URL /v2/, which answers with a challenge.
 func (h *home) root() string {
 	u := *h.url()
 	u.Path = h.under + "/"
 	return u.String()
 }
 
-// name is what the host calls a repository: a prefix in its address is part of
-// the name.
+// name returns the name of a repository at the host: a prefix in the host's address
+// is part of it.
 func (h *home) name(repository string) string {
 	return strings.TrimPrefix(path.Join(h.url().Path, repository), h.under+"/")
 }
 
-// repositoryIn is repositoryIn for a URL at the host, whose API may be behind
-// a path that looks like another.
+// repositoryIn does the same as the function repositoryIn for a URL of the host,
+// whose API may be behind a path that looks like that of a repository.
 func (h *home) repositoryIn(u *url.URL) string {
 	rest, ok := strings.CutPrefix(u.EscapedPath(), (&url.URL{Path: h.under}).EscapedPath())
 	if !ok {
@@ -64,7 +64,7 @@ func (h *home) repositoryIn(u *url.URL) string {
 	return repositoryIn("/v2" + rest)
 }
 
-// hostPort is u's host in lower case, with its port, also the default one.
+// hostPort returns the host of u in lower case, with its port, also a default port.
 func hostPort(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -75,7 +75,7 @@ func hostPort(u *url.URL) string {
 
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// isLoopback reports whether a host is this machine.
+// isLoopback reports whether a host is an address of this machine, or localhost.
 func isLoopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return strings.EqualFold(host, "localhost") || err == nil && addr.IsLoopback()

@@ -20,11 +20,11 @@ import (
 
 const (
 	maxManifestBytes = 4 << 20
-	manifestTries    = 3 // while the body is cut off; retryablehttp ends at the headers
+	manifestTries    = 3 // if the body is cut off; retryablehttp retries only until the headers
 )
 
-// acceptManifests names what we read, in one field: some servers read no
-// second one. Without it some registries answer with schema 1.
+// acceptManifests names the media types that we read, in one field: some servers
+// ignore a second field. Without it, some registries answer with schema 1.
 var acceptManifests = strings.Join([]string{
 	ocispec.MediaTypeImageIndex,
 	ocispec.MediaTypeImageManifest,
@@ -32,11 +32,10 @@ var acceptManifests = strings.Join([]string{
 	"application/vnd.docker.distribution.manifest.v2+json",
 }, ", ")
 
-// Manifest returns the manifest or index that reference, a tag or a digest,
-// names in repository. Asked for by digest, its bytes match it; asked for by
-// tag, they may be anything that the host answered with. The descriptor has the
-// media type that the host claims, and the computed digest and size. Every
-// error is an *Error.
+// Manifest returns the manifest or index that reference, a tag or a digest, names in
+// repository. If reference is a digest, the bytes have it; for a tag, they may be
+// anything. The descriptor has the media type of the answer, and the digest and the
+// size of the bytes. Each error is an *Error.
 func (c *Client) Manifest(ctx context.Context, repository, reference string) (ocispec.Descriptor, []byte, error) {
 	if err := c.chooseScheme(ctx); err != nil {
 		return ocispec.Descriptor{}, nil, err
@@ -61,7 +60,7 @@ func (c *Client) Manifest(ctx context.Context, repository, reference string) (oc
 }
 
 func (c *Client) openManifest(ctx context.Context, f fetch) (resp *http.Response, at *url.URL, err error) {
-	resp, err = within(ctx, manifestPatience, func(ctx context.Context) (*http.Response, error) {
+	resp, err = within(ctx, manifestTimeout, func(ctx context.Context) (*http.Response, error) {
 		r, err := c.open(ctx, f)
 		at = r.at
 		return r.Response, err
@@ -69,9 +68,10 @@ func (c *Client) openManifest(ctx context.Context, f fetch) (resp *http.Response
 	return resp, at, err
 }
 
-// Claim returns the digest that the host claims for a tag, "" if it claims
-// none, without fetching the manifest: nothing is proved by it. Docker Hub does
-// not count such requests. Every error is an *Error.
+// Claim returns the digest that the host gives for a tag (Docker-Content-Digest in
+// the answer to HEAD), or "" if it gives none. It does not fetch the manifest, so
+// the host may be wrong. Docker Hub does not count such requests. Each error is an
+// *Error.
 func (c *Client) Claim(ctx context.Context, repository, tag string) (digest.Digest, error) {
 	if err := c.chooseScheme(ctx); err != nil {
 		return "", err
@@ -102,20 +102,20 @@ func (c *Client) manifestAt(repository, reference string) fetch {
 var errTooLarge = permanent("larger than 4 MiB")
 
 func readManifest(resp *http.Response) ([]byte, error) {
-	timer := time.AfterFunc(manifestPatience, func() { resp.Body.Close() })
+	timer := time.AfterFunc(manifestTimeout, func() { resp.Body.Close() })
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxManifestBytes+1))
 	switch {
 	case !timer.Stop():
-		return nil, silence(manifestPatience)
+		return nil, silence(manifestTimeout)
 	case len(body) > maxManifestBytes:
 		return nil, errTooLarge
 	}
 	return body, err
 }
 
-// describe checks body and computes its descriptor. A body that is labelled as
-// encoded, rightly or not, is tried as it is and then decoded.
+// describe checks body and computes its descriptor. If a label says that body is
+// encoded, describe tries it unchanged and then decoded.
 func (c *Client) describe(f fetch, resp *http.Response, at *url.URL, reference string, body []byte) (ocispec.Descriptor, []byte, error) {
 	if resp.StatusCode != http.StatusOK {
 		return ocispec.Descriptor{}, nil, c.fault(f.op, at, mismatch("a part of it"))
@@ -140,7 +140,7 @@ func describe(header http.Header, computed digest.Digest, body []byte) ocispec.D
 	return ocispec.Descriptor{MediaType: mediaType, Digest: computed, Size: int64(len(body))}
 }
 
-// plain is a body without the encoding that its label names, if it has it.
+// plain returns a body without the encoding that its label names, if it has that.
 func plain(header http.Header, body []byte) []byte {
 	if len(encodings(header)) > 0 {
 		if decoded := decodeManifest(header, body); decoded != nil {
@@ -150,8 +150,8 @@ func plain(header http.Header, body []byte) []byte {
 	return body
 }
 
-// decodeManifest undoes the encoding of body, if it has one. The result is
-// nil where it has none, is broken, or is too large for a manifest.
+// decodeManifest decodes body. It returns nil if body has no encoding, is broken, or
+// is too large for a manifest.
 func decodeManifest(header http.Header, body []byte) []byte {
 	decoder := decoderFor(encodings(header), body)
 	if decoder == nil {

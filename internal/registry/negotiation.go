@@ -7,19 +7,19 @@ import (
 	"net/http"
 )
 
-// negotiation finds what a host accepts for one request: first the stored
-// login, then what it gives to anonymous clients.
+// negotiation finds credentials that a host accepts for one request: first those of
+// the stored login, then those of an anonymous client.
 type negotiation struct {
-	auth          *authorizer
-	target        target
-	triedLogin    bool
-	triedStranger bool
-	used          *grant // that the last request was sent with; nil: none
-	refused       Login  // the login that did not help
+	auth           *authorizer
+	target         target
+	triedLogin     bool
+	triedAnonymous bool
+	used           *grant // of the last request; nil: none
+	refused        Login  // the login that did not help
 }
 
-// refusal reports whether authorization could change resp. Some hosts hide
-// what anonymous clients may not see: by 403, or by 404.
+// refusal reports whether authorization could change resp. Some hosts answer 403 or
+// 404 to anonymous clients in place of 401.
 func (n *negotiation) refusal(resp *http.Response, used *grant) bool {
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
@@ -32,8 +32,8 @@ func (n *negotiation) refusal(resp *http.Response, used *grant) bool {
 	return false
 }
 
-// next returns what to send the request with after resp refused it; nil if
-// nothing is left to try.
+// next returns the grant for the next request after resp refused the last one; nil if
+// there is none left.
 func (n *negotiation) next(ctx context.Context, resp *http.Response, used *grant) (*grant, error) {
 	offer, ok := chooseChallenge(resp.Header.Values("WWW-Authenticate"))
 	switch {
@@ -46,25 +46,24 @@ func (n *negotiation) next(ctx context.Context, resp *http.Response, used *grant
 		return nil, nil
 	}
 	if newer := n.auth.tokens.get(n.target); newer != nil && newer != used {
-		return newer, nil // another request has fetched it meanwhile
+		return newer, nil // another request has fetched it
 	}
 	n.used = used
 	n.mark(resp, used)
 	next, err := n.obtain(ctx, offer)
 	if err != nil && resp.StatusCode != http.StatusUnauthorized && ctx.Err() == nil {
-		return nil, nil // the host did not ask for it: its refusal says more
+		return nil, nil // the host required no login: its refusal says more
 	}
 	return next, err
 }
 
-// mark notes what the refusal of used says: a token that this request fetched
-// is of no use, and neither is one that is known (401 would mean expired) but
-// may not see this.
+// mark records that a new request with the login, or without one, is useless: after a
+// 403, the host knows the grant and refuses it (after a 401, it may have expired).
 func (n *negotiation) mark(resp *http.Response, used *grant) {
 	switch {
 	case used == nil:
 	case used.login.empty():
-		n.triedStranger = n.triedStranger || resp.StatusCode == http.StatusForbidden
+		n.triedAnonymous = n.triedAnonymous || resp.StatusCode == http.StatusForbidden
 	default:
 		n.triedLogin = n.triedLogin || resp.StatusCode == http.StatusForbidden
 		if n.triedLogin {
@@ -73,8 +72,8 @@ func (n *negotiation) mark(resp *http.Response, used *grant) {
 	}
 }
 
-// obtain answers the challenge with the login, and where that is refused,
-// anonymously.
+// obtain answers the challenge with the login or, if that is refused, as an anonymous
+// client.
 func (n *negotiation) obtain(ctx context.Context, offer challenge) (*grant, error) {
 	var failure error
 	if !n.triedLogin {
@@ -91,10 +90,10 @@ func (n *negotiation) obtain(ctx context.Context, offer challenge) (*grant, erro
 			n.refused, failure = login, err
 		}
 	}
-	if n.triedStranger || offer.scheme == "basic" {
+	if n.triedAnonymous || offer.scheme == "basic" {
 		return nil, failure
 	}
-	n.triedStranger = true
+	n.triedAnonymous = true
 	g, err := n.grant(ctx, offer, Login{})
 	if err != nil && failure != nil {
 		err = failure
@@ -102,7 +101,7 @@ func (n *negotiation) obtain(ctx context.Context, offer challenge) (*grant, erro
 	return g, err
 }
 
-// grant answers a challenge with a login, or anonymously.
+// grant answers a challenge with a login, or as an anonymous client.
 func (n *negotiation) grant(ctx context.Context, offer challenge, login Login) (*grant, error) {
 	switch {
 	case offer.scheme == "basic":
@@ -123,8 +122,8 @@ func (n *negotiation) grant(ctx context.Context, offer challenge, login Login) (
 	})
 }
 
-// keep keeps a grant for later requests, unless it is an anonymous one in place of
-// a login: which requests it allows is not known yet.
+// keep stores a grant for later requests, unless it is that of an anonymous client in
+// place of a login: whether other requests may use it is unknown.
 func (n *negotiation) keep(g *grant) *grant {
 	if n.refused.empty() {
 		n.auth.tokens.set(n.target, g)
@@ -132,8 +131,8 @@ func (n *negotiation) keep(g *grant) *grant {
 	return g
 }
 
-// conclude remembers what the host accepted, and reports a login that it did
-// not.
+// conclude stores the grant that the host accepted, and reports a login that it did
+// not accept.
 func (n *negotiation) conclude(used *grant, resp *http.Response) {
 	if n.refused.empty() || used == nil || resp.StatusCode >= 400 {
 		return

@@ -17,15 +17,15 @@ var (
 	errBadLocation      = permanent("redirected without a usable Location")
 )
 
-// ErrInsecureStorage and ErrPrivateStorage say where a host may not redirect to,
-// unless Config allows it. They are found by errors.Is.
+// ErrInsecureStorage and ErrPrivateStorage are the errors, for errors.Is, of redirects
+// that Config does not allow.
 var (
 	ErrInsecureStorage = permanent("it redirects from https to http, which segpull refuses")
 	ErrPrivateStorage  = permanent("segpull refuses this redirect: its target is not a public address")
 )
 
-// opener sends requests with authorization to the hosts that ask for it, and
-// follows redirects one by one.
+// opener sends requests, with authorization to the hosts that require it, and follows
+// redirects one by one.
 type opener struct {
 	auth     authorizer
 	home     *home // nil: no host is the source's own
@@ -35,20 +35,20 @@ type opener struct {
 // reply is the result of a request.
 type reply struct {
 	*http.Response
-	at         *url.URL // that it came from
-	repository string   // as the host calls it
-	plain      bool     // a redirect led to at, which was asked without authorization
+	at         *url.URL // the URL that answered
+	repository string   // its name at the host
+	plain      bool     // a redirect led to at, and the request had no authorization
 	refused    Login    // the login that the host refused
 }
 
-// place is where to ask.
+// place is the target of a request.
 type place struct {
 	url        *url.URL
-	repository string // as the host calls it; "": no host but the source's own gets authorization
+	repository string // its name at the host; "": only the source's own host gets authorization
 	plain      bool   // without authorization
 }
 
-// follow asks at p and wherever that redirects to, and returns the first reply
+// follow sends a request to p and follows its redirects. It returns the first reply
 // that is not a redirect. With an error, the reply has the URL that failed.
 func (o *opener) follow(ctx context.Context, method string, p place, header http.Header) (reply, error) {
 	left := !o.home.is(p.url)
@@ -68,8 +68,8 @@ func (o *opener) follow(ctx context.Context, method string, p place, header http
 	return reply{at: p.url}, errTooManyRedirects
 }
 
-// place is where a redirect leads to. A request that has left the source's own
-// host has no rights there any more, unless it is one for a registry's API.
+// place returns the target of a redirect. A request to another host than the source's
+// own gets authorization only if its URL is one of a registry's API.
 func (o *opener) place(u *url.URL, repository string, left bool) place {
 	if !o.home.is(u) {
 		return place{url: u, repository: repositoryIn(u.EscapedPath()), plain: isSigned(u)}
@@ -80,8 +80,8 @@ func (o *opener) place(u *url.URL, repository string, left bool) place {
 	return place{url: u, repository: repository, plain: left || isSigned(u)}
 }
 
-// ask sends one request. A link that a host gave may carry its own
-// authorization, and be refused where a second one comes with it.
+// ask sends one request. A URL from a host may have its own authorization (a
+// signature), and some hosts refuse it with a second one.
 func (o *opener) ask(ctx context.Context, method string, p place, header http.Header, redirect bool) (reply, error) {
 	r := reply{at: p.url, repository: p.repository, plain: p.plain}
 	req, err := http.NewRequestWithContext(ctx, method, p.url.String(), nil)
@@ -101,7 +101,7 @@ func (o *opener) ask(ctx context.Context, method string, p place, header http.He
 	without, err := o.auth.next.RoundTrip(req)
 	switch {
 	case err != nil:
-		return r, nil // the first answer stands
+		return r, nil // the first answer counts
 	case without.StatusCode >= 300:
 		without.Body.Close()
 		return r, nil
@@ -114,9 +114,9 @@ func wantsNoAuthorization(status int) bool {
 	return status == http.StatusBadRequest || status == http.StatusUnauthorized || status == http.StatusForbidden
 }
 
-// target says how p is authorized. Hosts that a redirect leads to may ask for
-// their own login where a registry's API is, on https or on this very machine
-// alone: any host can lead to any other, and http can be read on the way.
+// target describes the authorization of a request to p. A host that a redirect leads
+// to may require its own login only for a URL of a registry's API, and only by https
+// or on this machine: any host can redirect to any other, and others can read http.
 func (o *opener) target(p place) (t target, known bool) {
 	t = target{scheme: p.url.Scheme, host: p.url.Host, repository: p.repository}
 	if o.home.is(p.url) {
@@ -126,11 +126,11 @@ func (o *opener) target(p place) (t target, known bool) {
 	if o.home == nil || p.repository == "" {
 		return t, false
 	}
-	t.stranger = p.url.Scheme == "http" && !isLoopback(p.url.Hostname())
+	t.noLogin = p.url.Scheme == "http" && !isLoopback(p.url.Hostname())
 	return t, true
 }
 
-// redirect reads a Location.
+// redirect reads the field Location.
 func (o *opener) redirect(from *url.URL, location string) (*url.URL, error) {
 	next, err := from.Parse(location)
 	switch {
@@ -139,13 +139,13 @@ func (o *opener) redirect(from *url.URL, location string) (*url.URL, error) {
 	case from.Scheme == "https" && next.Scheme == "http" && !o.insecure:
 		return nil, ErrInsecureStorage
 	}
-	next.User = nil // net/http would log in by it, wherever a host sends us
+	next.User = nil // net/http would send it as a login to any host
 	return next, nil
 }
 
-// mayName reports whether the host at from may name u: by http or https, and
-// with a host of ASCII, as URIs have (RFC 3986, section 3.2.2). In lower case,
-// others can look like a host that DNS distinguishes from them: "İ" becomes "i".
+// mayName reports whether the host at from may redirect to u: by http or https, and
+// to a host name in ASCII (RFC 3986, section 3.2.2). In lower case, other names can
+// look like a different host: "İ" becomes "i".
 func mayName(from, u *url.URL) bool {
 	other := func(r rune) bool { return r > unicode.MaxASCII }
 	return (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
@@ -161,8 +161,8 @@ func redirected(resp *http.Response) bool {
 	return false
 }
 
-// isSigned reports whether a link carries its own authorization, as those of
-// S3, Google's, Azure's, Alibaba's, Tencent's and CloudFront's storage do.
+// isSigned reports whether a URL has its own authorization, as those of S3, Google,
+// Azure, Alibaba, Tencent and CloudFront have.
 func isSigned(u *url.URL) bool {
 	for key := range u.Query() {
 		if key = strings.ToLower(key); key == "sig" || strings.HasSuffix(key, "signature") {
@@ -172,12 +172,12 @@ func isSigned(u *url.URL) bool {
 	return false
 }
 
-// apiPath has names as registries have them, so that none holds "..", a scope,
-// or an encoded slash.
+// apiPath matches only names of the distribution specification, so that none has "..",
+// a scope, or an encoded slash.
 var apiPath = regexp.MustCompile(`/v2/(\w[\w.-]*(?:/\w[\w.-]*)*)/(?:manifests|blobs)/[^/]+$`)
 
-// repositoryIn is the repository that an escaped path of some registry is
-// about, "" for a path of another kind.
+// repositoryIn returns the repository in an escaped path of a registry's API, or "" for
+// another path.
 func repositoryIn(path string) string {
 	if m := apiPath.FindStringSubmatch(path); m != nil {
 		return m[1]

@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-// bare is what a url.Error holds, without the method and URL that it repeats.
+// bare returns the error in a url.Error, without the method and the URL.
 func bare(err error) error {
 	for {
 		outer, ok := errors.AsType[*url.Error](err)
@@ -22,8 +22,8 @@ func bare(err error) error {
 	}
 }
 
-// sealed is an error whose text had something to hide. It answers errors.Is as
-// before, but no caller can unwrap and print what it hides.
+// sealed is an error without the secrets that its text had. errors.Is works as before,
+// but no caller can unwrap and print the secrets.
 type sealed struct {
 	text string
 	err  error
@@ -42,8 +42,8 @@ func seal(err error) error {
 
 var urlInText = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)(?:[^\s"'<>/?#]*@)?([^\s"'<>/?#]*)[^\s"'<>]*`)
 
-// oneLine makes a short line of text: of URLs scheme and host are kept, and no
-// control characters.
+// oneLine makes a short line of text, with only the scheme and the host of URLs, and
+// without control characters.
 func oneLine(text string) string {
 	const most = 300
 	text = urlInText.ReplaceAllString(strings.ToValidUTF8(text, "?"), "$1$2")
@@ -63,7 +63,7 @@ func oneLine(text string) string {
 	return text
 }
 
-// hideSecrets takes out of text what req carried and a host may repeat.
+// hideSecrets removes from text the secrets of req, which a host may repeat.
 func hideSecrets(req *http.Request, text string) string {
 	for _, secret := range slices.Concat(secretsOfURL(req.URL), secretsOfHeader(req.Header), secretsOfForm(req.PostForm)) {
 		text = strings.ReplaceAll(text, secret, "…")
@@ -71,8 +71,8 @@ func hideSecrets(req *http.Request, text string) string {
 	return text
 }
 
-// secretsOfURL are the parts of a signed URL. Short ones are no secrets, and
-// would be found in any text.
+// secretsOfURL returns the parts of a signed URL. Short parts are no secrets, and occur
+// in any text.
 func secretsOfURL(u *url.URL) []string {
 	secrets := []string{u.RawQuery, u.EscapedPath(), u.Path}
 	for key, values := range u.Query() {
@@ -83,11 +83,11 @@ func secretsOfURL(u *url.URL) []string {
 	return slices.DeleteFunc(secrets, func(s string) bool { return len(s) < 8 })
 }
 
-// secretsOfForm are the refresh tokens of a request for a token.
+// secretsOfForm returns the refresh tokens of a request for a token.
 func secretsOfForm(form url.Values) []string { return form["refresh_token"] }
 
-// secretsOfHeader are the values of all fields but the harmless, and what
-// stands in Authorization: a token, or a login and its password.
+// secretsOfHeader returns the values of all fields that are not known to be harmless,
+// and the content of Authorization: a token, or a user name and a password.
 func secretsOfHeader(header http.Header) []string {
 	var secrets []string
 	for name, values := range header {

@@ -15,16 +15,16 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 )
 
-// maxRetryAfter bounds how long a host can delay a request.
+// maxRetryAfter is the longest delay that a host can request.
 const maxRetryAfter = time.Hour
 
-// retries is how often, and at which answers, a request is sent again before
-// the caller gets it. They are few and short, since the caller can ask other
+// retries says how often, and after which answers, a request is sent again before the
+// caller gets the answer. Retries are few and short, since the caller can ask other
 // hosts.
 type retries struct {
 	most     int
 	statuses []int
-	lo, hi   time.Duration // of the backoff; a Retry-After above hi is not waited for
+	lo, hi   time.Duration // of the backoff; there is no retry after a Retry-After above hi
 }
 
 var (
@@ -32,7 +32,7 @@ var (
 	blobRetries     = retries{most: 1, lo: 50 * time.Millisecond, hi: 100 * time.Millisecond}
 )
 
-// over sends requests by transport, and again where that may help.
+// over returns a client that sends requests by transport, and again if that may help.
 func (r retries) over(transport http.RoundTripper) http.RoundTripper {
 	return &retryablehttp.RoundTripper{Client: &retryablehttp.Client{
 		HTTPClient:   lastHop(transport),
@@ -45,7 +45,7 @@ func (r retries) over(transport http.RoundTripper) http.RoundTripper {
 	}}
 }
 
-// lastHop returns an HTTP client that hands redirects over as they are.
+// lastHop returns an HTTP client that does not follow redirects.
 func lastHop(transport http.RoundTripper) *http.Client {
 	return &http.Client{
 		Transport:     transport,
@@ -63,7 +63,7 @@ func (r retries) check(ctx context.Context, resp *http.Response, err error) (boo
 			return false, nil
 		}
 		if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
-			return false, nil // there is no such host, now or in a second
+			return false, nil // the host does not exist, also in a second
 		}
 		return retryablehttp.DefaultRetryPolicy(ctx, nil, err) // knows the errors of certificates
 	}
@@ -71,8 +71,8 @@ func (r retries) check(ctx context.Context, resp *http.Response, err error) (boo
 	return slices.Contains(r.statuses, resp.StatusCode) && after <= r.hi, nil
 }
 
-// backoff doubles from lo to hi, with jitter so that many requests that failed
-// together do not come back together. A Retry-After counts instead.
+// backoff doubles from lo to hi, with jitter so that requests that failed at the same
+// time are not repeated at the same time. A Retry-After takes precedence.
 func backoff(lo, hi time.Duration, attempt int, resp *http.Response) time.Duration {
 	if after, ok := retryAfter(resp); ok {
 		return after
@@ -81,7 +81,7 @@ func backoff(lo, hi time.Duration, attempt int, resp *http.Response) time.Durati
 	return wait/2 + rand.N(wait/2+1)
 }
 
-// handOver gives the last response to the caller as it is, and none beside an
+// handOver returns the last response to the caller, but no response together with an
 // error: net/http would only log it, and leak its connection.
 func handOver(resp *http.Response, err error, _ int) (*http.Response, error) {
 	if err != nil && resp != nil {
@@ -95,7 +95,7 @@ func retryAfter(resp *http.Response) (time.Duration, bool) {
 	if resp == nil || resp.StatusCode < 400 {
 		return 0, false
 	}
-	// A date is read against the server's clock, since ours may be wrong.
+	// A date is relative to the server's clock, since ours may be wrong.
 	now, err := http.ParseTime(resp.Header.Get("Date"))
 	if err != nil {
 		now = time.Now()

@@ -17,19 +17,19 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// schemePatience bounds each check of the protocol of a port.
-const schemePatience = 5 * time.Second
+// schemeTimeout is the most time for each check of the protocol of a port.
+const schemeTimeout = 5 * time.Second
 
-// schemeChoice is what is known of the protocol of the host's port.
+// schemeChoice records the protocol of the host's port.
 type schemeChoice struct {
 	turn     *semaphore.Weighted // a mutex that can be waited for with a context
 	settled  bool                // guarded by turn
 	answered atomic.Bool
 }
 
-// chooseScheme finds out whether a host that may be asked by http has to be:
-// https comes first, as with docker. What speaks TLS is asked by https,
-// whatever its certificate is worth. It returns only errors of ctx.
+// chooseScheme finds the protocol of a host that may be asked by http: it tries https
+// first, as docker does. A host that speaks TLS is asked by https, even if its
+// certificate is invalid. chooseScheme returns only errors of ctx.
 func (c *Client) chooseScheme(ctx context.Context) error {
 	if c.scheme.turn.Acquire(ctx, 1) != nil {
 		return c.fault("manifest", c.home.url(), ended(ctx))
@@ -52,10 +52,9 @@ func (c *Client) chooseScheme(ctx context.Context) error {
 	return nil
 }
 
-// ping sends one request without authorization, for the sake of the answer's
-// being there.
+// ping sends one request without authorization. Any answer is a success.
 func (c *Client) ping(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, schemePatience)
+	ctx, cancel := context.WithTimeout(ctx, schemeTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -68,8 +67,8 @@ func (c *Client) ping(ctx context.Context, url string) error {
 	return err
 }
 
-// plainly says of a request that failed that the port speaks the other
-// protocol, where that is so.
+// plainly adds to the error of a request that the port speaks the other protocol, if
+// it does.
 func (c *Client) plainly(ctx context.Context, at *url.URL, err error) error {
 	switch {
 	case isSchemeMismatch(err):
@@ -99,8 +98,8 @@ func isSchemeMismatch(err error) bool {
 
 var tlsWanted = regexp.MustCompile(`(?i)http request (was sent )?to (an )?https|plain http to an ssl`)
 
-// wantsTLS reports whether that is what a server says of a request by http: the
-// words of Go, nginx and Apache.
+// wantsTLS reports whether the answer to a request by http says that the port speaks
+// TLS: it knows the texts of Go, nginx and Apache.
 func wantsTLS(message string) bool { return tlsWanted.MatchString(message) }
 
 // isBroken reports whether a connection ended before there was an answer.
@@ -109,8 +108,8 @@ func isBroken(err error) bool {
 		errors.Is(err, syscall.EPIPE) || strings.Contains(err.Error(), "malformed HTTP")
 }
 
-// mayLook reports whether to find out what a port speaks: it has given no
-// answer so far, and there is no proxy between.
+// mayLook reports whether to find out the protocol of a port: it has not answered so
+// far, and there is no proxy.
 func (c *Client) mayLook(at *url.URL) bool {
 	if c.scheme.answered.Load() || !c.home.is(at) {
 		return false
@@ -119,13 +118,13 @@ func (c *Client) mayLook(at *url.URL) bool {
 	return proxy == nil && err == nil
 }
 
-// speaksTLS shakes hands at an http URL's port. Nothing is sent, so the
+// speaksTLS does a TLS handshake with the port of an http URL. It sends no data, so the
 // certificate does not matter.
 func (c *Client) speaksTLS(ctx context.Context, at *url.URL) bool {
 	if at.Scheme != "http" || !c.mayLook(at) {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, schemePatience)
+	ctx, cancel := context.WithTimeout(ctx, schemeTimeout)
 	defer cancel()
 	conn, err := c.transport.own.DialContext(ctx, "tcp", hostPort(at))
 	if err != nil {
@@ -137,7 +136,7 @@ func (c *Client) speaksTLS(ctx context.Context, at *url.URL) bool {
 	return err == nil || isAlert(err)
 }
 
-// speaksPlain asks an https URL's port for its API by plain http.
+// speaksPlain requests /v2/ from the port of an https URL by http.
 func (c *Client) speaksPlain(ctx context.Context, at *url.URL) bool {
 	if !c.mayLook(at) {
 		return false
@@ -147,7 +146,7 @@ func (c *Client) speaksPlain(ctx context.Context, at *url.URL) bool {
 		return false
 	}
 	root.Scheme, root.Host = "http", hostPort(at)
-	ctx, cancel := context.WithTimeout(ctx, schemePatience)
+	ctx, cancel := context.WithTimeout(ctx, schemeTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, root.String(), nil)
 	if err != nil {

@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	maxTokens     = 1000      // grants kept; more start over
+	maxTokens     = 1000      // grants to keep; one more removes all
 	maxTokenBytes = 128 << 10 // twice a token of 64 KiB: it may be given under two names
-	tokenPatience = 30 * time.Second
+	tokenTimeout  = 30 * time.Second
 	clientID      = "segpull"
 )
 
-// tokenCache keeps the grant that each repository of each host was last served
-// with. The zero value is ready, and safe for concurrent use.
+// tokenCache has the last grant that each host accepted for each repository. The zero
+// value is empty and ready to use. It is safe for concurrent use.
 type tokenCache struct {
 	flight singleflight.Group
 	mu     sync.Mutex
@@ -47,8 +47,8 @@ func (c *tokenCache) set(t target, g *grant) {
 	c.grants[t] = g
 }
 
-// drop forgets a grant that is of no use: with 401 the host knows it not, or
-// not any more.
+// drop removes a useless grant: 401 means that the host does not know it, or not any
+// more.
 func (c *tokenCache) drop(t target, g *grant, resp *http.Response) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -57,12 +57,11 @@ func (c *tokenCache) drop(t target, g *grant, resp *http.Response) {
 	}
 }
 
-// fetch calls get once for all requests that need the same grant at the same
-// time. It runs apart from the context of the request that happened to ask
-// first, whose end must not fail the others.
+// fetch calls get once for all requests that need the same grant at the same time. get
+// does not get the context of the first request, whose end must not fail the others.
 func (c *tokenCache) fetch(ctx context.Context, t target, login string, get func(context.Context) (*grant, error)) (*grant, error) {
 	done := c.flight.DoChan(t.origin()+" "+t.repository+" "+login, func() (any, error) {
-		own, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), tokenPatience, silence(tokenPatience))
+		own, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), tokenTimeout, silence(tokenTimeout))
 		defer cancel()
 		return get(own)
 	})
@@ -102,8 +101,7 @@ func (a *authorizer) fetchToken(ctx context.Context, t target, offer challenge, 
 	return a.askToken(ctx, http.MethodGet, u, nil, login)
 }
 
-// scopesOf are what a token is asked for: to pull, and what the host wants
-// besides.
+// scopesOf returns the scopes for a token: to pull, and those that the host requires.
 func scopesOf(t target, offer challenge) []string {
 	var scopes []string
 	if t.repository != "" {
@@ -117,8 +115,8 @@ func scopesOf(t target, offer challenge) []string {
 	return scopes
 }
 
-// readOnly leaves of the actions on a repository only to pull: a registry may
-// name all that it knows, and no pull needs more.
+// readOnly removes all actions on a repository except pull: a registry may name all
+// that it knows.
 func readOnly(scope string) string {
 	if i := strings.LastIndexByte(scope, ':'); i >= 0 && strings.HasPrefix(scope, "repository:") {
 		return scope[:i] + ":pull"
@@ -126,9 +124,9 @@ func readOnly(scope string) string {
 	return scope
 }
 
-// tokenServer checks the address of a token server. It is on https unless the
-// host itself is on http. An address on http at the very host is tried on
-// https: the registry behind a TLS front does not know better.
+// tokenServer checks the address of a token server. It has to be an https URL, unless
+// the host itself is asked by http. An http URL of the host itself is tried by https:
+// the registry may not know of the TLS proxy in front of it.
 func (a *authorizer) tokenServer(t target, realm string) (*url.URL, error) {
 	base := &url.URL{Scheme: t.scheme, Host: t.host}
 	u, err := base.Parse(realm)
@@ -144,7 +142,7 @@ func (a *authorizer) tokenServer(t target, realm string) (*url.URL, error) {
 	return u, nil
 }
 
-// secure is u on https, at the same port unless that is the port of http.
+// secure returns u with https, and with the same port unless that is port 80.
 func secure(u *url.URL) *url.URL {
 	s := *u
 	s.Scheme = "https"
@@ -154,8 +152,8 @@ func secure(u *url.URL) *url.URL {
 	return &s
 }
 
-// askToken sends one request to a token server and follows its redirects
-// within its host: to another host they would carry the login along.
+// askToken sends one request to a token server, and follows redirects only within its
+// host: another host must not get the login.
 func (a *authorizer) askToken(ctx context.Context, method string, u *url.URL, form url.Values, login Login) (string, error) {
 	for range maxHops + 1 {
 		resp, err := a.sendForToken(ctx, method, u, form, login)
@@ -227,8 +225,8 @@ func (a *authorizer) readToken(u *url.URL, resp *http.Response) (string, error) 
 	return answer.Token, nil
 }
 
-// words are what an answer without a token says. Other answers than pages and
-// errors in JSON may be a secret.
+// words returns the text of an answer without a token, if it is a page or an error in
+// JSON: other answers may be a secret.
 func words(body []byte, jsonErr error) string {
 	text := readable.Message(body)
 	if jsonErr != nil && readable.IsPage(body) {
@@ -250,7 +248,7 @@ func refusedBy(err error) bool {
 	return ok && e.Op == "token" && (e.StatusCode == http.StatusBadRequest || e.Refused())
 }
 
-// withLogin notes in err that the login was refused, if that is what it says.
+// withLogin adds to err where the login is stored, if err says that it was refused.
 func withLogin(err error, login Login) error {
 	if e, ok := errors.AsType[*Error](err); ok && refusedBy(err) {
 		e.Login = login.From

@@ -18,18 +18,18 @@ import (
 const (
 	maxHeaderBytes = 256 << 10
 	maxErrorBytes  = 8 << 10
-	errorPatience  = 2 * time.Second // for an error's body
+	errorTimeout   = 2 * time.Second // for an error's body
 )
 
-// hostTransport is the layer below the retries. It tells the configured host
-// from all others: that one alone gets the extra headers and the client's
-// certificates, and the others may be dialed only at public addresses unless
-// the host itself is internal.
+// hostTransport is the layer below the retries. It distinguishes the configured host
+// from all others: only that host gets the extra headers and the client's
+// certificates, and the others must have public addresses, unless the host itself has
+// an internal one.
 //
-// It has no CloseIdleConnections on purpose: retryablehttp calls that on each
-// request it gives up, which would close the connections of all requests.
+// It has no CloseIdleConnections on purpose: retryablehttp calls that method on each
+// request that it gives up, which would close the connections of all requests.
 type hostTransport struct {
-	home      *home // nil: every host is another
+	home      *home // nil: all hosts are others
 	header    http.Header
 	userAgent string
 	proxy     func(*http.Request) (*url.URL, error)
@@ -49,7 +49,8 @@ func newHostTransport(home *home, cfg Config) *hostTransport {
 	return t
 }
 
-// newForeignTransport reaches public addresses only, and has no host of its own.
+// newForeignTransport returns a transport for public addresses only, without a host of
+// its own.
 func newForeignTransport(cfg Config) *hostTransport {
 	t := &hostTransport{userAgent: cfg.UserAgent, proxy: cfg.Proxy}
 	g := &guard{dialer: newDialer(), strict: t.strict}
@@ -57,7 +58,7 @@ func newForeignTransport(cfg Config) *hostTransport {
 	return t
 }
 
-// windowed gives the connections of dial the window that was chosen.
+// windowed sets the window of the connections that dial opens.
 func (t *hostTransport) windowed(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
@@ -71,8 +72,8 @@ func (t *hostTransport) windowed(dial dialFunc) dialFunc {
 func newTransport(config *tls.Config, proxy func(*http.Request) (*url.URL, error), dial dialFunc) *http.Transport {
 	config = config.Clone()
 	config.NextProtos = nil
-	// Segments over one HTTP/2 connection are one TCP flow, which loss
-	// starves: 11 Mbit/s became 1.2 at 1 % (measured, 50 Mbit/s, 100 ms).
+	// Segments over one HTTP/2 connection are one TCP flow, which loss makes slow:
+	// 11 Mbit/s became 1.2 at 1 % (measured, 50 Mbit/s, 100 ms).
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{
@@ -97,8 +98,8 @@ func newDialer() *net.Dialer {
 	return &net.Dialer{Timeout: 15 * time.Second, KeepAliveConfig: keepAlive, Control: userTimeout}
 }
 
-// checkProxy reads a proxy's answer to CONNECT. What it refuses, it refuses
-// another time too.
+// checkProxy reads a proxy's answer to CONNECT. A second request would get the same
+// refusal.
 func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
 	switch {
 	case resp.StatusCode == http.StatusProxyAuthRequired:
@@ -112,7 +113,7 @@ func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.R
 // proxyLogin says what to do about a status of 407.
 const proxyLogin = "407 Proxy Authentication Required: write user:password@ before the host of the proxy's URL, in HTTPS_PROXY, HTTP_PROXY or the proxy of the mirror's table"
 
-// withoutIdentity is config for hosts that it was not made for.
+// withoutIdentity returns config for other hosts: only its roots.
 func withoutIdentity(config *tls.Config) *tls.Config {
 	config = config.Clone()
 	config.Certificates, config.GetClientCertificate, config.ServerName = nil, nil, ""
@@ -127,9 +128,9 @@ func (t *hostTransport) closeIdle() {
 	t.others.CloseIdleConnections()
 }
 
-// strict reports whether other hosts must be public: a host on the internet
-// must not make us ask in the local network for it. Behind a proxy it is not
-// known where the host is: one on http is taken for a local one then.
+// strict reports whether other hosts must have public addresses: a host on the
+// internet must not make us send requests into the local network. Behind a proxy, the
+// address of the host is unknown: then a host with http counts as local.
 func (t *hostTransport) strict() bool {
 	secure := t.home != nil && t.home.url().Scheme == "https"
 	return t.home == nil || !t.private && (t.public.Load() || secure && !t.internal.Load())
@@ -170,7 +171,7 @@ func (t *hostTransport) roundTripOwn(req *http.Request) (*http.Response, error) 
 }
 
 func (t *hostTransport) roundTripOther(req *http.Request) (*http.Response, error) {
-	// Dialing finds this too, but not behind a proxy.
+	// Dialing checks this too, but not behind a proxy.
 	if addr, err := netip.ParseAddr(req.URL.Hostname()); err == nil && t.strict() && !public(addr) {
 		return nil, ErrPrivateStorage
 	}
@@ -179,15 +180,15 @@ func (t *hostTransport) roundTripOther(req *http.Request) (*http.Response, error
 	return t.others.RoundTrip(req)
 }
 
-// settle reads the body of a response that was not asked for into memory,
-// bounded in size and time. No caller waits for it then, as retryablehttp's
-// drain would, and the connection can be used again. After a 101 that bound is
-// the only one: the body is then the connection itself, and outlives its
-// request's context.
+// settle reads the body of an unexpected response into memory, bounded in size and
+// time. So no caller waits for it, as the drain of retryablehttp would, and the
+// connection is free for the next request. After a 101, that bound is the only one:
+// the body is then the connection itself, and does not end with its request's
+// context.
 func settle(resp *http.Response) (*http.Response, error) {
 	sent := resp.Body
-	timer := time.AfterFunc(errorPatience, func() { sent.Close() })
-	body, _ := io.ReadAll(io.LimitReader(sent, maxErrorBytes)) // what came says enough
+	timer := time.AfterFunc(errorTimeout, func() { sent.Close() })
+	body, _ := io.ReadAll(io.LimitReader(sent, maxErrorBytes)) // the beginning is enough
 	timer.Stop()
 	sent.Close()
 	resp.Body = io.NopCloser(bytes.NewReader(body))

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Basic asks for a user's password on every request but those to the CDN.
+// Basic requires a user name and a password for each request, except those to the CDN.
 func Basic(username, password string) Fault {
 	return before(func(w http.ResponseWriter, r *http.Request) bool {
 		if u, p, ok := r.BasicAuth(); ok && u == username && p == password {
@@ -24,18 +24,18 @@ func Basic(username, password string) Fault {
 
 // Auth describes a token service.
 type Auth struct {
-	// Username and Password are asked for before a token is given out.
-	// Default: none, tokens are for everyone.
+	// Username and Password are required for a token. Default: none, everyone gets
+	// a token.
 	Username, Password string
-	// Lifetime of a token. Default: 5 minutes. A negative one makes tokens
-	// that are never accepted: 401 in circles.
+	// Lifetime of a token. Default: 5 minutes. If it is negative, the registry
+	// accepts none of its tokens.
 	Lifetime time.Duration
-	// Realm is where clients are sent for a token. Default: this server.
+	// Realm is the URL of the token server. Default: this server.
 	Realm string
 }
 
-// Bearer asks for a token on every request but those to the CDN, and gives
-// tokens out at /token, each for the repositories of its scope.
+// Bearer requires a token for each request, except those to the CDN, and serves tokens
+// at /token, each for the repositories of its scope.
 func Bearer(auth Auth) Fault {
 	if auth.Lifetime == 0 {
 		auth.Lifetime = 5 * time.Minute

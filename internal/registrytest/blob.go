@@ -11,15 +11,15 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Blob is content with its descriptor. It may be read by many goroutines at
-// the same time; blobs made here are generated while they are read, so their
-// size costs no memory.
+// Blob is content with its descriptor. Several goroutines may read it at the same time.
+// The blobs of this package are generated while they are read, so large ones need no
+// memory.
 type Blob struct {
 	ocispec.Descriptor
 	io.ReaderAt
 }
 
-// NewBlob is the blob of the bytes b.
+// NewBlob returns the blob of the bytes b.
 func NewBlob(mediaType string, b []byte) Blob {
 	return Blob{
 		Descriptor: ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))},
@@ -27,8 +27,8 @@ func NewBlob(mediaType string, b []byte) Blob {
 	}
 }
 
-// RandomBlob is a blob of size bytes that do not compress. The same seed gives
-// the same bytes, and a longer blob begins with the shorter one.
+// RandomBlob returns a blob of size bytes that do not compress. The same seed gives the
+// same bytes, and a longer blob begins with the bytes of a shorter one.
 func RandomBlob(seed uint64, size int64) Blob {
 	return newBlob("application/octet-stream", section(newNoise(seed), size))
 }
@@ -55,7 +55,7 @@ func digestOf(content *io.SectionReader) digest.Digest {
 	return digest.NewDigest(digest.SHA256, hash)
 }
 
-// copyAll writes all of a section that cannot fail.
+// copyAll writes a section whose reads cannot fail.
 func copyAll(w io.Writer, content *io.SectionReader) {
 	r := struct{ io.Reader }{section(content, content.Size())} // hides WriteTo, whose buffer is small
 	if _, err := io.CopyBuffer(w, r, make([]byte, min(content.Size()+1, 256<<10))); err != nil {
@@ -63,7 +63,7 @@ func copyAll(w io.Writer, content *io.SectionReader) {
 	}
 }
 
-// section is the first size bytes of r.
+// section returns the first size bytes of r.
 func section(r io.ReaderAt, size int64) *io.SectionReader {
 	return io.NewSectionReader(r, 0, size)
 }
@@ -82,7 +82,7 @@ func mix(z uint64) uint64 {
 	return z ^ z>>31
 }
 
-// ReadAt fills p, always.
+// ReadAt always fills p.
 func (n noise) ReadAt(p []byte, off int64) (int, error) {
 	i, skip := uint64(off)/8, off%8
 	done := 0
@@ -104,7 +104,7 @@ func (n noise) ReadAt(p []byte, off int64) (int, error) {
 	return done, nil
 }
 
-// concat reads several sections as one.
+// concat is the concatenation of several sections.
 type concat []*io.SectionReader
 
 func newConcat(parts ...*io.SectionReader) *io.SectionReader {

@@ -11,10 +11,9 @@ import (
 	"time"
 )
 
-// SignedRedirect sends requests for blobs to a CDN, by an address that is
-// valid for some time. The CDN is a Mirror of this server; cdnURL is where it
-// is served. Like S3 it answers 403 once the address has expired, and 400 to
-// requests with an Authorization header.
+// SignedRedirect redirects requests for blobs to a CDN, by a URL that is valid for some
+// time. The CDN is a Mirror of this server with the address cdnURL. Like S3, it answers
+// 403 when the URL has expired, and 400 to requests with an Authorization header.
 func SignedRedirect(cdnURL string, lifetime time.Duration) Fault {
 	return instead(func(w http.ResponseWriter, r *http.Request) {
 		digest := exchangeOf(r).Reference

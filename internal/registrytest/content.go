@@ -6,8 +6,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Content is what registries serve: repositories with tags, manifests and
-// blobs. Servers may share one; it may be added to while they serve.
+// Content has repositories with tags, manifests and blobs. Several servers may share it.
+// It is safe for concurrent use.
 type Content struct {
 	mu           sync.RWMutex
 	repositories map[string]repository
@@ -19,8 +19,8 @@ type repository struct {
 	blobs     map[digest.Digest]Blob
 }
 
-// Push adds an image, or an index and all its images. Without a tag they can
-// be asked for by digest alone.
+// Push adds an image, or an index and all its images. Without a tag, they have only
+// digests.
 func (c *Content) Push(repository, tag string, img Image) {
 	for _, child := range img.Images {
 		c.Push(repository, "", child)

@@ -10,11 +10,11 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Fault is a way to misbehave. It touches GETs of blobs, at the registry and
-// at its CDN, unless its constructor says otherwise or On does.
+// Fault is a misbehaviour of a server. It affects GETs of blobs, at the registry and at
+// its CDN, unless its constructor or On says otherwise.
 //
-// Faults are values: the methods return a narrower fault, in any order, and
-// one fault can be given to several servers, each of which counts for itself.
+// Faults are values: the methods return a fault with another condition, in any order.
+// Several servers may have the same fault, and each of them counts separately.
 type Fault struct {
 	wrap   func(http.Handler) http.Handler
 	kinds  []Kind                     // none: all
@@ -30,7 +30,7 @@ func Wrap(wrap func(next http.Handler) http.Handler) Fault {
 	return Fault{wrap: wrap, kinds: []Kind{KindBlob, KindCDN}, every: 1, times: math.MaxInt, chance: 1}
 }
 
-// All is several faults as one; the first is nearest to the client.
+// All combines several faults; the first is nearest to the client.
 func All(faults ...Fault) Fault {
 	return Wrap(func(next http.Handler) http.Handler {
 		for _, f := range slices.Backward(faults) {
@@ -40,19 +40,19 @@ func All(faults ...Fault) Fault {
 	}).On()
 }
 
-// On touches these kinds of requests instead; without any, all requests.
+// On makes the fault affect these kinds of requests instead; without kinds, all requests.
 func (f Fault) On(kinds ...Kind) Fault {
 	f.kinds = kinds
 	return f
 }
 
-// Of touches these blobs only.
+// Of restricts the fault to these blobs.
 func (f Fault) Of(digests ...digest.Digest) Fault {
 	return f.When(func(r *http.Request) bool { return slices.Contains(digests, exchangeOf(r).blob.Digest) })
 }
 
-// UntilServed touches a blob until this server has sent it whole once, in one
-// response.
+// UntilServed restricts the fault to blobs that this server has not sent completely, in
+// one response.
 func (f Fault) UntilServed() Fault {
 	return f.When(func(r *http.Request) bool {
 		ex := exchangeOf(r)
@@ -60,38 +60,39 @@ func (f Fault) UntilServed() Fault {
 	})
 }
 
-// When touches only requests that match. It is called from many goroutines.
+// When restricts the fault to requests for which match returns true. Several goroutines
+// call match at the same time.
 func (f Fault) When(match func(*http.Request) bool) Fault {
 	f.match = append(slices.Clip(f.match), match)
 	return f
 }
 
-// After leaves the first n requests alone.
+// After exempts the first n requests.
 func (f Fault) After(n int) Fault {
 	f.after = n
 	return f
 }
 
-// Every touches each nth request only.
+// Every restricts the fault to each nth request.
 func (f Fault) Every(n int) Fault {
 	f.every = max(n, 1)
 	return f
 }
 
-// Times touches n requests at most.
+// Times restricts the fault to the first n requests.
 func (f Fault) Times(n int) Fault {
 	f.times = n
 	return f
 }
 
-// Sometimes touches a request with probability p. The choice is the same in each
-// run, for the same order of requests.
+// Sometimes makes the fault affect a request with probability p. For the same order of
+// requests, the choice is the same in each run.
 func (f Fault) Sometimes(p float64) Fault {
 	f.chance = p
 	return f
 }
 
-// install puts the fault before next, with counters of its own.
+// install puts the fault before next, with new counters.
 func (f Fault) install(next http.Handler) http.Handler {
 	faulty, strikes := f.wrap(next), f.strikes()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -115,7 +116,7 @@ func (f Fault) matches(r *http.Request) bool {
 	return true
 }
 
-// strikes counts the requests that match and picks those that the fault touches.
+// strikes counts the requests that match, and reports which of them the fault affects.
 func (f Fault) strikes() func() bool {
 	var mu sync.Mutex
 	seen, struck := 0, 0
@@ -136,12 +137,12 @@ func (f Fault) strikes() func() bool {
 	}
 }
 
-// instead makes a fault that answers in the registry's place.
+// instead returns a fault that answers in place of the registry.
 func instead(answer http.HandlerFunc) Fault {
 	return Wrap(func(http.Handler) http.Handler { return answer })
 }
 
-// before makes a fault that does something first; if it returns false it has
+// before returns a fault that calls a function first; if that returns false, it has
 // answered.
 func before(do func(w http.ResponseWriter, r *http.Request) bool) Fault {
 	return Wrap(func(next http.Handler) http.Handler {
@@ -153,7 +154,7 @@ func before(do func(w http.ResponseWriter, r *http.Request) bool) Fault {
 	})
 }
 
-// through makes a fault that sees what the registry writes.
+// through returns a fault that sees what the registry writes.
 func through(hooks func(w http.ResponseWriter, r *http.Request) *hooked) Fault {
 	return Wrap(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -167,7 +168,7 @@ func through(hooks func(w http.ResponseWriter, r *http.Request) *hooked) Fault {
 	})
 }
 
-// hooked is a response on its way out. A nil hook changes nothing.
+// hooked is a response with hooks. A nil hook changes nothing.
 type hooked struct {
 	http.ResponseWriter
 	header func(status int, h http.Header)
@@ -200,8 +201,7 @@ func (h *hooked) Write(p []byte) (int, error) {
 	return h.body(p)
 }
 
-// flush sends what is still in buffers, so that a fault happens at the byte
-// that it was meant to.
+// flush sends the bytes in buffers, so that a fault happens at the exact byte.
 func flush(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).Flush()
 }

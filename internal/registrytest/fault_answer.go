@@ -15,8 +15,8 @@ func Status(code int) Fault {
 	})
 }
 
-// RetryAfter is Status with a Retry-After of any form: "5", a date,
-// "880.092µs" as GHCR has sent.
+// RetryAfter does the same as Status, with a Retry-After of any form: "5", a date, or
+// "880.092µs", which GHCR has sent.
 func RetryAfter(code int, value string) Fault {
 	return instead(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", value)
@@ -36,7 +36,7 @@ func CaptivePortal() Fault {
 	return Page(http.StatusOK, "<!doctype html><title>Welcome</title><p>Please sign in to use this network.")
 }
 
-// Page answers with a page of HTML: an embargo, a firewall, a portal
+// Page answers with a page of HTML, like an embargo, a firewall or a portal
 // (docker/docs#10533, docker/hub-feedback#2103).
 func Page(status int, html string) Fault { return answerWith(status, "text/html; charset=utf-8", html) }
 
@@ -45,8 +45,8 @@ func Page(status int, html string) Fault { return answerWith(status, "text/html;
 // (containerd/containerd#5799, containerd/containerd#9552).
 func JSONError(status int, body string) Fault { return answerWith(status, "application/json", body) }
 
-// TagAnswers answers 200 with this body where a manifest is asked for by tag,
-// and leaves requests by digest alone: an error in JSON, schema 1, a page.
+// TagAnswers answers 200 with this body to requests for a manifest by tag, but not by
+// digest: an error in JSON, schema 1, a page.
 func TagAnswers(body, contentType string) Fault {
 	return answerWith(http.StatusOK, contentType, body).On(KindManifest, KindHead).When(func(r *http.Request) bool {
 		ex := exchangeOf(r)
@@ -54,7 +54,7 @@ func TagAnswers(body, contentType string) Fault {
 	})
 }
 
-// answerWith sends this in the registry's place. "" leaves Content-Type out.
+// answerWith answers in place of the registry. "" leaves Content-Type out.
 func answerWith(status int, contentType, body string) Fault {
 	return instead(func(w http.ResponseWriter, _ *http.Request) {
 		setHeader(w.Header(), "Content-Type", contentType)
@@ -64,12 +64,12 @@ func answerWith(status int, contentType, body string) Fault {
 	})
 }
 
-// RedirectTo sends the client to another address.
+// RedirectTo redirects the client to another address.
 func RedirectTo(location string) Fault {
 	return instead(func(w http.ResponseWriter, _ *http.Request) { redirect(w, location) })
 }
 
-// RedirectLoop sends the client back to where it is.
+// RedirectLoop redirects the client to the URL of its request.
 func RedirectLoop() Fault {
 	return instead(func(w http.ResponseWriter, r *http.Request) { redirect(w, r.URL.RequestURI()) })
 }

@@ -51,12 +51,12 @@ func (c *concealed) Write(p []byte) (int, error) {
 	return c.ResponseWriter.Write(p)
 }
 
-// OwnChallenge represents, in the fields of Challenge, the challenge of the login
-// behind it.
+// OwnChallenge represents, in the fields of Challenge, the challenge of the login after
+// it.
 const OwnChallenge = "{challenge}"
 
-// Challenge sends these WWW-Authenticate fields with each 401 of the faults
-// behind it, in place of theirs:
+// Challenge sends these WWW-Authenticate fields with each 401 of the faults after it, in
+// place of theirs:
 //
 //	All(Challenge("Negotiate", OwnChallenge), Bearer(Auth{})) // two fields
 //	All(Challenge("Negotiate, "+OwnChallenge), Bearer(Auth{})) // two challenges in one field
@@ -72,9 +72,8 @@ func Challenge(fields ...string) Fault {
 
 var quotedRealm = regexp.MustCompile(`realm="([^"]*)"`)
 
-// UnquotedRealm takes the quotes from the realm in the challenges of the
-// faults behind it: realm=https://host/token. RFC 9110, section 11.2 wants
-// them around an address.
+// UnquotedRealm removes the quotes of the realm in the challenges of the faults after
+// it: realm=https://host/token. RFC 9110, section 11.2 requires them around a URL.
 func UnquotedRealm() Fault {
 	return challenges(func(own string) []string { return []string{quotedRealm.ReplaceAllString(own, "realm=$1")} })
 }
@@ -90,18 +89,18 @@ func challenges(change func(own string) []string) Fault {
 	}).On()
 }
 
-// TokenRedirect sends requests for a token to another path of the same host,
-// where Bearer serves them (moby/moby#38662).
+// TokenRedirect redirects requests for a token to another path of the same host, where
+// Bearer serves them (moby/moby#38662).
 func TokenRedirect() Fault {
 	return instead(func(w http.ResponseWriter, r *http.Request) {
 		redirect(w, "/auth"+r.URL.RequestURI())
 	}).On(KindToken).When(func(r *http.Request) bool { return r.URL.Path == tokenPath })
 }
 
-// StaleLogin answers with status to token requests that carry a login, and
-// leaves those without a login to Bearer: the login has expired, the image is
-// public (sylabs/singularity#212). On(KindManifest, KindBlob) makes it a
-// registry without tokens.
+// StaleLogin answers with status to token requests that have a login, and lets Bearer
+// answer those without one: the login has expired, and the image is public
+// (sylabs/singularity#212). On(KindManifest, KindBlob) makes it a registry without
+// tokens.
 func StaleLogin(status int) Fault {
 	return Status(status).On(KindToken).When(func(r *http.Request) bool { return r.Header.Get("Authorization") != "" })
 }

@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// Rewrite changes bodies of blobs on their way out: p holds the blob's bytes
-// from offset on. It is called from many goroutines.
+// Rewrite changes the bodies of blobs: p has the blob's bytes from offset. Several
+// goroutines call the function at the same time.
 func Rewrite(rewrite func(p []byte, offset int64)) Fault {
 	return through(func(w http.ResponseWriter, r *http.Request) *hooked {
 		ex := exchangeOf(r)
@@ -53,8 +53,8 @@ func Garbage(start, end int64) Fault {
 	})
 }
 
-// Impostor sends the bytes of another blob, under the size and the headers of
-// the one that was asked for.
+// Impostor sends the bytes of another blob, with the size and the headers of the
+// requested one.
 func Impostor(other Blob) Fault {
 	return Rewrite(func(p []byte, offset int64) {
 		n, _ := other.ReadAt(p, offset)

@@ -13,16 +13,15 @@ import (
 	"time"
 )
 
-// CutAfter closes each connection once it has carried n bytes of bodies, in
-// one response or in several. Connections are distinguished by the client's
-// address.
+// CutAfter closes each connection after n bytes of bodies, in one response or in
+// several. The client's address identifies a connection.
 func CutAfter(n int64) Fault { return CutBetween(n, n) }
 
 // CutBetween closes each connection after a number of bytes from lo to hi,
 // another for each connection.
 func CutBetween(lo, hi int64) Fault { return cutting(lo, hi, closeConnection) }
 
-// ResetAfter is CutAfter with a TCP reset: bytes on their way may be lost.
+// ResetAfter does the same as CutAfter, with a TCP reset: bytes in transit may be lost.
 func ResetAfter(n int64) Fault { return cutting(n, n, resetConnection) }
 
 // Truncate ends each response after n bytes of its body, by closing the
@@ -105,8 +104,7 @@ func Latency(d time.Duration) Fault {
 	}).On()
 }
 
-// FirstByteDelay waits for some time for each MiB that is asked for, before
-// the first byte.
+// FirstByteDelay waits before the first byte: some time for each requested MiB.
 func FirstByteDelay(perMiB time.Duration) Fault {
 	return before(func(_ http.ResponseWriter, r *http.Request) bool {
 		start, end, _ := parseRange(r, exchangeOf(r).blob.Size)
@@ -136,9 +134,9 @@ func EndlessHeaders(between time.Duration) Fault {
 	return Raw("HTTP/1.1 200 OK\r\n", "X-Endless: "+strings.Repeat("x", 1<<10)+"\r\n", between)
 }
 
-// Raw writes head to the connection as it is, be it HTTP or not, and then
-// again after each pause for as long as the client reads. Without again it
-// closes the connection.
+// Raw writes head to the connection, whether it is HTTP or not, and then again after
+// each pause for as long as the client reads. If again is "", it closes the
+// connection.
 func Raw(head, again string, between time.Duration) Fault {
 	return instead(func(w http.ResponseWriter, r *http.Request) {
 		conn, ok := hijack(w)
@@ -180,8 +178,8 @@ type fuses struct {
 	dice   *rand.Rand
 }
 
-// burn takes up to n bytes of a connection's allowance, and reports whether it
-// is used up.
+// burn takes up to n bytes of a connection's allowance, and reports whether nothing of
+// it is left.
 func (f *fuses) burn(remote string, n int) (int, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -215,8 +213,8 @@ func resetConnection(w http.ResponseWriter) {
 	panic(http.ErrAbortHandler)
 }
 
-// hijack takes the connection from the HTTP server, where it has one of its
-// own (not in HTTP/2).
+// hijack takes the connection from the HTTP server, which is possible only with
+// HTTP/1.1.
 func hijack(w http.ResponseWriter) (net.Conn, bool) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	return conn, err == nil

@@ -22,7 +22,7 @@ func ContentRange(format func(start, end, size int64) string) Fault {
 	})
 }
 
-// NexusContentRange leaves out the word bytes, as Sonatype Nexus has done
+// NexusContentRange leaves out the unit "bytes", as Sonatype Nexus did
 // (sonatype/nexus-public#24).
 func NexusContentRange() Fault {
 	return ContentRange(func(start, end, size int64) string {
@@ -30,16 +30,16 @@ func NexusContentRange() Fault {
 	})
 }
 
-// WrongTotal adds a number to the total size in Content-Range, or takes it
-// away, while the part and its offsets stay right.
+// WrongTotal adds a number, which may be negative, to the total size in Content-Range.
+// The part and its offsets stay right.
 func WrongTotal(delta int64) Fault {
 	return ContentRange(func(start, end, size int64) string {
 		return fmt.Sprintf("bytes %d-%d/%d", start, end-1, size+delta)
 	})
 }
 
-// ContentLength adds a number to Content-Length, or takes it away, while the
-// body stays as it is; one that is longer than its header is cut.
+// ContentLength adds a number, which may be negative, to Content-Length. The body does
+// not change, except that it ends where the header says.
 func ContentLength(delta int64) Fault {
 	return through(func(w http.ResponseWriter, _ *http.Request) *hooked {
 		var left int64

@@ -25,8 +25,8 @@ func MaxConcurrent(n int) Fault {
 	})
 }
 
-// Budget answers n requests, of every kind, in any window of time, and to
-// those beyond 429 with Retry-After in seconds.
+// Budget answers n requests of any kind in each window of time, and 429 with Retry-After
+// in seconds to the others.
 func Budget(n int, window time.Duration) Fault {
 	return Wrap(func(next http.Handler) http.Handler {
 		b := &budget{n: n, window: window}
@@ -49,7 +49,7 @@ type budget struct {
 	spent []time.Time // the last n requests, oldest first
 }
 
-// spend takes a request from the budget, or returns how long there is none.
+// spend takes a request from the budget, or returns how long the budget is empty.
 func (b *budget) spend(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// RedirectAll sends each request, those for /v2/ and manifests included, to
-// the same path of another origin, such as https://host:port, with status 301,
-// 307 or 308 (goharbor/harbor#6122).
+// RedirectAll redirects each request, also those for /v2/ and manifests, to the same
+// path of another origin, such as https://host:port, with status 301, 307 or 308
+// (goharbor/harbor#6122).
 func RedirectAll(target string, status int) Fault {
 	return instead(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", strings.TrimSuffix(target, "/")+r.URL.RequestURI())
@@ -15,16 +15,16 @@ func RedirectAll(target string, status int) Fault {
 	}).On()
 }
 
-// SignedLinkOnHost sends requests for blobs to a link on the registry's own
-// host and port with a signature in its query. The link answers 400 to each
-// request with an Authorization header (moby/moby#50065, minio/minio#5155).
+// SignedLinkOnHost redirects requests for blobs to a URL of the registry's own host and
+// port, with a signature in its query. That URL answers 400 to each request with an
+// Authorization header (moby/moby#50065, minio/minio#5155).
 func SignedLinkOnHost() Fault {
 	return linkOnHost("?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=1200&X-Amz-SignedHeaders=host" +
 		"&X-Amz-Signature=" + sign("", ""))
 }
 
-// UnsignedLinkOnHost is SignedLinkOnHost without a signature in the link:
-// only the 400 shows the client that Authorization is not wanted.
+// UnsignedLinkOnHost does the same as SignedLinkOnHost without a signature: only the 400
+// shows the client that the URL needs no Authorization.
 func UnsignedLinkOnHost() Fault { return linkOnHost("") }
 
 func linkOnHost(query string) Fault {
@@ -42,10 +42,10 @@ func linkOnHost(query string) Fault {
 		When(func(r *http.Request) bool { return exchangeOf(r).blob.ReaderAt != nil })
 }
 
-// PathPrefix serves the registry behind a path such as /repository/hub and
-// answers 404 elsewhere, as Nexus and Artifactory do (docker/compose#6894,
-// GoogleContainerTools/jib#993). It has to be the first of the faults: those
-// behind it see the request without the prefix.
+// PathPrefix serves the registry behind a path such as /repository/hub, and answers 404
+// elsewhere, as Nexus and Artifactory do (docker/compose#6894,
+// GoogleContainerTools/jib#993). It has to be the first fault: the faults after it see
+// the request without the prefix.
 func PathPrefix(prefix string) Fault {
 	prefix = "/" + strings.Trim(prefix, "/")
 	return Wrap(func(next http.Handler) http.Handler {

@@ -12,8 +12,8 @@ func IgnoreRange() Fault {
 	return asking(func(r *http.Request, _ int64) *http.Request { return withoutRange(r) })
 }
 
-// ShiftRange answers with a range that begins and ends some bytes after what
-// was asked for, and says so in Content-Range.
+// ShiftRange answers with a range that begins and ends some bytes after the requested
+// one, and says so in Content-Range.
 func ShiftRange(by int64) Fault {
 	return asking(func(r *http.Request, size int64) *http.Request {
 		start, end, ok := parseRange(r, size)
@@ -37,7 +37,7 @@ func ClipRange(n int64) Fault {
 	})
 }
 
-// asking makes a fault that changes what the registry is asked for.
+// asking returns a fault that changes the request.
 func asking(change func(r *http.Request, size int64) *http.Request) Fault {
 	return Wrap(func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -53,8 +53,8 @@ func RangeRefused(status int) Fault {
 	return Status(status).When(func(r *http.Request) bool { return r.Header.Get("Range") != "" })
 }
 
-// RangeRefusedInside is RangeRefused for ranges that do not begin at 0 alone:
-// a pull meets it only when it resumes or splits a blob.
+// RangeRefusedInside does the same as RangeRefused, only for ranges that do not begin
+// at 0: it affects a pull when that resumes or splits a blob.
 func RangeRefusedInside(status int) Fault {
 	return RangeRefused(status).When(func(r *http.Request) bool {
 		start, _, ok := parseRange(r, exchangeOf(r).blob.Size)
@@ -99,8 +99,8 @@ func asMultipart(h http.Header) (head, tail string) {
 	return head, tail
 }
 
-// RangeAs200 sends a part and its Content-Range with status 200 in place of
-// 206. The status says that the body is the whole blob.
+// RangeAs200 sends a part and its Content-Range with status 200 in place of 206, as if
+// the body were the whole blob.
 func RangeAs200() Fault {
 	return through(func(http.ResponseWriter, *http.Request) *hooked {
 		return &hooked{status: func(status int) int {

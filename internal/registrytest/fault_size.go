@@ -5,10 +5,10 @@ import (
 	"net/http"
 )
 
-// WrongSize serves a blob that is longer than the manifest says by delta
-// bytes, or shorter if delta is negative. All headers fit what is served.
-// ImageOptions.EditManifest makes the opposite, a manifest that is wrong about
-// a good blob (podman-container-tools/skopeo#1054, moby/buildkit#2568).
+// WrongSize serves a blob with delta more bytes than the manifest says, or fewer if delta
+// is negative. All headers fit the body. ImageOptions.EditManifest makes the opposite, a
+// manifest with a wrong size of a right blob (podman-container-tools/skopeo#1054,
+// moby/buildkit#2568).
 func WrongSize(delta int64) Fault {
 	return before(func(_ http.ResponseWriter, r *http.Request) bool {
 		ex := exchangeOf(r)
@@ -17,8 +17,7 @@ func WrongSize(delta int64) Fault {
 	})
 }
 
-// resize makes the answer to a request be about a blob of another size. What
-// is added are random bytes.
+// resize answers as for a blob of another size. The additional bytes are random.
 func (s *Server) resize(ex *exchange, delta int64) {
 	if ex.blob.ReaderAt == nil {
 		return
@@ -33,8 +32,7 @@ func (s *Server) resize(ex *exchange, delta int64) {
 	ex.blob.ReaderAt, ex.blob.Size = content, size
 }
 
-// EmptyBlob answers 200 with Content-Length: 0, as a store does whose upload
-// broke off.
+// EmptyBlob answers 200 with Content-Length: 0, like a store after an interrupted upload.
 func EmptyBlob() Fault {
 	return instead(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/octet-stream")
@@ -43,8 +41,8 @@ func EmptyBlob() Fault {
 	})
 }
 
-// Unsatisfiable is EmptyBlob for clients that ask for ranges too: these get
-// 416 with Content-Range: bytes */0.
+// Unsatisfiable does the same as EmptyBlob, and answers 416 with Content-Range: bytes */0
+// to ranges.
 func Unsatisfiable() Fault {
 	return All(instead(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Range", "bytes */0")

@@ -32,8 +32,8 @@ type ImageOptions struct {
 	// Binary is a static executable. It becomes /app in a first layer of its
 	// own, and the entrypoint.
 	Binary []byte
-	// EditConfig and EditManifest have the last word before the config and the
-	// manifest are written: repeated layers, urls, absurd sizes.
+	// EditConfig and EditManifest change the config and the manifest before they are
+	// encoded: repeated layers, urls, absurd sizes.
 	EditConfig   func(*ocispec.Image)
 	EditManifest func(*ocispec.Manifest)
 }
@@ -47,7 +47,7 @@ type Image struct {
 	Images   []Image // of an index
 }
 
-// NewImage makes an image. The same options give the same bytes.
+// NewImage returns an image. The same options give the same bytes.
 func NewImage(opts ImageOptions) Image {
 	if opts.Layers == nil && opts.Binary == nil {
 		opts.Layers = []int64{64 << 10}
@@ -67,7 +67,7 @@ func NewImage(opts ImageOptions) Image {
 	}
 }
 
-// NewIndex is an index of images: OCI's, or Docker's manifest list if the
+// NewIndex returns an index of images: an OCI index, or Docker's manifest list if the
 // first image is Docker's.
 func NewIndex(images ...Image) Image {
 	mediaType := ocispec.MediaTypeImageIndex

@@ -13,7 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Kind is what a request is for.
+// Kind is the kind of a request.
 type Kind string
 
 // The kinds of requests. Any HEAD is a KindHead.
@@ -34,7 +34,7 @@ const (
 
 var resource = regexp.MustCompile(`^/v2/(.+)/(manifests|blobs)/([^/]+)$`)
 
-// route reads a request's path: what it is for, and of what.
+// route reads a request's path: its kind, repository and reference.
 func route(path string) (kind Kind, name, reference string) {
 	switch m := resource.FindStringSubmatch(path); {
 	case path == "/v2/" || path == "/v2":
@@ -52,7 +52,7 @@ func route(path string) (kind Kind, name, reference string) {
 	}
 }
 
-// serve is the registry as it should be.
+// serve is the registry without faults.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	ex := exchangeOf(r)
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
@@ -114,8 +114,8 @@ func serveContent(w http.ResponseWriter, r *http.Request, b Blob, mediaType stri
 	http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(b, 0, b.Size))
 }
 
-// parseRange reads bytes=a-b and bytes=a- of a content of size bytes, and
-// returns [start,end). The whole content is the answer to everything else.
+// parseRange reads bytes=a-b and bytes=a- for content of size bytes, and returns
+// [start,end). For any other value it returns the whole content.
 func parseRange(r *http.Request, size int64) (start, end int64, ok bool) {
 	first, last, found := strings.Cut(strings.TrimPrefix(r.Header.Get("Range"), "bytes="), "-")
 	start, err := strconv.ParseInt(first, 10, 64)
@@ -144,7 +144,7 @@ func withoutRange(r *http.Request) *http.Request {
 	return r
 }
 
-// lookUp finds the blob that a path is about; a zero one if there is none.
+// lookUp returns the blob that a path names, or a zero Blob.
 func (s *Server) lookUp(kind Kind, name, reference string) Blob {
 	var b Blob
 	switch kind {
@@ -166,7 +166,7 @@ func writeJSON(w http.ResponseWriter, v any) {
 	_, _ = w.Write(body)
 }
 
-// writeError answers as the distribution specification wants errors.
+// writeError writes an error of the distribution specification.
 func writeError(w http.ResponseWriter, status int, code string) {
 	type entry struct {
 		Code    string `json:"code"`
@@ -182,7 +182,7 @@ func writeError(w http.ResponseWriter, status int, code string) {
 	_, _ = w.Write(body)
 }
 
-// codeOf is the error code that goes with a status.
+// codeOf returns the error code for a status.
 func codeOf(status int, kind Kind) string {
 	switch status {
 	case http.StatusUnauthorized:

@@ -12,13 +12,13 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Server is a read-only registry. It is a correct one until Misbehave makes faults.
-// All methods may be called while it serves.
+// Server is a read-only registry without faults, until Misbehave gives it some. It is
+// safe for concurrent use.
 type Server struct {
 	*Content
 
-	// Prefix is a path that stands behind /v2/, as "dockerhub" in
-	// /v2/dockerhub/library/ubuntu/… Set it before serving. Default: none.
+	// Prefix is a path after /v2/, such as "dockerhub" in
+	// /v2/dockerhub/library/ubuntu/… Set it before the first request. Default: none.
 	Prefix string
 
 	rate     atomic.Int64 // bytes a second of all bodies; 0: no limit
@@ -35,10 +35,10 @@ type Server struct {
 	whole  map[digest.Digest]bool
 }
 
-// New returns a server with content of its own, which is empty.
+// New returns a server with new, empty content.
 func New() *Server { return newServer(&Content{}) }
 
-// Mirror returns another server of the same content, with its own faults,
+// Mirror returns another server with the same content, and with separate faults,
 // throttles and statistics. It can also be the CDN of a SignedRedirect.
 func (s *Server) Mirror() *Server { return newServer(s.Content) }
 
@@ -62,32 +62,31 @@ func (s *Server) Start(t interface{ Cleanup(func()) }) string {
 	return listener.URL
 }
 
-// Misbehave replaces the server's faults for the requests that arrive from now
-// on; without any it behaves again. The first fault stands nearest to the
-// client.
+// Misbehave replaces the server's faults for later requests; without arguments, the
+// server has none. The first fault is nearest to the client.
 func (s *Server) Misbehave(faults ...Fault) {
 	handler := All(faults...).install(http.HandlerFunc(s.serve))
 	s.handler.Store(&handler)
 }
 
-// Throttle sets the bytes per second of all bodies together. It holds at once,
-// in running responses too. 0: no limit, the default.
+// Throttle limits all bodies together to a number of bytes a second, also of responses
+// that are being sent. 0: no limit, the default.
 func (s *Server) Throttle(bytesPerSecond int64) { s.rate.Store(bytesPerSecond) }
 
-// ThrottleConnections sets the bytes per second of each response, which in
-// HTTP/1.1 is that of each connection. It holds at once, in running responses
-// too. 0: no limit, the default.
+// ThrottleConnections limits each response to a number of bytes a second, also those
+// that are being sent. With HTTP/1.1, that is the rate of each connection. 0: no limit,
+// the default.
 func (s *Server) ThrottleConnections(bytesPerSecond int64) { s.connRate.Store(bytesPerSecond) }
 
-// Kill cuts every connection that is being answered, and each that asks for
-// something, until Revive.
+// Kill closes each connection with a response that is being sent, and until Revive each
+// connection with a new request.
 func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kill()
 }
 
-// Revive ends what Kill began.
+// Revive ends the effect of Kill.
 func (s *Server) Revive() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,7 +95,7 @@ func (s *Server) Revive() {
 	}
 }
 
-// ServeHTTP answers, with the faults of the moment.
+// ServeHTTP answers with the current faults.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ex := s.arrive(r)
 	ctx, cancel := context.WithCancel(context.WithValue(r.Context(), exchangeKey{}, ex))
@@ -114,11 +113,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	(*s.handler.Load()).ServeHTTP(m, r.WithContext(ctx))
 }
 
-// forever is a pause that only the client or Kill ends.
+// forever is a pause that ends only when the client leaves or by Kill.
 const forever = time.Duration(math.MaxInt64)
 
-// pause waits, and aborts the response if the client leaves or the server is
-// killed meanwhile.
+// pause waits, and aborts the response if the client leaves or the server is killed.
 func pause(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return

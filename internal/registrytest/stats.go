@@ -9,7 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Stats is what a server has done.
+// Stats are the statistics of a server.
 type Stats struct {
 	Requests   map[Kind]int
 	Statuses   map[int]int             // answers by status
@@ -19,7 +19,7 @@ type Stats struct {
 	Log        []Request               // every request, in order of arrival
 }
 
-// Request is a request and how it was answered so far.
+// Request is a request, and its answer so far.
 type Request struct {
 	Kind       Kind
 	Method     string
@@ -63,16 +63,16 @@ func (s *Server) Stats() Stats {
 	return stats
 }
 
-// ResetStats forgets the statistics. Requests that are being answered are no
-// longer counted.
+// ResetStats resets the statistics. Requests that are being answered do not count any
+// more.
 func (s *Server) ResetStats() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.log, s.most = nil, s.active
 }
 
-// exchange is a request that is being answered. The log entry and blob belong
-// to the server's lock; offset to the handler's goroutine.
+// exchange is a request that is being answered. The server's lock guards the log entry
+// and blob; only the handler's goroutine uses offset.
 type exchange struct {
 	Request
 	server   *Server
@@ -84,8 +84,8 @@ type exchange struct {
 	atEnd    []func()
 }
 
-// end does what is due when the last byte goes out. A client that has it must
-// find the server free for its next request, however late the handler returns.
+// end ends the exchange before the last byte is sent: when a client has that byte, its
+// next request must not count as concurrent, however late the handler returns.
 func (ex *exchange) end() {
 	for _, f := range ex.atEnd {
 		f()
@@ -99,7 +99,7 @@ func exchangeOf(r *http.Request) *exchange {
 	return r.Context().Value(exchangeKey{}).(*exchange)
 }
 
-// isBlob reports that a GET is for a blob, here or as the CDN.
+// isBlob reports whether a GET is for a blob, here or as the CDN.
 func (ex *exchange) isBlob() bool { return ex.Kind == KindBlob || ex.Kind == KindCDN }
 
 func (ex *exchange) blobBody() bool {
@@ -123,7 +123,7 @@ func (s *Server) arrive(r *http.Request) *exchange {
 	return ex
 }
 
-// identify reads off the path what a request is for.
+// identify finds the kind of a request by its path.
 func (s *Server) identify(ex *exchange, r *http.Request) {
 	kind, name, reference := route(r.URL.Path)
 	ex.Kind, ex.resource = kind, kind
@@ -141,8 +141,7 @@ func (s *Server) identify(ex *exchange, r *http.Request) {
 	}
 }
 
-// reroute identifies a request again whose path a fault has changed, and which
-// was for nothing known before.
+// reroute identifies a request again after a fault has changed its path.
 func (s *Server) reroute(ex *exchange, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,15 +160,15 @@ func (s *Server) leave(ex *exchange) {
 	}
 }
 
-// served reports whether the blob has been sent whole.
+// served reports whether the blob has been sent completely.
 func (s *Server) served(d digest.Digest) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.whole[d]
 }
 
-// withoutPrefix is the repository's name in the content. One outside of the
-// prefix is unknown.
+// withoutPrefix returns the repository's name in the content, or an unknown name if the
+// path does not have the prefix.
 func (s *Server) withoutPrefix(name string) string {
 	if s.Prefix == "" {
 		return name

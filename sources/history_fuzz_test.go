@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// The memory is a file that anything may have happened to: what is recalled of
-// it is of the last month, can be kept again, and is then the same.
-func FuzzMemory(f *testing.F) {
+// A file of any content gives a history of at most the last month, which Save
+// writes so that LoadHistory returns the same.
+func FuzzHistory(f *testing.F) {
 	now := time.Now().UTC().Format(time.RFC3339)
 	f.Add([]byte(`{"a": {"connections": 4, "request": 4194304, "rate": 1000000, "seen": "` + now + `"}}`))
 	f.Add([]byte(`{"a": {"connections": -1, "rate": -9223372036854775808, "seen": "` + now + `"}, "a": {"seen": "` + now + `"}}`))
@@ -23,22 +23,22 @@ func FuzzMemory(f *testing.F) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got := Recall(path)
+		got := LoadHistory(path)
 		for name, h := range got {
-			if age := time.Since(h.Seen); age < 0 || age > remembered {
+			if age := time.Since(h.Seen); age < 0 || age > recordLasts {
 				t.Errorf("%q was seen at %v", name, h.Seen)
 			}
 		}
-		if err := got.Keep(path); err != nil {
+		if err := got.Save(path); err != nil {
 			t.Fatal(err)
 		}
-		same := func(a, b Habits) bool {
+		same := func(a, b Record) bool {
 			seen := a.Seen.Equal(b.Seen)
 			a.Seen, b.Seen = time.Time{}, time.Time{}
 			return seen && a == b
 		}
-		if again := Recall(path); len(got) > 0 && !maps.EqualFunc(again, got, same) {
-			t.Errorf("kept %v, recalled %v", got, again)
+		if again := LoadHistory(path); len(got) > 0 && !maps.EqualFunc(again, got, same) {
+			t.Errorf("saved %v, loaded %v", got, again)
 		}
 	})
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// An image that does not fit is known from its manifest, and none of it is
-// fetched. internal/realtest has disks that fill up on the way.
+// The manifest shows that an image does not fit, so the pull fetches none of its blobs.
+// internal/realtest has disks that become full during a pull.
 func TestAnImageThatDoesNotFitIsNotBegun(t *testing.T) {
 	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
-		t.Skip("the room is not known here")
+		t.Skip("the free space is not known here")
 	}
 	img := registrytest.NewImage(registrytest.ImageOptions{
 		Layers: []int64{100 * kib, 101 * kib, 102 * kib, 103 * kib}, Platform: "linux/amd64",

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Room returns how many bytes the part file still needs of its file system,
-// and how many are free there. It is false where the system does not say.
-func (s *Store) Room() (need, free int64, known bool) {
+// Space returns how many more bytes the part file needs of its file system, and
+// how many bytes are free there. known is false if the system reports neither.
+func (s *Store) Space() (need, free int64, known bool) {
 	info, err := s.part.Stat()
 	if err != nil {
 		return 0, 0, false
@@ -24,8 +24,8 @@ func (s *Store) Room() (need, free int64, known bool) {
 	for _, b := range s.blobs {
 		need = max(need, b.place.Offset+b.place.Size)
 	}
-	// What has room already, rather than what is recorded: a file system
-	// without holes (exFAT) has given room to all up to the last byte.
+	// The bytes that are allocated, not those that are recorded: a file system
+	// without holes (exFAT) has allocated all up to the last byte.
 	need = max(0, need-stat.Blocks*512)
 	return need, free, true
 }

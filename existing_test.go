@@ -11,8 +11,8 @@ import (
 	"github.com/segpull/segpull/internal/pulltest"
 )
 
-// An archive that exists and is right stays as it is. Nothing is fetched,
-// and the directory of a run that died just before its end is removed.
+// An archive that exists and is right does not change. The pull fetches nothing, and
+// removes the directory of a run that was killed just before its end.
 func TestAnArchiveThatStandsIsUpToDate(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 700*kib, 300*kib)
@@ -45,7 +45,7 @@ func TestAnArchiveThatStandsIsUpToDate(t *testing.T) {
 	}
 }
 
-// What another image's pull to the same name has fetched stays.
+// The bytes that a pull of another image to the same name has fetched stay.
 func TestAnArchiveThatStandsLeavesAnotherPullAlone(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 300*kib))
@@ -64,7 +64,7 @@ func TestAnArchiveThatStandsLeavesAnotherPullAlone(t *testing.T) {
 	}
 }
 
-// Any other file there is replaced.
+// The pull replaces any other file.
 func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 700*kib)
@@ -82,7 +82,7 @@ func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 	if _, err := m.Pull(t, segpull.Options{Output: other}, strings.TrimSuffix(ref, "1")+"2"); err != nil {
 		t.Fatal(err)
 	}
-	for what, stands := range map[string][]byte{
+	for what, existing := range map[string][]byte{
 		"a byte of a layer":  flipped(len(right) / 2),
 		"a byte of a header": flipped(10),
 		"the last byte":      flipped(len(right) - 1),
@@ -92,7 +92,7 @@ func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 		"empty":              {},
 	} {
 		out := filepath.Join(t.TempDir(), "app.tar")
-		pulltest.Must(t, os.WriteFile(out, stands, 0o644))
+		pulltest.Must(t, os.WriteFile(out, existing, 0o644))
 		if r := m.MustPull(t, segpull.Options{Output: out}); r.UpToDate {
 			t.Errorf("%s: said to be up to date", what)
 		}
@@ -102,7 +102,7 @@ func TestAnArchiveThatIsNotRightIsReplaced(t *testing.T) {
 	}
 }
 
-// The existing archive serves the images after it.
+// Later images take shared layers from the existing archive.
 func TestAnArchiveThatStandsSharesItsLayers(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 2*mib)
@@ -121,8 +121,7 @@ func TestAnArchiveThatStandsSharesItsLayers(t *testing.T) {
 	pulltest.CheckOCI(t, pulltest.Contents(t, results[1].Path), img)
 }
 
-// A layout keeps what it has: a blob that is there and right is not fetched,
-// whichever image it came with.
+// A pull into a layout does not fetch blobs that the layout has, of whichever image.
 func TestALayoutServesTheImageThatIsAddedToIt(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 700*kib, 300*kib)

@@ -12,38 +12,39 @@ import (
 	"github.com/segpull/segpull/state"
 )
 
-// stands reports whether the archive is in its place already, whole and right.
-// It compares what is between the blobs first: that includes the manifest, so
-// another image costs no hashing. The pull replaces an archive that is not
-// right, or that it cannot read. The error is the cause of ctx.
-func (j *job) stands(ctx context.Context) (bool, error) {
+// findExisting reports whether the archive is in its place already, complete and
+// right; then j.existing is that file. It compares what is between the blobs first:
+// that includes the manifest, so another image costs no hashing. The pull replaces
+// an archive that is not right, or that it cannot read. The error is the cause of
+// ctx.
+func (j *job) findExisting(ctx context.Context) (bool, error) {
 	if j.layout == nil {
 		return false, nil
 	}
-	if j.standing, _ = state.OpenOutput(j.out.path); j.standing == nil {
+	if j.existing, _ = state.OpenOutput(j.out.path); j.existing == nil {
 		return false, nil
 	}
-	if j.framed() && j.hashStanding(ctx) == nil {
+	if j.sameAround() && j.hashExisting(ctx) == nil {
 		return true, nil
 	}
-	j.standing.Close()
-	j.standing = nil
+	j.existing.Close()
+	j.existing = nil
 	return false, context.Cause(ctx)
 }
 
-// framed reports whether the existing file has the size of the archive, and all
-// of its bytes except those of the blobs.
-func (j *job) framed() bool {
-	info, err := j.standing.Stat()
+// sameAround reports whether the existing file has the size of the archive, and
+// all bytes around the blobs.
+func (j *job) sameAround() bool {
+	info, err := j.existing.Stat()
 	if err != nil || info.Size() != j.layout.Size() {
 		return false
 	}
-	same, err := j.layout.Finished(j.standing)
+	same, err := j.layout.Finished(j.existing)
 	return same && err == nil
 }
 
-// hashStanding checks the digest of each blob in the existing archive.
-func (j *job) hashStanding(ctx context.Context) error {
+// hashExisting checks the digest of each blob in the existing archive.
+func (j *job) hashExisting(ctx context.Context) error {
 	j.announce()
 	hashing, cancel := context.WithCancel(ctx)
 	var sampling sync.WaitGroup
@@ -61,7 +62,7 @@ func (j *job) hashStanding(ctx context.Context) error {
 	return group.Wait()
 }
 
-// whole is the verify.Content of a blob that is all there.
+// whole is the verify.Content of a blob that is complete.
 type whole struct{ *io.SectionReader }
 
 func (whole) Wait(context.Context, int64) error { return nil }
@@ -71,18 +72,18 @@ func (w whole) Read(off int64, buf []byte) (int, error) {
 	if n > 0 {
 		return n, nil
 	}
-	return 0, err // the file was cut short meanwhile
+	return 0, err // another process has truncated the file
 }
 
-// section reads blob i, which is verified.
+// section returns a reader of blob i, which is verified.
 func (j *job) section(i int) *io.SectionReader {
-	if j.standing != nil {
-		return io.NewSectionReader(j.standing, j.layout.Offset(j.blobs[i].Digest), j.blobs[i].Size)
+	if j.existing != nil {
+		return io.NewSectionReader(j.existing, j.layout.Offset(j.blobs[i].Digest), j.blobs[i].Size)
 	}
 	return j.store.Blob(i).Section()
 }
 
-// upToDate ends the pull of an image whose archive is in its place.
+// upToDate ends the pull of an image whose archive exists.
 func (j *job) upToDate() (Result, error) {
 	j.call.notify(j.progress())
 	if err := j.checkPlatform(); err != nil {
@@ -106,8 +107,8 @@ func (j *job) warnOfDir(err error) {
 
 // close closes the files: the existing archive, or the part directory.
 func (j *job) close() {
-	if j.standing != nil {
-		j.standing.Close()
+	if j.existing != nil {
+		j.existing.Close()
 	}
 	if j.store != nil {
 		j.store.Close()

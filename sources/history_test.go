@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-func TestMemoryIsKeptBesideThatOfOthers(t *testing.T) {
+func TestSaveKeepsTheRecordsOfOthers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cache", "mirrors.json")
 	now := time.Now()
-	mine := Memory{"a": {Connections: 32, Request: 8 << 20, Rate: 1000, Seen: now}}
-	others := Memory{"b": {Connections: 2, Seen: now}, "a": {Connections: 1, Seen: now}}
-	for _, m := range []Memory{others, mine, {}} {
-		if err := m.Keep(path); err != nil {
+	mine := History{"a": {Connections: 32, Request: 8 << 20, Rate: 1000, Seen: now}}
+	others := History{"b": {Connections: 2, Seen: now}, "a": {Connections: 1, Seen: now}}
+	for _, m := range []History{others, mine, {}} {
+		if err := m.Save(path); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got := Recall(path)
+	got := LoadHistory(path)
 	if len(got) != 2 || got["a"].Connections != 32 || got["a"].Request != 8<<20 || got["b"].Connections != 2 {
 		t.Errorf("got %+v", got)
 	}
@@ -26,7 +26,7 @@ func TestMemoryIsKeptBesideThatOfOthers(t *testing.T) {
 	}
 }
 
-func TestMemoryThatIsOfNoUse(t *testing.T) {
+func TestAHistoryThatIsOfNoUse(t *testing.T) {
 	old := time.Now().Add(-60 * 24 * time.Hour).Format(time.RFC3339)
 	for name, text := range map[string]string{
 		"empty": "", "garbage": "\x00\xff", "half": `{"a": {"connections": 4`, "another shape": `["a"]`,
@@ -36,32 +36,32 @@ func TestMemoryThatIsOfNoUse(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := Recall(path); len(got) != 0 {
+		if got := LoadHistory(path); len(got) != 0 {
 			t.Errorf("%s: %+v", name, got)
 		}
-		if err := (Memory{"b": {Seen: time.Now()}}).Keep(path); err != nil || len(Recall(path)) != 1 {
+		if err := (History{"b": {Seen: time.Now()}}).Save(path); err != nil || len(LoadHistory(path)) != 1 {
 			t.Errorf("%s: not written again: %v", name, err)
 		}
 	}
-	if got := Recall(filepath.Join(t.TempDir(), "none")); len(got) != 0 {
+	if got := LoadHistory(filepath.Join(t.TempDir(), "none")); len(got) != 0 {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestACorruptSourceIsRememberedForAWeek(t *testing.T) {
+func TestACorruptSourceIsRecordedForAWeek(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mirrors.json")
 	now, day := time.Now(), 24*time.Hour
-	for _, m := range []Memory{
+	for _, m := range []History{
 		{"a": {Rate: 1000, Seen: now}, "b": {Corrupt: now.Add(-6 * day)}, "c": {Rate: 1000, Seen: now, Corrupt: now.Add(-8 * day)}},
 		{"a": {Corrupt: now}, "b": {Rate: 2000, Seen: now}},
 	} {
-		if err := m.Keep(path); err != nil {
+		if err := m.Save(path); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got := Recall(path)
+	got := LoadHistory(path)
 	if a := got["a"]; a.Rate != 1000 || !a.Corrupt.Equal(now) {
-		t.Errorf("the habits of a corrupt source, or when it was found: %+v", a)
+		t.Errorf("the record of a corrupt source, or when it was found: %+v", a)
 	}
 	if b := got["b"]; b.Rate != 2000 || !b.Corrupt.Equal(now.Add(-6*day)) {
 		t.Errorf("found before a pull that ended well: %+v", b)

@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-func TestSaidIsBounded(t *testing.T) {
+func TestAQuoteIsBounded(t *testing.T) {
 	for _, body := range []string{strings.Repeat("é", 1<<20), `{"message":"` + strings.Repeat("é ", 1000) + `"}`, strings.Repeat("<", 1<<20)} {
-		if got := said([]byte(body)); utf8.RuneCountInString(got) > maxSaid+1 || !strings.HasSuffix(got, "…") {
+		if got := quote([]byte(body)); utf8.RuneCountInString(got) > maxQuoted+1 || !strings.HasSuffix(got, "…") {
 			t.Errorf("%.20s: %d characters", body, utf8.RuneCountInString(got))
 		}
 	}

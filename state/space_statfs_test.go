@@ -13,8 +13,8 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// A copy that can't fit is not begun. The sidecar speaks of more bytes than any
-// file system of less than two TiB has free; they need not be there.
+// Open does not begin a copy that does not fit. The sidecar records more bytes than a
+// file system of less than two TiB has free; the bytes need not exist.
 func TestACopyThatDoesNotFitIsNotBegun(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	huge := Placement{Digest: "sha256:huge", Size: 2 << 40}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestMemoryThatIsAPipe(t *testing.T) {
+func TestAHistoryThatIsAPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mirrors.json")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
@@ -17,10 +17,10 @@ func TestMemoryThatIsAPipe(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if got := Recall(path); len(got) != 0 {
-			t.Errorf("recalled %+v", got)
+		if got := LoadHistory(path); len(got) != 0 {
+			t.Errorf("loaded %+v", got)
 		}
-		if err := (Memory{"b": {Seen: time.Now()}}).Keep(path); err != nil || len(Recall(path)) != 1 {
+		if err := (History{"b": {Seen: time.Now()}}).Save(path); err != nil || len(LoadHistory(path)) != 1 {
 			t.Errorf("not written again: %v", err)
 		}
 	}()

@@ -44,7 +44,7 @@ func (l listener) Accept() (net.Conn, error) {
 func (l listener) Close() error { close(l); return nil }
 func (listener) Addr() net.Addr { return &net.TCPAddr{} }
 
-func TestPatience(t *testing.T) {
+func TestTimeouts(t *testing.T) {
 	silent := func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }
 	cut := func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Length", "99")

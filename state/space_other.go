@@ -4,7 +4,7 @@ package state
 
 import "os"
 
-// Room is not known here.
-func (s *Store) Room() (need, free int64, known bool) { return 0, 0, false }
+// Space is not known on this system.
+func (s *Store) Space() (need, free int64, known bool) { return 0, 0, false }
 
 func freeBytes(*os.File) (int64, bool) { return 0, false }

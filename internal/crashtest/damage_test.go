@@ -14,8 +14,8 @@ import (
 	"github.com/segpull/segpull/sources"
 )
 
-// Whatever became of the part directory meanwhile, the next pull ends right, and
-// fetches again no more than what was lost.
+// After any damage to the part directory, the next pull succeeds, and fetches only the
+// lost bytes again.
 func TestDamageToThePartDirectory(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 5*mib, 2*mib)
@@ -28,8 +28,8 @@ func TestDamageToThePartDirectory(t *testing.T) {
 
 	const all = 1 << 30
 	for what, tc := range map[string]struct {
-		wreck func(part, sidecar string) error
-		costs int64 // bytes, at most
+		damage func(part, sidecar string) error
+		costs  int64 // bytes, at most
 	}{
 		"nothing": {func(string, string) error { return nil }, 0},
 		"part file truncated": {func(part, _ string) error {
@@ -61,7 +61,7 @@ func TestDamageToThePartDirectory(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "app.tar")
 			dir := out + ".segpull"
 			pulltest.Must(t, os.CopyFS(dir, os.DirFS(kept)))
-			pulltest.Must(t, tc.wreck(filepath.Join(dir, "part"), filepath.Join(dir, "state")))
+			pulltest.Must(t, tc.damage(filepath.Join(dir, "part"), filepath.Join(dir, "state")))
 			r := m.MustPull(t, segpull.Options{Output: out})
 			if most := min(pulltest.BlobsOf(img), pulltest.BlobsOf(img)-done+tc.costs) + slack; r.Fetched > most {
 				t.Errorf("%d of %d bytes were there, and %d were fetched", done, pulltest.BlobsOf(img), r.Fetched)
@@ -86,18 +86,18 @@ func future(name string) error {
 	return os.Chtimes(name, then, then)
 }
 
-// The clock may jump back, by years. Waits and rates go by Go's monotonic
-// clock, which does not; no time of a file is looked at (above); and what is
-// remembered of mirrors from a day that is yet to come is passed over.
+// The clock may jump back by years. Waits and rates use Go's monotonic clock, which does
+// not jump; segpull reads no time of a file (see above); and it ignores records of
+// mirrors with a time in the future.
 func TestWhatIsRememberedFromTheFuture(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 300*kib))
-	memory := filepath.Join(t.TempDir(), "mirrors.json")
-	text, err := json.Marshal(sources.Memory{m.Name(0): {Connections: 1, Rate: 1, Seen: time.Now().AddDate(20, 0, 0)}})
+	history := filepath.Join(t.TempDir(), "mirrors.json")
+	text, err := json.Marshal(sources.History{m.Name(0): {Connections: 1, Rate: 1, Seen: time.Now().AddDate(20, 0, 0)}})
 	pulltest.Must(t, err)
-	pulltest.Must(t, os.WriteFile(memory, text, 0o600))
-	if got := sources.Recall(memory); len(got) > 0 {
+	pulltest.Must(t, os.WriteFile(history, text, 0o600))
+	if got := sources.LoadHistory(history); len(got) > 0 {
 		t.Errorf("remembered %v", got)
 	}
-	m.MustPull(t, segpull.Options{Memory: memory})
+	m.MustPull(t, segpull.Options{History: history})
 }

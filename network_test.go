@@ -14,8 +14,8 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// TestPullsSurvive lists what an honest mirror and its network may do on the
-// way, and what it may cost.
+// TestPullsSurvive lists faults of an honest mirror and its network, and what each may
+// cost.
 func TestPullsSurvive(t *testing.T) {
 	img := pulltest.ImageOf(1, 3*mib, 300*kib)
 	for what, tc := range map[string]struct {
@@ -93,9 +93,9 @@ func TestARedirectIsKeptUntilItExpires(t *testing.T) {
 	}
 }
 
-// A foreign layer is never fetched from a private address, and loopback is one:
-// so all that can be shown here is that the registry's own copy counts, and
-// that no other source is asked in its absence.
+// A foreign layer is never fetched from a private address, and loopback is one. So this
+// test can only show that the pull uses the registry's own copy, and that it asks no
+// other source if there is no copy.
 func TestAForeignLayerIsNotFetchedFromInside(t *testing.T) {
 	t.Parallel()
 	inside := registrytest.New()
@@ -114,37 +114,6 @@ func TestAForeignLayerIsNotFetchedFromInside(t *testing.T) {
 	if n := len(inside.Stats().Log); n > 0 {
 		t.Errorf("a private address was asked %d times", n)
 	}
-}
-
-func TestTheLimitHoldsForAllTraffic(t *testing.T) {
-	t.Parallel()
-	img := pulltest.ImageOf(1, 2*mib)
-	m := pulltest.Serve(t, 2, img)
-	began := time.Now()
-	m.MustPull(t, segpull.Options{LimitRate: 2 * mib})
-	took := time.Since(began).Seconds()
-	if rate := float64(pulltest.BlobsOf(img)) / took; rate > 2.06*mib || rate < mib {
-		t.Errorf("%.2f MiB/s under a limit of 2", rate/mib)
-	}
-}
-
-func TestTheSearchForCorruptSourcesKeepsToTheLimits(t *testing.T) {
-	t.Parallel()
-	img := pulltest.ImageOf(1, mib)
-	m := pulltest.Serve(t, 2, img)
-	m.Servers[0].Misbehave(registrytest.Flip(0, mib).Of(img.Layers[0].Digest))
-	began := time.Now()
-	r := m.MustPull(t, segpull.Options{LimitRate: mib, Connections: 1})
-	took := time.Since(began).Seconds()
-	if rate := float64(r.Fetched) / took; rate > 1.1*mib {
-		t.Errorf("%.2f MiB/s under a limit of 1", rate/mib)
-	}
-	for i, s := range m.Servers {
-		if n := s.Stats().Concurrent; n > 1 {
-			t.Errorf("mirror %d was asked for %d things at once", i, n)
-		}
-	}
-	pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
 }
 
 func TestAMirrorThatDiesAndComesBack(t *testing.T) {

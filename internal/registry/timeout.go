@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// manifestPatience is how long a host may take until the headers of a manifest
-// are there, with retries, tokens and redirects. For blobs there is no limit.
-const manifestPatience = 30 * time.Second
+// manifestTimeout is the most time until the headers of a manifest arrive, with
+// retries, tokens and redirects. For blobs there is no limit.
+const manifestTimeout = 30 * time.Second
 
 // within gives open a time limit, 0 for none, and binds the response's body to
 // the context that it was opened with: closing the body ends the request at
@@ -19,7 +19,7 @@ func within(ctx context.Context, limit time.Duration, open func(context.Context)
 	ctx, cancel := context.WithCancelCause(ctx)
 	if limit > 0 {
 		timer := time.AfterFunc(limit, func() { cancel(silence(limit)) })
-		defer timer.Stop() // had it fired since, the body says so
+		defer timer.Stop() // if it has fired since, reading the body fails
 	}
 	resp, err := open(ctx)
 	if err != nil {
@@ -40,14 +40,14 @@ func (b *boundBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// silence is the error of a host that has not answered for so long.
+// silence is the error of a host that has not answered for this time.
 type silence time.Duration
 
 func (s silence) Error() string { return "no answer within " + time.Duration(s).String() }
 func (s silence) Timeout() bool { return true }
 
-// ended says why ctx is over, or nil. Running out of patience is not the
-// caller's cancellation and must not look like it.
+// ended returns why ctx has ended, or nil. The error of a timeout does not match
+// context.Canceled, so that it does not look like a cancellation by the caller.
 func ended(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if _, ok := errors.AsType[silence](cause); ok || cause == err {

@@ -7,10 +7,10 @@ import (
 	"github.com/segpull/segpull/archive"
 )
 
-// checkRoom fails, before the pull fetches anything, if the image cannot fit,
-// and warns if that is likely.
-func (j *job) checkRoom() error {
-	need, free, known := j.store.Room()
+// checkSpace returns an error, before the first blob is fetched, if the image cannot
+// fit on the disk, and warns if it may not.
+func (j *job) checkSpace() error {
+	need, free, known := j.store.Space()
 	if !known {
 		return nil
 	}
@@ -33,7 +33,7 @@ func (j *job) checkRoom() error {
 	return nil
 }
 
-// size is the bytes of all blobs.
+// size returns the number of bytes of all blobs.
 func (j *job) size() (n int64) {
 	for _, b := range j.blobs {
 		n += b.Size
