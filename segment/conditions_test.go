@@ -25,7 +25,7 @@ func repeat(n int, size int64) []int64 { return slices.Repeat([]int64{size}, n) 
 
 // hangs has the first connection that brings the last bytes fall silent.
 func hangs(t *simTask, _ time.Duration) simFault {
-	if t.Asked.End == 32*mib && t.openAt < 8500*time.Millisecond && t.got > 16*kib {
+	if t.asked.End == 32*mib && t.openAt < 8500*time.Millisecond && t.got > 16*kib {
 		return simStall
 	}
 	return simFine

@@ -1,13 +1,14 @@
 // Package segment plans blobs into segments, decides which source fetches
 // what next, and carries it out.
 //
-// A Fetch owns a Scheduler. The Scheduler is pure: it is told what happened
-// and when, and answers with the next request to make. The Fetch makes the
-// requests, one goroutine each, and writes what arrives to a Sink:
+// A Fetch owns a scheduler. The scheduler is pure: the Fetch reports what
+// happened and when, and the scheduler returns the next request to make. The
+// Fetch makes the requests, one goroutine each, and writes what arrives to a
+// Sink:
 //
-//	Want ─→ Scheduler ─ Task ─→ Source.Open ─→ body ─→ Limiter ─→ Sink.Write
+//	Want ─→ scheduler ─ task ─→ Opener.Open ─→ body ─→ Limiter ─→ Sink.Write
 //	            ↑                                 │
-//	            └── Opened, Advance, End, Tick ───┘
+//	            └── opened, advance, end, tick ───┘
 //
 // Guaranteed:
 //   - Every byte that is wanted is asked for until it arrives, of whichever

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// outcome reads from a source's error what the scheduler has to know. An
+// outcomeOf reads from a source's error what the scheduler has to know. An
 // error says more than that the connection failed by any of the methods
 //
 //	Missing() bool                        the source does not have the blob
@@ -14,22 +14,22 @@ import (
 //	Mismatch() bool                       it has something else by that name
 //	Permanent() bool                      it would answer the same again
 //	RetryAfter() (time.Duration, bool)    when to come back
-func outcome(err error) Outcome {
-	why := Outcome{Kind: Cut}
+func outcomeOf(err error) outcome {
+	why := outcome{kind: outcomeCut}
 	switch {
 	case says(err, func(e interface{ Missing() bool }) bool { return e.Missing() }):
-		why.Kind = Missing
+		why.kind = outcomeMissing
 	case says(err, func(e interface{ Refused() bool }) bool { return e.Refused() }):
-		why.Kind = Refused
+		why.kind = outcomeRefused
 	case says(err, func(e interface{ Busy() bool }) bool { return e.Busy() }):
-		why.Kind = Busy
+		why.kind = outcomeBusy
 	case says(err, func(e interface{ Mismatch() bool }) bool { return e.Mismatch() }),
 		says(err, func(e interface{ Permanent() bool }) bool { return e.Permanent() }):
-		why.Kind = Rejected
+		why.kind = outcomeRejected
 	}
 	var after interface{ RetryAfter() (time.Duration, bool) }
 	if errors.As(err, &after) {
-		why.After, _ = after.RetryAfter()
+		why.after, _ = after.RetryAfter()
 	}
 	return why
 }

@@ -4,14 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Source is what a Fetch needs of a mirror.
-type Source interface {
+// Opener is what a Fetch needs of a mirror.
+type Opener interface {
 	// Open asks for the bytes r of a blob. It returns the body and the range
 	// that the body really is: r, or the whole blob where the source does not
 	// serve ranges. Errors may have the methods of failure.go to say more.
@@ -28,7 +27,7 @@ type Sink interface {
 
 // Peer is a source and the terms on which it is used.
 type Peer struct {
-	Source
+	Opener
 	Name        string
 	Connections int      // at the most; 0: DefaultConnections
 	Limiter     *Limiter // for this source alone; nil: none
@@ -40,27 +39,27 @@ type Options struct {
 	Blobs       []int64 // sizes in bytes
 	Peers       []Peer
 	Sink        Sink
-	SegmentSize int64         // bytes; 0: DefaultSegmentSize
+	SegmentSize int64         // bytes; 0: 4 MiB
 	Limiter     *Limiter      // for all sources together; nil: none
 	GiveUpAfter time.Duration // without a byte from any source; 0: DefaultGiveUp
 	KeepOpen    bool          // Run goes on when all blobs are settled, until its context ends
 	// Trouble is told of requests that failed and will be made again or
 	// elsewhere. It may be called from many goroutines; nil: nobody is told.
 	Trouble func(source int, err error)
-	// Stalled is called once when no source has sent a byte for StalledAfter,
+	// Stalled is called once when no source has sent a byte for 10 s,
 	// with what each of them last failed with or is waited for, and again only
 	// after there was a byte. nil: nothing is called.
 	Stalled func(silent time.Duration, reasons []error)
 }
 
-// Fetch carries out what a Scheduler decides. Want and Settle may be called
+// Fetch carries out what a scheduler decides. Want and Settle may be called
 // from any goroutine, before and during Run.
 type Fetch struct {
 	opts Options
 
 	mu        sync.Mutex // guards what follows
-	sched     *Scheduler
-	cancel    map[*Task]context.CancelFunc
+	sched     *scheduler
+	cancel    map[*task]context.CancelFunc
 	trust     []Trust // of each source
 	unsettled int
 	last      []error   // last failure of each source
@@ -73,8 +72,8 @@ type Fetch struct {
 const (
 	// DefaultGiveUp is how long a fetch goes on without a byte.
 	DefaultGiveUp = 5 * time.Minute
-	// StalledAfter is how long a fetch goes on without a byte until it says so.
-	StalledAfter = 10 * time.Second
+	// stalledAfter is how long a fetch goes on without a byte until it says so.
+	stalledAfter = 10 * time.Second
 	tickInterval = 100 * time.Millisecond
 	// mostAbsent is how late a tick may be before the process must have been
 	// stopped, or the machine asleep.
@@ -94,8 +93,8 @@ func NewFetch(opts Options) *Fetch {
 	}
 	f := &Fetch{
 		opts:      opts,
-		sched:     NewScheduler(opts.SegmentSize, opts.Blobs, connections, uint64(time.Now().UnixNano())),
-		cancel:    make(map[*Task]context.CancelFunc),
+		sched:     newScheduler(opts.SegmentSize, opts.Blobs, connections, uint64(time.Now().UnixNano())),
+		cancel:    make(map[*task]context.CancelFunc),
 		trust:     make([]Trust, len(opts.Peers)),
 		unsettled: len(opts.Blobs),
 		last:      make([]error, len(opts.Peers)),
@@ -105,8 +104,8 @@ func NewFetch(opts Options) *Fetch {
 		f.unsettled++
 	}
 	for i, p := range opts.Peers {
-		f.sched.Expect(i, p.Hint)
-		f.sched.LimitConnections(i, min(p.Limiter.connections(), max(1, opts.Limiter.connections()/len(opts.Peers))))
+		f.sched.expect(i, p.Hint)
+		f.sched.limitConnections(i, min(p.Limiter.connections(), max(1, opts.Limiter.connections()/len(opts.Peers))))
 	}
 	return f
 }
@@ -124,14 +123,14 @@ func connectionsOf(p Peer, opts Options) int {
 // Want has the bytes of r fetched: at first what is missing, later what
 // turned out to be damaged.
 func (f *Fetch) Want(blob int, r Range) {
-	f.locked(func() { f.sched.Want(blob, r) })
+	f.locked(func() { f.sched.want(blob, r) })
 	f.poke()
 }
 
-// Spread has as many blobs fetched side by side as there are processors to
-// hash them. Without it, they are fetched one after the other.
-func (f *Fetch) Spread() {
-	f.locked(func() { f.sched.SetParallel(runtime.GOMAXPROCS(0)) })
+// SetParallel sets how many blobs are fetched side by side, 1 at first: each
+// can be hashed by a processor of its own.
+func (f *Fetch) SetParallel(blobs int) {
+	f.locked(func() { f.sched.setParallel(blobs) })
 }
 
 // Settle says that a blob is complete and proved right: nothing of it will be
@@ -145,14 +144,14 @@ func (f *Fetch) Settle() {
 func (f *Fetch) Lacks(source, blob int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.sched.Lacks(source, blob)
+	return f.sched.lacks(source, blob)
 }
 
 // Status says how each source is doing.
 func (f *Fetch) Status() []Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.sched.Status(time.Now())
+	return f.sched.status(time.Now())
 }
 
 // Run fetches until every blob is settled. It ends early with the cause of
@@ -194,7 +193,7 @@ func (f *Fetch) Run(ctx context.Context) error {
 
 // handedOut is a task with the context that ends it.
 type handedOut struct {
-	*Task
+	*task
 	ctx context.Context
 }
 
@@ -204,7 +203,7 @@ func (f *Fetch) next(ctx context.Context) *handedOut {
 	if ctx.Err() != nil {
 		return nil
 	}
-	t := f.sched.Next(time.Now())
+	t := f.sched.next(time.Now())
 	if t == nil {
 		return nil
 	}
@@ -214,7 +213,7 @@ func (f *Fetch) next(ctx context.Context) *handedOut {
 }
 
 func (f *Fetch) tick() {
-	f.locked(func() { f.sched.Tick(time.Now()) })
+	f.locked(func() { f.sched.tick(time.Now()) })
 }
 
 // outlook says whether all is done, or why it never will be. moved is when
@@ -226,15 +225,15 @@ func (f *Fetch) outlook(moved *time.Time) (done bool, err error) {
 	if f.unsettled == 0 {
 		return true, nil
 	}
-	if f.sched.Idle(now) {
+	if f.sched.nothingToFetch(now) {
 		*moved = now // it is the hash we wait for
 	}
-	*moved = later(*moved, f.sched.Moved())
+	*moved = later(*moved, f.sched.moved)
 	if absent := now.Sub(f.looked); !f.looked.IsZero() && absent > mostAbsent {
 		*moved = moved.Add(absent) // nobody could have brought anything
 	}
 	f.looked = now
-	if blob, none := f.sched.Hopeless(); none {
+	if blob, none := f.sched.hopeless(); none {
 		return false, &HopelessError{Blob: blob, Reasons: f.reasons()}
 	}
 	if idle := now.Sub(*moved); idle >= f.opts.GiveUpAfter {
@@ -246,7 +245,7 @@ func (f *Fetch) outlook(moved *time.Time) (done bool, err error) {
 // reportStall says why nothing has moved for long, once.
 func (f *Fetch) reportStall(moved time.Time) {
 	silent := time.Since(moved)
-	if silent < StalledAfter {
+	if silent < stalledAfter {
 		f.stalled = false
 		return
 	}
@@ -265,7 +264,7 @@ func (f *Fetch) locked(fn func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fn()
-	for _, t := range f.sched.Revoked() {
+	for _, t := range f.sched.takeRevoked() {
 		if cancel := f.cancel[t]; cancel != nil {
 			cancel()
 		}
@@ -284,7 +283,7 @@ func (f *Fetch) poke() {
 func (f *Fetch) reasons() []error {
 	var all []error
 	for i, err := range f.last {
-		if silent := f.sched.Silent(i, time.Now()); err == nil && silent > 0 {
+		if silent := f.sched.silent(i, time.Now()); err == nil && silent > 0 {
 			err = fmt.Errorf("no answer for %v", silent.Round(time.Second))
 		}
 		if err != nil {

@@ -140,7 +140,7 @@ func fetchAll(t *testing.T, ctx context.Context, opts Options, mirrors ...*fakeM
 	opts.Sink = sink
 	for i, m := range mirrors {
 		m.size = opts.Blobs[0]
-		opts.Peers = append(opts.Peers, Peer{Source: m, Name: string(rune('a' + i)), Connections: 4})
+		opts.Peers = append(opts.Peers, Peer{Opener: m, Name: string(rune('a' + i)), Connections: 4})
 	}
 	f := NewFetch(opts)
 	sink.fetch = f
@@ -336,7 +336,7 @@ func TestFetchEndsWithItsSink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := errors.New("no space left on device")
 		sink := &fakeSink{t: t, err: full, sizes: []int64{mib}, have: make([]Set, 1)}
-		f := NewFetch(Options{Blobs: sink.sizes, Sink: sink, Peers: []Peer{{Source: &fakeMirror{}, Name: "a"}}})
+		f := NewFetch(Options{Blobs: sink.sizes, Sink: sink, Peers: []Peer{{Opener: &fakeMirror{}, Name: "a"}}})
 		f.Want(0, Range{0, mib})
 		if err := f.Run(t.Context()); err != full {
 			t.Errorf("got %v", err)
@@ -382,7 +382,7 @@ func TestLimiterHandsOutWhatWasGivenBack(t *testing.T) {
 		l := NewLimiter(100_000)
 		began := time.Now()
 		n, _ := l.Take(t.Context(), 4000)
-		l.Return(n)
+		l.putBack(n)
 		waited := time.Since(began)
 		if m, _ := l.Take(t.Context(), 4000); m != n || time.Since(began) != waited {
 			t.Errorf("took %d after %v, want %d at once", m, time.Since(began)-waited, n)

@@ -84,8 +84,8 @@ func (l *Limiter) Take(ctx context.Context, n int64) (int64, error) {
 	return n, nil
 }
 
-// Return gives back permission for n bytes that were not read.
-func (l *Limiter) Return(n int64) {
+// putBack gives back permission for n bytes that were not read.
+func (l *Limiter) putBack(n int64) {
 	if l.unlimited() || n <= 0 {
 		return
 	}

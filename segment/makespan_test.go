@@ -79,7 +79,7 @@ func quantile(x []float64, q float64) float64 {
 // BenchmarkMillionSegments fetches a million segments, and says what a request
 // costs the scheduler. It should not grow with the mirrors.
 func BenchmarkMillionSegments(b *testing.B) {
-	const total = 1_000_000 * DefaultSegmentSize
+	const total = 1_000_000 * defaultSegmentSize
 	for _, mirrors := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("mirrors=%d", mirrors), func(b *testing.B) {
 			for b.Loop() {

@@ -23,22 +23,22 @@ const (
 )
 
 // cost is how many seconds src is likely to need for n bytes.
-func (s *Scheduler) cost(src *source, n int64, now time.Time) float64 {
+func (s *scheduler) cost(src *source, n int64, now time.Time) float64 {
 	return src.latencyOr(moment).Seconds() + float64(n)/s.rateOf(src, now)
 }
 
 // horizon is in how many seconds everything should end, if all sources bring
 // what they do now.
-func (s *Scheduler) horizon() float64 {
+func (s *scheduler) horizon() float64 {
 	if s.rate == 0 {
 		return math.Inf(1)
 	}
-	return float64(s.Left()) / s.rate
+	return float64(s.left()) / s.rate
 }
 
 // eta is in how many seconds the bytes that t has yet to fetch are likely to
 // be there, fetched by it or by its twin.
-func (s *Scheduler) eta(t *Task, now time.Time) float64 {
+func (s *scheduler) eta(t *task, now time.Time) float64 {
 	left := s.timeLeft(t, now)
 	if t.twin != nil {
 		left = min(left, s.timeLeft(t.twin, now))
@@ -48,14 +48,14 @@ func (s *Scheduler) eta(t *Task, now time.Time) float64 {
 
 // timeLeft is how many seconds t is likely to need from now on. What has been
 // silent for longer than is usual is likely to be so for as long again.
-func (s *Scheduler) timeLeft(t *Task, now time.Time) float64 {
-	src := s.sources[t.Source]
+func (s *scheduler) timeLeft(t *task, now time.Time) float64 {
+	src := s.sources[t.source]
 	wait, silent := 0.0, t.silent(now).Seconds()
 	switch {
 	case t.opened.IsZero():
 		wait = math.Abs(src.latencyOr(moment).Seconds() - silent)
-	case t.got < grain && src.pause.value > usualGap.Seconds():
-		wait = math.Abs(src.pause.value - silent)
+	case t.got < grain && src.delay.value > usualGap.Seconds():
+		wait = math.Abs(src.delay.value - silent)
 	default:
 		wait = max(0, silent-usualGap.Seconds())
 	}
@@ -63,7 +63,7 @@ func (s *Scheduler) timeLeft(t *Task, now time.Time) float64 {
 }
 
 // rateOf is what one connection of src may bring, in bytes a second; never 0.
-func (s *Scheduler) rateOf(src *source, now time.Time) float64 {
+func (s *scheduler) rateOf(src *source, now time.Time) float64 {
 	if r := src.connRate(now); r > 0 {
 		return r
 	}

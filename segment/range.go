@@ -44,8 +44,8 @@ func (s *Set) Ranges() []Range { return s.ranges }
 // First returns the lowest range; the set may not be empty.
 func (s *Set) First() Range { return s.ranges[0] }
 
-// Last returns the highest range; the set may not be empty.
-func (s *Set) Last() Range { return s.ranges[len(s.ranges)-1] }
+// last returns the highest range; the set may not be empty.
+func (s *Set) last() Range { return s.ranges[len(s.ranges)-1] }
 
 // Add puts the bytes of r into the set.
 func (s *Set) Add(r Range) {

@@ -40,7 +40,7 @@ const (
 )
 
 type simTask struct {
-	*Task
+	*task
 	openAt time.Duration
 	opened bool
 	body   Range // what the answer holds
@@ -87,7 +87,7 @@ func (w *window) most(src simSource, dt time.Duration, rng *rand.Rand) float64 {
 	return sent * packet
 }
 
-// simulation runs a Scheduler against mirrors in virtual time, in steps of dt.
+// simulation runs a scheduler against mirrors in virtual time, in steps of dt.
 type simulation struct {
 	rng       *rand.Rand
 	dt        time.Duration
@@ -100,10 +100,10 @@ type simulation struct {
 	sinkRate  float64 // bytes a second that the sink takes; 0: any
 	lean      bool    // check the accounts at each tick only, where there are thousands of tasks
 	// each, if set, is called before each step.
-	each func(s *Scheduler, now time.Duration)
+	each func(s *scheduler, now time.Duration)
 
 	t        testing.TB
-	s        *Scheduler
+	s        *scheduler
 	now      time.Duration
 	at       time.Time
 	running  [][]*simTask
@@ -118,7 +118,7 @@ type simResult struct {
 	served   int64 // bytes that mirrors sent
 	requests int
 	perMost  []int         // most requests at once to each source
-	deciding time.Duration // real time that Next took
+	deciding time.Duration // real time that next took
 	perBlob  []Set
 	status   []Status
 }
@@ -142,12 +142,12 @@ func (sim *simulation) begin(t testing.TB) {
 	for _, src := range sim.sources {
 		connections = append(connections, src.most)
 	}
-	sim.t, sim.s = t, NewScheduler(sim.segment, sim.blobs, connections, 1)
+	sim.t, sim.s = t, newScheduler(sim.segment, sim.blobs, connections, 1)
 	for b, size := range sim.blobs {
-		sim.s.Want(b, Range{0, size})
+		sim.s.want(b, Range{0, size})
 	}
 	for i, h := range sim.hints {
-		sim.s.Expect(i, h)
+		sim.s.expect(i, h)
 	}
 	if sim.rng == nil {
 		sim.rng = rand.New(rand.NewPCG(5, 5))
@@ -164,13 +164,13 @@ func (sim *simulation) run(t testing.TB) simResult {
 	for sim.now = 0; ; sim.now += sim.dt {
 		sim.at = time.Unix(0, 0).Add(sim.now)
 		if sim.now > sim.limit {
-			t.Fatalf("not done after %v: %d bytes left, %d tasks, status %+v", sim.now, sim.s.Left(), len(sim.s.tasks), sim.s.Status(sim.at))
+			t.Fatalf("not done after %v: %d bytes left, %d tasks, status %+v", sim.now, sim.s.left(), len(sim.s.tasks), sim.s.status(sim.at))
 		}
 		if sim.each != nil {
 			sim.each(sim.s, sim.now)
 		}
 		if sinceTick += sim.dt; sinceTick >= tickInterval {
-			sim.s.Tick(sim.at)
+			sim.s.tick(sim.at)
 			sim.check("Tick")
 			sinceTick = 0
 		}
@@ -179,15 +179,15 @@ func (sim *simulation) run(t testing.TB) simResult {
 		for i := range sim.running {
 			sim.running[i] = sim.step(i, sim.running[i], sharers)
 		}
-		if sim.s.Idle(sim.at) {
-			sim.res.took, sim.res.status = sim.now, sim.s.Status(sim.at)
+		if sim.s.nothingToFetch(sim.at) {
+			sim.res.took, sim.res.status = sim.now, sim.s.status(sim.at)
 			return sim.res
 		}
 	}
 }
 
 // active is the number of answers that are on their way.
-func (s *Scheduler) active() (n int) {
+func (s *scheduler) active() (n int) {
 	for _, src := range s.sources {
 		n += src.answers
 	}
@@ -197,15 +197,15 @@ func (s *Scheduler) active() (n int) {
 // handOut makes all requests that the scheduler has.
 func (sim *simulation) handOut() {
 	for task := sim.next(); task != nil; task = sim.next() {
-		i := task.Source
+		i := task.source
 		src := sim.sources[i]
 		sim.res.requests++
 		sim.check("Next")
-		delay := src.latency + time.Duration(float64(src.perMiB)*float64(task.Asked.Len())/mib)
+		delay := src.latency + time.Duration(float64(src.perMiB)*float64(task.asked.Len())/mib)
 		if src.jitter > 0 {
 			delay += time.Duration(sim.rng.Int64N(int64(src.jitter)))
 		}
-		sim.running[i] = append(sim.running[i], &simTask{Task: task, openAt: sim.now + delay})
+		sim.running[i] = append(sim.running[i], &simTask{task: task, openAt: sim.now + delay})
 		sim.res.perMost[i] = max(sim.res.perMost[i], len(sim.running[i]))
 		if most := cmp.Or(src.most, DefaultConnections); len(sim.running[i]) > most {
 			sim.t.Fatalf("%d requests at once to a source that has %d connections", len(sim.running[i]), most)
@@ -213,10 +213,10 @@ func (sim *simulation) handOut() {
 	}
 }
 
-func (sim *simulation) next() *Task {
+func (sim *simulation) next() *task {
 	began := time.Now()
 	defer func() { sim.res.deciding += time.Since(began) }()
-	return sim.s.Next(sim.at)
+	return sim.s.next(sim.at)
 }
 
 // step moves the tasks of source i by dt. sharers is by how many tasks of all
@@ -268,7 +268,7 @@ func (sim *simulation) share(src simSource, t *simTask, share float64) float64 {
 
 // move moves one task, and says whether it is over.
 func (sim *simulation) move(src simSource, t *simTask, active int, share float64, sharers int) bool {
-	sim.s.Revoked()
+	sim.s.takeRevoked()
 	fault := simFine
 	if src.fault != nil {
 		fault = src.fault(t, sim.now)
@@ -276,20 +276,20 @@ func (sim *simulation) move(src simSource, t *simTask, active int, share float64
 	answers := !t.opened && sim.now >= t.openAt
 	switch {
 	case t.revoked:
-		return sim.end(t, Outcome{Kind: Done})
+		return sim.end(t, outcome{kind: outcomeDone})
 	case fault == simStall:
 		return false
 	case fault == simCut:
-		return sim.end(t, Outcome{Kind: Cut})
+		return sim.end(t, outcome{kind: outcomeCut})
 	case fault == simBusy && answers:
-		return sim.end(t, Outcome{Kind: Busy})
+		return sim.end(t, outcome{kind: outcomeBusy})
 	case fault == simRefuse && answers:
-		return sim.end(t, Outcome{Kind: Refused})
+		return sim.end(t, outcome{kind: outcomeRefused})
 	case fault == simReject && answers:
-		return sim.end(t, Outcome{Kind: Rejected})
+		return sim.end(t, outcome{kind: outcomeRejected})
 	case answers && sim.rejects(src, t, active):
 		sim.rejected++
-		return sim.end(t, Outcome{Kind: Busy, After: sim.retryAfter(src, t)})
+		return sim.end(t, outcome{kind: outcomeBusy, after: sim.retryAfter(src, t)})
 	case answers:
 		return sim.open(src, t)
 	case t.opened:
@@ -298,40 +298,40 @@ func (sim *simulation) move(src simSource, t *simTask, active int, share float64
 	return false
 }
 
-func (sim *simulation) end(t *simTask, why Outcome) bool {
+func (sim *simulation) end(t *simTask, why outcome) bool {
 	if t.paused {
-		sim.s.Resume(t.Task, sim.at)
+		sim.s.resume(t.task, sim.at)
 	}
-	sim.s.End(t.Task, why, sim.at)
+	sim.s.end(t.task, why, sim.at)
 	sim.check("End")
 	return true
 }
 
 func (sim *simulation) open(src simSource, t *simTask) bool {
-	t.opened, t.body = true, t.Asked
-	if src.whole || src.fills && !sim.filled[[2]int{t.Source, t.Blob}] {
-		t.body = Range{0, sim.blobs[t.Blob]}
+	t.opened, t.body = true, t.asked
+	if src.whole || src.fills && !sim.filled[[2]int{t.source, t.blob}] {
+		t.body = Range{0, sim.blobs[t.blob]}
 	}
-	useful := sim.s.Opened(t.Task, t.body, sim.at)
+	useful := sim.s.opened(t.task, t.body, sim.at)
 	sim.check("Opened")
-	return !useful && sim.end(t, Outcome{Kind: Done})
+	return !useful && sim.end(t, outcome{kind: outcomeDone})
 }
 
 // bring has bytes of a body arrive, as far as the limit and the sink let them.
 func (sim *simulation) bring(src simSource, t *simTask, share float64, sharers int) bool {
 	if t.paused {
-		sim.s.Resume(t.Task, sim.at)
+		sim.s.resume(t.task, sim.at)
 	}
 	if limit := sim.limitRate * sim.dt.Seconds() / float64(sharers); limit > 0 && share > limit {
 		share = limit
 		defer func() {
 			if t.index >= 0 {
-				sim.s.Pause(t.Task)
+				sim.s.pause(t.task)
 			}
 		}()
 	}
 	if sink := sim.sinkRate * sim.dt.Seconds() / float64(sharers); sink > 0 && share > sink {
-		sim.s.SinkTime(time.Duration(float64(sim.dt) * (1 - sink/share)))
+		sim.s.sinkTime(time.Duration(float64(sim.dt) * (1 - sink/share)))
 		share = sink
 	}
 	t.credit += share
@@ -343,13 +343,13 @@ func (sim *simulation) bring(src simSource, t *simTask, share float64, sharers i
 	from := t.body.Start + t.got
 	t.got += n
 	sim.res.served += n
-	sim.res.perBlob[t.Blob].Add(Range{from, from + n})
-	if t.body.Len() == sim.blobs[t.Blob] && t.got == t.body.Len() {
-		sim.filled[[2]int{t.Source, t.Blob}] = true
+	sim.res.perBlob[t.blob].Add(Range{from, from + n})
+	if t.body.Len() == sim.blobs[t.blob] && t.got == t.body.Len() {
+		sim.filled[[2]int{t.source, t.blob}] = true
 	}
-	wanted := sim.s.Advance(t.Task, n, sim.at)
+	wanted := sim.s.advance(t.task, n, sim.at)
 	sim.check("Advance")
-	return wanted == 0 && sim.end(t, Outcome{Kind: Done})
+	return wanted == 0 && sim.end(t, outcome{kind: outcomeDone})
 }
 
 // rejects says whether a source answers a request with 429.
@@ -360,12 +360,12 @@ func (sim *simulation) rejects(src simSource, t *simTask, active int) bool {
 	if src.budget == 0 {
 		return false
 	}
-	recent := slices.DeleteFunc(sim.spent[t.Source], func(at time.Duration) bool { return at < sim.now-time.Minute })
-	sim.spent[t.Source] = recent
+	recent := slices.DeleteFunc(sim.spent[t.source], func(at time.Duration) bool { return at < sim.now-time.Minute })
+	sim.spent[t.source] = recent
 	if len(recent) >= src.budget {
 		return true
 	}
-	sim.spent[t.Source] = append(recent, sim.now)
+	sim.spent[t.source] = append(recent, sim.now)
 	return false
 }
 
@@ -373,7 +373,7 @@ func (sim *simulation) retryAfter(src simSource, t *simTask) time.Duration {
 	if src.budget == 0 {
 		return 0
 	}
-	return sim.spent[t.Source][0] + time.Minute - sim.now
+	return sim.spent[t.source][0] + time.Minute - sim.now
 }
 
 func (r simResult) complete(t testing.TB, blobs []int64) {

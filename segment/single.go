@@ -25,10 +25,10 @@ func (b Budget) Limit(ctx context.Context) (context.Context, context.CancelFunc)
 
 // Request says which bytes of a blob FetchRanges fetches, and how.
 type Request struct {
-	Blob        int   // as Source.Open gets it
+	Blob        int   // as Opener.Open gets it
 	Size        int64 // of the blob, in bytes
 	Ranges      []Range
-	SegmentSize int64    // bytes; 0: DefaultSegmentSize
+	SegmentSize int64    // bytes; 0: 4 MiB
 	Limiter     *Limiter // for all sources together; nil: none
 	Budget      Budget
 	Trouble     func(err error) // as that of Options
@@ -48,7 +48,7 @@ func FetchRanges(ctx context.Context, p Peer, req Request, write func(off int64,
 		most = DefaultConnections
 	}
 	p.Connections = min(most, 1+int(s.left.Len()/perConnection))
-	p.Source = oneBlob{p.Source, req.Blob}
+	p.Opener = oneBlob{p.Opener, req.Blob}
 	opts := Options{
 		Blobs:       []int64{req.Size},
 		Peers:       []Peer{p},
@@ -72,11 +72,11 @@ func FetchRanges(ctx context.Context, p Peer, req Request, write func(off int64,
 // oneBlob is a source that is asked for a single blob, which is number 0 of
 // the fetch.
 type oneBlob struct {
-	source Source
+	source Opener
 	blob   int
 }
 
-// Open implements Source.
+// Open implements Opener.
 func (o oneBlob) Open(ctx context.Context, _ int, r Range) (io.ReadCloser, Range, error) {
 	return o.source.Open(ctx, o.blob, r)
 }

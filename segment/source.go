@@ -28,23 +28,23 @@ const (
 	rangesRetry = 20 * time.Second
 )
 
-// Kind says how a task ended.
-type Kind int
+// outcomeKind says how a task ended.
+type outcomeKind int
 
 const (
-	Done     Kind = iota // its bytes came, or it was revoked
-	Cut                  // the connection failed, before or in the middle of the body
-	Busy                 // the source asked for patience: 429 or 503
-	Missing              // the source does not have the blob
-	Refused              // the source will not serve us at all
-	Rejected             // the source has no use for requests for this blob: it answers each in the same way
+	outcomeDone     outcomeKind = iota // its bytes came, or it was revoked
+	outcomeCut                         // the connection failed, before or in the middle of the body
+	outcomeBusy                        // the source asked for patience: 429 or 503
+	outcomeMissing                     // the source does not have the blob
+	outcomeRefused                     // the source will not serve us at all
+	outcomeRejected                    // the source has no use for requests for this blob: it answers each in the same way
 )
 
-// Outcome is how a task ended, and for how long the source asked to be left
+// outcome is how a task ended, and for how long the source asked to be left
 // alone; After is 0 where it did not say.
-type Outcome struct {
-	Kind  Kind
-	After time.Duration
+type outcome struct {
+	kind  outcomeKind
+	after time.Duration
 }
 
 type rangeSupport int
@@ -64,13 +64,13 @@ type source struct {
 	answers int // of these, with an answer on its way
 	paused  int // of these, waiting for a rate limit
 
-	queued      bool // waits in Scheduler.ready
-	idle        bool // waits in Scheduler.idle
+	queued      bool // waits in scheduler.ready
+	idle        bool // waits in scheduler.idle
 	off         bool // not to be used any more
 	banned      bool // not asked for what another has
 	suspect     suspicion
 	until       time.Time
-	lacks       map[int]bool // blobs that it does not have, or will not deliver
+	missing     map[int]bool // blobs that it does not have, or will not deliver
 	rejections  map[int]int  // requests in a row for a blob that it rejected
 	streamed    map[int]bool // blobs of which others have made way for a stream of it
 	requestSize int64        // bytes that one request asks for
@@ -80,9 +80,8 @@ type source struct {
 	failures    int       // in a row
 	noProgress  int       // streams in a row that made none
 	failed      time.Time // when the last of them was noticed
-	requests    int
 	ranges      rangeSupport
-	probe       *Task // the one that finds out whether ranges are served
+	probe       *task // the one that finds out whether ranges are served
 	rangesAgain time.Time
 	rangesWait  time.Duration // before the next try; 0: none so far
 	// rangesHinted saves the wait for the probe's answer.
@@ -92,7 +91,7 @@ type source struct {
 	perConn average // bytes a second of one connection, from tasks that are over
 	hinted  float64 // the same, as an earlier fetch saw it; 0: unknown
 	latency average // seconds from request to headers
-	pause   average // seconds that a body keeps us waiting before it flows
+	delay   average // seconds that a body keeps us waiting before it flows
 	served  int64
 	moved   time.Time // when it last brought a byte that is of use
 
@@ -103,7 +102,7 @@ func newSource(most int, requestSize int64) *source {
 	if most <= 0 {
 		most = DefaultConnections
 	}
-	return &source{most: most, target: min(firstConnections, most), requestSize: requestSize, lacks: make(map[int]bool), streamed: make(map[int]bool), rejections: make(map[int]int)}
+	return &source{most: most, target: min(firstConnections, most), requestSize: requestSize, missing: make(map[int]bool), streamed: make(map[int]bool), rejections: make(map[int]int)}
 }
 
 // Hint is what a source turned out to be like. The zero Hint knows nothing.
@@ -139,7 +138,7 @@ func (src *source) available(now time.Time) bool {
 }
 
 // mayHave says whether it makes sense to ask the source for a blob.
-func (src *source) mayHave(blob int) bool { return !src.off && !src.lacks[blob] }
+func (src *source) mayHave(blob int) bool { return !src.off && !src.missing[blob] }
 
 // load is how many connections the tasks in flight count for. Four for small blobs
 // are one, so that an image of many small layers does not take a round trip
@@ -196,7 +195,7 @@ func (src *source) plausible(rate float64) float64 {
 
 // grace is how long a body may take to come to flow before that tells its rate.
 func (src *source) grace() time.Duration {
-	return usualGap + seconds(2*src.pause.value)
+	return usualGap + seconds(2*src.delay.value)
 }
 
 func (src *source) latencyOr(fallback time.Duration) time.Duration {
@@ -207,32 +206,32 @@ func (src *source) latencyOr(fallback time.Duration) time.Duration {
 }
 
 // fail draws the consequences of a request, made at began, that went wrong.
-func (src *source) fail(blob int, why Outcome, began, now time.Time, rng *rand.Rand) {
-	switch why.Kind {
-	case Missing:
-		src.lacks[blob] = true
+func (src *source) fail(blob int, why outcome, began, now time.Time, rng *rand.Rand) {
+	switch why.kind {
+	case outcomeMissing:
+		src.missing[blob] = true
 		return
-	case Refused:
+	case outcomeRefused:
 		// A token may just have expired.
 		if src.refusals++; src.refusals >= strikes || src.served == 0 {
 			src.off = true
 			return
 		}
-	case Busy:
+	case outcomeBusy:
 		src.backOff429(now)
 	}
 	if began.Before(src.failed) {
 		return // of one blow that hit many requests, one counts
 	}
-	if why.Kind == Rejected {
+	if why.kind == outcomeRejected {
 		if src.rejections[blob]++; src.rejections[blob] >= strikes {
-			src.lacks[blob] = true
+			src.missing[blob] = true
 			return
 		}
 	}
 	src.failures++
 	src.failed = now
-	src.until = later(src.until, now.Add(max(min(why.After, maxRetryAfter), src.backoff(rng))))
+	src.until = later(src.until, now.Add(max(min(why.after, maxRetryAfter), src.backoff(rng))))
 }
 
 // backOff429 finds out what a busy source has enough of. If it answered as many

@@ -27,7 +27,7 @@ func TestAFetchThatStandsStillSaysWhyOnce(t *testing.T) {
 				began := time.Now()
 				var told []string
 				opts := Options{Blobs: []int64{200 << 10}, GiveUpAfter: 2 * time.Minute, Stalled: func(silent time.Duration, reasons []error) {
-					if silent < StalledAfter || time.Since(began) > StalledAfter+time.Second {
+					if silent < stalledAfter || time.Since(began) > stalledAfter+time.Second {
 						t.Errorf("told after %v of a silence of %v", time.Since(began), silent)
 					}
 					told = append(told, fmt.Sprint(reasons))

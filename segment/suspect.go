@@ -16,17 +16,17 @@ type suspicion struct {
 	lapsed bool    // the others have not done
 }
 
-// Suspect takes away what a source is at, and has it asked for nothing more
+// suspect takes away what a source is at, and has it asked for nothing more
 // as long as others bring enough, until Clear was called as often.
-func (s *Scheduler) Suspect(source int, now time.Time) {
+func (s *scheduler) suspect(source int, now time.Time) {
 	src := s.sources[source]
 	src.suspect.times++
 	src.suspect.rate = max(src.suspect.rate, src.meter.rate(now))
-	s.abandonAll(func(t *Task) bool { return t.Source == source })
+	s.abandonAll(func(t *task) bool { return t.source == source })
 }
 
-// Clear undoes a Suspect.
-func (s *Scheduler) Clear(source int) {
+// clear undoes a Suspect.
+func (s *scheduler) clear(source int) {
 	src := s.sources[source]
 	if src.suspect.times--; src.suspect.times == 0 {
 		src.suspect = suspicion{}
@@ -39,7 +39,7 @@ func (src *source) skip() bool { return src.suspect.times > 0 && !src.suspect.la
 
 // reviewSuspect notes where the other sources do not bring enough. From then on
 // a suspect is used: what it brings would look like theirs.
-func (s *Scheduler) reviewSuspect(src *source, now time.Time) {
+func (s *scheduler) reviewSuspect(src *source, now time.Time) {
 	if src.skip() {
 		src.suspect.lapsed = now.Sub(s.moved) >= patience || s.gain.rate(now) < suspectTrust*src.suspect.rate
 	}

@@ -25,13 +25,13 @@ func (f *Fetch) SetTrust(source int, trust Trust) {
 		}
 		f.trust[source] = trust
 		if before == Suspect {
-			f.sched.Clear(source)
+			f.sched.clear(source)
 		}
 		switch trust {
 		case Suspect:
-			f.sched.Suspect(source, time.Now())
+			f.sched.suspect(source, time.Now())
 		case Excluded:
-			f.sched.Ban(source)
+			f.sched.ban(source)
 		}
 	})
 	f.poke()
@@ -41,11 +41,11 @@ func (f *Fetch) SetTrust(source int, trust Trust) {
 // or this blob takes much longer than it should: it is to show which source
 // sends wrong bytes.
 func (f *Fetch) Hold(blob int) {
-	f.locked(func() { f.sched.HoldAfter(blob, time.Now()) })
+	f.locked(func() { f.sched.hold(blob, time.Now()) })
 }
 
 // Release undoes a Hold.
 func (f *Fetch) Release(blob int) {
-	f.locked(func() { f.sched.Release(blob) })
+	f.locked(func() { f.sched.release(blob) })
 	f.poke()
 }

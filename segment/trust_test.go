@@ -27,7 +27,7 @@ func TestSetTrust(t *testing.T) {
 				sink := &fakeSink{t: t, sizes: opts.Blobs, have: make([]Set, 1)}
 				opts.Sink = sink
 				for _, m := range mirrors {
-					opts.Peers = append(opts.Peers, Peer{Source: m, Connections: 4})
+					opts.Peers = append(opts.Peers, Peer{Opener: m, Connections: 4})
 				}
 				f := NewFetch(opts)
 				sink.fetch = f
