@@ -19,7 +19,7 @@ const (
 	firstQuota = 1 << 20
 	// many is by how many times its latency a source may be late before that
 	// means something, and how many round trips a request has to outweigh.
-	many = 4
+	many = 3
 )
 
 // cost is how many seconds src is likely to need for n bytes.

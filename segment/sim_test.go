@@ -11,17 +11,18 @@ import (
 
 // simSource is a mirror in virtual time.
 type simSource struct {
-	rate      float64 // bytes a second of all connections together
-	swing     float64 // part of rate by which it rises and falls, every seven seconds
-	connCap   float64 // bytes a second of one; 0: no cap
-	latency   time.Duration
+	rate      float64       // bytes a second of all connections together
+	swing     float64       // part of rate by which it rises and falls, every seven seconds
+	connCap   float64       // bytes a second of one; 0: no cap
+	latency   time.Duration // from a request to its answer, beside the round trip
+	rtt       time.Duration // of a link as in sim_link_test.go; 0: bytes arrive as they are sent
 	jitter    time.Duration // at the most, in addition to latency
 	most      int
 	atOnce    int           // requests that are answered at the same time, 429 beyond; 0: any
 	budget    int           // requests in a minute, 429 with Retry-After beyond; 0: any
 	perMiB    time.Duration // wait before the first byte for each MiB asked for
-	loss      float64       // of packets; each connection then has a window as TCP has
-	slowStart bool          // each connection has a window, without losses
+	loss      float64       // of packets; each request then has a window as TCP has
+	slowStart bool          // each request has a window, without losses
 	whole     bool          // answers ranges with the whole blob
 	fills     bool          // does so until it has sent the blob once
 	// fault, if set, is asked at each step what becomes of a task.
@@ -41,50 +42,13 @@ const (
 
 type simTask struct {
 	*task
-	openAt time.Duration
-	opened bool
-	body   Range // what the answer holds
-	credit float64
-	got    int64
-	window window
-}
-
-// window is TCP's, in packets, as far as a simulation needs it (RFC 5681): it
-// doubles each round trip until the first loss, from then on grows by one, and
-// falls by 0.3 with each loss, as CUBIC's does. Some losses are noticed by a
-// time-out only.
-type window struct {
-	packets float64
-	lossy   bool // there was a loss
-	silent  time.Duration
-}
-
-// most is the bytes that the window lets through in dt.
-func (w *window) most(src simSource, dt time.Duration, rng *rand.Rand) float64 {
-	const packet, initial, timeout, byTimeout = 1448, 10, 400 * time.Millisecond, 0.15
-	w.packets = max(w.packets, 2)
-	if w.packets == 2 && !w.lossy {
-		w.packets = initial
-	}
-	if w.silent > 0 {
-		w.silent -= dt
-		return 0
-	}
-	trips := dt.Seconds() / src.latency.Seconds()
-	sent := w.packets * trips
-	switch {
-	case rng.Float64() < 1-math.Pow(1-src.loss, sent):
-		w.lossy = true
-		w.packets *= 0.7
-		if rng.Float64() < byTimeout {
-			w.packets, w.silent = 2, timeout
-		}
-	case w.lossy:
-		w.packets += trips
-	default:
-		w.packets = min(w.packets*(1+trips), 1e6)
-	}
-	return sent * packet
+	openAt   time.Duration
+	opened   bool
+	body     Range // what the answer holds
+	credit   float64
+	got      int64
+	conn     *simConn
+	closedAt time.Duration // when the scheduler ended it before its answer was complete
 }
 
 // simulation runs a scheduler against mirrors in virtual time, in steps of dt.
@@ -109,6 +73,8 @@ type simulation struct {
 	running  [][]*simTask
 	spent    map[int][]time.Duration // requests that count against a budget
 	filled   map[[2]int]bool         // the caches that have sent a blob
+	pools    [][]*simConn            // connections to each source that are free
+	closed   [][]*simTask            // requests to each source that are over, and whose bytes still come
 	rejected int                     // 429s
 	res      simResult
 }
@@ -116,6 +82,7 @@ type simulation struct {
 type simResult struct {
 	took     time.Duration
 	served   int64 // bytes that mirrors sent
+	unread   int64 // of these, bytes that came after the connection was closed
 	requests int
 	perMost  []int         // most requests at once to each source
 	deciding time.Duration // real time that next took
@@ -153,7 +120,8 @@ func (sim *simulation) begin(t testing.TB) {
 		sim.rng = rand.New(rand.NewPCG(5, 5))
 	}
 	sim.rejected, sim.spent, sim.filled = 0, make(map[int][]time.Duration), make(map[[2]int]bool)
-	sim.running = make([][]*simTask, len(sim.sources))
+	sim.running, sim.closed = make([][]*simTask, len(sim.sources)), make([][]*simTask, len(sim.sources))
+	sim.pools = make([][]*simConn, len(sim.sources))
 	sim.res = simResult{perBlob: make([]Set, len(sim.blobs)), perMost: make([]int, len(sim.sources))}
 }
 
@@ -201,11 +169,12 @@ func (sim *simulation) handOut() {
 		src := sim.sources[i]
 		sim.res.requests++
 		sim.check("Next")
-		delay := src.latency + time.Duration(float64(src.perMiB)*float64(task.asked.Len())/mib)
+		conn, delay := sim.dial(i)
+		delay += src.latency + time.Duration(float64(src.perMiB)*float64(task.asked.Len())/mib)
 		if src.jitter > 0 {
 			delay += time.Duration(sim.rng.Int64N(int64(src.jitter)))
 		}
-		sim.running[i] = append(sim.running[i], &simTask{task: task, openAt: sim.now + delay})
+		sim.running[i] = append(sim.running[i], &simTask{task: task, conn: conn, openAt: sim.now + delay})
 		sim.res.perMost[i] = max(sim.res.perMost[i], len(sim.running[i]))
 		if most := cmp.Or(src.most, DefaultConnections); len(sim.running[i]) > most {
 			sim.t.Fatalf("%d requests at once to a source that has %d connections", len(sim.running[i]), most)
@@ -229,7 +198,7 @@ func (sim *simulation) step(i int, tasks []*simTask, sharers int) []*simTask {
 			active++
 		}
 	}
-	left, own := sim.rateNow(i)*sim.dt.Seconds(), active
+	left, own := sim.drain(i, sim.rateNow(i)*sim.dt.Seconds(), active), active
 	kept := tasks[:0]
 	for _, t := range tasks {
 		opened, served, share := t.opened, sim.res.served, 0.0
@@ -260,8 +229,8 @@ func (sim *simulation) share(src simSource, t *simTask, share float64) float64 {
 	if src.connCap > 0 {
 		share = min(share, src.connCap*sim.dt.Seconds())
 	}
-	if src.loss > 0 || src.slowStart {
-		share = min(share, t.window.most(src, sim.dt, sim.rng))
+	if src.loss > 0 || src.slowStart || src.rtt > 0 {
+		share = min(share, t.conn.most(src, sim.dt, sim.rng))
 	}
 	return share
 }
@@ -303,6 +272,7 @@ func (sim *simulation) end(t *simTask, why outcome) bool {
 		sim.s.resume(t.task, sim.at)
 	}
 	sim.s.end(t.task, why, sim.at)
+	sim.hangUp(t, why.kind)
 	sim.check("End")
 	return true
 }
@@ -334,15 +304,11 @@ func (sim *simulation) bring(src simSource, t *simTask, share float64, sharers i
 		sim.s.sinkTime(time.Duration(float64(sim.dt) * (1 - sink/share)))
 		share = sink
 	}
-	t.credit += share
-	n := min(int64(t.credit), t.body.Len()-t.got)
-	t.credit -= float64(n)
+	from := t.body.Start + t.got
+	n := sim.take(t, share)
 	if n == 0 {
 		return false
 	}
-	from := t.body.Start + t.got
-	t.got += n
-	sim.res.served += n
 	sim.res.perBlob[t.blob].Add(Range{from, from + n})
 	if t.body.Len() == sim.blobs[t.blob] && t.got == t.body.Len() {
 		sim.filled[[2]int{t.source, t.blob}] = true
@@ -350,6 +316,17 @@ func (sim *simulation) bring(src simSource, t *simTask, share float64, sharers i
 	wanted := sim.s.advance(t.task, n, sim.at)
 	sim.check("Advance")
 	return wanted == 0 && sim.end(t, outcome{kind: outcomeDone})
+}
+
+// take moves so many bytes of a body from the source to us, and returns how many
+// whole bytes that were.
+func (sim *simulation) take(t *simTask, share float64) int64 {
+	t.credit += share
+	n := min(int64(t.credit), t.body.Len()-t.got)
+	t.credit -= float64(n)
+	t.got += n
+	sim.res.served += n
+	return n
 }
 
 // rejects says whether a source answers a request with 429.

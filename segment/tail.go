@@ -42,15 +42,22 @@ func (s *scheduler) tooSlow(src *source, now time.Time) bool {
 	return s.cost(src, s.minRequest(src, now), now) > 2*s.horizon()
 }
 
+// young reports whether it is too early to tell what t brings: within the round
+// trips of a slow start, but no longer than everything else should take.
+func (s *scheduler) young(t *task, now time.Time) bool {
+	start := many * s.sources[t.source].latency.value
+	return now.Sub(t.began) < max(moment, seconds(min(start, s.horizon())))
+}
+
 // takeBack frees the end of a range that t is not expected to deliver before
-// all else is done: its source may have become slow, or was asked before it was
-// known.
+// everything else is done: its source may have become slow, or its rate was not
+// known before. It leaves to t what is on its way, and would come without use.
 func (s *scheduler) takeBack(t *task, now time.Time) {
-	if s.rate == 0 || t.whole || t.twin != nil || t.revoked || now.Sub(t.began) < moment {
+	if s.rate == 0 || t.whole || t.twin != nil || t.revoked || s.young(t, now) {
 		return
 	}
 	pace := float64(t.rest.Len()) / max(1e-3, s.timeLeft(t, now))
-	expected := s.horizon() * pace
+	expected := max(s.horizon(), s.sources[t.source].latency.value) * pace
 	if float64(t.rest.Len()) < 2*expected {
 		return
 	}
