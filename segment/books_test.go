@@ -43,11 +43,9 @@ func (d *drive) event() {
 	d.now = d.now.Add(time.Duration(d.rng.Int64N(int64(2 * time.Second))))
 	switch d.rng.IntN(16) {
 	case 0:
-		d.s.suspect(d.rng.IntN(3), d.now)
+		d.s.setTrust(d.rng.IntN(3), Suspect, d.now)
 	case 1:
-		if i := d.rng.IntN(3); d.s.sources[i].suspect.times > 0 {
-			d.s.clear(i)
-		}
+		d.s.setTrust(d.rng.IntN(3), Trusted, d.now)
 	case 2:
 		d.s.hold(d.rng.IntN(len(d.blobs)), d.now)
 	case 3:

@@ -60,7 +60,6 @@ type Fetch struct {
 	mu        sync.Mutex // guards what follows
 	sched     *scheduler
 	cancel    map[*task]context.CancelFunc
-	trust     []Trust // of each source
 	unsettled int
 	last      []error   // last failure of each source
 	looked    time.Time // when outlook was last called
@@ -95,7 +94,6 @@ func NewFetch(opts Options) *Fetch {
 		opts:      opts,
 		sched:     newScheduler(opts.SegmentSize, opts.Blobs, connections, uint64(time.Now().UnixNano())),
 		cancel:    make(map[*task]context.CancelFunc),
-		trust:     make([]Trust, len(opts.Peers)),
 		unsettled: len(opts.Blobs),
 		last:      make([]error, len(opts.Peers)),
 		kick:      make(chan struct{}, 1),

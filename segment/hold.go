@@ -5,14 +5,26 @@ import (
 	"time"
 )
 
+// Hold keeps blobs after this one from being fetched until Release is called,
+// or this blob takes much longer than it should: what a source sends of this
+// blob is to show whether it sends wrong bytes.
+func (f *Fetch) Hold(blob int) {
+	f.locked(func() { f.sched.hold(blob, time.Now()) })
+}
+
+// Release undoes a Hold.
+func (f *Fetch) Release(blob int) {
+	f.locked(func() { f.sched.release(blob) })
+	f.poke()
+}
+
 // hold says that a blob is to be fetched before all later ones.
 type hold struct {
 	blob  int
 	until time.Time
 }
 
-// hold has no blob after this one fetched until Release is called: it is to
-// tell whom to believe, and what those bring meanwhile may be wrong. A hold ends
+// hold keeps later blobs from being fetched until release is called. A hold ends
 // by itself once it has taken many times as long as the blob should.
 func (s *scheduler) hold(blob int, now time.Time) {
 	wait := patience
@@ -21,7 +33,7 @@ func (s *scheduler) hold(blob int, now time.Time) {
 	}
 	s.holds = append(s.holds, hold{blob, now.Add(wait)})
 	slices.SortFunc(s.holds, func(a, b hold) int { return a.blob - b.blob })
-	// One that reads a whole blob would have to begin anew.
+	// A request that reads a whole blob would have to begin again.
 	s.abandonAll(func(t *task) bool { return !t.whole && !s.mayFetch(t.blob, now) })
 }
 

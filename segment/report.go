@@ -187,20 +187,6 @@ func (s *scheduler) end(t *task, why outcome, now time.Time) {
 	s.offer(t.source)
 }
 
-// ban has a source asked for nothing more but what no other source has, and
-// takes away what else it is at.
-func (s *scheduler) ban(source int) {
-	s.sources[source].banned = true
-	s.abandonAll(func(t *task) bool { return t.source == source && s.barred(source, t.blob) })
-}
-
-// barred says whether source i is banned, and there is another for the blob.
-func (s *scheduler) barred(i, blob int) bool {
-	return s.sources[i].banned && slices.ContainsFunc(s.sources, func(o *source) bool {
-		return !o.banned && o.mayHave(blob)
-	})
-}
-
 // lacks says whether a source can't be asked for a blob: it does not have it,
 // or serves us nothing any more.
 func (s *scheduler) lacks(source, blob int) bool { return !s.sources[source].mayHave(blob) }

@@ -68,6 +68,6 @@ var rules = []rule{
 	{"meet a stream from the end", "scheduler.go", "if bl.stream == nil {", "if true {", "TestConditions/a_cache_that_fills"},
 	{"one stream beside others", "stream.go", "if beside && s.streams(i) > 0 {", "if false {", "TestConditions/a_cache_that_fills"},
 	{"the stream of the most", "stream.go", "|| beside && bl.free.Len() > pick.free.Len() {", "{", "TestConditions/a_cache_that_fills"},
-	{"suspectTrust", "suspect.go", "suspectTrust = 1. / 16", "suspectTrust = 0", "TestASuspect/the_other_trickles"},
+	{"suspectTrust", "trust.go", "suspectTrust = 1. / 16", "suspectTrust = 0", "TestASuspect/the_other_trickles"},
 	{"meterWindow", "meter.go", "meterWindow = 3 * time.Second", "meterWindow = 30 * time.Second", "TestASuspect/the_other_trickles"},
 }

@@ -22,7 +22,7 @@ type rule struct{ name, file, from, to, witness string }
 
 // schedulerFiles are those whose constants need a witness.
 var schedulerFiles = []string{
-	"scheduler.go", "stream.go", "model.go", "tail.go", "tick.go", "growth.go", "source.go", "report.go", "hold.go", "suspect.go", "task.go", "meter.go",
+	"scheduler.go", "stream.go", "model.go", "tail.go", "tick.go", "growth.go", "source.go", "report.go", "hold.go", "trust.go", "task.go", "meter.go",
 }
 
 // TestRules removes each rule and shows that a test notices. It builds the

@@ -67,8 +67,9 @@ type source struct {
 	queued      bool // waits in scheduler.ready
 	idle        bool // waits in scheduler.idle
 	off         bool // not to be used any more
-	banned      bool // not asked for what another has
-	suspect     suspicion
+	trust       Trust
+	trustedRate float64 // bytes a second when it became a suspect
+	needed      bool    // it is a suspect, and the others have not brought enough
 	until       time.Time
 	missing     map[int]bool // blobs that it does not have, or will not deliver
 	rejections  map[int]int  // requests in a row for a blob that it rejected
@@ -257,7 +258,7 @@ func (src *source) backoff(rng *rand.Rand) time.Duration {
 // state names how the source is doing, for people.
 func (src *source) state(now time.Time) string {
 	switch {
-	case src.off, src.banned && src.active == 0:
+	case src.off, src.trust == Excluded && src.active == 0:
 		return "off"
 	case now.Before(src.until):
 		return "cooling"

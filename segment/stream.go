@@ -46,7 +46,7 @@ func (s *scheduler) takeStream(i int, now time.Time) *task {
 // rangedElsewhere says whether another source serves ranges of blob b.
 func (s *scheduler) rangedElsewhere(i, b int) bool {
 	return slices.ContainsFunc(s.sources, func(o *source) bool {
-		return o != s.sources[i] && o.ranges == rangesServed && o.mayHave(b) && !o.banned
+		return o != s.sources[i] && o.ranges == rangesServed && o.mayHave(b) && o.trust != Excluded
 	})
 }
 

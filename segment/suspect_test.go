@@ -44,7 +44,7 @@ func TestASuspect(t *testing.T) {
 			for range 20 {
 				step(mib, mib)
 			}
-			s.suspect(1, now)
+			s.setTrust(1, Suspect, now)
 			if len(s.takeRevoked()) != 1 {
 				t.Fatal("what it was at stays with it")
 			}
@@ -59,7 +59,7 @@ func TestASuspect(t *testing.T) {
 					break
 				}
 				if tc.clear && now.Sub(suspected) == time.Second {
-					s.clear(1)
+					s.setTrust(1, Trusted, now)
 				}
 			}
 			if asked < tc.asked || asked > tc.asked+5*tickInterval {
