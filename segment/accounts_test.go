@@ -9,7 +9,7 @@ import (
 )
 
 // checkAccounts compares every number that the scheduler keeps by hand with
-// what its tasks and free sets say.
+// its tasks and free sets.
 func (s *scheduler) checkAccounts() error {
 	for _, check := range []func() error{s.checkBytes, s.checkBlobs, s.checkHeap, s.checkSources, s.checkDoubled} {
 		if err := check(); err != nil {
@@ -40,7 +40,7 @@ func (s *scheduler) checkBytes() error {
 }
 
 // checkBlobs holds the list of blobs with free bytes against them, and shows
-// that no byte is both free and in flight, or in flight twice but for a hedge.
+// that no byte is both free and in flight, or in flight twice except in a race.
 func (s *scheduler) checkBlobs() error {
 	var open []int
 	streams := make([]*task, len(s.blobs))

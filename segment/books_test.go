@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestBooksBalance has sources answer anything, and looks at the scheduler's
-// sums after each event.
+// TestBooksBalance answers requests at random, and checks the accounts after each
+// event.
 func TestBooksBalance(t *testing.T) {
 	for seed := range uint64(200) {
 		d := newDrive(t, seed)
@@ -69,7 +69,7 @@ func (d *drive) next() {
 	}
 }
 
-// move has something become of one task.
+// move moves one task at random.
 func (d *drive) move() {
 	if len(d.tasks) == 0 {
 		return

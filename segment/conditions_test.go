@@ -23,7 +23,7 @@ func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
 func repeat(n int, size int64) []int64 { return slices.Repeat([]int64{size}, n) }
 
-// hangs has the first connection that brings the last bytes fall silent.
+// hangs stops the first connection that brings the last bytes.
 func hangs(t *simTask, _ time.Duration) simFault {
 	if t.asked.End == 32*mib && t.openAt < 8500*time.Millisecond && t.got > 16*kib {
 		return simStall
@@ -31,7 +31,7 @@ func hangs(t *simTask, _ time.Duration) simFault {
 	return simFine
 }
 
-// changes has all connections of the first ten seconds fall silent.
+// changes stops all connections of the first ten seconds.
 func changes(t *simTask, now time.Duration) simFault {
 	if t.openAt < 10*time.Second && now > 10*time.Second {
 		return simStall

@@ -12,7 +12,7 @@ type preferred struct {
 }
 
 // Prefer fetches what is free of a range before all else, also of a blob after
-// one that is on hold. It wants nothing by itself.
+// one that is on hold. It does not fetch what nobody wants.
 func (f *Fetch) Prefer(blob int, r Range) {
 	f.locked(func() { f.sched.prefer(blob, r) })
 	f.poke()
@@ -28,8 +28,7 @@ func (f *Fetch) Add(size int64) (blob int) {
 	return blob
 }
 
-// Drop gives up on a blob, for good: nothing of it is fetched any more, and
-// Settle is not to be called for it.
+// Drop ends the fetch of a blob for good. The caller does not call Settle for it.
 func (f *Fetch) Drop(blob int) {
 	f.locked(func() {
 		if f.sched.drop(blob) {
@@ -54,8 +53,8 @@ func (s *scheduler) add(size int64) (index int) {
 	return len(s.blobs) - 1
 }
 
-// drop takes a blob back from all sources. What is wanted of it later is
-// ignored. It returns false for one that was dropped before.
+// drop cancels all requests for a blob, and ignores what is wanted of it later. It
+// returns false for one that was dropped before.
 func (s *scheduler) drop(blob int) bool {
 	if s.blobs[blob].dropped {
 		return false
@@ -66,8 +65,8 @@ func (s *scheduler) drop(blob int) bool {
 	return true
 }
 
-// takePreferred cuts the first free bytes of a preferred range for source i: as
-// few as are worth a request, so that several sources bring the range.
+// takePreferred gives the first free bytes of a preferred range to source i: as
+// few as are worth a request, so that several sources fetch the range.
 func (s *scheduler) takePreferred(i int, now time.Time) *task {
 	src := s.sources[i]
 	s.preferred = slices.DeleteFunc(s.preferred, func(p preferred) bool {

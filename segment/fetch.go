@@ -13,7 +13,7 @@ import (
 type Opener interface {
 	// Open asks for the bytes r of a blob. It returns the body and the range
 	// that the body really is: r, or the whole blob where the source does not
-	// serve ranges. Errors may have the methods of failure.go to say more.
+	// serve ranges. Errors may have the methods that failure.go lists.
 	Open(ctx context.Context, blob int, r Range) (io.ReadCloser, Range, error)
 }
 
@@ -25,16 +25,16 @@ type Sink interface {
 	Write(blob int, off int64, p []byte, source int) error
 }
 
-// Peer is a source and the terms on which it is used.
+// Peer is a source and how it is used.
 type Peer struct {
 	Opener
 	Name        string
 	Connections int      // at the most; 0: DefaultConnections
 	Limiter     *Limiter // for this source alone; nil: none
-	Hint        Hint     // what it was like before
+	Hint        Hint     // from an earlier fetch
 }
 
-// Options say what to fetch and how.
+// Options configure a Fetch.
 type Options struct {
 	Blobs       []int64 // sizes in bytes
 	Peers       []Peer
@@ -43,16 +43,17 @@ type Options struct {
 	Limiter     *Limiter      // for all sources together; nil: none
 	GiveUpAfter time.Duration // without a byte from any source; 0: DefaultGiveUp
 	KeepOpen    bool          // Run goes on when all blobs are settled, until its context ends
-	// Trouble is told of requests that failed and will be made again or
-	// elsewhere. It may be called from many goroutines; nil: nobody is told.
+	// Trouble is called for each request that failed and is made again, also of
+	// another source. It may be called from many goroutines; nil: nothing is
+	// called.
 	Trouble func(source int, err error)
-	// Stalled is called once when no source has sent a byte for 10 s,
-	// with what each of them last failed with or is waited for, and again only
-	// after there was a byte. nil: nothing is called.
+	// Stalled is called once when no source has sent a byte for 10 s, with the
+	// last failure or the silence of each, and again only after a byte has come;
+	// nil: nothing is called.
 	Stalled func(silent time.Duration, reasons []error)
 }
 
-// Fetch carries out what a scheduler decides. Want and Settle may be called
+// Fetch makes the requests that a scheduler decides on. Want and Settle may be called
 // from any goroutine, before and during Run.
 type Fetch struct {
 	opts Options
@@ -71,8 +72,11 @@ type Fetch struct {
 const (
 	// DefaultGiveUp is how long a fetch goes on without a byte.
 	DefaultGiveUp = 5 * time.Minute
-	// stalledAfter is how long a fetch goes on without a byte until it says so.
+	// stalledAfter is how long a fetch goes on without a byte until it calls
+	// Stalled.
 	stalledAfter = 10 * time.Second
+	// tickInterval is the time between two ticks, and less than a rate needs to
+	// show.
 	tickInterval = 100 * time.Millisecond
 	// mostAbsent is how late a tick may be before the process must have been
 	// stopped, or the machine asleep.
@@ -81,7 +85,7 @@ const (
 	mostConnections = 96
 )
 
-// NewFetch prepares a fetch. Nothing is wanted until Want says so.
+// NewFetch prepares a fetch. It fetches nothing until Want is called.
 func NewFetch(opts Options) *Fetch {
 	if opts.GiveUpAfter == 0 {
 		opts.GiveUpAfter = DefaultGiveUp
@@ -108,8 +112,8 @@ func NewFetch(opts Options) *Fetch {
 	return f
 }
 
-// connectionsOf is the most connections to one of the peers, so that all of
-// them together stay within bounds.
+// connectionsOf is the most connections to one of the peers: all peers together
+// have no more than mostConnections, or one each.
 func connectionsOf(p Peer, opts Options) int {
 	most := p.Connections
 	if most == 0 {
@@ -118,7 +122,7 @@ func connectionsOf(p Peer, opts Options) int {
 	return min(most, max(1, mostConnections/len(opts.Peers)))
 }
 
-// Want has the bytes of r fetched: at first what is missing, later what
+// Want asks for the bytes of r: at first for what is missing, later for what
 // turned out to be damaged.
 func (f *Fetch) Want(blob int, r Range) {
 	f.locked(func() { f.sched.want(blob, r) })
@@ -131,21 +135,21 @@ func (f *Fetch) SetParallel(blobs int) {
 	f.locked(func() { f.sched.setParallel(blobs) })
 }
 
-// Settle says that a blob is complete and proved right: nothing of it will be
-// wanted again. It is called once for each blob.
+// Settle reports that a blob is complete and its digest right. It is called once
+// for each blob.
 func (f *Fetch) Settle() {
 	f.locked(func() { f.unsettled-- })
 	f.poke()
 }
 
-// Lacks says whether a source can't be asked for a blob.
+// Lacks reports whether a source can't be asked for a blob.
 func (f *Fetch) Lacks(source, blob int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.sched.lacks(source, blob)
 }
 
-// Status says how each source is doing.
+// Status returns the state of each source.
 func (f *Fetch) Status() []Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -214,8 +218,8 @@ func (f *Fetch) tick() {
 	f.locked(func() { f.sched.tick(time.Now()) })
 }
 
-// outlook says whether all is done, or why it never will be. moved is when
-// there last was a reason for hope.
+// outlook reports whether all is done, or returns why it never will be. moved is
+// when there last was progress.
 func (f *Fetch) outlook(moved *time.Time) (done bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -224,7 +228,7 @@ func (f *Fetch) outlook(moved *time.Time) (done bool, err error) {
 		return true, nil
 	}
 	if f.sched.nothingToFetch(now) {
-		*moved = now // it is the hash we wait for
+		*moved = now // the blobs are being hashed
 	}
 	*moved = later(*moved, f.sched.moved)
 	if absent := now.Sub(f.looked); !f.looked.IsZero() && absent > mostAbsent {
@@ -240,7 +244,7 @@ func (f *Fetch) outlook(moved *time.Time) (done bool, err error) {
 	return false, nil
 }
 
-// reportStall says why nothing has moved for long, once.
+// reportStall calls Stalled once when nothing has moved for long.
 func (f *Fetch) reportStall(moved time.Time) {
 	silent := time.Since(moved)
 	if silent < stalledAfter {
@@ -276,7 +280,7 @@ func (f *Fetch) poke() {
 	}
 }
 
-// reasons says for each source what it last failed with, or else that it is
+// reasons returns the last failure of each source, or else how long it has been
 // silent.
 func (f *Fetch) reasons() []error {
 	var all []error
@@ -299,7 +303,7 @@ func named(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// GiveUpError says that no source has moved forward for a long time.
+// GiveUpError reports that no source has sent a byte for a long time.
 type GiveUpError struct {
 	After   time.Duration
 	Reasons []error // the last failure of each source
@@ -311,7 +315,7 @@ func (e *GiveUpError) Error() string {
 
 func (e *GiveUpError) Unwrap() []error { return e.Reasons }
 
-// HopelessError says that no source is left to ask for a blob.
+// HopelessError reports that no source is left to ask for a blob.
 type HopelessError struct {
 	Blob    int
 	Reasons []error // the last failure of each source

@@ -8,7 +8,7 @@ import (
 // growth finds how many connections to a source are worth having: it multiplies
 // them while that brings clearly more, and goes back when it does not. Lossy
 // links and servers that cap a connection want many; others gain nothing by
-// more than a few, and are left in peace.
+// more than a few.
 type growth struct {
 	warm      time.Time // when the connections will have left their slow start; zero: not counting
 	since     time.Time // of the period under measurement; zero before it
@@ -16,12 +16,12 @@ type growth struct {
 	all       int64     // bytes served by all sources before it
 	before    int       // connections before the last step; 0: no step to judge
 	used      int       // connections in the period
-	doubted   bool      // the last step has disappointed once
+	doubted   bool      // the last step has brought no gain once
 	ownRate   float64   // bytes a second of the source before the last step
 	allRate   float64   // bytes a second of all sources before the last step
 	peakRate  float64   // bytes a second of the source in its best period
-	scales    bool      // a step has brought more
-	stayUntil time.Time // no step before this
+	scales    bool      // the last step was kept
+	stayUntil time.Time // when the next step may be tried
 	stays     int
 }
 
@@ -39,9 +39,9 @@ const (
 	// growthShare is the part of all that comes that a source has to bring for
 	// its growth to matter.
 	growthShare = 0.08
-	// clearLoss is how far a rate has to fall for a step to say nothing, since the
-	// rate before was measured before the first losses, and for a stay to end
-	// early: what was enough for the first seconds may not be for a lossy link.
+	// clearLoss is how far a rate has to fall for the first step to prove nothing,
+	// since the rate before was measured before the first losses, and for a stay
+	// to end early: a lossy link may need more after its first seconds.
 	clearLoss = 0.9
 	// fullGain is by how much twice the connections raise the rate where each
 	// brings as much as before, nearly; the next step goes further then.
@@ -52,8 +52,8 @@ const (
 )
 
 // step judges the present number of connections once a period is over, and
-// returns the number to go on with. all is what all sources have served; busy
-// says whether the source uses as many connections as it may, to the full.
+// returns the next number. all is what all sources have served; busy reports
+// whether the source fully uses all connections that it may.
 func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 	wait := min(2*src.latencyOr(100*time.Millisecond), longWait)
 	switch {
@@ -81,7 +81,7 @@ func (g *growth) judge(src *source, all int64, now time.Time) int {
 	case own < clearLoss*g.ownRate && !g.scales && g.stays == 0:
 		return g.grow(src, own, total)
 	case gain < someGain && !g.doubted:
-		g.doubted = true // one period is soon unlucky on a lossy link
+		g.doubted = true // losses may have hit this one period
 		return src.target
 	case gain < someGain:
 		back := min(g.before, src.target)
@@ -96,8 +96,8 @@ func (g *growth) judge(src *source, all int64, now time.Time) int {
 	return g.grow(src, own, total)
 }
 
-// gain is by how much twice the connections have raised the rate, in the last
-// step; what came out of the pocket of other sources is none.
+// gain is by how much twice the connections have raised the rate in the last
+// step. It is 0 where the other sources have lost half of that.
 func (g *growth) gain(own, total float64) float64 {
 	switch {
 	case g.before == 0:

@@ -22,7 +22,7 @@ func TestHintSavesTheSearch(t *testing.T) {
 	}
 }
 
-// TestHintIsNoTruth lies to the scheduler about a mirror.
+// TestHintIsNoTruth gives the scheduler wrong hints.
 func TestHintIsNoTruth(t *testing.T) {
 	sim := simulation{dt: 5 * time.Millisecond, limit: time.Hour, blobs: []int64{40 * mib}, sources: []simSource{
 		{rate: 4 * mib, latency: 40 * time.Millisecond, atOnce: 2}, {rate: 4 * mib, latency: 40 * time.Millisecond},
@@ -35,8 +35,8 @@ func TestHintIsNoTruth(t *testing.T) {
 	}
 }
 
-// TestHintOfRangesSavesARoundTrip has a source asked for one range until that
-// is answered as one, and for many where it did so before.
+// TestHintOfRangesSavesARoundTrip asks a source for one range until it has served
+// one, and for many where it did so before.
 func TestHintOfRangesSavesARoundTrip(t *testing.T) {
 	for _, tc := range []struct {
 		hint Hint
@@ -62,8 +62,8 @@ func TestHintOfRangesSavesARoundTrip(t *testing.T) {
 	}
 }
 
-// TestRangesIgnoredAtOnce has many requests at the same time be answered with
-// whole blobs: they say no more than one.
+// TestRangesIgnoredAtOnce answers many requests at the same time with whole blobs:
+// they count for one.
 func TestRangesIgnoredAtOnce(t *testing.T) {
 	s := newScheduler(mib, []int64{100 * mib}, []int{32}, 1)
 	s.expect(0, Hint{Ranges: true, Connections: 64})

@@ -18,7 +18,7 @@ func (f *Fetch) Release(blob int) {
 	f.poke()
 }
 
-// hold says that a blob is to be fetched before all later ones.
+// hold keeps all blobs after this one from being fetched.
 type hold struct {
 	blob  int
 	until time.Time
@@ -45,8 +45,7 @@ func (s *scheduler) release(blob int) {
 	s.offerAll()
 }
 
-// mayFetch says whether no other blob has to be right before this one is
-// fetched.
+// mayFetch reports whether no hold keeps the blob from being fetched.
 func (s *scheduler) mayFetch(blob int, now time.Time) bool {
 	k := slices.IndexFunc(s.holds, func(h hold) bool { return now.Before(h.until) })
 	return k < 0 || blob <= s.holds[k].blob

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// TestHold follows a scheduler of three blobs that is told which of them are
-// to be fetched before those after them.
+// TestHold holds two of three blobs, and releases them.
 func TestHold(t *testing.T) {
 	s := newScheduler(mib, []int64{mib, mib, mib}, []int{6}, 1)
 	now := time.Unix(0, 0)

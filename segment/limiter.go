@@ -28,8 +28,7 @@ func NewLimiter(bytesPerSecond int64) *Limiter {
 	return l
 }
 
-// Set changes the rate, for those who wait within a moment too; 0 is no
-// limit.
+// Set changes the rate, also for calls of Take that wait; 0 is no limit.
 func (l *Limiter) Set(bytesPerSecond int64) {
 	if bytesPerSecond <= 0 {
 		l.bucket.SetLimit(rate.Inf)
@@ -56,7 +55,7 @@ func burstOf(bytesPerSecond int64) int {
 	return int(min(max(bytesPerSecond/20, 4<<10), 256<<10))
 }
 
-// unlimited says whether there is no limit at present.
+// unlimited reports whether there is no limit at present.
 func (l *Limiter) unlimited() bool { return l == nil || l.bucket.Limit() == rate.Inf }
 
 // connections is how many connections are to share the limit at first: few, so

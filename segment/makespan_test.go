@@ -95,8 +95,8 @@ func quantile(x []float64, q float64) float64 {
 	return x[int(q*float64(len(x)-1))]
 }
 
-// BenchmarkMillionSegments fetches a million segments, and says what a request
-// costs the scheduler. It should not grow with the mirrors.
+// BenchmarkMillionSegments fetches a million segments, and reports what a request
+// costs the scheduler. That should not grow with the mirrors.
 func BenchmarkMillionSegments(b *testing.B) {
 	const total = 1_000_000 * defaultSegmentSize
 	for _, mirrors := range []int{10, 100, 1000} {

@@ -17,8 +17,8 @@ const (
 	// firstQuota is what a connection takes while its rate is not known, and
 	// what it may bring in a second while nothing is known of any.
 	firstQuota = 1 << 20
-	// many is by how many times its latency a source may be late before that
-	// means something, and how many round trips a request has to outweigh.
+	// many is how many times something has to exceed what is usual to mean
+	// something.
 	many = 3
 )
 

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// TestRefusalsOfASource tells a token that has expired from a source that will
+// TestRefusalsOfASource compares a token that has expired with a source that does
 // not serve us.
 func TestRefusalsOfASource(t *testing.T) {
 	const size = 64 * mib

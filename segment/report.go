@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// What the scheduler is told of its tasks, and what follows from it.
+// What the Fetch reports of its tasks, and what follows from it.
 
-// opened says that the headers of t's answer came, and that its body is the
-// bytes got: those asked for, or the first of them, or the whole blob. It says
-// whether the body is of use; if not, the task is to be ended.
+// opened is called when the headers of t's answer have come. Its body is the bytes
+// got: those asked for, or the first of them, or the whole blob. It reports
+// whether the body is of use; if not, the caller ends the task.
 func (s *scheduler) opened(t *task, got Range, now time.Time) bool {
 	src := s.sources[t.source]
 	src.latency.add(now.Sub(t.began).Seconds())
@@ -19,7 +19,7 @@ func (s *scheduler) opened(t *task, got Range, now time.Time) bool {
 	t.meter.begin(now)
 	if got.Start == t.asked.Start && got.End <= t.asked.End {
 		if got.End < t.rest.End && t.twin != nil {
-			return false // the other twin goes on alone
+			return false // the other twin continues alone
 		}
 		if src.probe == t {
 			src.ranges, src.probe, src.rangesWait = rangesServed, nil, 0
@@ -31,7 +31,7 @@ func (s *scheduler) opened(t *task, got Range, now time.Time) bool {
 		}
 		return true
 	}
-	if src.ranges != rangesIgnored { // of many that were asked for at once, one counts
+	if src.ranges != rangesIgnored { // of many such answers at the same time, one counts
 		src.rangesWait = max(rangesRetry, 2*src.rangesWait)
 		src.ranges, src.rangesAgain = rangesIgnored, now.Add(src.rangesWait)
 	}
@@ -46,7 +46,7 @@ func (s *scheduler) opened(t *task, got Range, now time.Time) bool {
 	return true
 }
 
-// shorten takes from t what its source leaves out of its answer.
+// shorten frees the bytes of t that its source leaves out of its answer.
 func (s *scheduler) shorten(t *task, end int64) {
 	if t.rest.End <= end {
 		return
@@ -59,9 +59,9 @@ func (s *scheduler) shorten(t *task, end int64) {
 	}
 }
 
-// makeWay has other sources leave to the stream t what they have only begun to
-// fetch: it will send that anyway, and they can come towards it from the end.
-// If it breaks off, they need not do so for its next one.
+// makeWay cancels what other sources have begun to fetch of the blob of the stream
+// t, which will send that too: they fetch the blob from its end instead. They
+// do not do so again for the next stream if this one breaks off.
 func (s *scheduler) makeWay(t *task) {
 	src := s.sources[t.source]
 	if src.streamed[t.blob] {
@@ -73,8 +73,8 @@ func (s *scheduler) makeWay(t *task) {
 	})
 }
 
-// advance says that n bytes of t came, and returns how many more of its bytes
-// are wanted; 0 ends the task.
+// advance is called when n bytes of t have come. It returns how many more of its
+// bytes are wanted; at 0 the caller ends the task.
 func (s *scheduler) advance(t *task, n int64, now time.Time) int64 {
 	src := s.sources[t.source]
 	src.meter.add(n, now)
@@ -84,7 +84,7 @@ func (s *scheduler) advance(t *task, n int64, now time.Time) int64 {
 	flow(src, t, n, now)
 	t.got += n
 	t.moved = now
-	// The tail may have been taken over while these bytes came.
+	// Its end may have been taken back while these bytes came.
 	n = min(n, t.rest.Len())
 	came := Range{t.rest.Start, t.rest.Start + n}
 	t.rest.Start = came.End
@@ -103,8 +103,8 @@ func (s *scheduler) advance(t *task, n int64, now time.Time) int64 {
 	return t.rest.Len()
 }
 
-// count takes note of bytes of t that were not there before. A stream has to
-// begin with what is there; but one that always breaks off in that is no
+// count records that bytes of t came that were not there before. A stream begins
+// with what is there; a source whose streams always break off in that makes no
 // progress.
 func (s *scheduler) count(t *task, news int64, now time.Time) {
 	src := s.sources[t.source]
@@ -122,7 +122,7 @@ func (s *scheduler) count(t *task, news int64, now time.Time) {
 	}
 }
 
-// flow learns for how long bodies keep us waiting after their first bytes.
+// flow learns for how long the bodies of a source pause after their first bytes.
 func flow(src *source, t *task, n int64, now time.Time) {
 	if t.got >= grain {
 		return
@@ -162,7 +162,7 @@ func (s *scheduler) setFinish(t *task, now time.Time) {
 	s.tasks.fix(t)
 }
 
-// end says that t is over, and why. What it did not fetch is free again.
+// end is called when t is over. What it did not fetch is free again.
 func (s *scheduler) end(t *task, why outcome, now time.Time) {
 	src := s.sources[t.source]
 	src.active--
@@ -187,11 +187,11 @@ func (s *scheduler) end(t *task, why outcome, now time.Time) {
 	s.offer(t.source)
 }
 
-// lacks says whether a source can't be asked for a blob: it does not have it,
-// or serves us nothing any more.
+// lacks reports whether a source can't be asked for a blob: it does not have it, or
+// serves us nothing any more.
 func (s *scheduler) lacks(source, blob int) bool { return !s.sources[source].mayHave(blob) }
 
-// abandonAll gives up on the tasks that which picks.
+// abandonAll cancels the tasks that which picks.
 func (s *scheduler) abandonAll(which func(*task) bool) {
 	for _, t := range s.tasks { // which stay in it until they end
 		if !t.revoked && which(t) {
@@ -200,7 +200,7 @@ func (s *scheduler) abandonAll(which func(*task) bool) {
 	}
 }
 
-// returnRest gives back what t did not fetch, unless its twin fetches it.
+// returnRest frees what t did not fetch, unless its twin fetches it.
 func (s *scheduler) returnRest(t *task) {
 	switch {
 	case t.twin != nil:
@@ -231,7 +231,8 @@ func (s *scheduler) part(t *task) {
 	}
 }
 
-// revoke takes away from t what it has not fetched, and has it cancelled.
+// revoke takes away from t what it has not fetched, and lists it for the Fetch to
+// cancel.
 func (s *scheduler) revoke(t *task) {
 	s.inFlight -= t.rest.Len()
 	t.rest.End = t.rest.Start
@@ -239,7 +240,7 @@ func (s *scheduler) revoke(t *task) {
 	s.revoked = append(s.revoked, t)
 }
 
-// abandon gives up on t, whose bytes do not come: others may have them.
+// abandon cancels t and frees its bytes.
 func (s *scheduler) abandon(t *task) {
 	s.returnRest(t)
 	s.inFlight += t.rest.Len() // revoke takes it off again

@@ -1,7 +1,7 @@
 package segment
 
-// rules are the scheduler's rules and constants; docs/scheduler.md says what
-// each of them is for.
+// rules are the scheduler's rules and constants. docs/scheduler.md describes each
+// of them.
 var rules = []rule{
 	{"minSplit", "scheduler.go", "minSplit = 128 << 10", "minSplit = 4 << 20", "TestConditions/a_cache_that_fills"},
 	{"grain", "scheduler.go", "grain = 32 << 10", "grain = 4 << 20", "TestFetchSurvives/connections_that_die_after_300_KB"},

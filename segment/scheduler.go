@@ -18,10 +18,10 @@ const (
 	minSplit = 128 << 10
 	// grain is what ends of ranges are rounded to, the least that is worth a
 	// request anywhere, and what a request has to bring to count as a success: a
-	// link that dies every megabyte is slow, one that dies at once is broken.
+	// link that breaks off every megabyte is slow, one that does so at once is broken.
 	grain = 32 << 10
-	// look is how many one event looks at: of the idle sources, for one to give
-	// work to, and of the last requests to finish, for one to race.
+	// look is how many idle sources one event offers work to, and how many of the
+	// last requests to finish a source considers for a race.
 	look = 8
 )
 
@@ -29,11 +29,10 @@ const (
 // goroutine and reads no clock: the time is an argument of each call, and
 // never goes back. It is not safe for concurrent use.
 //
-// The sources pull work: whoever has a free connection is given the next
-// segment, in the order of the blobs. Towards the end segments shrink, so that
-// all sources finish together, and what is left of a slow task is shared out
-// by expected finish. See tail.go for that and source.go for what is learned
-// about a source.
+// A source with a free connection gets the next segment, in the order of the
+// blobs. Towards the end requests shrink, so that all sources finish together,
+// and what a slow task would deliver too late is free again. docs/scheduler.md
+// describes the model and lists the rules.
 type scheduler struct {
 	segment   int64
 	blobs     []blob
@@ -91,18 +90,17 @@ func newScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 	return s
 }
 
-// expect says what a source was like in an earlier fetch. It is believed only
-// until the source shows what it is like now.
+// expect tells the scheduler what a source was like in an earlier fetch. That counts
+// until the source has shown what it is like now.
 func (s *scheduler) expect(source int, h Hint) { s.sources[source].expect(h) }
 
-// limitConnections has a source start with no more than so many connections.
+// limitConnections limits the connections that a source starts with.
 func (s *scheduler) limitConnections(source, connections int) {
 	src := s.sources[source]
 	src.target = min(src.target, connections)
 }
 
-// want says that the bytes of r are to be fetched; bytes that already are
-// stay so.
+// want asks for the bytes of r, in addition to those that are wanted already.
 func (s *scheduler) want(blob int, r Range) {
 	if s.blobs[blob].dropped {
 		return
@@ -115,8 +113,8 @@ func (s *scheduler) want(blob int, r Range) {
 // left is the number of bytes that are still to be fetched.
 func (s *scheduler) left() int64 { return s.free + s.inFlight }
 
-// nothingToFetch says whether there is nothing to fetch just now and nothing being
-// fetched.
+// nothingToFetch reports whether nothing is being fetched, and nothing can be at
+// present.
 func (s *scheduler) nothingToFetch(now time.Time) bool {
 	return len(s.tasks) == 0 && !slices.ContainsFunc(s.withFree, func(b int) bool { return s.mayFetch(b, now) })
 }
@@ -171,8 +169,8 @@ func (s *scheduler) park(i int) {
 	}
 }
 
-// offerIdle offers the sources that found nothing, the next few of them: each event
-// would else cost as much as there are sources. The tick offers all.
+// offerIdle offers work to the next few of the sources that found nothing, so that
+// an event does not cost more with more sources. The tick offers it to all.
 func (s *scheduler) offerIdle() {
 	n := min(look, len(s.idle))
 	for _, i := range s.idle[:n] {
@@ -238,15 +236,15 @@ func (s *scheduler) place(k int) int {
 // setParallel sets how many blobs are fetched side by side.
 func (s *scheduler) setParallel(blobs int) { s.width = blobs }
 
-// fitsFirst says whether blob b is small enough for the first request to src to
-// be one for all of it: no Range is needed for that, which some stores refuse.
+// fitsFirst reports whether the first request to src may be for all of blob b: that
+// needs no Range, which some stores refuse.
 func (s *scheduler) fitsFirst(src *source, b int) bool {
 	bl := &s.blobs[b]
 	return src.ranges == rangesUntried && !src.rangesHinted && bl.size <= min(firstQuota, s.segment) && bl.free.Len() == bl.size
 }
 
-// cut takes size free bytes of blob b for source i: the lowest, so that the
-// hash can follow; the highest, where a stream comes up from below.
+// cut takes size free bytes of blob b for source i: the lowest, so that the hash can
+// follow; the highest, where a stream reads the blob from its first byte.
 func (s *scheduler) cut(i, b int, size int64) *task {
 	bl := &s.blobs[b]
 	var r Range
@@ -263,8 +261,8 @@ func (s *scheduler) cut(i, b int, size int64) *task {
 }
 
 // cutSize is how much of a blob's free bytes a source should take at once: a
-// segment, or a run of them where requests are dear or a segment is there in
-// no time.
+// segment, or several where the source counts requests or delivers that many in
+// a second.
 func (s *scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
 	second := min(int64(s.rateOf(src, now)), maxRequest)
 	size := min(s.quota(src, now), max(src.requestSize, second))
@@ -350,7 +348,7 @@ type Status struct {
 	Hint        Hint    // for the next fetch
 }
 
-// status says how each source is doing at now.
+// status returns the state of each source at now.
 func (s *scheduler) status(now time.Time) []Status {
 	all := make([]Status, len(s.sources))
 	for i, src := range s.sources {

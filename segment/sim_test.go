@@ -235,7 +235,7 @@ func (sim *simulation) share(src simSource, t *simTask, share float64) float64 {
 	return share
 }
 
-// move moves one task, and says whether it is over.
+// move moves one task, and reports whether it is over.
 func (sim *simulation) move(src simSource, t *simTask, active int, share float64, sharers int) bool {
 	sim.s.takeRevoked()
 	fault := simFine
@@ -287,7 +287,7 @@ func (sim *simulation) open(src simSource, t *simTask) bool {
 	return !useful && sim.end(t, outcome{kind: outcomeDone})
 }
 
-// bring has bytes of a body arrive, as far as the limit and the sink let them.
+// bring moves bytes of a body, as many as the limit and the sink let through.
 func (sim *simulation) bring(src simSource, t *simTask, share float64, sharers int) bool {
 	if t.paused {
 		sim.s.resume(t.task, sim.at)
@@ -329,7 +329,7 @@ func (sim *simulation) take(t *simTask, share float64) int64 {
 	return n
 }
 
-// rejects says whether a source answers a request with 429.
+// rejects reports whether a source answers a request with 429.
 func (sim *simulation) rejects(src simSource, t *simTask, active int) bool {
 	if src.atOnce > 0 && active >= src.atOnce {
 		return true

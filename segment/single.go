@@ -13,7 +13,7 @@ const perConnection = 1 << 20
 
 // Budget is how long a source that is asked alone may take.
 type Budget struct {
-	Total time.Duration // in all: a trickle could hold up the caller forever
+	Total time.Duration // in all: a slow source could delay the caller forever
 	Idle  time.Duration // without a byte
 }
 
@@ -23,7 +23,7 @@ func (b Budget) Limit(ctx context.Context) (context.Context, context.CancelFunc)
 	return context.WithTimeoutCause(ctx, b.Total, &GiveUpError{After: b.Total})
 }
 
-// Request says which bytes of a blob FetchRanges fetches, and how.
+// Request describes what FetchRanges fetches.
 type Request struct {
 	Blob        int   // as Opener.Open gets it
 	Size        int64 // of the blob, in bytes

@@ -7,20 +7,20 @@ import (
 
 const (
 	// firstConnections is what a source starts with: as many as browsers open
-	// to a host, so that servers are used to it.
+	// to a host, which servers expect.
 	firstConnections = 6
 
 	firstBackoff = 100 * time.Millisecond
 	// maxRetryAfter bounds what a server may ask for.
 	maxRetryAfter = 10 * time.Minute
-	// maxRequest is the most that one request asks for where requests are dear,
-	// and the most bytes a second that a hint is believed.
+	// maxRequest is the most that one request asks for where the source counts
+	// requests, and the most bytes a second of a hint that count.
 	maxRequest = 32 << 20
 	// strikes is how often in a row something has to happen before it counts:
-	// failures, for a source to come down to one connection; refusals, for one
-	// that has served us to be used no more; requests for a blob that are
-	// rejected, for the blob to be lacking; streams that bring little but what is
-	// there already, for these to be no progress.
+	// failures, for a source to get one connection only; refusals, for a source
+	// that has served us to be used no more; rejected requests for a blob, for the
+	// source to lack it; streams that bring hardly anything new, for them not to
+	// count as progress.
 	strikes = 3
 	// rangesRetry is when a source that ignored a range is asked for one
 	// again: a pull-through cache may have filled by then. Each time that it
@@ -28,20 +28,20 @@ const (
 	rangesRetry = 20 * time.Second
 )
 
-// outcomeKind says how a task ended.
+// outcomeKind is how a task ended.
 type outcomeKind int
 
 const (
 	outcomeDone     outcomeKind = iota // its bytes came, or it was revoked
 	outcomeCut                         // the connection failed, before or in the middle of the body
-	outcomeBusy                        // the source asked for patience: 429 or 503
+	outcomeBusy                        // the source is overloaded, or counts requests: 429 or 503
 	outcomeMissing                     // the source does not have the blob
 	outcomeRefused                     // the source will not serve us at all
-	outcomeRejected                    // the source has no use for requests for this blob: it answers each in the same way
+	outcomeRejected                    // the source would answer each request for this blob with the same error
 )
 
-// outcome is how a task ended, and for how long the source asked to be left
-// alone; After is 0 where it did not say.
+// outcome is how a task ended, and how long the source wants no request; after is
+// 0 where it did not tell.
 type outcome struct {
 	kind  outcomeKind
 	after time.Duration
@@ -73,7 +73,7 @@ type source struct {
 	until       time.Time
 	missing     map[int]bool // blobs that it does not have, or will not deliver
 	rejections  map[int]int  // requests in a row for a blob that it rejected
-	streamed    map[int]bool // blobs of which others have made way for a stream of it
+	streamed    map[int]bool // blobs that others have once left to a stream of it
 	requestSize int64        // bytes that one request asks for
 	peak        int          // most requests that it answered at the same time
 
@@ -92,7 +92,7 @@ type source struct {
 	perConn average // bytes a second of one connection, from tasks that are over
 	hinted  float64 // the same, as an earlier fetch saw it; 0: unknown
 	latency average // seconds from request to headers
-	delay   average // seconds that a body keeps us waiting before it flows
+	delay   average // seconds that a body pauses after its first bytes
 	served  int64
 	moved   time.Time // when it last brought a byte that is of use
 
@@ -133,23 +133,23 @@ func (src *source) hint() Hint {
 	return Hint{Connections: connections, Request: src.requestSize, Rate: int64(src.perConn.value), Ranges: src.ranges == rangesServed}
 }
 
-// available says whether the source may be given one more request.
+// available reports whether the source may get one more request.
 func (src *source) available(now time.Time) bool {
 	return !src.off && !now.Before(src.until) && src.active < src.most && src.load() < src.allowed()
 }
 
-// mayHave says whether it makes sense to ask the source for a blob.
+// mayHave reports whether the source can be asked for a blob.
 func (src *source) mayHave(blob int) bool { return !src.off && !src.missing[blob] }
 
-// load is how many connections the tasks in flight count for. Four for small blobs
-// are one, so that an image of many small layers does not take a round trip
+// load is how many connections the tasks in flight count for. Three for small blobs
+// count for one, so that an image of many small layers does not take a round trip
 // for each few of them.
 func (src *source) load() int {
 	return src.active - src.small + (src.small+3)/4
 }
 
-// allowed is how many connections the source may have now: one while it is on
-// probation.
+// allowed is how many connections the source may have now: one after several
+// failures.
 func (src *source) allowed() int {
 	if src.failures >= strikes {
 		return 1
@@ -157,15 +157,15 @@ func (src *source) allowed() int {
 	return src.target
 }
 
-// mayRange says whether the source may be asked for a part of a blob: freely
-// when it is known to serve ranges, or did so in an earlier fetch; one at a
-// time while that is unknown.
+// mayRange reports whether the source may be asked for a part of a blob: always when
+// it serves ranges, or did so in an earlier fetch; one at a time while that is
+// unknown.
 func (src *source) mayRange() bool {
 	return src.ranges == rangesServed || src.ranges == rangesUntried && (src.probe == nil || src.rangesHinted)
 }
 
-// retryRanges has a source that ignored ranges asked for one again once the
-// wait for that is over.
+// retryRanges allows ranges again for a source that ignored them, once the wait for
+// that is over.
 func (src *source) retryRanges(now time.Time) {
 	if src.ranges == rangesIgnored && !now.Before(src.rangesAgain) {
 		src.ranges, src.rangesHinted = rangesUntried, false
@@ -194,7 +194,7 @@ func (src *source) plausible(rate float64) float64 {
 	return rate
 }
 
-// grace is how long a body may take to come to flow before that tells its rate.
+// grace is how old a body has to be before its own rate counts.
 func (src *source) grace() time.Duration {
 	return usualGap + seconds(2*src.delay.value)
 }
@@ -206,7 +206,7 @@ func (src *source) latencyOr(fallback time.Duration) time.Duration {
 	return seconds(src.latency.value)
 }
 
-// fail draws the consequences of a request, made at began, that went wrong.
+// fail records that a request, made at began, has failed.
 func (src *source) fail(blob int, why outcome, began, now time.Time, rng *rand.Rand) {
 	switch why.kind {
 	case outcomeMissing:
@@ -222,7 +222,7 @@ func (src *source) fail(blob int, why outcome, began, now time.Time, rng *rand.R
 		src.backOff429(now)
 	}
 	if began.Before(src.failed) {
-		return // of one blow that hit many requests, one counts
+		return // of many requests that failed together, one counts
 	}
 	if why.kind == outcomeRejected {
 		if src.rejections[blob]++; src.rejections[blob] >= strikes {
@@ -235,9 +235,9 @@ func (src *source) fail(blob int, why outcome, began, now time.Time, rng *rand.R
 	src.until = later(src.until, now.Add(max(min(why.after, maxRetryAfter), src.backoff(rng))))
 }
 
-// backOff429 finds out what a busy source has enough of. If it answered as many
-// at once before, it is the number of requests that it counts, and each asks
-// for more from now on; else what is in flight is all that it tolerates.
+// backOff429 finds out what a busy source limits. If it answered more requests at
+// once before, it counts requests, and each asks for more from now on; else it
+// gets no more connections than it answers now.
 func (src *source) backOff429(now time.Time) {
 	if src.answers < src.peak {
 		src.requestSize = min(2*src.requestSize, maxRequest)
@@ -255,7 +255,7 @@ func (src *source) backoff(rng *rand.Rand) time.Duration {
 	return d/2 + time.Duration(rng.Int64N(int64(d)))
 }
 
-// state names how the source is doing, for people.
+// state is the state of the source as Status names it.
 func (src *source) state(now time.Time) string {
 	switch {
 	case src.off, src.trust == Excluded && src.active == 0:

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// takeWhole has source i, of which it is not known yet whether it serves
-// ranges, fetch all of blob b, if nobody has begun it and it fits into one
-// request.
+// takeWhole gives all of blob b to source i, of which it is not known yet whether it
+// serves ranges, if nobody has begun the blob and it is no larger than a segment.
 func (s *scheduler) takeWhole(i, b int) *task {
 	bl := &s.blobs[b]
 	if bl.free.Len() < bl.size || bl.size > s.segment {
@@ -16,10 +15,9 @@ func (s *scheduler) takeWhole(i, b int) *task {
 	return s.cut(i, b, bl.size)
 }
 
-// takeStream has source i, which ignores ranges, read a blob from its first
-// byte. Beside sources that serve ranges it reads one blob at a time, the one
-// of which most is missing, while they fetch the others: what it repeats of
-// their work is of no use.
+// takeStream lets source i, which ignores ranges, read a blob from its first byte.
+// Beside sources that serve ranges it reads one blob at a time, the one of which
+// most is missing: what it sends of the bytes that are there is of no use.
 func (s *scheduler) takeStream(i int, now time.Time) *task {
 	var pick *blob
 	var at int
@@ -43,7 +41,7 @@ func (s *scheduler) takeStream(i int, now time.Time) *task {
 	return pick.stream
 }
 
-// rangedElsewhere says whether another source serves ranges of blob b.
+// rangedElsewhere reports whether another source serves ranges of blob b.
 func (s *scheduler) rangedElsewhere(i, b int) bool {
 	return slices.ContainsFunc(s.sources, func(o *source) bool {
 		return o != s.sources[i] && o.ranges == rangesServed && o.mayHave(b) && o.trust != Excluded

@@ -31,7 +31,7 @@ func (s *scheduler) quota(src *source, now time.Time) int64 {
 	return max(s.minRequest(src, now), int64(min(s.rateOf(src, now)*seconds, float64(s.left()))))
 }
 
-// tooSlow says whether even the smallest request worth it would keep src busy
+// tooSlow reports whether even the smallest request worth it would keep src busy
 // for longer than the rest should take, and there is a source that is much
 // faster.
 func (s *scheduler) tooSlow(src *source, now time.Time) bool {
@@ -73,9 +73,8 @@ func (s *scheduler) takeBack(t *task, now time.Time) {
 	s.setFinish(t, now)
 }
 
-// race has source i fetch a second time what another request is expected to
-// bring last, where every byte is already being fetched. The first to finish
-// wins.
+// race gives to source i what another request is expected to bring last, where every
+// byte is already being fetched. The first of the two to finish wins.
 func (s *scheduler) race(i int, now time.Time) *task {
 	src := s.sources[i]
 	if !src.mayRange() || s.tooSlow(src, now) {
@@ -90,7 +89,7 @@ func (s *scheduler) race(i int, now time.Time) *task {
 	return nil
 }
 
-// mayRace says whether source i could fetch what late has left. A source races
+// mayRace reports whether source i could fetch what late has left. A source races
 // itself only where more connections bring more, or one of its own is far
 // slower than the others.
 func (s *scheduler) mayRace(i int, late *task, now time.Time) bool {
@@ -107,10 +106,10 @@ func (s *scheduler) mayRace(i int, late *task, now time.Time) bool {
 	return late.rate(now, rate, src.grace()) < rate/many && late.silent(now) > moment
 }
 
-// worthRacing says whether src is likely to fetch what late has left in half
-// the time, within the budget for that. One that has fallen silent costs none,
-// since its bytes are unlikely to come; one whose answer is overdue is raced
-// at any cost, since the silence has lowered what its source seems to bring.
+// worthRacing reports whether src is likely to fetch what late has left in half the
+// time, within the budget for that. A silent request costs no budget, since its
+// bytes are unlikely to come; an overdue answer is asked for again at any cost,
+// since the silence has lowered the measured rate of its source.
 func (s *scheduler) worthRacing(src *source, late *task, now time.Time) bool {
 	if s.overdue(late, now) {
 		return true
@@ -120,16 +119,16 @@ func (s *scheduler) worthRacing(src *source, late *task, now time.Time) bool {
 	return (!spent || late.silent(now) >= patience/2) && s.eta(late, now) >= 2*s.cost(src, rest, now)
 }
 
-// double has source i fetch what late has left a second time.
+// double gives to source i what late has left, as a second request for it.
 func (s *scheduler) double(i int, late *task) *task {
 	late = s.unpair(late)
 	t := &task{source: i, blob: late.blob, asked: late.rest, rest: late.rest, twin: late, hedge: true, extra: late.rest.Len()}
 	late.twin = t
-	s.doubled += t.extra // until it is known better
+	s.doubled += t.extra // until the outcome is known
 	return t
 }
 
-// unpair gives up the second of two twins, which are both late, and returns the
+// unpair cancels the second of two twins, which are both late, and returns the
 // first.
 func (s *scheduler) unpair(t *task) *task {
 	if t.twin == nil {

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// task is one request to one source: a range of a blob that is to come. Its
-// fields are the scheduler's to change.
+// task is one request to one source, for a range of a blob. Only the scheduler
+// changes its fields.
 type task struct {
 	source int   // index of the source
 	blob   int   // index of the blob
 	asked  Range // what the request asks for
 
-	rest  Range // what is still to come; its end moves down when the tail is taken over
+	rest  Range // what is still to come; its end moves down when it is taken back
 	whole bool  // the source answers with the whole blob from its first byte
 	twin  *task // another task that fetches the same bytes, first to finish wins
 	hedge bool  // it is the second of the twins
@@ -26,15 +26,15 @@ type task struct {
 	opened time.Time // of the answer's headers; zero before them
 	moved  time.Time // of the last bytes
 	got    int64     // bytes that came
-	news   int64     // of these, such that were not there
-	delay  float64   // seconds that the body kept us waiting before it came to flow
+	news   int64     // of these, bytes that were not there before
+	delay  float64   // seconds that the body paused after its first bytes
 	meter  meter
 	finish time.Time // when it is expected to be done
 	index  int       // in the heap of running tasks; -1 once it is over
 }
 
-// rate is the task's bytes a second at now, or fallback while it is too young
-// to tell: for a moment, or for the grace that its source needs to come to flow.
+// rate is the task's bytes a second at now, or fallback while it is too young to
+// have one.
 func (t *task) rate(now time.Time, fallback float64, grace time.Duration) float64 {
 	age := now.Sub(t.opened)
 	if t.opened.IsZero() || t.got < grain && age < grace || age < 200*time.Millisecond && now.Sub(t.moved) < moment {
@@ -43,8 +43,8 @@ func (t *task) rate(now time.Time, fallback float64, grace time.Duration) float6
 	return t.meter.rate(now)
 }
 
-// small is 1 for a request for all of a small blob: it is a matter of latency,
-// not of rate.
+// small is 1 for a request for all of a small blob: its time is the latency, not its
+// bytes over a rate.
 func (s *scheduler) small(t *task) int {
 	if t.asked.Len() <= minSplit && t.asked == s.blobs[t.blob].all() {
 		return 1
@@ -52,7 +52,7 @@ func (s *scheduler) small(t *task) int {
 	return 0
 }
 
-// noProgress says of a stream that hardly any of what it brought was of use.
+// noProgress reports whether t is a stream that has brought hardly anything new.
 func (t *task) noProgress() bool { return t.whole && t.got > 0 && t.news < t.got/16 }
 
 // silent is how long the task has been waiting for a byte or a header.

@@ -18,7 +18,7 @@ const (
 var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 
 // carryOut makes the request of a task and ends the task. The error is one of
-// the sink; those of the source are the scheduler's to deal with.
+// the sink; those of the source go to the scheduler.
 func (f *Fetch) carryOut(t *handedOut) error {
 	failure, sinkErr := f.request(t)
 	f.locked(func() {
@@ -45,11 +45,11 @@ func (f *Fetch) carryOut(t *handedOut) error {
 	return sinkErr
 }
 
-// stallError says that a source fell silent.
+// stallError reports that a source fell silent.
 type stallError struct{ silent time.Duration }
 
 func (e *stallError) Error() string {
-	return fmt.Sprintf("stalled: not a byte for %v", e.silent.Round(100*time.Millisecond))
+	return fmt.Sprintf("stalled: not a byte for %v", e.silent.Round(tickInterval))
 }
 
 func (f *Fetch) request(t *handedOut) (failure, sinkErr error) {
@@ -75,8 +75,8 @@ func (f *Fetch) request(t *handedOut) (failure, sinkErr error) {
 	return failure, sinkErr
 }
 
-// clipped is the error of an answer that is only the beginning of what was
-// asked for. Who makes do with that asks again at once.
+// clipped is the error of an answer that is only the beginning of what was asked
+// for.
 func clipped(asked, got Range) error {
 	if got.Start != asked.Start || got.End >= asked.End {
 		return nil
@@ -115,7 +115,7 @@ func (x *transfer) run() (failure, sinkErr error) {
 	return nil, x.flush()
 }
 
-// read takes what the body has to give, up to the end of the block.
+// read reads once from the body, up to the end of the block.
 func (x *transfer) read() error {
 	room := min(x.wanted, blockSize-(x.at%blockSize), int64(blockSize-x.filled))
 	granted, err := x.take(room)
@@ -140,8 +140,8 @@ func (x *transfer) read() error {
 	return err
 }
 
-// due says whether the block should go to the sink: it reaches a multiple of
-// its size, or has waited for long.
+// due reports whether the block should go to the sink: it reaches a multiple of its
+// size, or has waited for long.
 func (x *transfer) due() bool {
 	return x.at%blockSize == 0 || x.filled == blockSize || time.Since(x.flushed) >= flushAfter
 }
@@ -158,8 +158,8 @@ func (x *transfer) flush() error {
 	return err
 }
 
-// take waits until the limits, the source's and the common one, permit to
-// read, and returns how many of n bytes.
+// take waits until the limits, the source's and the common one, permit a read, and
+// returns how many of n bytes.
 func (x *transfer) take(n int64) (int64, error) {
 	own, common := x.fetch.opts.Peers[x.task.source].Limiter, x.fetch.opts.Limiter
 	if own.unlimited() && common.unlimited() {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestSetTrust says after one second how far the second of two mirrors is
-// used, and after three again, and looks at what it served after each.
+// TestSetTrust sets the trust of the second of two mirrors after one second and
+// after three, and looks at what it served after each.
 func TestSetTrust(t *testing.T) {
 	for name, tc := range map[string]struct {
 		first, then Trust

@@ -72,7 +72,7 @@ func TestStrikes(t *testing.T) {
 	}
 }
 
-// TestBackoffHasBounds shows for how long a source that fails is left alone.
+// TestBackoffHasBounds shows for how long a source that fails gets no request.
 func TestBackoffHasBounds(t *testing.T) {
 	for name, tc := range map[string]struct {
 		why   outcome
@@ -101,8 +101,8 @@ func TestBackoffHasBounds(t *testing.T) {
 	}
 }
 
-// TestAnOverdueAnswerIsAskedForAgain has a request to the only source
-// wait for an answer for much longer than usual.
+// TestAnOverdueAnswerIsAskedForAgain leaves a request to the only source without an
+// answer for much longer than usual.
 func TestAnOverdueAnswerIsAskedForAgain(t *testing.T) {
 	s := newScheduler(mib, []int64{2 * mib}, []int{6}, 1)
 	s.want(0, Range{0, mib})
@@ -154,8 +154,8 @@ func TestASilentRequest(t *testing.T) {
 	}
 }
 
-// TestRangesAreTriedAgain has a source that ignored a range be asked for one
-// again after a while.
+// TestRangesAreTriedAgain asks a source that ignored a range for one again after a
+// while.
 func TestRangesAreTriedAgain(t *testing.T) {
 	s := newScheduler(0, []int64{64 * mib}, []int{1}, 1)
 	s.want(0, Range{0, 64 * mib})
