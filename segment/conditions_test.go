@@ -39,6 +39,14 @@ func changes(t *simTask, now time.Duration) simFault {
 	return simFine
 }
 
+// breaksOff ends each answer after 2 MiB.
+func breaksOff(t *simTask, _ time.Duration) simFault {
+	if t.got > 2*mib {
+		return simCut
+	}
+	return simFine
+}
+
 func busy(*simTask, time.Duration) simFault { return simBusy }
 
 // conditions are small networks, each of which needs a rule or two.
@@ -72,6 +80,9 @@ func conditions() map[string]*condition {
 		"whole blobs beside ranges": {simulation: simulation{
 			blobs: []int64{20 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(40), whole: true}, {rate: mib, latency: ms(40)}},
 		}, rate: 5 * mib, waste: 0.15, efficiency: 0.85},
+		"whole blobs that break off": {simulation: simulation{
+			blobs: []int64{40 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(40), whole: true, fault: breaksOff}, {rate: mib, latency: ms(40)}},
+		}, rate: mib, waste: 0.50, efficiency: 0.95, requests: 100},
 		"a common limit": {simulation: simulation{
 			blobs: []int64{20 * mib}, limitRate: mib, sources: []simSource{{rate: 8 * mib, latency: ms(40)}, {rate: 8 * mib, latency: ms(40)}},
 		}, rate: mib, waste: 0.001, efficiency: 0.97, perMost: firstConnections},

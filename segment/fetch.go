@@ -78,9 +78,6 @@ const (
 	// tickInterval is the time between two ticks, and less than a rate needs to
 	// show.
 	tickInterval = 100 * time.Millisecond
-	// mostAbsent is how late a tick may be before the process must have been
-	// stopped, or the machine asleep.
-	mostAbsent = 2 * time.Second
 	// mostConnections bounds the memory of blocks: 256 KiB for each.
 	mostConnections = 96
 )
@@ -231,8 +228,8 @@ func (f *Fetch) outlook(moved *time.Time) (done bool, err error) {
 		*moved = now // the blobs are being hashed
 	}
 	*moved = later(*moved, f.sched.moved)
-	if absent := now.Sub(f.looked); !f.looked.IsZero() && absent > mostAbsent {
-		*moved = moved.Add(absent) // nobody could have brought anything
+	if absent := now.Sub(f.looked); !f.looked.IsZero() && absent > patience {
+		*moved = moved.Add(absent) // the process was stopped, or the machine asleep
 	}
 	f.looked = now
 	if blob, none := f.sched.hopeless(); none {

@@ -78,7 +78,7 @@ func TestRangesIgnoredAtOnce(t *testing.T) {
 			s.end(task, outcome{kind: outcomeDone}, now)
 		}
 	}
-	if again := s.sources[0].rangesAgain.Sub(now); len(tasks) < 30 || again != rangesRetry {
+	if again := s.sources[0].rangesAgain.Sub(now); len(tasks) < 30 || again != longPatience {
 		t.Errorf("after %d answers, ranges are tried again in %v", len(tasks), again)
 	}
 }

@@ -34,7 +34,9 @@ func (l *Limiter) Set(bytesPerSecond int64) {
 		l.bucket.SetLimit(rate.Inf)
 		return
 	}
-	burst := burstOf(bytesPerSecond)
+	// The bytes of half a tick: short enough to be read soon, long enough for a
+	// timer to be exact.
+	burst := int(max(1, min(float64(bytesPerSecond)*tickInterval.Seconds()/margin, blockSize)))
 	l.bucket.SetBurst(burst)
 	l.bucket.SetLimit(rate.Limit(bytesPerSecond))
 	// A bucket starts full: no burst at the start.
@@ -49,12 +51,6 @@ func (l *Limiter) Rate() int64 {
 	return int64(l.bucket.Limit())
 }
 
-// burstOf is the bytes of 50 ms: short enough for waits to be felt at once,
-// long enough for a timer to be exact.
-func burstOf(bytesPerSecond int64) int {
-	return int(min(max(bytesPerSecond/20, 4<<10), 256<<10))
-}
-
 // unlimited reports whether there is no limit at present.
 func (l *Limiter) unlimited() bool { return l == nil || l.bucket.Limit() == rate.Inf }
 
@@ -64,7 +60,7 @@ func (l *Limiter) connections() int {
 	if l.unlimited() {
 		return math.MaxInt
 	}
-	return max(1, int(l.bucket.Limit()/(512<<10)))
+	return max(1, int(l.bucket.Limit()/firstQuota))
 }
 
 // Take waits until bytes may be read, and returns how many: at most n, and

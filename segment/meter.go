@@ -37,7 +37,7 @@ func (m *meter) rate(now time.Time) float64 {
 	window := meterWindow.Seconds()
 	// What a window that has not been filled yet would hold of a constant rate.
 	filled := window * (1 - math.Exp(-now.Sub(m.start).Seconds()/window))
-	if m.start.IsZero() || filled < 1e-3 {
+	if m.start.IsZero() || now.Sub(m.start) < time.Millisecond {
 		return 0
 	}
 	return m.weighted * m.decay(now) / filled

@@ -14,6 +14,13 @@ const (
 	// moment is how long it takes for a rate to show, and what an unknown source
 	// may take to answer.
 	moment = time.Second
+	// longRequest is the most time that a request should take.
+	longRequest = 8 * time.Second
+	// margin is the factor by which estimates are often wrong: a request takes a
+	// margin less than the time that is left, and a change has to gain a margin.
+	margin = 2
+	// trickle is the part of a whole that is too little to matter.
+	trickle = 0.08
 	// firstQuota is what a connection takes while its rate is not known, and
 	// what it may bring in a second while nothing is known of any.
 	firstQuota = 1 << 20
@@ -74,5 +81,5 @@ func (s *scheduler) rateOf(src *source, now time.Time) float64 {
 }
 
 func seconds(s float64) time.Duration {
-	return time.Duration(math.Min(s, 1e6) * float64(time.Second))
+	return time.Duration(math.Min(s, math.MaxInt32) * float64(time.Second))
 }

@@ -22,7 +22,7 @@ func (s *scheduler) opened(t *task, got Range, now time.Time) bool {
 			return false // the other twin continues alone
 		}
 		if src.probe == t {
-			src.ranges, src.probe, src.rangesWait = rangesServed, nil, 0
+			src.ranges, src.probe = rangesServed, nil
 			s.offer(t.source)
 		}
 		s.shorten(t, got.End)
@@ -32,8 +32,7 @@ func (s *scheduler) opened(t *task, got Range, now time.Time) bool {
 		return true
 	}
 	if src.ranges != rangesIgnored { // of many such answers at the same time, one counts
-		src.rangesWait = max(rangesRetry, 2*src.rangesWait)
-		src.ranges, src.rangesAgain = rangesIgnored, now.Add(src.rangesWait)
+		src.ranges, src.rangesAgain = rangesIgnored, now.Add(longPatience)
 	}
 	bl := &s.blobs[t.blob]
 	if got.Start != 0 || bl.stream != nil || t.twin != nil {
@@ -69,7 +68,7 @@ func (s *scheduler) makeWay(t *task) {
 	}
 	src.streamed[t.blob] = true
 	s.abandonAll(func(o *task) bool {
-		return o.blob == t.blob && o != t && o.twin == nil && o.rest.Len() >= minSplit
+		return o.blob == t.blob && o != t && o.twin == nil
 	})
 }
 
@@ -92,7 +91,7 @@ func (s *scheduler) advance(t *task, n int64, now time.Time) int64 {
 	switch {
 	case t.whole:
 		news = s.claim(t.blob, came)
-		if !s.wantedAbove(t, now) {
+		if !s.wantedAbove(t) {
 			t.rest.End = t.rest.Start
 		}
 	case !t.hedge:
@@ -139,17 +138,14 @@ func flow(src *source, t *task, n int64, now time.Time) {
 	}
 }
 
-// wantedAbove says whether the stream t will come to anything that is not there
-// by then: a byte that nobody fetches, or one that another task brings later.
-func (s *scheduler) wantedAbove(t *task, now time.Time) bool {
+// wantedAbove reports whether bytes of its blob beyond the stream t are missing.
+func (s *scheduler) wantedAbove(t *task) bool {
 	bl := &s.blobs[t.blob]
 	if bl.free.Len() > 0 && bl.free.last().End > t.rest.Start {
 		return true
 	}
-	rate := max(1, t.meter.rate(now))
 	return slices.ContainsFunc(s.tasks, func(o *task) bool {
-		ahead := float64(o.rest.End - t.rest.Start)
-		return o != t && o.blob == t.blob && ahead > 0 && ahead/rate < s.eta(o, now)
+		return o != t && o.blob == t.blob && o.rest.End > t.rest.Start
 	})
 }
 
@@ -175,7 +171,7 @@ func (s *scheduler) end(t *task, why outcome, now time.Time) {
 		src.probe = nil
 	}
 	if t.got >= grain {
-		src.perConn.add(float64(t.got) / max(now.Sub(t.opened).Seconds(), 1e-3))
+		src.perConn.add(float64(t.got) / max(now.Sub(t.opened), time.Millisecond).Seconds())
 	}
 	s.returnRest(t)
 	if t.noProgress() {

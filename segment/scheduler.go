@@ -73,7 +73,7 @@ type blob struct {
 func (b *blob) all() Range { return Range{0, b.size} }
 
 // newScheduler plans blobs of the given sizes over sources with at most so
-// many connections each. Nothing is wanted until want says so. The seed makes
+// many connections each. Nothing is wanted until want is called. The seed makes
 // its jitter repeatable.
 func newScheduler(segmentSize int64, blobs []int64, connections []int, seed uint64) *scheduler {
 	if segmentSize <= 0 {
@@ -192,9 +192,6 @@ func (s *scheduler) start(t *task, now time.Time) {
 	t.began, t.moved = now, now
 	t.finish = now.Add(seconds(s.eta(t, now)))
 	heap.Push(&s.tasks, t)
-	if t.twin != nil {
-		s.setFinish(t.twin, now) // so that it is no longer the one to help
-	}
 }
 
 // takeFree cuts a range off the free bytes for source i.

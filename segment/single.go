@@ -7,10 +7,6 @@ import (
 	"time"
 )
 
-// perConnection is how many bytes FetchRanges wants before it opens one more
-// connection: with many, the ends of ranges are fetched twice for speed.
-const perConnection = 1 << 20
-
 // Budget is how long a source that is asked alone may take.
 type Budget struct {
 	Total time.Duration // in all: a slow source could delay the caller forever
@@ -47,7 +43,8 @@ func FetchRanges(ctx context.Context, p Peer, req Request, write func(off int64,
 	if most == 0 {
 		most = DefaultConnections
 	}
-	p.Connections = min(most, 1+int(s.left.Len()/perConnection))
+	// With many connections, the ends of ranges are fetched twice for speed.
+	p.Connections = min(most, 1+int(s.left.Len()/firstQuota))
 	p.Opener = oneBlob{p.Opener, req.Blob}
 	opts := Options{
 		Blobs:       []int64{req.Size},

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -10,7 +11,6 @@ const (
 	// to a host, which servers expect.
 	firstConnections = 6
 
-	firstBackoff = 100 * time.Millisecond
 	// maxRetryAfter bounds what a server may ask for.
 	maxRetryAfter = 10 * time.Minute
 	// maxRequest is the most that one request asks for where the source counts
@@ -22,10 +22,6 @@ const (
 	// source to lack it; streams that bring hardly anything new, for them not to
 	// count as progress.
 	strikes = 3
-	// rangesRetry is when a source that ignored a range is asked for one
-	// again: a pull-through cache may have filled by then. Each time that it
-	// has not, the wait doubles.
-	rangesRetry = 20 * time.Second
 )
 
 // outcomeKind is how a task ended.
@@ -84,7 +80,6 @@ type source struct {
 	ranges      rangeSupport
 	probe       *task // the one that finds out whether ranges are served
 	rangesAgain time.Time
-	rangesWait  time.Duration // before the next try; 0: none so far
 	// rangesHinted saves the wait for the probe's answer.
 	rangesHinted bool
 
@@ -145,7 +140,7 @@ func (src *source) mayHave(blob int) bool { return !src.off && !src.missing[blob
 // count for one, so that an image of many small layers does not take a round trip
 // for each few of them.
 func (src *source) load() int {
-	return src.active - src.small + (src.small+3)/4
+	return src.active - src.small + (src.small+many-1)/many
 }
 
 // allowed is how many connections the source may have now: one after several
@@ -189,14 +184,14 @@ func (src *source) connRate(now time.Time) float64 {
 // are over: the source's rate falls later than their number.
 func (src *source) plausible(rate float64) float64 {
 	if src.active < src.allowed() && src.perConn.known {
-		return min(rate, 2*src.perConn.value)
+		return min(rate, margin*src.perConn.value)
 	}
 	return rate
 }
 
 // grace is how old a body has to be before its own rate counts.
 func (src *source) grace() time.Duration {
-	return usualGap + seconds(2*src.delay.value)
+	return usualGap + seconds(margin*src.delay.value)
 }
 
 func (src *source) latencyOr(fallback time.Duration) time.Duration {
@@ -244,14 +239,13 @@ func (src *source) backOff429(now time.Time) {
 		return
 	}
 	src.target = max(1, min(src.target, src.answers))
-	src.growth.stays = max(src.growth.stays, many)
 	src.growth.stay(now)
 }
 
 // backoff doubles with each failure in a row, with jitter so that connections
 // do not come back together.
 func (src *source) backoff(rng *rand.Rand) time.Duration {
-	d := min(firstBackoff<<min(src.failures-1, 20), longPatience)
+	d := min(seconds(tickInterval.Seconds()*math.Exp2(float64(src.failures-1))), longPatience)
 	return d/2 + time.Duration(rng.Int64N(int64(d)))
 }
 

@@ -15,7 +15,7 @@ func TestASuspect(t *testing.T) {
 	}{
 		"the other does":      {other: mib, asked: 0},
 		"the other is silent": {other: 0, asked: patience},
-		"the other trickles":  {other: 100, asked: 8500 * time.Millisecond}, // the rates are means of some seconds
+		"the other trickles":  {other: 100, asked: 7500 * time.Millisecond}, // the rates are means of some seconds
 		"it was cleared":      {other: mib, clear: true, asked: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,9 +3,6 @@ package segment
 import "time"
 
 const (
-	// quotaFactor is the part of the time that is left that a request may
-	// take: what it leaves evens out wrong estimates.
-	quotaFactor = 0.5
 	// raceBudget is the part of all bytes that may come twice, beside those of two
 	// small requests.
 	raceBudget = 0.02
@@ -22,11 +19,11 @@ func (s *scheduler) minRequest(src *source, now time.Time) int64 {
 // left.
 func (s *scheduler) quota(src *source, now time.Time) int64 {
 	if src.connRate(now) == 0 || s.rate == 0 {
-		return max(minSplit, min(firstQuota, s.left()/int64(2*max(1, s.conns))))
+		return max(minSplit, min(firstQuota, s.left()/int64(margin*max(1, s.conns))))
 	}
-	seconds := quotaFactor * (s.horizon() - src.latency.value)
+	seconds := (s.horizon() - src.latency.value) / margin
 	if src.requestSize == s.segment {
-		seconds = min(seconds, max(src.growth.longest(), many*src.delay.value))
+		seconds = min(seconds, max(src.growth.longest().Seconds(), many*src.delay.value))
 	}
 	return max(s.minRequest(src, now), int64(min(s.rateOf(src, now)*seconds, float64(s.left()))))
 }
@@ -36,10 +33,10 @@ func (s *scheduler) quota(src *source, now time.Time) int64 {
 // faster.
 func (s *scheduler) tooSlow(src *source, now time.Time) bool {
 	rate := src.connRate(now)
-	if src.served == 0 || rate == 0 || rate > s.bestConn/2 {
+	if src.served == 0 || rate == 0 || rate > s.bestConn/margin {
 		return false
 	}
-	return s.cost(src, s.minRequest(src, now), now) > 2*s.horizon()
+	return s.cost(src, s.minRequest(src, now), now) > margin*s.horizon()
 }
 
 // young reports whether it is too early to tell what t brings: within the round
@@ -56,14 +53,14 @@ func (s *scheduler) takeBack(t *task, now time.Time) {
 	if s.rate == 0 || t.whole || t.twin != nil || t.revoked || s.young(t, now) {
 		return
 	}
-	pace := float64(t.rest.Len()) / max(1e-3, s.timeLeft(t, now))
-	expected := max(s.horizon(), s.sources[t.source].latency.value) * pace
-	if float64(t.rest.Len()) < 2*expected {
+	src := s.sources[t.source]
+	within, left := max(s.horizon(), src.latency.value), s.timeLeft(t, now)
+	if left < margin*within {
 		return
 	}
-	keep := max(s.minRequest(s.sources[t.source], now), int64(expected))
+	keep := max(s.minRequest(src, now), int64(float64(t.rest.Len())*within/left))
 	keep = (keep + grain - 1) / grain * grain
-	if t.rest.Len() < 2*keep {
+	if t.rest.Len() < margin*keep {
 		return
 	}
 	r := Range{t.rest.Start + keep, t.rest.End}
@@ -115,8 +112,8 @@ func (s *scheduler) worthRacing(src *source, late *task, now time.Time) bool {
 		return true
 	}
 	rest := late.rest.Len()
-	spent := float64(s.doubled+rest) > raceBudget*float64(s.total)+2*minSplit
-	return (!spent || late.silent(now) >= patience/2) && s.eta(late, now) >= 2*s.cost(src, rest, now)
+	spent := float64(s.doubled+rest) > raceBudget*float64(s.total)+margin*minSplit
+	return (!spent || late.silent(now) >= patience/margin) && s.eta(late, now) >= margin*s.cost(src, rest, now)
 }
 
 // double gives to source i what late has left, as a second request for it.

@@ -37,7 +37,7 @@ type task struct {
 // have one.
 func (t *task) rate(now time.Time, fallback float64, grace time.Duration) float64 {
 	age := now.Sub(t.opened)
-	if t.opened.IsZero() || t.got < grain && age < grace || age < 200*time.Millisecond && now.Sub(t.moved) < moment {
+	if t.opened.IsZero() || age < tickInterval || t.got < grain && age < grace {
 		return fallback
 	}
 	return t.meter.rate(now)
@@ -53,7 +53,9 @@ func (s *scheduler) small(t *task) int {
 }
 
 // noProgress reports whether t is a stream that has brought hardly anything new.
-func (t *task) noProgress() bool { return t.whole && t.got > 0 && t.news < t.got/16 }
+func (t *task) noProgress() bool {
+	return t.whole && t.got > 0 && float64(t.news) < trickle*float64(t.got)
+}
 
 // silent is how long the task has been waiting for a byte or a header.
 func (t *task) silent(now time.Time) time.Duration {

@@ -15,8 +15,6 @@ const (
 	// nothing moves before a suspect is used, and how long a hold lasts at the
 	// least.
 	patience = 4 * time.Second
-	// headerPatience is how long an answer may take while others move.
-	headerPatience = 15 * time.Second
 	// longPatience is how long a body may be silent when nothing at all moves:
 	// connections of before a change of network often end without an error. It is
 	// also how long an answer is overdue until it is asked for again, the longest
@@ -82,7 +80,7 @@ func (s *scheduler) sinkIsFull(now time.Time) bool {
 // that it may, waits for no rate limit, and brings enough for a gain to count.
 func (s *scheduler) worthGrowing(src *source, now time.Time) bool {
 	return src.served > 0 && src.load() == src.allowed() && src.paused == 0 &&
-		src.meter.rate(now) >= growthShare*s.rate
+		src.meter.rate(now) >= trickle*s.rate
 }
 
 // stalled reports whether t has been silent for too long.
@@ -93,7 +91,7 @@ func (s *scheduler) stalled(t *task, now time.Time) bool {
 	if t.got == 0 {
 		// Some mirrors wait for each MiB asked for before they answer, and some
 		// proxies until they have all of a blob. They would begin again.
-		wait := headerPatience + 2*time.Second*time.Duration(t.asked.Len()>>20)
+		wait := many*patience + margin*moment*time.Duration(t.asked.Len()/firstQuota)
 		return s.movedElsewhere(t).Sub(t.moved) > wait
 	}
 	return s.moved.Sub(t.moved) > patience || t.silent(now) > longPatience

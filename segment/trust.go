@@ -18,10 +18,6 @@ const (
 	Excluded
 )
 
-// suspectTrust is the part of a suspect's rate that is enough: less is worth
-// the risk that the suspect sends wrong bytes.
-const suspectTrust = 1. / 16
-
 // SetTrust sets how far a source is used from now on, and cancels the requests
 // that it may not serve any more.
 func (f *Fetch) SetTrust(source int, trust Trust) {
@@ -48,7 +44,7 @@ func (src *source) skip() bool { return src.trust == Suspect && !src.needed }
 // then used until it is cleared: what it brings would look like theirs.
 func (s *scheduler) reviewSuspect(src *source, now time.Time) {
 	if src.skip() {
-		src.needed = now.Sub(s.moved) >= patience || s.gain.rate(now) < suspectTrust*src.trustedRate
+		src.needed = now.Sub(s.moved) >= patience || s.gain.rate(now) < trickle*src.trustedRate
 	}
 }
 

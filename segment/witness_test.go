@@ -1,7 +1,9 @@
 package segment
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -192,4 +194,101 @@ func TestAStreamThatBringsNothingNew(t *testing.T) {
 	if !moved[3] || moved[5] {
 		t.Errorf("counted as progress: %v", moved)
 	}
+}
+
+// TestABodyThatHasJustBegun shows that a request keeps its bytes where they come
+// at once, after long.
+func TestABodyThatHasJustBegun(t *testing.T) {
+	s := newScheduler(0, []int64{mib}, []int{1}, 1)
+	s.want(0, Range{0, mib})
+	now := time.Unix(0, 0)
+	task := s.next(now)
+	now = now.Add(90 * time.Second)
+	s.opened(task, task.asked, now)
+	s.advance(task, 512*kib, now)
+	s.tick(now)
+	if left, want := task.rest.Len(), task.asked.Len()-512*kib; left != want {
+		t.Errorf("%d of %d bytes are left to the request", left, want)
+	}
+}
+
+// TestASmallRestIsNoRequestOfItsOwn leaves less of a blob than a request is
+// worth.
+func TestASmallRestIsNoRequestOfItsOwn(t *testing.T) {
+	s := newScheduler(0, []int64{mib + grain}, []int{1}, 1)
+	s.want(0, Range{0, mib + grain})
+	if task := s.cut(0, 0, mib); task.asked.Len() != mib+grain {
+		t.Errorf("%d bytes are asked for, and %d left", task.asked.Len(), s.left()-task.asked.Len())
+	}
+}
+
+// TestTheFirstRequestMayBeForAllOfABlob asks for a small blob without a Range,
+// which some stores refuse.
+func TestTheFirstRequestMayBeForAllOfABlob(t *testing.T) {
+	s := newScheduler(0, []int64{mib}, []int{0, 0, 0}, 1)
+	s.want(0, Range{0, mib})
+	if task := s.next(time.Unix(0, 0)); task.asked.Len() != mib {
+		t.Errorf("%v is asked for", task.asked)
+	}
+}
+
+// TestAPreferredRangeIsShared shows that several sources fetch a range that
+// somebody waits for.
+func TestAPreferredRangeIsShared(t *testing.T) {
+	s := newScheduler(0, []int64{64 * mib}, []int{0, 0}, 1)
+	s.want(0, Range{0, 64 * mib})
+	s.prefer(0, Range{32 * mib, 33 * mib})
+	now := time.Unix(0, 0)
+	for i := range 2 {
+		if task := s.next(now); task.source != i || !(Range{32 * mib, 33 * mib}).Contains(task.asked) {
+			t.Errorf("source %d is asked for %v", task.source, task.asked)
+		}
+	}
+}
+
+// TestBlobsSideBySide fetches two blobs at once.
+func TestBlobsSideBySide(t *testing.T) {
+	s := newScheduler(0, []int64{64 * mib, 64 * mib, 64 * mib}, []int{0, 0}, 1)
+	s.setParallel(2)
+	for b := range 3 {
+		s.want(b, Range{0, 64 * mib})
+	}
+	now := time.Unix(0, 0)
+	if a, b := s.next(now), s.next(now); a.blob+b.blob != 1 {
+		t.Errorf("blobs %d and %d are fetched at once", a.blob, b.blob)
+	}
+}
+
+// TestBlocksAreBounded multiplies the blocks of all connections.
+func TestBlocksAreBounded(t *testing.T) {
+	for _, n := range []int{1, 3, 96, 1000} {
+		blocks := n * connectionsOf(Peer{}, Options{Peers: make([]Peer, n)}) * blockSize
+		if most := max(32, n) * mib; blocks > most {
+			t.Errorf("%d sources have %d MiB of blocks", n, blocks/mib)
+		}
+	}
+}
+
+// TestATrickleReachesTheSink shows that what comes slowly is on disk soon.
+func TestATrickleReachesTheSink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts := Options{Blobs: []int64{mib}}
+		sink := &fakeSink{t: t, sizes: opts.Blobs, have: make([]Set, 1)}
+		opts.Sink, opts.Peers = sink, []Peer{{Opener: &fakeMirror{rate: 20 << 10, whole: true, size: mib}, Connections: 1}}
+		f := NewFetch(opts)
+		sink.fetch = f
+		f.Want(0, Range{0, mib})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- f.Run(ctx) }()
+		time.Sleep(15 * time.Second)
+		sink.mu.Lock()
+		got := sink.have[0].Len()
+		sink.mu.Unlock()
+		if got < 128*kib {
+			t.Errorf("%d bytes are in the sink after 15 seconds", got)
+		}
+		stop()
+		<-ended
+	})
 }
