@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestBooksBalance answers requests at random, and checks the accounts after each
-// event.
+// TestBooksBalance answers requests at random, and checks the accounts after
+// each event.
 func TestBooksBalance(t *testing.T) {
 	for seed := range uint64(200) {
 		d := newDrive(t, seed)

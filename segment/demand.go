@@ -28,7 +28,8 @@ func (f *Fetch) Add(size int64) (blob int) {
 	return blob
 }
 
-// Drop ends the fetch of a blob for good. The caller does not call Settle for it.
+// Drop ends the fetch of a blob for good. The caller does not call Settle for
+// it.
 func (f *Fetch) Drop(blob int) {
 	f.locked(func() {
 		if f.sched.drop(blob) {
@@ -53,8 +54,8 @@ func (s *scheduler) add(size int64) (index int) {
 	return len(s.blobs) - 1
 }
 
-// drop cancels all requests for a blob, and ignores what is wanted of it later. It
-// returns false for one that was dropped before.
+// drop cancels all requests for a blob, and ignores what is wanted of it later.
+// It returns false for one that was dropped before.
 func (s *scheduler) drop(blob int) bool {
 	if s.blobs[blob].dropped {
 		return false

@@ -53,8 +53,8 @@ type Options struct {
 	Stalled func(silent time.Duration, reasons []error)
 }
 
-// Fetch makes the requests that a scheduler decides on. Want and Settle may be called
-// from any goroutine, before and during Run.
+// Fetch makes the requests that a scheduler decides on. Want and Settle may be
+// called from any goroutine, before and during Run.
 type Fetch struct {
 	opts Options
 

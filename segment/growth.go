@@ -31,9 +31,10 @@ const (
 	// connection's first second is often its best: on a lossy link the first
 	// losses are still to come.
 	someGain = 1.05
-	// clearLoss is how far a rate has to fall for the first step to prove nothing,
-	// since the rate before was measured before the first losses, and for a stay
-	// to end early: a lossy link may need more after its first seconds.
+	// clearLoss is how far a rate has to fall for the first step to prove
+	// nothing, since the rate before was measured before the first losses, and
+	// for a stay to end early: a lossy link may need more after its first
+	// seconds.
 	clearLoss = 0.9
 	// fullGain is by how much twice the connections raise the rate where each
 	// brings as much as before, nearly; the next step goes further then.

@@ -35,8 +35,8 @@ func TestHintIsNoTruth(t *testing.T) {
 	}
 }
 
-// TestHintOfRangesSavesARoundTrip asks a source for one range until it has served
-// one, and for many where it did so before.
+// TestHintOfRangesSavesARoundTrip asks a source for one range until it has
+// served one, and for many where it did so before.
 func TestHintOfRangesSavesARoundTrip(t *testing.T) {
 	for _, tc := range []struct {
 		hint Hint
@@ -62,8 +62,8 @@ func TestHintOfRangesSavesARoundTrip(t *testing.T) {
 	}
 }
 
-// TestRangesIgnoredAtOnce answers many requests at the same time with whole blobs:
-// they count for one.
+// TestRangesIgnoredAtOnce answers many requests at the same time with whole
+// blobs: they count for one.
 func TestRangesIgnoredAtOnce(t *testing.T) {
 	s := newScheduler(mib, []int64{100 * mib}, []int{32}, 1)
 	s.expect(0, Hint{Ranges: true, Connections: 64})

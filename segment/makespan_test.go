@@ -31,7 +31,7 @@ func randomBlobs(rng *rand.Rand, total int64) (blobs []int64) {
 // bound bytes / Σ rates.
 func TestMakespanOfRandomNetworks(t *testing.T) {
 	var networks []*randomPull
-	for _, tc := range []struct{ networks, least, most int }{{50, 2, 8}, {20, 9, 100}, {3, 101, 500}} {
+	for _, tc := range []struct{ networks, least, most int }{{50, 2, 8}, {20, 9, 100}, {3, 101, 300}} {
 		rng := rand.New(rand.NewPCG(7, uint64(tc.most)))
 		for range tc.networks {
 			networks = append(networks, newRandomPull(rng, tc.least+rng.IntN(tc.most-tc.least+1)))
@@ -95,8 +95,8 @@ func quantile(x []float64, q float64) float64 {
 	return x[int(q*float64(len(x)-1))]
 }
 
-// BenchmarkMillionSegments fetches a million segments, and reports what a request
-// costs the scheduler. That should not grow with the mirrors.
+// BenchmarkMillionSegments fetches a million segments, and reports what a
+// request costs the scheduler. That should not grow with the mirrors.
 func BenchmarkMillionSegments(b *testing.B) {
 	const total = 1_000_000 * defaultSegmentSize
 	for _, mirrors := range []int{10, 100, 1000} {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestRefusalsOfASource compares a token that has expired with a source that does
-// not serve us.
+// TestRefusalsOfASource compares a token that has expired with a source that
+// does not serve us.
 func TestRefusalsOfASource(t *testing.T) {
 	const size = 64 * mib
 	for name, tc := range map[string]struct {

@@ -7,9 +7,9 @@ import (
 
 // What the Fetch reports of its tasks, and what follows from it.
 
-// opened is called when the headers of t's answer have come. Its body is the bytes
-// got: those asked for, or the first of them, or the whole blob. It reports
-// whether the body is of use; if not, the caller ends the task.
+// opened is called when the headers of t's answer have come. Its body is the
+// bytes got: those asked for, or the first of them, or the whole blob. It
+// reports whether the body is of use; if not, the caller ends the task.
 func (s *scheduler) opened(t *task, got Range, now time.Time) bool {
 	src := s.sources[t.source]
 	src.latency.add(now.Sub(t.began).Seconds())
@@ -58,9 +58,9 @@ func (s *scheduler) shorten(t *task, end int64) {
 	}
 }
 
-// makeWay cancels what other sources have begun to fetch of the blob of the stream
-// t, which will send that too: they fetch the blob from its end instead. They
-// do not do so again for the next stream if this one breaks off.
+// makeWay cancels what other sources have begun to fetch of the blob of the
+// stream t, which will send that too: they fetch the blob from its end instead.
+// They do not do so again for the next stream if this one breaks off.
 func (s *scheduler) makeWay(t *task) {
 	src := s.sources[t.source]
 	if src.streamed[t.blob] {
@@ -183,8 +183,8 @@ func (s *scheduler) end(t *task, why outcome, now time.Time) {
 	s.offer(t.source)
 }
 
-// lacks reports whether a source can't be asked for a blob: it does not have it, or
-// serves us nothing any more.
+// lacks reports whether a source can't be asked for a blob: it does not have
+// it, or serves us nothing any more.
 func (s *scheduler) lacks(source, blob int) bool { return !s.sources[source].mayHave(blob) }
 
 // abandonAll cancels the tasks that which picks.
@@ -227,8 +227,8 @@ func (s *scheduler) part(t *task) {
 	}
 }
 
-// revoke takes away from t what it has not fetched, and lists it for the Fetch to
-// cancel.
+// revoke takes away from t what it has not fetched, and lists it for the Fetch
+// to cancel.
 func (s *scheduler) revoke(t *task) {
 	s.inFlight -= t.rest.Len()
 	t.rest.End = t.rest.Start
@@ -244,8 +244,8 @@ func (s *scheduler) abandon(t *task) {
 	s.revoke(t)
 }
 
-// takeRevoked returns the tasks that were taken away from their sources since the
-// last call. The caller cancels them and ends them as outcomeDone.
+// takeRevoked returns the tasks that were taken away from their sources since
+// the last call. The caller cancels them and ends them as outcomeDone.
 func (s *scheduler) takeRevoked() []*task {
 	r := s.revoked
 	s.revoked = nil

@@ -1,7 +1,7 @@
 package segment
 
-// rules are the scheduler's rules and constants. docs/scheduler.md describes each
-// of them.
+// rules are the scheduler's rules and constants. docs/scheduler.md describes
+// each of them.
 var rules = []rule{
 	{"minSplit", "scheduler.go", "minSplit = 128 << 10", "minSplit = 4 << 20", "TestConditions/a_cache_that_fills"},
 	{"grain", "scheduler.go", "grain = 32 << 10", "grain = 4 << 20", "TestFetchSurvives/connections_that_die_after_300_KB"},
@@ -40,6 +40,7 @@ var rules = []rule{
 	{"race oneself where more connections bring more", "tail.go", "|| src.growth.scales || ", "|| ", "TestLossyLink"},
 	{"race a connection that hangs", "tail.go", "return late.rate(now, rate, src.grace()) < rate/many && late.silent(now) > moment", "return rate < 0", "TestConditions/a_connection_that_hangs_at_the_end"},
 	{"race what is overdue", "tail.go", "	if s.overdue(late, now) {", "	if false {", "TestAnOverdueAnswerIsAskedForAgain"},
+	{"race others than those that are raced", "scheduler.go", "s.setFinish(t.twin, now)", "", "TestMakespanOfRandomNetworks"},
 	{"race for half the time", "tail.go", ">= margin*s.cost(src, rest, now)", ">= 0", "TestConditions/a_common_limit"},
 	{"race what is silent beyond the budget", "tail.go", "(!spent || late.silent(now) >= patience/margin)", "!spent", "TestASecondHedgeTakesThePlaceOfTheFirst"},
 	{"sinkShare", "tick.go", "sinkShare      = 0.3", "sinkShare      = 30", "TestConditions/a_slow_sink"},
@@ -84,6 +85,7 @@ var rules = []rule{
 	{"one stream beside others", "stream.go", "if beside && s.streams(i) > 0 {", "if false {", "TestConditions/a_cache_that_fills"},
 	{"the stream of the most", "stream.go", "|| beside && bl.free.Len() > pick.free.Len() {", "{", "TestConditions/a_cache_that_fills"},
 	{"meterWindow", "meter.go", "meterWindow = 3 * time.Second", "meterWindow = 30 * time.Second", "TestASuspect/the_other_trickles"},
+	{"samples", "meter.go", "samples = 5", "samples = 1", "TestEfficiency/a_second_for_each_MiB_asked_for,_ten_at_once"},
 	{"tickInterval", "fetch.go", "tickInterval = 100 * time.Millisecond", "tickInterval = 2 * time.Second", "TestConditions"},
 	{"stalledAfter", "fetch.go", "stalledAfter = 10 * time.Second", "stalledAfter = time.Hour", "TestAFetchThatStandsStillSaysWhyOnce/an_hour_to_wait"},
 	{"mostConnections", "fetch.go", "mostConnections = 96", "mostConnections = 1000", "TestBlocksAreBounded"},

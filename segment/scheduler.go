@@ -13,15 +13,16 @@ const (
 	DefaultConnections = 32
 
 	// minSplit is what arrives within the first windows of a connection: the
-	// least that is worth a request of its own, at a source that brings it within
-	// a second.
+	// least that is worth a request of its own, at a source that brings it
+	// within a second.
 	minSplit = 128 << 10
 	// grain is what ends of ranges are rounded to, the least that is worth a
-	// request anywhere, and what a request has to bring to count as a success: a
-	// link that breaks off every megabyte is slow, one that does so at once is broken.
+	// request anywhere, and what a request has to bring to count as a success:
+	// a link that breaks off every megabyte is slow, one that does so at once
+	// is broken.
 	grain = 32 << 10
-	// look is how many idle sources one event offers work to, and how many of the
-	// last requests to finish a source considers for a race.
+	// look is how many idle sources one event offers work to, and how many of
+	// the last requests to finish a source considers for a race.
 	look = 8
 )
 
@@ -90,8 +91,8 @@ func newScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 	return s
 }
 
-// expect tells the scheduler what a source was like in an earlier fetch. That counts
-// until the source has shown what it is like now.
+// expect tells the scheduler what a source was like in an earlier fetch. That
+// counts until the source has shown what it is like now.
 func (s *scheduler) expect(source int, h Hint) { s.sources[source].expect(h) }
 
 // limitConnections limits the connections that a source starts with.
@@ -169,8 +170,9 @@ func (s *scheduler) park(i int) {
 	}
 }
 
-// offerIdle offers work to the next few of the sources that found nothing, so that
-// an event does not cost more with more sources. The tick offers it to all.
+// offerIdle offers work to the next few of the sources that found nothing, so
+// that an event does not cost more with more sources. The tick offers it to
+// all.
 func (s *scheduler) offerIdle() {
 	n := min(look, len(s.idle))
 	for _, i := range s.idle[:n] {
@@ -192,6 +194,9 @@ func (s *scheduler) start(t *task, now time.Time) {
 	t.began, t.moved = now, now
 	t.finish = now.Add(seconds(s.eta(t, now)))
 	heap.Push(&s.tasks, t)
+	if t.twin != nil {
+		s.setFinish(t.twin, now) // so that others are the last
+	}
 }
 
 // takeFree cuts a range off the free bytes for source i.
@@ -233,15 +238,16 @@ func (s *scheduler) place(k int) int {
 // setParallel sets how many blobs are fetched side by side.
 func (s *scheduler) setParallel(blobs int) { s.width = blobs }
 
-// fitsFirst reports whether the first request to src may be for all of blob b: that
-// needs no Range, which some stores refuse.
+// fitsFirst reports whether the first request to src may be for all of blob b:
+// that needs no Range, which some stores refuse.
 func (s *scheduler) fitsFirst(src *source, b int) bool {
 	bl := &s.blobs[b]
 	return src.ranges == rangesUntried && !src.rangesHinted && bl.size <= min(firstQuota, s.segment) && bl.free.Len() == bl.size
 }
 
-// cut takes size free bytes of blob b for source i: the lowest, so that the hash can
-// follow; the highest, where a stream reads the blob from its first byte.
+// cut takes size free bytes of blob b for source i: the lowest, so that the
+// hash can follow; the highest, where a stream reads the blob from its first
+// byte.
 func (s *scheduler) cut(i, b int, size int64) *task {
 	bl := &s.blobs[b]
 	var r Range

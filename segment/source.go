@@ -18,9 +18,9 @@ const (
 	maxRequest = 32 << 20
 	// strikes is how often in a row something has to happen before it counts:
 	// failures, for a source to get one connection only; refusals, for a source
-	// that has served us to be used no more; rejected requests for a blob, for the
-	// source to lack it; streams that bring hardly anything new, for them not to
-	// count as progress.
+	// that has served us to be used no more; rejected requests for a blob, for
+	// the source to lack it; streams that bring hardly anything new, for them
+	// not to count as progress.
 	strikes = 3
 )
 
@@ -36,8 +36,8 @@ const (
 	outcomeRejected                    // the source would answer each request for this blob with the same error
 )
 
-// outcome is how a task ended, and how long the source wants no request; after is
-// 0 where it did not tell.
+// outcome is how a task ended, and how long the source wants no request; after
+// is 0 where it did not tell.
 type outcome struct {
 	kind  outcomeKind
 	after time.Duration
@@ -136,9 +136,9 @@ func (src *source) available(now time.Time) bool {
 // mayHave reports whether the source can be asked for a blob.
 func (src *source) mayHave(blob int) bool { return !src.off && !src.missing[blob] }
 
-// load is how many connections the tasks in flight count for. Three for small blobs
-// count for one, so that an image of many small layers does not take a round trip
-// for each few of them.
+// load is how many connections the tasks in flight count for. Three for small
+// blobs count for one, so that an image of many small layers does not take a
+// round trip for each few of them.
 func (src *source) load() int {
 	return src.active - src.small + (src.small+many-1)/many
 }
@@ -152,15 +152,15 @@ func (src *source) allowed() int {
 	return src.target
 }
 
-// mayRange reports whether the source may be asked for a part of a blob: always when
-// it serves ranges, or did so in an earlier fetch; one at a time while that is
-// unknown.
+// mayRange reports whether the source may be asked for a part of a blob: always
+// when it serves ranges, or did so in an earlier fetch; one at a time while
+// that is unknown.
 func (src *source) mayRange() bool {
 	return src.ranges == rangesServed || src.ranges == rangesUntried && (src.probe == nil || src.rangesHinted)
 }
 
-// retryRanges allows ranges again for a source that ignored them, once the wait for
-// that is over.
+// retryRanges allows ranges again for a source that ignored them, once the wait
+// for that is over.
 func (src *source) retryRanges(now time.Time) {
 	if src.ranges == rangesIgnored && !now.Before(src.rangesAgain) {
 		src.ranges, src.rangesHinted = rangesUntried, false
@@ -230,9 +230,9 @@ func (src *source) fail(blob int, why outcome, began, now time.Time, rng *rand.R
 	src.until = later(src.until, now.Add(max(min(why.after, maxRetryAfter), src.backoff(rng))))
 }
 
-// backOff429 finds out what a busy source limits. If it answered more requests at
-// once before, it counts requests, and each asks for more from now on; else it
-// gets no more connections than it answers now.
+// backOff429 finds out what a busy source limits. If it answered more requests
+// at once before, it counts requests, and each asks for more from now on; else
+// it gets no more connections than it answers now.
 func (src *source) backOff429(now time.Time) {
 	if src.answers < src.peak {
 		src.requestSize = min(2*src.requestSize, maxRequest)

@@ -64,8 +64,8 @@ func TestAFetchThatStandsStillAgainSaysSoAgain(t *testing.T) {
 	})
 }
 
-// TestASpoolingProxyIsLetWork waits for a proxy that fetches and scans a blob before
-// it answers: a second request would begin that again.
+// TestASpoolingProxyIsLetWork waits for a proxy that fetches and scans a blob
+// before it answers: a second request would begin that again.
 func TestASpoolingProxyIsLetWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		spool := &fakeMirror{latency: 90 * time.Second}

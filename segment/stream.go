@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// takeWhole gives all of blob b to source i, of which it is not known yet whether it
-// serves ranges, if nobody has begun the blob and it is no larger than a segment.
+// takeWhole gives all of blob b to source i, of which it is not known yet
+// whether it serves ranges, if nobody has begun the blob and it is no larger
+// than a segment.
 func (s *scheduler) takeWhole(i, b int) *task {
 	bl := &s.blobs[b]
 	if bl.free.Len() < bl.size || bl.size > s.segment {
@@ -15,9 +16,10 @@ func (s *scheduler) takeWhole(i, b int) *task {
 	return s.cut(i, b, bl.size)
 }
 
-// takeStream lets source i, which ignores ranges, read a blob from its first byte.
-// Beside sources that serve ranges it reads one blob at a time, the one of which
-// most is missing: what it sends of the bytes that are there is of no use.
+// takeStream lets source i, which ignores ranges, read a blob from its first
+// byte. Beside sources that serve ranges it reads one blob at a time, the one
+// of which most is missing: what it sends of the bytes that are there is of no
+// use.
 func (s *scheduler) takeStream(i int, now time.Time) *task {
 	var pick *blob
 	var at int

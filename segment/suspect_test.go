@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestASuspect shows when a suspect is asked again: once it is cleared, or when the
-// other does not bring enough.
+// TestASuspect shows when a suspect is asked again: once it is cleared, or when
+// the other does not bring enough.
 func TestASuspect(t *testing.T) {
 	for name, tc := range map[string]struct {
 		other int64         // bytes that the other brings in each step

@@ -3,8 +3,8 @@ package segment
 import "time"
 
 const (
-	// raceBudget is the part of all bytes that may come twice, beside those of two
-	// small requests.
+	// raceBudget is the part of all bytes that may come twice, beside those of
+	// two small requests.
 	raceBudget = 0.02
 )
 
@@ -70,8 +70,8 @@ func (s *scheduler) takeBack(t *task, now time.Time) {
 	s.setFinish(t, now)
 }
 
-// race gives to source i what another request is expected to bring last, where every
-// byte is already being fetched. The first of the two to finish wins.
+// race gives to source i what another request is expected to bring last, where
+// every byte is already being fetched. The first of the two to finish wins.
 func (s *scheduler) race(i int, now time.Time) *task {
 	src := s.sources[i]
 	if !src.mayRange() || s.tooSlow(src, now) {
@@ -86,8 +86,8 @@ func (s *scheduler) race(i int, now time.Time) *task {
 	return nil
 }
 
-// mayRace reports whether source i could fetch what late has left. A source races
-// itself only where more connections bring more, or one of its own is far
+// mayRace reports whether source i could fetch what late has left. A source
+// races itself only where more connections bring more, or one of its own is far
 // slower than the others.
 func (s *scheduler) mayRace(i int, late *task, now time.Time) bool {
 	src := s.sources[i]
@@ -103,10 +103,10 @@ func (s *scheduler) mayRace(i int, late *task, now time.Time) bool {
 	return late.rate(now, rate, src.grace()) < rate/many && late.silent(now) > moment
 }
 
-// worthRacing reports whether src is likely to fetch what late has left in half the
-// time, within the budget for that. A silent request costs no budget, since its
-// bytes are unlikely to come; an overdue answer is asked for again at any cost,
-// since the silence has lowered the measured rate of its source.
+// worthRacing reports whether src is likely to fetch what late has left in half
+// the time, within the budget for that. A silent request costs no budget, since
+// its bytes are unlikely to come; an overdue answer is asked for again at any
+// cost, since the silence has lowered the measured rate of its source.
 func (s *scheduler) worthRacing(src *source, late *task, now time.Time) bool {
 	if s.overdue(late, now) {
 		return true

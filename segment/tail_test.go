@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestASecondHedgeTakesThePlaceOfTheFirst gives bytes that two silent sources hold to
-// a third one.
+// TestASecondHedgeTakesThePlaceOfTheFirst gives bytes that two silent sources
+// hold to a third one.
 func TestASecondHedgeTakesThePlaceOfTheFirst(t *testing.T) {
 	const size = 400 << 10
 	s := newScheduler(0, []int64{size}, []int{1, 1, 1}, 1)
@@ -40,8 +40,8 @@ func TestASecondHedgeTakesThePlaceOfTheFirst(t *testing.T) {
 	}
 }
 
-// TestALongSilenceKeepsTheAccounts stops a source for minutes, after which its rate is
-// next to nothing.
+// TestALongSilenceKeepsTheAccounts stops a source for minutes, after which its
+// rate is next to nothing.
 func TestALongSilenceKeepsTheAccounts(t *testing.T) {
 	s := newScheduler(0, []int64{64 * mib}, []int{4}, 1)
 	s.want(0, Range{0, 64 * mib})

@@ -43,8 +43,8 @@ func (t *task) rate(now time.Time, fallback float64, grace time.Duration) float6
 	return t.meter.rate(now)
 }
 
-// small is 1 for a request for all of a small blob: its time is the latency, not its
-// bytes over a rate.
+// small is 1 for a request for all of a small blob: its time is the latency,
+// not its bytes over a rate.
 func (s *scheduler) small(t *task) int {
 	if t.asked.Len() <= minSplit && t.asked == s.blobs[t.blob].all() {
 		return 1

@@ -16,14 +16,16 @@ const (
 	// least.
 	patience = 4 * time.Second
 	// longPatience is how long a body may be silent when nothing at all moves:
-	// connections of before a change of network often end without an error. It is
-	// also how long an answer is overdue until it is asked for again, the longest
-	// backoff, and how long a source that ignored a range is asked for none.
+	// connections of before a change of network often end without an error. It
+	// is also how long an answer is overdue until it is asked for again, the
+	// longest backoff, and how long a source that ignored a range is asked for
+	// none.
 	longPatience = 30 * time.Second
 )
 
-// tick is called at each tickInterval. It cancels tasks that have fallen silent, takes
-// back what tasks would deliver too late, and reviews the number of connections.
+// tick is called at each tickInterval. It cancels tasks that have fallen
+// silent, takes back what tasks would deliver too late, and reviews the number
+// of connections.
 func (s *scheduler) tick(now time.Time) {
 	s.measure(now)
 	for _, t := range append(running(nil), s.tasks...) {

@@ -140,8 +140,8 @@ func (x *transfer) read() error {
 	return err
 }
 
-// due reports whether the block should go to the sink: it reaches a multiple of its
-// size, or has waited for long.
+// due reports whether the block should go to the sink: it reaches a multiple of
+// its size, or has waited for long.
 func (x *transfer) due() bool {
 	return x.at%blockSize == 0 || x.filled == blockSize || time.Since(x.flushed) >= flushAfter
 }
@@ -158,8 +158,8 @@ func (x *transfer) flush() error {
 	return err
 }
 
-// take waits until the limits, the source's and the common one, permit a read, and
-// returns how many of n bytes.
+// take waits until the limits, the source's and the common one, permit a read,
+// and returns how many of n bytes.
 func (x *transfer) take(n int64) (int64, error) {
 	own, common := x.fetch.opts.Peers[x.task.source].Limiter, x.fetch.opts.Limiter
 	if own.unlimited() && common.unlimited() {

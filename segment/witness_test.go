@@ -103,8 +103,8 @@ func TestBackoffHasBounds(t *testing.T) {
 	}
 }
 
-// TestAnOverdueAnswerIsAskedForAgain leaves a request to the only source without an
-// answer for much longer than usual.
+// TestAnOverdueAnswerIsAskedForAgain leaves a request to the only source
+// without an answer for much longer than usual.
 func TestAnOverdueAnswerIsAskedForAgain(t *testing.T) {
 	s := newScheduler(mib, []int64{2 * mib}, []int{6}, 1)
 	s.want(0, Range{0, mib})
@@ -156,8 +156,8 @@ func TestASilentRequest(t *testing.T) {
 	}
 }
 
-// TestRangesAreTriedAgain asks a source that ignored a range for one again after a
-// while.
+// TestRangesAreTriedAgain asks a source that ignored a range for one again
+// after a while.
 func TestRangesAreTriedAgain(t *testing.T) {
 	s := newScheduler(0, []int64{64 * mib}, []int{1}, 1)
 	s.want(0, Range{0, 64 * mib})
