@@ -48,7 +48,7 @@ func (s *scheduler) young(t *task, now time.Time) bool {
 
 // takeBack frees the end of a range that t is not expected to deliver before
 // everything else is done: its source may have become slow, or its rate was not
-// known before. It leaves to t what is on its way, and would come without use.
+// known before. t keeps what is on its way, which would otherwise come without use.
 func (s *scheduler) takeBack(t *task, now time.Time) {
 	if s.rate == 0 || t.whole || t.twin != nil || t.revoked || s.young(t, now) {
 		return
