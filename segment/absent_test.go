@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestAStopIsNoSilence has a process be stopped for longer than a fetch may go
-// on without a byte.
+// TestAStopIsNoSilence stops the process for longer than a fetch may go on
+// without a byte.
 func TestAStopIsNoSilence(t *testing.T) {
 	f := NewFetch(Options{Blobs: []int64{mib}, Peers: []Peer{{Name: "a"}}, GiveUpAfter: 3 * time.Second})
 	f.Want(0, Range{0, mib})

@@ -9,8 +9,8 @@ import (
 )
 
 // checkAccounts compares every number that the scheduler keeps by hand with
-// what its tasks and free sets say.
-func (s *Scheduler) checkAccounts() error {
+// its tasks and free sets.
+func (s *scheduler) checkAccounts() error {
 	for _, check := range []func() error{s.checkBytes, s.checkBlobs, s.checkHeap, s.checkSources, s.checkDoubled} {
 		if err := check(); err != nil {
 			return err
@@ -20,14 +20,14 @@ func (s *Scheduler) checkAccounts() error {
 }
 
 // checkBytes holds the counts of bytes against the free sets and the tasks.
-func (s *Scheduler) checkBytes() error {
+func (s *scheduler) checkBytes() error {
 	var free, inFlight int64
 	for i := range s.blobs {
 		free += s.blobs[i].free.Len()
 	}
 	for _, t := range s.tasks {
 		if t.rest.Len() < 0 {
-			return fmt.Errorf("the rest %v of a task for %v is negative", t.rest, t.Asked)
+			return fmt.Errorf("the rest %v of a task for %v is negative", t.rest, t.asked)
 		}
 		if !t.hedge && !t.whole {
 			inFlight += t.rest.Len()
@@ -40,17 +40,17 @@ func (s *Scheduler) checkBytes() error {
 }
 
 // checkBlobs holds the list of blobs with free bytes against them, and shows
-// that no byte is both free and in flight, or in flight twice but for a hedge.
-func (s *Scheduler) checkBlobs() error {
+// that no byte is both free and in flight, or in flight twice except in a race.
+func (s *scheduler) checkBlobs() error {
 	var open []int
-	streams := make([]*Task, len(s.blobs))
+	streams := make([]*task, len(s.blobs))
 	owned := make([][]Range, len(s.blobs))
 	for _, t := range s.tasks {
 		switch {
 		case t.whole:
-			streams[t.Blob] = t
+			streams[t.blob] = t
 		case !t.hedge && !t.rest.Empty():
-			owned[t.Blob] = append(owned[t.Blob], t.rest)
+			owned[t.blob] = append(owned[t.blob], t.rest)
 		}
 	}
 	for b := range s.blobs {
@@ -75,7 +75,7 @@ func (s *Scheduler) checkBlobs() error {
 }
 
 // checkHeap shows that tasks know their places and that twins know each other.
-func (s *Scheduler) checkHeap() error {
+func (s *scheduler) checkHeap() error {
 	for i, t := range s.tasks {
 		if t.index != i {
 			return fmt.Errorf("task %d of the heap says that it is task %d", i, t.index)
@@ -91,11 +91,11 @@ func (s *Scheduler) checkHeap() error {
 }
 
 // checkSources holds the counts of each source against the tasks.
-func (s *Scheduler) checkSources() error {
+func (s *scheduler) checkSources() error {
 	type counts struct{ open, small, answers, paused int }
 	want := make([]counts, len(s.sources))
 	for _, t := range s.tasks {
-		c := &want[t.Source]
+		c := &want[t.source]
 		c.open++
 		c.small += s.small(t)
 		if !t.opened.IsZero() {
@@ -121,7 +121,7 @@ func (s *Scheduler) checkSources() error {
 
 // checkDoubled shows that the bytes counted as fetched twice hold those that
 // hedges may still fetch twice, and are not more than came.
-func (s *Scheduler) checkDoubled() error {
+func (s *scheduler) checkDoubled() error {
 	var expected int64
 	for _, t := range s.tasks {
 		if t.extra > 0 && t.twin == nil {
@@ -136,7 +136,7 @@ func (s *Scheduler) checkDoubled() error {
 }
 
 // mustBalance ends the test where the accounts of s are wrong.
-func mustBalance(t testing.TB, s *Scheduler, after string) {
+func mustBalance(t testing.TB, s *scheduler, after string) {
 	t.Helper()
 	if err := s.checkAccounts(); err != nil {
 		t.Fatalf("after %s: %v", after, err)
@@ -145,20 +145,20 @@ func mustBalance(t testing.TB, s *Scheduler, after string) {
 
 // TestAccountsAreVerified falsifies one number at a time.
 func TestAccountsAreVerified(t *testing.T) {
-	for name, falsify := range map[string]func(s *Scheduler, t *Task){
-		"free":      func(s *Scheduler, _ *Task) { s.free++ },
-		"in flight": func(s *Scheduler, _ *Task) { s.inFlight-- },
-		"doubled":   func(s *Scheduler, _ *Task) { s.doubled-- },
-		"blobs":     func(s *Scheduler, _ *Task) { s.withFree = nil },
-		"owner":     func(s *Scheduler, t *Task) { s.blobs[0].free.Add(t.rest); s.free += t.rest.Len() },
-		"stream":    func(s *Scheduler, t *Task) { s.blobs[0].stream = t },
-		"heap":      func(_ *Scheduler, t *Task) { t.index++ },
-		"open":      func(s *Scheduler, _ *Task) { s.sources[0].active++ },
-		"paused":    func(_ *Scheduler, t *Task) { t.paused = true },
+	for name, falsify := range map[string]func(s *scheduler, t *task){
+		"free":      func(s *scheduler, _ *task) { s.free++ },
+		"in flight": func(s *scheduler, _ *task) { s.inFlight-- },
+		"doubled":   func(s *scheduler, _ *task) { s.doubled-- },
+		"blobs":     func(s *scheduler, _ *task) { s.withFree = nil },
+		"owner":     func(s *scheduler, t *task) { s.blobs[0].free.Add(t.rest); s.free += t.rest.Len() },
+		"stream":    func(s *scheduler, t *task) { s.blobs[0].stream = t },
+		"heap":      func(_ *scheduler, t *task) { t.index++ },
+		"open":      func(s *scheduler, _ *task) { s.sources[0].active++ },
+		"paused":    func(_ *scheduler, t *task) { t.paused = true },
 	} {
-		s := NewScheduler(mib, []int64{4 * mib}, []int{2}, 1)
-		s.Want(0, Range{0, 4 * mib})
-		task := s.Next(time.Unix(0, 0))
+		s := newScheduler(mib, []int64{4 * mib}, []int{2}, 1)
+		s.want(0, Range{0, 4 * mib})
+		task := s.next(time.Unix(0, 0))
 		mustBalance(t, s, "Next")
 		falsify(s, task)
 		if s.checkAccounts() == nil {

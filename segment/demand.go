@@ -12,9 +12,9 @@ type preferred struct {
 }
 
 // Prefer fetches what is free of a range before all else, also of a blob after
-// one that is on hold. It wants nothing by itself.
+// one that is on hold. It does not fetch what nobody wants.
 func (f *Fetch) Prefer(blob int, r Range) {
-	f.locked(func() { f.sched.Prefer(blob, r) })
+	f.locked(func() { f.sched.prefer(blob, r) })
 	f.poke()
 }
 
@@ -22,25 +22,25 @@ func (f *Fetch) Prefer(blob int, r Range) {
 // its index.
 func (f *Fetch) Add(size int64) (blob int) {
 	f.locked(func() {
-		blob = f.sched.Add(size)
+		blob = f.sched.add(size)
 		f.unsettled++
 	})
 	return blob
 }
 
-// Drop gives up on a blob, for good: nothing of it is fetched any more, and
-// Settle is not to be called for it.
+// Drop ends the fetch of a blob for good. The caller does not call Settle for
+// it.
 func (f *Fetch) Drop(blob int) {
 	f.locked(func() {
-		if f.sched.Drop(blob) {
+		if f.sched.drop(blob) {
 			f.unsettled--
 		}
 	})
 	f.poke()
 }
 
-// Prefer hands out what is free of a range before all else.
-func (s *Scheduler) Prefer(blob int, r Range) {
+// prefer hands out what is free of a range before all else.
+func (s *scheduler) prefer(blob int, r Range) {
 	p := preferred{blob, r}
 	if !slices.Contains(s.preferred, p) {
 		s.preferred = append(s.preferred, p)
@@ -48,40 +48,40 @@ func (s *Scheduler) Prefer(blob int, r Range) {
 	s.offerAll()
 }
 
-// Add adds a blob, and returns its index.
-func (s *Scheduler) Add(size int64) (index int) {
+// add adds a blob, and returns its index.
+func (s *scheduler) add(size int64) (index int) {
 	s.blobs = append(s.blobs, blob{size: size})
 	return len(s.blobs) - 1
 }
 
-// Drop takes a blob back from all sources. What is wanted of it later is
-// ignored. It returns false for one that was dropped before.
-func (s *Scheduler) Drop(blob int) bool {
+// drop cancels all requests for a blob, and ignores what is wanted of it later.
+// It returns false for one that was dropped before.
+func (s *scheduler) drop(blob int) bool {
 	if s.blobs[blob].dropped {
 		return false
 	}
-	s.abandonAll(func(t *Task) bool { return t.Blob == blob })
+	s.abandonAll(func(t *task) bool { return t.blob == blob })
 	s.claim(blob, s.blobs[blob].all())
 	s.blobs[blob].dropped = true
 	return true
 }
 
-// takePreferred cuts the first free bytes of a preferred range for source i: as
-// few as are worth a request, so that several sources bring the range.
-func (s *Scheduler) takePreferred(i int, now time.Time) *Task {
+// takePreferred gives the first free bytes of a preferred range to source i: as
+// few as are worth a request, so that several sources fetch the range.
+func (s *scheduler) takePreferred(i int, now time.Time) *task {
 	src := s.sources[i]
 	s.preferred = slices.DeleteFunc(s.preferred, func(p preferred) bool {
 		return len(s.blobs[p.blob].free.Within(p.Range)) == 0
 	})
 	for _, p := range s.preferred {
-		if src.lacks[p.blob] || s.barred(i, p.blob) || !src.mayRange() {
+		if src.missing[p.blob] || s.barred(i, p.blob) || !src.mayRange() {
 			continue
 		}
 		first := s.blobs[p.blob].free.Within(p.Range)[0]
 		r := Range{first.Start, min(first.End, first.Start+minSplit)}
 		s.claim(p.blob, r)
 		s.inFlight += r.Len()
-		return &Task{Source: i, Blob: p.blob, Asked: r, rest: r}
+		return &task{source: i, blob: p.blob, asked: r, rest: r}
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ func demand(t *testing.T, until time.Duration, fn func(f *Fetch)) (*fakeSink, er
 	sink := &fakeSink{t: t, sizes: opts.Blobs, have: make([]Set, 2)}
 	opts.Sink = sink
 	for range 2 {
-		opts.Peers = append(opts.Peers, Peer{Source: &fakeMirror{rate: mib / 2, size: 20 * mib}, Connections: 2})
+		opts.Peers = append(opts.Peers, Peer{Opener: &fakeMirror{rate: mib / 2, size: 20 * mib}, Connections: 2})
 	}
 	f := NewFetch(opts)
 	sink.fetch = f
@@ -99,7 +99,7 @@ func TestAdd(t *testing.T) {
 func TestKeepOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := &fakeSink{t: t, sizes: []int64{mib}, have: make([]Set, 1)}
-		f := NewFetch(Options{Sink: sink, KeepOpen: true, GiveUpAfter: time.Minute, Peers: []Peer{{Source: &fakeMirror{rate: mib, size: mib}}}})
+		f := NewFetch(Options{Sink: sink, KeepOpen: true, GiveUpAfter: time.Minute, Peers: []Peer{{Opener: &fakeMirror{rate: mib, size: mib}}}})
 		sink.fetch = f
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)

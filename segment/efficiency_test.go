@@ -13,7 +13,7 @@ func TestEfficiency(t *testing.T) {
 	const kib = 1 << 10
 	rng := rand.New(rand.NewPCG(3, 3))
 	dies := func(tk *simTask, _ time.Duration) simFault {
-		if tk.got > 3*mib/2+int64(tk.Asked.Start%(mib/2)) {
+		if tk.got > 3*mib/2+int64(tk.asked.Start%(mib/2)) {
 			return simCut
 		}
 		if !tk.opened && tk.got == 0 && rng.Float64() < 0.0005 { // asked at each step

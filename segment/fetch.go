@@ -4,17 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Source is what a Fetch needs of a mirror.
-type Source interface {
+// Opener is what a Fetch needs of a mirror.
+type Opener interface {
 	// Open asks for the bytes r of a blob. It returns the body and the range
 	// that the body really is: r, or the whole blob where the source does not
-	// serve ranges. Errors may have the methods of failure.go to say more.
+	// serve ranges. Errors may have the methods that failure.go lists.
 	Open(ctx context.Context, blob int, r Range) (io.ReadCloser, Range, error)
 }
 
@@ -26,42 +25,42 @@ type Sink interface {
 	Write(blob int, off int64, p []byte, source int) error
 }
 
-// Peer is a source and the terms on which it is used.
+// Peer is a source and how it is used.
 type Peer struct {
-	Source
+	Opener
 	Name        string
 	Connections int      // at the most; 0: DefaultConnections
 	Limiter     *Limiter // for this source alone; nil: none
-	Hint        Hint     // what it was like before
+	Hint        Hint     // from an earlier fetch
 }
 
-// Options say what to fetch and how.
+// Options configure a Fetch.
 type Options struct {
 	Blobs       []int64 // sizes in bytes
 	Peers       []Peer
 	Sink        Sink
-	SegmentSize int64         // bytes; 0: DefaultSegmentSize
+	SegmentSize int64         // bytes; 0: 4 MiB
 	Limiter     *Limiter      // for all sources together; nil: none
 	GiveUpAfter time.Duration // without a byte from any source; 0: DefaultGiveUp
 	KeepOpen    bool          // Run goes on when all blobs are settled, until its context ends
-	// Trouble is told of requests that failed and will be made again or
-	// elsewhere. It may be called from many goroutines; nil: nobody is told.
+	// Trouble is called for each request that failed and is made again, also of
+	// another source. It may be called from many goroutines; nil: nothing is
+	// called.
 	Trouble func(source int, err error)
-	// Stalled is called once when no source has sent a byte for StalledAfter,
-	// with what each of them last failed with or is waited for, and again only
-	// after there was a byte. nil: nothing is called.
+	// Stalled is called once when no source has sent a byte for 10 s, with the
+	// last failure or the silence of each, and again only after a byte has come;
+	// nil: nothing is called.
 	Stalled func(silent time.Duration, reasons []error)
 }
 
-// Fetch carries out what a Scheduler decides. Want and Settle may be called
-// from any goroutine, before and during Run.
+// Fetch makes the requests that a scheduler decides on. Want and Settle may be
+// called from any goroutine, before and during Run.
 type Fetch struct {
 	opts Options
 
 	mu        sync.Mutex // guards what follows
-	sched     *Scheduler
-	cancel    map[*Task]context.CancelFunc
-	trust     []Trust // of each source
+	sched     *scheduler
+	cancel    map[*task]context.CancelFunc
 	unsettled int
 	last      []error   // last failure of each source
 	looked    time.Time // when outlook was last called
@@ -73,17 +72,17 @@ type Fetch struct {
 const (
 	// DefaultGiveUp is how long a fetch goes on without a byte.
 	DefaultGiveUp = 5 * time.Minute
-	// StalledAfter is how long a fetch goes on without a byte until it says so.
-	StalledAfter = 10 * time.Second
+	// stalledAfter is how long a fetch goes on without a byte until it calls
+	// Stalled.
+	stalledAfter = 10 * time.Second
+	// tickInterval is the time between two ticks, and less than a rate needs to
+	// show.
 	tickInterval = 100 * time.Millisecond
-	// mostAbsent is how late a tick may be before the process must have been
-	// stopped, or the machine asleep.
-	mostAbsent = 2 * time.Second
 	// mostConnections bounds the memory of blocks: 256 KiB for each.
 	mostConnections = 96
 )
 
-// NewFetch prepares a fetch. Nothing is wanted until Want says so.
+// NewFetch prepares a fetch. It fetches nothing until Want is called.
 func NewFetch(opts Options) *Fetch {
 	if opts.GiveUpAfter == 0 {
 		opts.GiveUpAfter = DefaultGiveUp
@@ -94,9 +93,8 @@ func NewFetch(opts Options) *Fetch {
 	}
 	f := &Fetch{
 		opts:      opts,
-		sched:     NewScheduler(opts.SegmentSize, opts.Blobs, connections, uint64(time.Now().UnixNano())),
-		cancel:    make(map[*Task]context.CancelFunc),
-		trust:     make([]Trust, len(opts.Peers)),
+		sched:     newScheduler(opts.SegmentSize, opts.Blobs, connections, uint64(time.Now().UnixNano())),
+		cancel:    make(map[*task]context.CancelFunc),
 		unsettled: len(opts.Blobs),
 		last:      make([]error, len(opts.Peers)),
 		kick:      make(chan struct{}, 1),
@@ -105,14 +103,14 @@ func NewFetch(opts Options) *Fetch {
 		f.unsettled++
 	}
 	for i, p := range opts.Peers {
-		f.sched.Expect(i, p.Hint)
-		f.sched.LimitConnections(i, min(p.Limiter.connections(), max(1, opts.Limiter.connections()/len(opts.Peers))))
+		f.sched.expect(i, p.Hint)
+		f.sched.limitConnections(i, min(p.Limiter.connections(), max(1, opts.Limiter.connections()/len(opts.Peers))))
 	}
 	return f
 }
 
-// connectionsOf is the most connections to one of the peers, so that all of
-// them together stay within bounds.
+// connectionsOf is the most connections to one of the peers: all peers together
+// have no more than mostConnections, or one each.
 func connectionsOf(p Peer, opts Options) int {
 	most := p.Connections
 	if most == 0 {
@@ -121,38 +119,38 @@ func connectionsOf(p Peer, opts Options) int {
 	return min(most, max(1, mostConnections/len(opts.Peers)))
 }
 
-// Want has the bytes of r fetched: at first what is missing, later what
+// Want asks for the bytes of r: at first for what is missing, later for what
 // turned out to be damaged.
 func (f *Fetch) Want(blob int, r Range) {
-	f.locked(func() { f.sched.Want(blob, r) })
+	f.locked(func() { f.sched.want(blob, r) })
 	f.poke()
 }
 
-// Spread has as many blobs fetched side by side as there are processors to
-// hash them. Without it, they are fetched one after the other.
-func (f *Fetch) Spread() {
-	f.locked(func() { f.sched.SetParallel(runtime.GOMAXPROCS(0)) })
+// SetParallel sets how many blobs are fetched side by side, 1 at first: each
+// can be hashed by a processor of its own.
+func (f *Fetch) SetParallel(blobs int) {
+	f.locked(func() { f.sched.setParallel(blobs) })
 }
 
-// Settle says that a blob is complete and proved right: nothing of it will be
-// wanted again. It is called once for each blob.
+// Settle reports that a blob is complete and its digest right. It is called once
+// for each blob.
 func (f *Fetch) Settle() {
 	f.locked(func() { f.unsettled-- })
 	f.poke()
 }
 
-// Lacks says whether a source can't be asked for a blob.
+// Lacks reports whether a source can't be asked for a blob.
 func (f *Fetch) Lacks(source, blob int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.sched.Lacks(source, blob)
+	return f.sched.lacks(source, blob)
 }
 
-// Status says how each source is doing.
+// Status returns the state of each source.
 func (f *Fetch) Status() []Status {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.sched.Status(time.Now())
+	return f.sched.status(time.Now())
 }
 
 // Run fetches until every blob is settled. It ends early with the cause of
@@ -194,7 +192,7 @@ func (f *Fetch) Run(ctx context.Context) error {
 
 // handedOut is a task with the context that ends it.
 type handedOut struct {
-	*Task
+	*task
 	ctx context.Context
 }
 
@@ -204,7 +202,7 @@ func (f *Fetch) next(ctx context.Context) *handedOut {
 	if ctx.Err() != nil {
 		return nil
 	}
-	t := f.sched.Next(time.Now())
+	t := f.sched.next(time.Now())
 	if t == nil {
 		return nil
 	}
@@ -214,11 +212,11 @@ func (f *Fetch) next(ctx context.Context) *handedOut {
 }
 
 func (f *Fetch) tick() {
-	f.locked(func() { f.sched.Tick(time.Now()) })
+	f.locked(func() { f.sched.tick(time.Now()) })
 }
 
-// outlook says whether all is done, or why it never will be. moved is when
-// there last was a reason for hope.
+// outlook reports whether all is done, or returns why it never will be. moved is
+// when there last was progress.
 func (f *Fetch) outlook(moved *time.Time) (done bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -226,15 +224,15 @@ func (f *Fetch) outlook(moved *time.Time) (done bool, err error) {
 	if f.unsettled == 0 {
 		return true, nil
 	}
-	if f.sched.Idle(now) {
-		*moved = now // it is the hash we wait for
+	if f.sched.nothingToFetch(now) {
+		*moved = now // the blobs are being hashed
 	}
-	*moved = later(*moved, f.sched.Moved())
-	if absent := now.Sub(f.looked); !f.looked.IsZero() && absent > mostAbsent {
-		*moved = moved.Add(absent) // nobody could have brought anything
+	*moved = later(*moved, f.sched.moved)
+	if absent := now.Sub(f.looked); !f.looked.IsZero() && absent > patience {
+		*moved = moved.Add(absent) // the process was stopped, or the machine asleep
 	}
 	f.looked = now
-	if blob, none := f.sched.Hopeless(); none {
+	if blob, none := f.sched.hopeless(); none {
 		return false, &HopelessError{Blob: blob, Reasons: f.reasons()}
 	}
 	if idle := now.Sub(*moved); idle >= f.opts.GiveUpAfter {
@@ -243,10 +241,10 @@ func (f *Fetch) outlook(moved *time.Time) (done bool, err error) {
 	return false, nil
 }
 
-// reportStall says why nothing has moved for long, once.
+// reportStall calls Stalled once when nothing has moved for long.
 func (f *Fetch) reportStall(moved time.Time) {
 	silent := time.Since(moved)
-	if silent < StalledAfter {
+	if silent < stalledAfter {
 		f.stalled = false
 		return
 	}
@@ -265,7 +263,7 @@ func (f *Fetch) locked(fn func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fn()
-	for _, t := range f.sched.Revoked() {
+	for _, t := range f.sched.takeRevoked() {
 		if cancel := f.cancel[t]; cancel != nil {
 			cancel()
 		}
@@ -279,12 +277,12 @@ func (f *Fetch) poke() {
 	}
 }
 
-// reasons says for each source what it last failed with, or else that it is
+// reasons returns the last failure of each source, or else how long it has been
 // silent.
 func (f *Fetch) reasons() []error {
 	var all []error
 	for i, err := range f.last {
-		if silent := f.sched.Silent(i, time.Now()); err == nil && silent > 0 {
+		if silent := f.sched.silent(i, time.Now()); err == nil && silent > 0 {
 			err = fmt.Errorf("no answer for %v", silent.Round(time.Second))
 		}
 		if err != nil {
@@ -302,7 +300,7 @@ func named(name string, err error) error {
 	return fmt.Errorf("%s: %w", name, err)
 }
 
-// GiveUpError says that no source has moved forward for a long time.
+// GiveUpError reports that no source has sent a byte for a long time.
 type GiveUpError struct {
 	After   time.Duration
 	Reasons []error // the last failure of each source
@@ -314,7 +312,7 @@ func (e *GiveUpError) Error() string {
 
 func (e *GiveUpError) Unwrap() []error { return e.Reasons }
 
-// HopelessError says that no source is left to ask for a blob.
+// HopelessError reports that no source is left to ask for a blob.
 type HopelessError struct {
 	Blob    int
 	Reasons []error // the last failure of each source

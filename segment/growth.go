@@ -8,54 +8,44 @@ import (
 // growth finds how many connections to a source are worth having: it multiplies
 // them while that brings clearly more, and goes back when it does not. Lossy
 // links and servers that cap a connection want many; others gain nothing by
-// more than a few, and are left in peace.
+// more than a few.
 type growth struct {
-	warm      time.Time // when the connections will have left their slow start; zero: not counting
-	since     time.Time // of the period under measurement; zero before it
-	own       int64     // bytes served by the source before the period
-	all       int64     // bytes served by all sources before it
-	before    int       // connections before the last step; 0: no step to judge
-	used      int       // connections in the period
-	doubted   bool      // the last step has disappointed once
-	ownRate   float64   // bytes a second of the source before the last step
-	allRate   float64   // bytes a second of all sources before the last step
-	peakRate  float64   // bytes a second of the source in its best period
-	scales    bool      // a step has brought more
-	stayUntil time.Time // no step before this
-	stays     int
+	warm      time.Time     // when the connections will have left their slow start; zero: not counting
+	since     time.Time     // of the period under measurement; zero before it
+	own       int64         // bytes served by the source before the period
+	all       int64         // bytes served by all sources before it
+	before    int           // connections before the last step; 0: no step to judge
+	used      int           // connections in the period
+	doubted   bool          // the last step has brought no gain once
+	ownRate   float64       // bytes a second of the source before the last step
+	allRate   float64       // bytes a second of all sources before the last step
+	peakRate  float64       // bytes a second of the source in its best period
+	scales    bool          // the last step was kept
+	stayUntil time.Time     // when the next step may be tried
+	stayed    time.Duration // the last stay; 0: none so far
 }
 
 const (
-	// growthPeriod is the least time over which a number of connections is
-	// judged; it is longer where answers take long.
-	growthPeriod = 300 * time.Millisecond
-	// longWait bounds what is waited for a slow start, and the period.
-	longWait = 1500 * time.Millisecond
 	// someGain is by how much twice the connections have to raise the rate for
 	// these to be kept, and twice as many to be tried next. It is low, since a
 	// connection's first second is often its best: on a lossy link the first
 	// losses are still to come.
 	someGain = 1.05
-	// growthShare is the part of all that comes that a source has to bring for
-	// its growth to matter.
-	growthShare = 0.08
-	// clearLoss is how far a rate has to fall for a step to say nothing, since the
-	// rate before was measured before the first losses, and for a stay to end
-	// early: what was enough for the first seconds may not be for a lossy link.
+	// clearLoss is how far a rate has to fall for the first step to prove
+	// nothing, since the rate before was measured before the first losses, and
+	// for a stay to end early: a lossy link may need more after its first
+	// seconds.
 	clearLoss = 0.9
 	// fullGain is by how much twice the connections raise the rate where each
 	// brings as much as before, nearly; the next step goes further then.
 	fullGain = 1.6
-	// firstStay is for how long no step is tried after one that brought nothing,
-	// at first; the time doubles with each.
-	firstStay = 2 * time.Second
 )
 
 // step judges the present number of connections once a period is over, and
-// returns the number to go on with. all is what all sources have served; busy
-// says whether the source uses as many connections as it may, to the full.
+// returns the next number. all is what all sources have served; busy reports
+// whether the source fully uses all connections that it may.
 func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
-	wait := min(2*src.latencyOr(100*time.Millisecond), longWait)
+	wait := min(margin*src.latencyOr(tickInterval), many*usualGap)
 	switch {
 	case !busy || now.Before(g.stayUntil) && src.meter.rate(now) > g.peakRate*clearLoss:
 		g.warm, g.since = time.Time{}, time.Time{}
@@ -64,7 +54,7 @@ func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 	case now.Before(g.warm):
 	case g.since.IsZero():
 		g.since, g.own, g.all, g.used = now, src.served, all, src.load()
-	case now.Sub(g.since) >= max(growthPeriod, wait):
+	case now.Sub(g.since) >= max(many*tickInterval, wait):
 		want := g.judge(src, all, now)
 		g.warm, g.since = time.Time{}, time.Time{}
 		return want
@@ -78,10 +68,10 @@ func (g *growth) judge(src *source, all int64, now time.Time) int {
 	own, total := float64(src.served-g.own)/elapsed, float64(all-g.all)/elapsed
 	g.peakRate = max(g.peakRate, own)
 	switch gain := g.gain(own, total); {
-	case own < clearLoss*g.ownRate && !g.scales && g.stays == 0:
+	case own < clearLoss*g.ownRate && !g.scales && g.stayed == 0:
 		return g.grow(src, own, total)
 	case gain < someGain && !g.doubted:
-		g.doubted = true // one period is soon unlucky on a lossy link
+		g.doubted = true // losses may have hit this one period
 		return src.target
 	case gain < someGain:
 		back := min(g.before, src.target)
@@ -96,13 +86,13 @@ func (g *growth) judge(src *source, all int64, now time.Time) int {
 	return g.grow(src, own, total)
 }
 
-// gain is by how much twice the connections have raised the rate, in the last
-// step; what came out of the pocket of other sources is none.
+// gain is by how much twice the connections have raised the rate in the last
+// step. It is 0 where the other sources have lost half of that.
 func (g *growth) gain(own, total float64) float64 {
 	switch {
 	case g.before == 0:
 		return math.Inf(1)
-	case total-g.allRate < (own-g.ownRate)/2:
+	case total-g.allRate < (own-g.ownRate)/margin:
 		return 0
 	}
 	return math.Pow(own/g.ownRate, 1/math.Log2(float64(g.used)/float64(g.before)))
@@ -110,28 +100,28 @@ func (g *growth) gain(own, total float64) float64 {
 
 // grow takes the next step.
 func (g *growth) grow(src *source, own, total float64) int {
-	factor := 2
+	target := 2 * src.target
 	if g.before > 0 && own > fullGain*g.ownRate {
-		factor = 4
+		target *= 2
 	}
 	g.doubted = false
 	g.scales = g.before > 0
 	g.before, g.ownRate, g.allRate = g.used, own, total
-	return min(factor*src.target, src.most)
+	return min(target, src.most)
 }
 
-// longest is how many seconds a request should take at most: few while a step
-// is judged, so that it can be taken back.
-func (g *growth) longest() float64 {
+// longest is how long a request should take at most: not long while a step is
+// judged, so that the connection is soon free.
+func (g *growth) longest() time.Duration {
 	if g.before > 0 {
-		return 1
+		return moment
 	}
-	return 8
+	return longRequest
 }
 
 // stay keeps a number of connections for a while, longer each time.
 func (g *growth) stay(now time.Time) {
-	g.stayUntil = now.Add(firstStay << min(g.stays, 10))
-	g.stays++
+	g.stayed = max(margin*moment, 2*g.stayed)
+	g.stayUntil = now.Add(g.stayed)
 	g.before, g.doubted = 0, false
 }

@@ -22,7 +22,7 @@ func TestHintSavesTheSearch(t *testing.T) {
 	}
 }
 
-// TestHintIsNoTruth lies to the scheduler about a mirror.
+// TestHintIsNoTruth gives the scheduler wrong hints.
 func TestHintIsNoTruth(t *testing.T) {
 	sim := simulation{dt: 5 * time.Millisecond, limit: time.Hour, blobs: []int64{40 * mib}, sources: []simSource{
 		{rate: 4 * mib, latency: 40 * time.Millisecond, atOnce: 2}, {rate: 4 * mib, latency: 40 * time.Millisecond},
@@ -35,19 +35,19 @@ func TestHintIsNoTruth(t *testing.T) {
 	}
 }
 
-// TestHintOfRangesSavesARoundTrip has a source asked for one range until that
-// is answered as one, and for many where it did so before.
+// TestHintOfRangesSavesARoundTrip asks a source for one range until it has
+// served one, and for many where it did so before.
 func TestHintOfRangesSavesARoundTrip(t *testing.T) {
 	for _, tc := range []struct {
 		hint Hint
 		want int
 	}{{Hint{}, 1}, {Hint{Ranges: true}, firstConnections}} {
-		s := NewScheduler(0, []int64{64 * mib}, []int{0}, 1)
-		s.Expect(0, tc.hint)
-		s.Want(0, Range{0, 64 * mib})
+		s := newScheduler(0, []int64{64 * mib}, []int{0}, 1)
+		s.expect(0, tc.hint)
+		s.want(0, Range{0, 64 * mib})
 		now := time.Unix(0, 0)
-		var tasks []*Task
-		for task := s.Next(now); task != nil; task = s.Next(now) {
+		var tasks []*task
+		for task := s.next(now); task != nil; task = s.next(now) {
 			tasks = append(tasks, task)
 		}
 		if len(tasks) != tc.want {
@@ -55,30 +55,30 @@ func TestHintOfRangesSavesARoundTrip(t *testing.T) {
 		}
 		// It answers with the whole blob now: that is read once.
 		for i, task := range tasks {
-			if useful := s.Opened(task, Range{0, 64 * mib}, now); useful != (i == 0) {
+			if useful := s.opened(task, Range{0, 64 * mib}, now); useful != (i == 0) {
 				t.Errorf("%+v: whole answer %d is of use: %v", tc.hint, i, useful)
 			}
 		}
 	}
 }
 
-// TestRangesIgnoredAtOnce has many requests at the same time be answered with
-// whole blobs: they say no more than one.
+// TestRangesIgnoredAtOnce answers many requests at the same time with whole
+// blobs: they count for one.
 func TestRangesIgnoredAtOnce(t *testing.T) {
-	s := NewScheduler(mib, []int64{100 * mib}, []int{32}, 1)
-	s.Expect(0, Hint{Ranges: true, Connections: 64})
-	s.Want(0, Range{0, 100 * mib})
+	s := newScheduler(mib, []int64{100 * mib}, []int{32}, 1)
+	s.expect(0, Hint{Ranges: true, Connections: 64})
+	s.want(0, Range{0, 100 * mib})
 	now := time.Unix(0, 0)
-	var tasks []*Task
-	for task := s.Next(now); task != nil; task = s.Next(now) {
+	var tasks []*task
+	for task := s.next(now); task != nil; task = s.next(now) {
 		tasks = append(tasks, task)
 	}
 	for _, task := range tasks {
-		if !s.Opened(task, Range{0, 100 * mib}, now) {
-			s.End(task, Outcome{Kind: Done}, now)
+		if !s.opened(task, Range{0, 100 * mib}, now) {
+			s.end(task, outcome{kind: outcomeDone}, now)
 		}
 	}
-	if again := s.sources[0].rangesAgain.Sub(now); len(tasks) < 30 || again != rangesRetry {
+	if again := s.sources[0].rangesAgain.Sub(now); len(tasks) < 30 || again != longPatience {
 		t.Errorf("after %d answers, ranges are tried again in %v", len(tasks), again)
 	}
 }

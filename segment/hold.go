@@ -5,37 +5,48 @@ import (
 	"time"
 )
 
-// hold says that a blob is to be fetched before all later ones.
+// Hold keeps blobs after this one from being fetched until Release is called,
+// or this blob takes much longer than it should: what a source sends of this
+// blob is to show whether it sends wrong bytes.
+func (f *Fetch) Hold(blob int) {
+	f.locked(func() { f.sched.hold(blob, time.Now()) })
+}
+
+// Release undoes a Hold.
+func (f *Fetch) Release(blob int) {
+	f.locked(func() { f.sched.release(blob) })
+	f.poke()
+}
+
+// hold keeps all blobs after this one from being fetched.
 type hold struct {
 	blob  int
 	until time.Time
 }
 
-// HoldAfter has no blob after this one fetched until Release is called: it is to
-// tell whom to believe, and what those bring meanwhile may be wrong. A hold ends
+// hold keeps later blobs from being fetched until release is called. A hold ends
 // by itself once it has taken many times as long as the blob should.
-func (s *Scheduler) HoldAfter(blob int, now time.Time) {
+func (s *scheduler) hold(blob int, now time.Time) {
 	wait := patience
 	if s.rate > 0 {
 		wait = max(wait, seconds(many*float64(s.blobs[blob].size)/s.rate))
 	}
 	s.holds = append(s.holds, hold{blob, now.Add(wait)})
 	slices.SortFunc(s.holds, func(a, b hold) int { return a.blob - b.blob })
-	// One that reads a whole blob would have to begin anew.
-	s.abandonAll(func(t *Task) bool { return !t.whole && !s.mayFetch(t.Blob, now) })
+	// A request that reads a whole blob would have to begin again.
+	s.abandonAll(func(t *task) bool { return !t.whole && !s.mayFetch(t.blob, now) })
 }
 
-// Release undoes a HoldAfter.
-func (s *Scheduler) Release(blob int) {
+// release undoes a hold.
+func (s *scheduler) release(blob int) {
 	if k := slices.IndexFunc(s.holds, func(h hold) bool { return h.blob == blob }); k >= 0 {
 		s.holds = slices.Delete(s.holds, k, k+1)
 	}
 	s.offerAll()
 }
 
-// mayFetch says whether no other blob has to be right before this one is
-// fetched.
-func (s *Scheduler) mayFetch(blob int, now time.Time) bool {
+// mayFetch reports whether no hold keeps the blob from being fetched.
+func (s *scheduler) mayFetch(blob int, now time.Time) bool {
 	k := slices.IndexFunc(s.holds, func(h hold) bool { return now.Before(h.until) })
 	return k < 0 || blob <= s.holds[k].blob
 }

@@ -1,4 +1,4 @@
-package segment_test
+package segment
 
 import (
 	"context"
@@ -9,17 +9,13 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/segpull/segpull/segment"
 )
-
-const mib = 1 << 20
 
 // plan is a scheduler at work: every source has all that it asks for.
 type plan struct {
-	*segment.Scheduler
+	*scheduler
 	now     time.Time
-	running []*segment.Task
+	running []*task
 }
 
 func newPlan(sources, segments int) *plan {
@@ -27,16 +23,16 @@ func newPlan(sources, segments int) *plan {
 	for i := range connections {
 		connections[i] = 4
 	}
-	size := int64(segments) * segment.DefaultSegmentSize
-	p := &plan{segment.NewScheduler(0, []int64{size}, connections, 1), time.Unix(0, 0), nil}
-	p.Want(0, segment.Range{Start: 0, End: size})
+	size := int64(segments) * defaultSegmentSize
+	p := &plan{newScheduler(0, []int64{size}, connections, 1), time.Unix(0, 0), nil}
+	p.want(0, Range{Start: 0, End: size})
 	return p
 }
 
 // decide ends the oldest task and lets its source have another. It is false
 // when nothing is left to do.
 func (p *plan) decide() bool {
-	for t := p.Next(p.now); t != nil; t = p.Next(p.now) {
+	for t := p.next(p.now); t != nil; t = p.next(p.now) {
 		p.running = append(p.running, t)
 	}
 	if len(p.running) == 0 {
@@ -45,9 +41,9 @@ func (p *plan) decide() bool {
 	t := p.running[0]
 	p.running = p.running[1:]
 	p.now = p.now.Add(time.Millisecond)
-	p.Opened(t, t.Asked, p.now)
-	p.Advance(t, t.Asked.Len(), p.now)
-	p.End(t, segment.Outcome{Kind: segment.Done}, p.now)
+	p.opened(t, t.asked, p.now)
+	p.advance(t, t.asked.Len(), p.now)
+	p.end(t, outcome{kind: outcomeDone}, p.now)
 	return true
 }
 
@@ -76,11 +72,11 @@ func BenchmarkLimiter(b *testing.B) {
 	const read = 64 << 10
 	for _, bench := range []struct {
 		name    string
-		limiter *segment.Limiter
+		limiter *Limiter
 	}{
 		{"none", nil},
-		{"without a rate", segment.NewLimiter(0)},
-		{"never reached", segment.NewLimiter(1 << 50)},
+		{"without a rate", NewLimiter(0)},
+		{"never reached", NewLimiter(1 << 50)},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.SetBytes(read)
@@ -121,17 +117,17 @@ func BenchmarkFetch(b *testing.B) {
 }
 
 func fetchOnce(b *testing.B, size, limit int64, file *os.File) {
-	peers := make([]segment.Peer, 4)
+	peers := make([]Peer, 4)
 	for i := range peers {
-		peers[i] = segment.Peer{Source: zeros{}, Name: fmt.Sprint("source ", i)}
+		peers[i] = Peer{Opener: zeros{}, Name: fmt.Sprint("source ", i)}
 	}
 	to := &sink{file: file}
 	to.left.Store(size)
-	f := segment.NewFetch(segment.Options{
-		Blobs: []int64{size}, Peers: peers, Sink: to, Limiter: segment.NewLimiter(limit),
+	f := NewFetch(Options{
+		Blobs: []int64{size}, Peers: peers, Sink: to, Limiter: NewLimiter(limit),
 	})
 	to.full = f.Settle
-	f.Want(0, segment.Range{Start: 0, End: size})
+	f.Want(0, Range{Start: 0, End: size})
 	if err := f.Run(b.Context()); err != nil {
 		b.Fatal(err)
 	}
@@ -155,7 +151,7 @@ func (s *sink) Write(_ int, off int64, p []byte, _ int) error {
 // zeros is a source with no end of zeros.
 type zeros struct{}
 
-func (zeros) Open(_ context.Context, _ int, r segment.Range) (io.ReadCloser, segment.Range, error) {
+func (zeros) Open(_ context.Context, _ int, r Range) (io.ReadCloser, Range, error) {
 	return io.NopCloser(io.LimitReader(zeros{}, r.Len())), r, nil
 }
 

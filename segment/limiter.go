@@ -28,14 +28,15 @@ func NewLimiter(bytesPerSecond int64) *Limiter {
 	return l
 }
 
-// Set changes the rate, for those who wait within a moment too; 0 is no
-// limit.
+// Set changes the rate, also for calls of Take that wait; 0 is no limit.
 func (l *Limiter) Set(bytesPerSecond int64) {
 	if bytesPerSecond <= 0 {
 		l.bucket.SetLimit(rate.Inf)
 		return
 	}
-	burst := burstOf(bytesPerSecond)
+	// The bytes of half a tick: short enough to be read soon, long enough for a
+	// timer to be exact.
+	burst := int(max(1, min(float64(bytesPerSecond)*tickInterval.Seconds()/margin, blockSize)))
 	l.bucket.SetBurst(burst)
 	l.bucket.SetLimit(rate.Limit(bytesPerSecond))
 	// A bucket starts full: no burst at the start.
@@ -50,13 +51,7 @@ func (l *Limiter) Rate() int64 {
 	return int64(l.bucket.Limit())
 }
 
-// burstOf is the bytes of 50 ms: short enough for waits to be felt at once,
-// long enough for a timer to be exact.
-func burstOf(bytesPerSecond int64) int {
-	return int(min(max(bytesPerSecond/20, 4<<10), 256<<10))
-}
-
-// unlimited says whether there is no limit at present.
+// unlimited reports whether there is no limit at present.
 func (l *Limiter) unlimited() bool { return l == nil || l.bucket.Limit() == rate.Inf }
 
 // connections is how many connections are to share the limit at first: few, so
@@ -65,7 +60,7 @@ func (l *Limiter) connections() int {
 	if l.unlimited() {
 		return math.MaxInt
 	}
-	return max(1, int(l.bucket.Limit()/(512<<10)))
+	return max(1, int(l.bucket.Limit()/firstQuota))
 }
 
 // Take waits until bytes may be read, and returns how many: at most n, and
@@ -84,8 +79,8 @@ func (l *Limiter) Take(ctx context.Context, n int64) (int64, error) {
 	return n, nil
 }
 
-// Return gives back permission for n bytes that were not read.
-func (l *Limiter) Return(n int64) {
+// putBack gives back permission for n bytes that were not read.
+func (l *Limiter) putBack(n int64) {
 	if l.unlimited() || n <= 0 {
 		return
 	}

@@ -30,14 +30,26 @@ func randomBlobs(rng *rand.Rand, total int64) (blobs []int64) {
 // TestMakespanOfRandomNetworks holds random sets of mirrors against the lower
 // bound bytes / Σ rates.
 func TestMakespanOfRandomNetworks(t *testing.T) {
-	var ratios, waste []float64
-	for _, tc := range []struct{ networks, least, most int }{{50, 2, 8}, {20, 9, 100}, {3, 101, 1000}} {
+	var networks []*randomPull
+	for _, tc := range []struct{ networks, least, most int }{{50, 2, 8}, {20, 9, 100}, {3, 101, 300}} {
 		rng := rand.New(rand.NewPCG(7, uint64(tc.most)))
-		r, w := randomMakespans(t, rng, tc.networks, tc.least, tc.most)
-		t.Logf("%d to %d mirrors: %s", tc.least, tc.most, spread(r, w))
-		ratios, waste = append(ratios, r...), append(waste, w...)
+		for range tc.networks {
+			networks = append(networks, newRandomPull(rng, tc.least+rng.IntN(tc.most-tc.least+1)))
+		}
 	}
-	t.Logf("all: %s", spread(ratios, waste))
+	t.Run("networks", func(t *testing.T) {
+		for _, n := range networks {
+			t.Run("", func(t *testing.T) {
+				t.Parallel()
+				n.run(t)
+			})
+		}
+	})
+	var ratios, waste []float64
+	for _, n := range networks {
+		ratios, waste = append(ratios, n.ratio), append(waste, n.waste)
+	}
+	t.Log(spread(ratios, waste))
 	if m := quantile(ratios, 0.5); m > 1.021 {
 		t.Errorf("median makespan is %.3f of the lower bound", m)
 	}
@@ -49,21 +61,28 @@ func TestMakespanOfRandomNetworks(t *testing.T) {
 	}
 }
 
-// randomMakespans are the makespans over their lower bounds, and what was
-// served in excess of what was needed.
-func randomMakespans(t *testing.T, rng *rand.Rand, networks, least, most int) (ratios, waste []float64) {
-	for range networks {
-		sim := simulation{dt: 25 * time.Millisecond, limit: time.Hour, lean: most > 8}
-		var sum float64
-		sim.sources, sum = randomNetwork(rng, least+rng.IntN(most-least+1))
-		total := int64(sum * (10 + 20*rng.Float64()))
-		sim.blobs = randomBlobs(rng, total)
-		res := sim.run(t)
-		res.complete(t, sim.blobs)
-		ratios = append(ratios, res.took.Seconds()/(float64(total)/sum))
-		waste = append(waste, float64(res.served)/float64(total)-1)
-	}
-	return ratios, waste
+// randomPull fetches random blobs from random mirrors.
+type randomPull struct {
+	sim   simulation
+	sum   float64 // bytes a second of all mirrors
+	total int64   // bytes of all blobs
+	ratio float64 // makespan over its lower bound
+	waste float64 // served in excess of what was needed
+}
+
+func newRandomPull(rng *rand.Rand, mirrors int) *randomPull {
+	p := &randomPull{sim: simulation{dt: 25 * time.Millisecond, limit: time.Hour, lean: true}}
+	p.sim.sources, p.sum = randomNetwork(rng, mirrors)
+	p.total = int64(p.sum * (10 + 20*rng.Float64()))
+	p.sim.blobs = randomBlobs(rng, p.total)
+	return p
+}
+
+func (p *randomPull) run(t *testing.T) {
+	res := p.sim.run(t)
+	res.complete(t, p.sim.blobs)
+	p.ratio = res.took.Seconds() / (float64(p.total) / p.sum)
+	p.waste = float64(res.served)/float64(p.total) - 1
 }
 
 func spread(ratios, waste []float64) string {
@@ -76,10 +95,10 @@ func quantile(x []float64, q float64) float64 {
 	return x[int(q*float64(len(x)-1))]
 }
 
-// BenchmarkMillionSegments fetches a million segments, and says what a request
-// costs the scheduler. It should not grow with the mirrors.
+// BenchmarkMillionSegments fetches a million segments, and reports what a
+// request costs the scheduler. That should not grow with the mirrors.
 func BenchmarkMillionSegments(b *testing.B) {
-	const total = 1_000_000 * DefaultSegmentSize
+	const total = 1_000_000 * defaultSegmentSize
 	for _, mirrors := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("mirrors=%d", mirrors), func(b *testing.B) {
 			for b.Loop() {

@@ -9,6 +9,9 @@ import (
 // lossy link, short enough to notice within seconds that a mirror changed.
 const meterWindow = 3 * time.Second
 
+// samples is how many samples count for an average.
+const samples = 5
+
 // meter is an exponentially weighted rate of bytes, unbiased from its first
 // sample on. The zero meter measures nothing yet.
 type meter struct {
@@ -37,7 +40,7 @@ func (m *meter) rate(now time.Time) float64 {
 	window := meterWindow.Seconds()
 	// What a window that has not been filled yet would hold of a constant rate.
 	filled := window * (1 - math.Exp(-now.Sub(m.start).Seconds()/window))
-	if m.start.IsZero() || filled < 1e-3 {
+	if m.start.IsZero() || now.Sub(m.start) < time.Millisecond {
 		return 0
 	}
 	return m.weighted * m.decay(now) / filled
@@ -47,8 +50,8 @@ func (m *meter) decay(now time.Time) float64 {
 	return math.Exp(-max(0, now.Sub(m.last).Seconds()) / meterWindow.Seconds())
 }
 
-// average is an exponentially weighted mean that moves by a fifth with each
-// sample. The zero average has no value yet.
+// average is an exponentially weighted mean of the last samples. The zero
+// average has no value yet.
 type average struct {
 	value float64
 	known bool
@@ -59,5 +62,5 @@ func (a *average) add(x float64) {
 		a.value, a.known = x, true
 		return
 	}
-	a.value += (x - a.value) / 5
+	a.value += (x - a.value) / samples
 }

@@ -14,31 +14,38 @@ const (
 	// moment is how long it takes for a rate to show, and what an unknown source
 	// may take to answer.
 	moment = time.Second
+	// longRequest is the most time that a request should take.
+	longRequest = 8 * time.Second
+	// margin is the factor by which estimates are often wrong: a request takes a
+	// margin less than the time that is left, and a change has to gain a margin.
+	margin = 2
+	// trickle is the part of a whole that is too little to matter.
+	trickle = 0.08
 	// firstQuota is what a connection takes while its rate is not known, and
 	// what it may bring in a second while nothing is known of any.
 	firstQuota = 1 << 20
-	// many is by how many times its latency a source may be late before that
-	// means something, and how many round trips a request has to outweigh.
-	many = 4
+	// many is how many times something has to exceed what is usual to mean
+	// something.
+	many = 3
 )
 
 // cost is how many seconds src is likely to need for n bytes.
-func (s *Scheduler) cost(src *source, n int64, now time.Time) float64 {
+func (s *scheduler) cost(src *source, n int64, now time.Time) float64 {
 	return src.latencyOr(moment).Seconds() + float64(n)/s.rateOf(src, now)
 }
 
 // horizon is in how many seconds everything should end, if all sources bring
 // what they do now.
-func (s *Scheduler) horizon() float64 {
+func (s *scheduler) horizon() float64 {
 	if s.rate == 0 {
 		return math.Inf(1)
 	}
-	return float64(s.Left()) / s.rate
+	return float64(s.left()) / s.rate
 }
 
 // eta is in how many seconds the bytes that t has yet to fetch are likely to
 // be there, fetched by it or by its twin.
-func (s *Scheduler) eta(t *Task, now time.Time) float64 {
+func (s *scheduler) eta(t *task, now time.Time) float64 {
 	left := s.timeLeft(t, now)
 	if t.twin != nil {
 		left = min(left, s.timeLeft(t.twin, now))
@@ -48,14 +55,14 @@ func (s *Scheduler) eta(t *Task, now time.Time) float64 {
 
 // timeLeft is how many seconds t is likely to need from now on. What has been
 // silent for longer than is usual is likely to be so for as long again.
-func (s *Scheduler) timeLeft(t *Task, now time.Time) float64 {
-	src := s.sources[t.Source]
+func (s *scheduler) timeLeft(t *task, now time.Time) float64 {
+	src := s.sources[t.source]
 	wait, silent := 0.0, t.silent(now).Seconds()
 	switch {
 	case t.opened.IsZero():
 		wait = math.Abs(src.latencyOr(moment).Seconds() - silent)
-	case t.got < grain && src.pause.value > usualGap.Seconds():
-		wait = math.Abs(src.pause.value - silent)
+	case t.got < grain && src.delay.value > usualGap.Seconds():
+		wait = math.Abs(src.delay.value - silent)
 	default:
 		wait = max(0, silent-usualGap.Seconds())
 	}
@@ -63,7 +70,7 @@ func (s *Scheduler) timeLeft(t *Task, now time.Time) float64 {
 }
 
 // rateOf is what one connection of src may bring, in bytes a second; never 0.
-func (s *Scheduler) rateOf(src *source, now time.Time) float64 {
+func (s *scheduler) rateOf(src *source, now time.Time) float64 {
 	if r := src.connRate(now); r > 0 {
 		return r
 	}
@@ -74,5 +81,5 @@ func (s *Scheduler) rateOf(src *source, now time.Time) float64 {
 }
 
 func seconds(s float64) time.Duration {
-	return time.Duration(math.Min(s, 1e6) * float64(time.Second))
+	return time.Duration(math.Min(s, math.MaxInt32) * float64(time.Second))
 }

@@ -12,10 +12,10 @@ type Range struct{ Start, End int64 }
 // Len is the number of bytes in r.
 func (r Range) Len() int64 { return r.End - r.Start }
 
-// Empty says whether r holds no byte.
+// Empty reports whether r holds no byte.
 func (r Range) Empty() bool { return r.End <= r.Start }
 
-// Contains says whether all of o lies in r.
+// Contains reports whether all of o lies in r.
 func (r Range) Contains(o Range) bool { return r.Start <= o.Start && o.End <= r.End }
 
 // Intersect returns the bytes that r and o share; it may be empty.
@@ -23,7 +23,7 @@ func (r Range) Intersect(o Range) Range {
 	return Range{max(r.Start, o.Start), min(r.End, o.End)}
 }
 
-// String writes r as the half-open interval that it is.
+// String returns r as a half-open interval.
 func (r Range) String() string { return fmt.Sprintf("[%d,%d)", r.Start, r.End) }
 
 // Set is a set of bytes of a blob: ranges in ascending order that neither
@@ -44,8 +44,8 @@ func (s *Set) Ranges() []Range { return s.ranges }
 // First returns the lowest range; the set may not be empty.
 func (s *Set) First() Range { return s.ranges[0] }
 
-// Last returns the highest range; the set may not be empty.
-func (s *Set) Last() Range { return s.ranges[len(s.ranges)-1] }
+// last returns the highest range; the set may not be empty.
+func (s *Set) last() Range { return s.ranges[len(s.ranges)-1] }
 
 // Add puts the bytes of r into the set.
 func (s *Set) Add(r Range) {

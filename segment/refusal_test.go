@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestRefusalsOfASource tells a token that has expired from a source that will
-// not serve us.
+// TestRefusalsOfASource compares a token that has expired with a source that
+// does not serve us.
 func TestRefusalsOfASource(t *testing.T) {
 	const size = 64 * mib
 	for name, tc := range map[string]struct {
@@ -17,25 +17,25 @@ func TestRefusalsOfASource(t *testing.T) {
 		"after it has served": {served: true, off: strikes},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := NewScheduler(0, []int64{size}, []int{1}, 1)
-			s.Want(0, Range{0, size})
+			s := newScheduler(0, []int64{size}, []int{1}, 1)
+			s.want(0, Range{0, size})
 			now := time.Unix(0, 0)
 			if tc.served {
-				task := s.Next(now)
-				s.Opened(task, task.Asked, now)
-				s.Advance(task, task.Asked.Len(), now)
-				s.End(task, Outcome{Kind: Done}, now)
+				task := s.next(now)
+				s.opened(task, task.asked, now)
+				s.advance(task, task.asked.Len(), now)
+				s.end(task, outcome{kind: outcomeDone}, now)
 			}
 			for n := 1; n <= tc.off; n++ {
-				task := s.Next(now)
+				task := s.next(now)
 				if task == nil {
 					t.Fatalf("no request after %d refusals", n-1)
 				}
-				s.End(task, Outcome{Kind: Refused}, now)
+				s.end(task, outcome{kind: outcomeRefused}, now)
 				now = now.Add(time.Minute)
-				s.Tick(now)
+				s.tick(now)
 			}
-			if _, hopeless := s.Hopeless(); !hopeless {
+			if _, hopeless := s.hopeless(); !hopeless {
 				t.Errorf("still hopes for a source after %d refusals", tc.off)
 			}
 		})

@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// What the Scheduler is told of its tasks, and what follows from it.
+// What the Fetch reports of its tasks, and what follows from it.
 
-// Opened says that the headers of t's answer came, and that its body is the
-// bytes got: those asked for, or the first of them, or the whole blob. It says
-// whether the body is of use; if not, the task is to be ended.
-func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
-	src := s.sources[t.Source]
+// opened is called when the headers of t's answer have come. Its body is the
+// bytes got: those asked for, or the first of them, or the whole blob. It
+// reports whether the body is of use; if not, the caller ends the task.
+func (s *scheduler) opened(t *task, got Range, now time.Time) bool {
+	src := s.sources[t.source]
 	src.latency.add(now.Sub(t.began).Seconds())
 	src.answers++
 	src.peak = max(src.peak, src.answers)
 	t.opened, t.moved = now, now
 	t.meter.begin(now)
-	if got.Start == t.Asked.Start && got.End <= t.Asked.End {
+	if got.Start == t.asked.Start && got.End <= t.asked.End {
 		if got.End < t.rest.End && t.twin != nil {
-			return false // the other twin goes on alone
+			return false // the other twin continues alone
 		}
 		if src.probe == t {
-			src.ranges, src.probe, src.rangesWait = rangesServed, nil, 0
-			s.offer(t.Source)
+			src.ranges, src.probe = rangesServed, nil
+			s.offer(t.source)
 		}
 		s.shorten(t, got.End)
 		if t.whole {
@@ -31,23 +31,22 @@ func (s *Scheduler) Opened(t *Task, got Range, now time.Time) bool {
 		}
 		return true
 	}
-	if src.ranges != rangesIgnored { // of many that were asked for at once, one counts
-		src.rangesWait = max(rangesRetry, 2*src.rangesWait)
-		src.ranges, src.rangesAgain = rangesIgnored, now.Add(src.rangesWait)
+	if src.ranges != rangesIgnored { // of many such answers at the same time, one counts
+		src.ranges, src.rangesAgain = rangesIgnored, now.Add(longPatience)
 	}
-	bl := &s.blobs[t.Blob]
+	bl := &s.blobs[t.blob]
 	if got.Start != 0 || bl.stream != nil || t.twin != nil {
 		return false
 	}
 	s.inFlight -= t.rest.Len()
-	s.giveBack(t.Blob, t.rest)
+	s.giveBack(t.blob, t.rest)
 	t.rest, t.whole, bl.stream = got, true, t
 	s.makeWay(t)
 	return true
 }
 
-// shorten takes from t what its source leaves out of its answer.
-func (s *Scheduler) shorten(t *Task, end int64) {
+// shorten frees the bytes of t that its source leaves out of its answer.
+func (s *scheduler) shorten(t *task, end int64) {
 	if t.rest.End <= end {
 		return
 	}
@@ -55,28 +54,28 @@ func (s *Scheduler) shorten(t *Task, end int64) {
 	t.rest.End = left.Start
 	if !t.whole {
 		s.inFlight -= left.Len()
-		s.giveBack(t.Blob, left)
+		s.giveBack(t.blob, left)
 	}
 }
 
-// makeWay has other sources leave to the stream t what they have only begun to
-// fetch: it will send that anyway, and they can come towards it from the end.
-// If it breaks off, they need not do so for its next one.
-func (s *Scheduler) makeWay(t *Task) {
-	src := s.sources[t.Source]
-	if src.streamed[t.Blob] {
+// makeWay cancels what other sources have begun to fetch of the blob of the
+// stream t, which will send that too: they fetch the blob from its end instead.
+// They do not do so again for the next stream if this one breaks off.
+func (s *scheduler) makeWay(t *task) {
+	src := s.sources[t.source]
+	if src.streamed[t.blob] {
 		return
 	}
-	src.streamed[t.Blob] = true
-	s.abandonAll(func(o *Task) bool {
-		return o.Blob == t.Blob && o != t && o.twin == nil && o.rest.Len() >= minSplit
+	src.streamed[t.blob] = true
+	s.abandonAll(func(o *task) bool {
+		return o.blob == t.blob && o != t && o.twin == nil
 	})
 }
 
-// Advance says that n bytes of t came, and returns how many more of its bytes
-// are wanted; 0 ends the task.
-func (s *Scheduler) Advance(t *Task, n int64, now time.Time) int64 {
-	src := s.sources[t.Source]
+// advance is called when n bytes of t have come. It returns how many more of its
+// bytes are wanted; at 0 the caller ends the task.
+func (s *scheduler) advance(t *task, n int64, now time.Time) int64 {
+	src := s.sources[t.source]
 	src.meter.add(n, now)
 	src.served += n
 	s.served += n
@@ -84,30 +83,30 @@ func (s *Scheduler) Advance(t *Task, n int64, now time.Time) int64 {
 	flow(src, t, n, now)
 	t.got += n
 	t.moved = now
-	// The tail may have been taken over while these bytes came.
+	// Its end may have been taken back while these bytes came.
 	n = min(n, t.rest.Len())
 	came := Range{t.rest.Start, t.rest.Start + n}
 	t.rest.Start = came.End
 	news := n
 	switch {
 	case t.whole:
-		news = s.claim(t.Blob, came)
-		if !s.wantedAbove(t, now) {
+		news = s.claim(t.blob, came)
+		if !s.wantedAbove(t) {
 			t.rest.End = t.rest.Start
 		}
 	case !t.hedge:
 		s.inFlight -= n
 	}
 	s.count(t, news, now)
-	s.expect(t, now)
+	s.setFinish(t, now)
 	return t.rest.Len()
 }
 
-// count takes note of bytes of t that were not there before. A stream has to
-// begin with what is there; but one that always breaks off in that is no
+// count records that bytes of t came that were not there before. A stream begins
+// with what is there; a source whose streams always break off in that makes no
 // progress.
-func (s *Scheduler) count(t *Task, news int64, now time.Time) {
-	src := s.sources[t.Source]
+func (s *scheduler) count(t *task, news int64, now time.Time) {
+	src := s.sources[t.source]
 	t.news += news
 	s.gain.add(news, now)
 	if t.noProgress() && src.noProgress >= strikes {
@@ -115,46 +114,43 @@ func (s *Scheduler) count(t *Task, news int64, now time.Time) {
 	}
 	s.moved, src.moved = now, now
 	if news > 0 {
-		delete(src.rejections, t.Blob)
+		delete(src.rejections, t.blob)
 	}
 	if t.got >= grain && !t.noProgress() {
 		src.failures, src.refusals, src.noProgress = 0, 0, 0
 	}
 }
 
-// flow learns for how long bodies keep us waiting after their first bytes.
-func flow(src *source, t *Task, n int64, now time.Time) {
+// flow learns for how long the bodies of a source pause after their first bytes.
+func flow(src *source, t *task, n int64, now time.Time) {
 	if t.got >= grain {
 		return
 	}
 	if silent := t.silent(now).Seconds(); silent > usualGap.Seconds() {
-		t.pause += silent
+		t.delay += silent
 	}
 	if t.got+n >= grain {
-		src.pause.add(t.pause)
-		if t.pause > 0 {
+		src.delay.add(t.delay)
+		if t.delay > 0 {
 			t.meter = meter{}
 			t.meter.begin(now)
 		}
 	}
 }
 
-// wantedAbove says whether the stream t will come to anything that is not there
-// by then: a byte that nobody fetches, or one that another task brings later.
-func (s *Scheduler) wantedAbove(t *Task, now time.Time) bool {
-	bl := &s.blobs[t.Blob]
-	if bl.free.Len() > 0 && bl.free.Last().End > t.rest.Start {
+// wantedAbove reports whether bytes of its blob beyond the stream t are missing.
+func (s *scheduler) wantedAbove(t *task) bool {
+	bl := &s.blobs[t.blob]
+	if bl.free.Len() > 0 && bl.free.last().End > t.rest.Start {
 		return true
 	}
-	rate := max(1, t.meter.rate(now))
-	return slices.ContainsFunc(s.tasks, func(o *Task) bool {
-		ahead := float64(o.rest.End - t.rest.Start)
-		return o != t && o.Blob == t.Blob && ahead > 0 && ahead/rate < s.eta(o, now)
+	return slices.ContainsFunc(s.tasks, func(o *task) bool {
+		return o != t && o.blob == t.blob && o.rest.End > t.rest.Start
 	})
 }
 
-// expect sets when t is likely to be done.
-func (s *Scheduler) expect(t *Task, now time.Time) {
+// setFinish sets when t is likely to be done.
+func (s *scheduler) setFinish(t *task, now time.Time) {
 	if t.index < 0 {
 		return
 	}
@@ -162,9 +158,9 @@ func (s *Scheduler) expect(t *Task, now time.Time) {
 	s.tasks.fix(t)
 }
 
-// End says that t is over, and why. What it did not fetch is free again.
-func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
-	src := s.sources[t.Source]
+// end is called when t is over. What it did not fetch is free again.
+func (s *scheduler) end(t *task, why outcome, now time.Time) {
+	src := s.sources[t.source]
 	src.active--
 	src.small -= s.small(t)
 	s.tasks.drop(t)
@@ -175,38 +171,24 @@ func (s *Scheduler) End(t *Task, why Outcome, now time.Time) {
 		src.probe = nil
 	}
 	if t.got >= grain {
-		src.perConn.add(float64(t.got) / max(now.Sub(t.opened).Seconds(), 1e-3))
+		src.perConn.add(float64(t.got) / max(now.Sub(t.opened), time.Millisecond).Seconds())
 	}
 	s.returnRest(t)
 	if t.noProgress() {
 		src.noProgress++
 	}
-	if why.Kind != Done && !t.revoked && (t.noProgress() || !(why.Kind == Cut && t.got >= grain)) {
-		src.fail(t.Blob, why, t.began, now, s.rng)
+	if why.kind != outcomeDone && !t.revoked && (t.noProgress() || !(why.kind == outcomeCut && t.got >= grain)) {
+		src.fail(t.blob, why, t.began, now, s.rng)
 	}
-	s.offer(t.Source)
+	s.offer(t.source)
 }
 
-// Ban has a source asked for nothing more but what no other source has, and
-// takes away what else it is at.
-func (s *Scheduler) Ban(source int) {
-	s.sources[source].banned = true
-	s.abandonAll(func(t *Task) bool { return t.Source == source && s.barred(source, t.Blob) })
-}
+// lacks reports whether a source can't be asked for a blob: it does not have
+// it, or serves us nothing any more.
+func (s *scheduler) lacks(source, blob int) bool { return !s.sources[source].mayHave(blob) }
 
-// barred says whether source i is banned, and there is another for the blob.
-func (s *Scheduler) barred(i, blob int) bool {
-	return s.sources[i].banned && slices.ContainsFunc(s.sources, func(o *source) bool {
-		return !o.banned && o.mayHave(blob)
-	})
-}
-
-// Lacks says whether a source can't be asked for a blob: it does not have it,
-// or serves us nothing any more.
-func (s *Scheduler) Lacks(source, blob int) bool { return !s.sources[source].mayHave(blob) }
-
-// abandonAll gives up on the tasks that which picks.
-func (s *Scheduler) abandonAll(which func(*Task) bool) {
+// abandonAll cancels the tasks that which picks.
+func (s *scheduler) abandonAll(which func(*task) bool) {
 	for _, t := range s.tasks { // which stay in it until they end
 		if !t.revoked && which(t) {
 			s.abandon(t)
@@ -214,16 +196,16 @@ func (s *Scheduler) abandonAll(which func(*Task) bool) {
 	}
 }
 
-// returnRest gives back what t did not fetch, unless its twin fetches it.
-func (s *Scheduler) returnRest(t *Task) {
+// returnRest frees what t did not fetch, unless its twin fetches it.
+func (s *scheduler) returnRest(t *task) {
 	switch {
 	case t.twin != nil:
 		s.part(t)
 	case t.whole:
-		s.blobs[t.Blob].stream = nil
+		s.blobs[t.blob].stream = nil
 	default:
 		s.inFlight -= t.rest.Len()
-		s.giveBack(t.Blob, t.rest)
+		s.giveBack(t.blob, t.rest)
 	}
 	s.offerIdle()
 }
@@ -231,10 +213,10 @@ func (s *Scheduler) returnRest(t *Task) {
 // part separates t, which is over, from its twin: one that fetched all leaves
 // nothing to the other, one that did not leaves everything to it. The twin
 // began where t stood then or before, so it covers what t lacks.
-func (s *Scheduler) part(t *Task) {
+func (s *scheduler) part(t *task) {
 	twin := t.twin
 	t.twin, twin.twin = nil, nil
-	s.doubled += max(0, min(t.rest.Start, twin.rest.Start)-max(t.Asked.Start, twin.Asked.Start)) - t.extra - twin.extra
+	s.doubled += max(0, min(t.rest.Start, twin.rest.Start)-max(t.asked.Start, twin.asked.Start)) - t.extra - twin.extra
 	t.extra, twin.extra = 0, 0
 	if !t.hedge {
 		s.inFlight += twin.rest.Len() - t.rest.Len()
@@ -245,25 +227,26 @@ func (s *Scheduler) part(t *Task) {
 	}
 }
 
-// revoke takes away from t what it has not fetched, and has it cancelled.
-func (s *Scheduler) revoke(t *Task) {
+// revoke takes away from t what it has not fetched, and lists it for the Fetch
+// to cancel.
+func (s *scheduler) revoke(t *task) {
 	s.inFlight -= t.rest.Len()
 	t.rest.End = t.rest.Start
 	t.revoked = true
 	s.revoked = append(s.revoked, t)
 }
 
-// abandon gives up on t, whose bytes do not come: others may have them.
-func (s *Scheduler) abandon(t *Task) {
+// abandon cancels t and frees its bytes.
+func (s *scheduler) abandon(t *task) {
 	s.returnRest(t)
 	s.inFlight += t.rest.Len() // revoke takes it off again
 	t.whole = false
 	s.revoke(t)
 }
 
-// Revoked returns the tasks that were taken away from their sources since the
-// last call. The caller cancels them and ends them as Done.
-func (s *Scheduler) Revoked() []*Task {
+// takeRevoked returns the tasks that were taken away from their sources since
+// the last call. The caller cancels them and ends them as outcomeDone.
+func (s *scheduler) takeRevoked() []*task {
 	r := s.revoked
 	s.revoked = nil
 	return r

@@ -20,11 +20,6 @@ var removeRules = flag.Bool("rules", false, "remove the scheduler's rules one at
 // fails once from is replaced by to.
 type rule struct{ name, file, from, to, witness string }
 
-// schedulerFiles are those whose constants need a witness.
-var schedulerFiles = []string{
-	"scheduler.go", "stream.go", "model.go", "tail.go", "tick.go", "growth.go", "source.go", "report.go", "hold.go", "suspect.go", "task.go", "meter.go",
-}
-
 // TestRules removes each rule and shows that a test notices. It builds the
 // package once for each, so without -rules it only shows that the rule can be
 // found.
@@ -103,9 +98,16 @@ func TestEveryConstantHasAWitness(t *testing.T) {
 }
 
 // schedulerConstants are the names of all constants with a value of their own,
-// but for the defaults of options.
+// except the defaults of options.
 func schedulerConstants(t *testing.T) (names []string) {
-	for _, file := range schedulerFiles {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
 		if err != nil {
 			t.Fatal(err)
@@ -117,7 +119,7 @@ func schedulerConstants(t *testing.T) (names []string) {
 			}
 			for _, spec := range group.Specs {
 				value := spec.(*ast.ValueSpec)
-				if value.Type == nil && len(value.Values) > 0 && !value.Names[0].IsExported() {
+				if value.Type == nil && len(value.Values) > 0 && !value.Names[0].IsExported() && !strings.HasPrefix(value.Names[0].Name, "default") {
 					names = append(names, value.Names[0].Name)
 				}
 			}

@@ -9,32 +9,32 @@ import (
 
 // Sizes that the scheduler works with.
 const (
-	DefaultSegmentSize = 4 << 20
+	defaultSegmentSize = 4 << 20
 	DefaultConnections = 32
 
 	// minSplit is what arrives within the first windows of a connection: the
-	// least that is worth a request of its own, at a source that brings it within
-	// a second.
+	// least that is worth a request of its own, at a source that brings it
+	// within a second.
 	minSplit = 128 << 10
 	// grain is what ends of ranges are rounded to, the least that is worth a
-	// request anywhere, and what a request has to bring to count as a success: a
-	// link that dies every megabyte is slow, one that dies at once is broken.
+	// request anywhere, and what a request has to bring to count as a success:
+	// a link that breaks off every megabyte is slow, one that does so at once
+	// is broken.
 	grain = 32 << 10
-	// look is how many one event looks at: of the idle sources, for one to give
-	// work to, and of the last requests to finish, for one to race.
+	// look is how many idle sources one event offers work to, and how many of
+	// the last requests to finish a source considers for a race.
 	look = 8
 )
 
-// Scheduler decides which source fetches what next. It does no I/O, starts no
+// scheduler decides which source fetches what next. It does no I/O, starts no
 // goroutine and reads no clock: the time is an argument of each call, and
 // never goes back. It is not safe for concurrent use.
 //
-// The sources pull work: whoever has a free connection is given the next
-// segment, in the order of the blobs. Towards the end segments shrink, so that
-// all sources finish together, and what is left of a slow task is shared out
-// by expected finish. See tail.go for that and source.go for what is learned
-// about a source.
-type Scheduler struct {
+// A source with a free connection gets the next segment, in the order of the
+// blobs. Towards the end requests shrink, so that all sources finish together,
+// and what a slow task would deliver too late is free again. docs/scheduler.md
+// describes the model and lists the rules.
+type scheduler struct {
 	segment   int64
 	blobs     []blob
 	withFree  []int // blobs with free bytes, ascending
@@ -52,35 +52,35 @@ type Scheduler struct {
 	total    int64 // bytes that were ever wanted
 	doubled  int64 // bytes that came twice
 	served   int64 // bytes that came at all
-	revoked  []*Task
+	revoked  []*task
 	rng      *rand.Rand
 
-	sunk     time.Duration // that tasks spent in the sink since the last Tick
+	sunk     time.Duration // that tasks spent in the sink since the last tick
 	ticked   time.Time
 	moved    time.Time // when any byte last came that is of use
 	gain     meter     // of bytes that were not there before
-	rate     float64   // bytes a second of all sources, as of the last Tick
-	bestConn float64   // bytes a second of the best connection, as of the last Tick
-	conns    int       // connections that all sources may have, as of the last Tick
+	rate     float64   // bytes a second of all sources, as of the last tick
+	bestConn float64   // bytes a second of the best connection, as of the last tick
+	conns    int       // connections that all sources may have, as of the last tick
 }
 
 type blob struct {
 	size    int64
 	free    Set
-	stream  *Task // a task that reads the whole blob, if there is one
+	stream  *task // a task that reads the whole blob, if there is one
 	dropped bool  // nothing of it is wanted any more
 }
 
 func (b *blob) all() Range { return Range{0, b.size} }
 
-// NewScheduler plans blobs of the given sizes over sources with at most so
-// many connections each. Nothing is wanted until Want says so. The seed makes
+// newScheduler plans blobs of the given sizes over sources with at most so
+// many connections each. Nothing is wanted until want is called. The seed makes
 // its jitter repeatable.
-func NewScheduler(segmentSize int64, blobs []int64, connections []int, seed uint64) *Scheduler {
+func newScheduler(segmentSize int64, blobs []int64, connections []int, seed uint64) *scheduler {
 	if segmentSize <= 0 {
-		segmentSize = DefaultSegmentSize
+		segmentSize = defaultSegmentSize
 	}
-	s := &Scheduler{segment: segmentSize, width: 1, rng: rand.New(rand.NewPCG(seed, 0))}
+	s := &scheduler{segment: segmentSize, width: 1, rng: rand.New(rand.NewPCG(seed, 0))}
 	for _, size := range blobs {
 		s.blobs = append(s.blobs, blob{size: size})
 	}
@@ -91,19 +91,18 @@ func NewScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 	return s
 }
 
-// Expect says what a source was like in an earlier fetch. It is believed only
-// until the source shows what it is like now.
-func (s *Scheduler) Expect(source int, h Hint) { s.sources[source].expect(h) }
+// expect tells the scheduler what a source was like in an earlier fetch. That
+// counts until the source has shown what it is like now.
+func (s *scheduler) expect(source int, h Hint) { s.sources[source].expect(h) }
 
-// LimitConnections has a source start with no more than so many connections.
-func (s *Scheduler) LimitConnections(source, connections int) {
+// limitConnections limits the connections that a source starts with.
+func (s *scheduler) limitConnections(source, connections int) {
 	src := s.sources[source]
 	src.target = min(src.target, connections)
 }
 
-// Want says that the bytes of r are to be fetched; bytes that already are
-// stay so.
-func (s *Scheduler) Want(blob int, r Range) {
+// want asks for the bytes of r, in addition to those that are wanted already.
+func (s *scheduler) want(blob int, r Range) {
 	if s.blobs[blob].dropped {
 		return
 	}
@@ -112,21 +111,18 @@ func (s *Scheduler) Want(blob int, r Range) {
 	s.offerAll()
 }
 
-// Left is the number of bytes that are still to be fetched.
-func (s *Scheduler) Left() int64 { return s.free + s.inFlight }
+// left is the number of bytes that are still to be fetched.
+func (s *scheduler) left() int64 { return s.free + s.inFlight }
 
-// Idle says whether there is nothing to fetch just now and nothing being
-// fetched.
-func (s *Scheduler) Idle(now time.Time) bool {
+// nothingToFetch reports whether nothing is being fetched, and nothing can be at
+// present.
+func (s *scheduler) nothingToFetch(now time.Time) bool {
 	return len(s.tasks) == 0 && !slices.ContainsFunc(s.withFree, func(b int) bool { return s.mayFetch(b, now) })
 }
 
-// Moved is when the last byte arrived from any source.
-func (s *Scheduler) Moved() time.Time { return s.moved }
-
-// Next returns the next request to make at now, or nil when there is none for
+// next returns the next request to make at now, or nil when there is none for
 // the time being: ask again after any other call.
-func (s *Scheduler) Next(now time.Time) *Task {
+func (s *scheduler) next(now time.Time) *task {
 	for len(s.ready) > 0 {
 		i := s.ready[0]
 		s.ready = s.ready[1:]
@@ -153,30 +149,31 @@ func (s *Scheduler) Next(now time.Time) *Task {
 }
 
 // offer puts a source at the end of the queue of those that may take work.
-func (s *Scheduler) offer(i int) {
+func (s *scheduler) offer(i int) {
 	if src := s.sources[i]; !src.queued {
 		src.queued = true
 		s.ready = append(s.ready, i)
 	}
 }
 
-func (s *Scheduler) offerAll() {
+func (s *scheduler) offerAll() {
 	for i := range s.sources {
 		s.offer(i)
 	}
 }
 
 // park puts a source at the end of the queue of those that found nothing.
-func (s *Scheduler) park(i int) {
+func (s *scheduler) park(i int) {
 	if src := s.sources[i]; !src.idle {
 		src.idle = true
 		s.idle = append(s.idle, i)
 	}
 }
 
-// offerIdle offers the sources that found nothing, the next few of them: each event
-// would else cost as much as there are sources. Tick offers all.
-func (s *Scheduler) offerIdle() {
+// offerIdle offers work to the next few of the sources that found nothing, so
+// that an event does not cost more with more sources. The tick offers it to
+// all.
+func (s *scheduler) offerIdle() {
 	n := min(look, len(s.idle))
 	for _, i := range s.idle[:n] {
 		s.sources[i].idle = false
@@ -185,13 +182,12 @@ func (s *Scheduler) offerIdle() {
 	s.idle = s.idle[n:]
 }
 
-// start accounts for a task that Next hands out.
-func (s *Scheduler) start(t *Task, now time.Time) {
-	src := s.sources[t.Source]
+// start accounts for a task that next hands out.
+func (s *scheduler) start(t *task, now time.Time) {
+	src := s.sources[t.source]
 	src.active++
 	src.small += s.small(t)
-	src.requests++
-	if src.ranges == rangesUntried && t.Asked != s.blobs[t.Blob].all() {
+	if src.ranges == rangesUntried && t.asked != s.blobs[t.blob].all() {
 		src.probe = t
 	}
 	src.meter.begin(now)
@@ -199,12 +195,12 @@ func (s *Scheduler) start(t *Task, now time.Time) {
 	t.finish = now.Add(seconds(s.eta(t, now)))
 	heap.Push(&s.tasks, t)
 	if t.twin != nil {
-		s.expect(t.twin, now) // so that it is no longer the one to help
+		s.setFinish(t.twin, now) // so that others are the last
 	}
 }
 
 // takeFree cuts a range off the free bytes for source i.
-func (s *Scheduler) takeFree(i int, now time.Time) *Task {
+func (s *scheduler) takeFree(i int, now time.Time) *task {
 	src := s.sources[i]
 	if s.tooSlow(src, now) {
 		return nil
@@ -215,7 +211,7 @@ func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 	for k := range s.withFree {
 		b := s.withFree[s.place(k)]
 		bl := &s.blobs[b]
-		if src.lacks[b] || s.barred(i, b) || !s.mayFetch(b, now) {
+		if src.missing[b] || s.barred(i, b) || !s.mayFetch(b, now) {
 			continue
 		}
 		if !src.mayRange() || s.fitsFirst(src, b) {
@@ -232,45 +228,45 @@ func (s *Scheduler) takeFree(i int, now time.Time) *Task {
 
 // place is where in s.withFree the k-th blob to try stands: the first few take
 // turns.
-func (s *Scheduler) place(k int) int {
+func (s *scheduler) place(k int) int {
 	if width := min(s.width, len(s.withFree)); k < width {
 		return (s.turn + k) % width
 	}
 	return k
 }
 
-// SetParallel has so many blobs fetched side by side, 1 at first: each can be
-// hashed by a processor of its own.
-func (s *Scheduler) SetParallel(blobs int) { s.width = blobs }
+// setParallel sets how many blobs are fetched side by side.
+func (s *scheduler) setParallel(blobs int) { s.width = blobs }
 
-// fitsFirst says whether blob b is small enough for the first request to src to
-// be one for all of it: no Range is needed for that, which some stores refuse.
-func (s *Scheduler) fitsFirst(src *source, b int) bool {
+// fitsFirst reports whether the first request to src may be for all of blob b:
+// that needs no Range, which some stores refuse.
+func (s *scheduler) fitsFirst(src *source, b int) bool {
 	bl := &s.blobs[b]
 	return src.ranges == rangesUntried && !src.rangesHinted && bl.size <= min(firstQuota, s.segment) && bl.free.Len() == bl.size
 }
 
 // cut takes size free bytes of blob b for source i: the lowest, so that the
-// hash can follow; the highest, where a stream comes up from below.
-func (s *Scheduler) cut(i, b int, size int64) *Task {
+// hash can follow; the highest, where a stream reads the blob from its first
+// byte.
+func (s *scheduler) cut(i, b int, size int64) *task {
 	bl := &s.blobs[b]
 	var r Range
 	if bl.stream == nil {
 		first := bl.free.First()
 		r = Range{first.Start, roundEnd(first, first.Start+size)}
 	} else {
-		last := bl.free.Last()
+		last := bl.free.last()
 		r = Range{max(last.Start, last.End-size), last.End}
 	}
 	s.claim(b, r)
 	s.inFlight += r.Len()
-	return &Task{Source: i, Blob: b, Asked: r, rest: r}
+	return &task{source: i, blob: b, asked: r, rest: r}
 }
 
 // cutSize is how much of a blob's free bytes a source should take at once: a
-// segment, or a run of them where requests are dear or a segment is there in
-// no time.
-func (s *Scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
+// segment, or several where the source counts requests or delivers that many in
+// a second.
+func (s *scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
 	second := min(int64(s.rateOf(src, now)), maxRequest)
 	size := min(s.quota(src, now), max(src.requestSize, second))
 	if size < s.segment {
@@ -292,7 +288,7 @@ func roundEnd(r Range, end int64) int64 {
 
 // claim takes r, or what of it is free, out of the free bytes of blob b, and
 // returns how many they were.
-func (s *Scheduler) claim(b int, r Range) (claimed int64) {
+func (s *scheduler) claim(b int, r Range) (claimed int64) {
 	bl := &s.blobs[b]
 	claimed = bl.free.Len()
 	bl.free.Remove(r)
@@ -307,7 +303,7 @@ func (s *Scheduler) claim(b int, r Range) (claimed int64) {
 }
 
 // giveBack puts r into the free bytes of blob b.
-func (s *Scheduler) giveBack(b int, r Range) {
+func (s *scheduler) giveBack(b int, r Range) {
 	if r.Empty() {
 		return
 	}
@@ -320,22 +316,22 @@ func (s *Scheduler) giveBack(b int, r Range) {
 	}
 }
 
-// Silent is how long the requests to a source have been waiting for a byte, 0
+// silent is how long the requests to a source have been waiting for a byte, 0
 // if there are none.
-func (s *Scheduler) Silent(source int, now time.Time) (longest time.Duration) {
+func (s *scheduler) silent(source int, now time.Time) (longest time.Duration) {
 	for _, t := range s.tasks {
-		if t.Source == source {
+		if t.source == source {
 			longest = max(longest, t.silent(now))
 		}
 	}
 	return longest
 }
 
-// Hopeless returns a blob that no source can still be asked for, if there is
+// hopeless returns a blob that no source can still be asked for, if there is
 // one and nothing of it is in flight.
-func (s *Scheduler) Hopeless() (blob int, ok bool) {
+func (s *scheduler) hopeless() (blob int, ok bool) {
 	for _, b := range s.withFree {
-		if slices.ContainsFunc(s.tasks, func(t *Task) bool { return t.Blob == b }) {
+		if slices.ContainsFunc(s.tasks, func(t *task) bool { return t.blob == b }) {
 			continue
 		}
 		if !slices.ContainsFunc(s.sources, func(src *source) bool { return src.mayHave(b) }) {
@@ -350,17 +346,16 @@ type Status struct {
 	Served      int64   // bytes of bodies
 	Rate        float64 // bytes a second
 	Connections int     // requests in flight
-	Requests    int     // made so far
 	Whole       bool    // it answers requests for ranges with whole blobs
 	State       string  // "active", "waiting", "cooling", "probing" or "off"
 	Hint        Hint    // for the next fetch
 }
 
-// Status says how each source is doing at now.
-func (s *Scheduler) Status(now time.Time) []Status {
+// status returns the state of each source at now.
+func (s *scheduler) status(now time.Time) []Status {
 	all := make([]Status, len(s.sources))
 	for i, src := range s.sources {
-		all[i] = Status{src.served, src.meter.rate(now), src.active, src.requests, src.ranges == rangesIgnored, src.state(now), src.hint()}
+		all[i] = Status{src.served, src.meter.rate(now), src.active, src.ranges == rangesIgnored, src.state(now), src.hint()}
 	}
 	return all
 }

@@ -11,17 +11,18 @@ import (
 
 // simSource is a mirror in virtual time.
 type simSource struct {
-	rate      float64 // bytes a second of all connections together
-	swing     float64 // part of rate by which it rises and falls, every seven seconds
-	connCap   float64 // bytes a second of one; 0: no cap
-	latency   time.Duration
+	rate      float64       // bytes a second of all connections together
+	swing     float64       // part of rate by which it rises and falls, every seven seconds
+	connCap   float64       // bytes a second of one; 0: no cap
+	latency   time.Duration // from a request to its answer, beside the round trip
+	rtt       time.Duration // of a link as in sim_link_test.go; 0: bytes arrive as they are sent
 	jitter    time.Duration // at the most, in addition to latency
 	most      int
 	atOnce    int           // requests that are answered at the same time, 429 beyond; 0: any
 	budget    int           // requests in a minute, 429 with Retry-After beyond; 0: any
 	perMiB    time.Duration // wait before the first byte for each MiB asked for
-	loss      float64       // of packets; each connection then has a window as TCP has
-	slowStart bool          // each connection has a window, without losses
+	loss      float64       // of packets; each request then has a window as TCP has
+	slowStart bool          // each request has a window, without losses
 	whole     bool          // answers ranges with the whole blob
 	fills     bool          // does so until it has sent the blob once
 	// fault, if set, is asked at each step what becomes of a task.
@@ -40,54 +41,17 @@ const (
 )
 
 type simTask struct {
-	*Task
-	openAt time.Duration
-	opened bool
-	body   Range // what the answer holds
-	credit float64
-	got    int64
-	window window
+	*task
+	openAt   time.Duration
+	opened   bool
+	body     Range // what the answer holds
+	credit   float64
+	got      int64
+	conn     *simConn
+	closedAt time.Duration // when the scheduler ended it before its answer was complete
 }
 
-// window is TCP's, in packets, as far as a simulation needs it (RFC 5681): it
-// doubles each round trip until the first loss, from then on grows by one, and
-// falls by 0.3 with each loss, as CUBIC's does. Some losses are noticed by a
-// time-out only.
-type window struct {
-	packets float64
-	lossy   bool // there was a loss
-	silent  time.Duration
-}
-
-// most is the bytes that the window lets through in dt.
-func (w *window) most(src simSource, dt time.Duration, rng *rand.Rand) float64 {
-	const packet, initial, timeout, byTimeout = 1448, 10, 400 * time.Millisecond, 0.15
-	w.packets = max(w.packets, 2)
-	if w.packets == 2 && !w.lossy {
-		w.packets = initial
-	}
-	if w.silent > 0 {
-		w.silent -= dt
-		return 0
-	}
-	trips := dt.Seconds() / src.latency.Seconds()
-	sent := w.packets * trips
-	switch {
-	case rng.Float64() < 1-math.Pow(1-src.loss, sent):
-		w.lossy = true
-		w.packets *= 0.7
-		if rng.Float64() < byTimeout {
-			w.packets, w.silent = 2, timeout
-		}
-	case w.lossy:
-		w.packets += trips
-	default:
-		w.packets = min(w.packets*(1+trips), 1e6)
-	}
-	return sent * packet
-}
-
-// simulation runs a Scheduler against mirrors in virtual time, in steps of dt.
+// simulation runs a scheduler against mirrors in virtual time, in steps of dt.
 type simulation struct {
 	rng       *rand.Rand
 	dt        time.Duration
@@ -100,15 +64,17 @@ type simulation struct {
 	sinkRate  float64 // bytes a second that the sink takes; 0: any
 	lean      bool    // check the accounts at each tick only, where there are thousands of tasks
 	// each, if set, is called before each step.
-	each func(s *Scheduler, now time.Duration)
+	each func(s *scheduler, now time.Duration)
 
 	t        testing.TB
-	s        *Scheduler
+	s        *scheduler
 	now      time.Duration
 	at       time.Time
 	running  [][]*simTask
 	spent    map[int][]time.Duration // requests that count against a budget
 	filled   map[[2]int]bool         // the caches that have sent a blob
+	pools    [][]*simConn            // connections to each source that are free
+	closed   [][]*simTask            // requests to each source that are over, and whose bytes still come
 	rejected int                     // 429s
 	res      simResult
 }
@@ -116,9 +82,10 @@ type simulation struct {
 type simResult struct {
 	took     time.Duration
 	served   int64 // bytes that mirrors sent
+	unread   int64 // of these, bytes that came after the connection was closed
 	requests int
 	perMost  []int         // most requests at once to each source
-	deciding time.Duration // real time that Next took
+	deciding time.Duration // real time that next took
 	perBlob  []Set
 	status   []Status
 }
@@ -142,18 +109,19 @@ func (sim *simulation) begin(t testing.TB) {
 	for _, src := range sim.sources {
 		connections = append(connections, src.most)
 	}
-	sim.t, sim.s = t, NewScheduler(sim.segment, sim.blobs, connections, 1)
+	sim.t, sim.s = t, newScheduler(sim.segment, sim.blobs, connections, 1)
 	for b, size := range sim.blobs {
-		sim.s.Want(b, Range{0, size})
+		sim.s.want(b, Range{0, size})
 	}
 	for i, h := range sim.hints {
-		sim.s.Expect(i, h)
+		sim.s.expect(i, h)
 	}
 	if sim.rng == nil {
 		sim.rng = rand.New(rand.NewPCG(5, 5))
 	}
 	sim.rejected, sim.spent, sim.filled = 0, make(map[int][]time.Duration), make(map[[2]int]bool)
-	sim.running = make([][]*simTask, len(sim.sources))
+	sim.running, sim.closed = make([][]*simTask, len(sim.sources)), make([][]*simTask, len(sim.sources))
+	sim.pools = make([][]*simConn, len(sim.sources))
 	sim.res = simResult{perBlob: make([]Set, len(sim.blobs)), perMost: make([]int, len(sim.sources))}
 }
 
@@ -164,13 +132,13 @@ func (sim *simulation) run(t testing.TB) simResult {
 	for sim.now = 0; ; sim.now += sim.dt {
 		sim.at = time.Unix(0, 0).Add(sim.now)
 		if sim.now > sim.limit {
-			t.Fatalf("not done after %v: %d bytes left, %d tasks, status %+v", sim.now, sim.s.Left(), len(sim.s.tasks), sim.s.Status(sim.at))
+			t.Fatalf("not done after %v: %d bytes left, %d tasks, status %+v", sim.now, sim.s.left(), len(sim.s.tasks), sim.s.status(sim.at))
 		}
 		if sim.each != nil {
 			sim.each(sim.s, sim.now)
 		}
 		if sinceTick += sim.dt; sinceTick >= tickInterval {
-			sim.s.Tick(sim.at)
+			sim.s.tick(sim.at)
 			sim.check("Tick")
 			sinceTick = 0
 		}
@@ -179,15 +147,15 @@ func (sim *simulation) run(t testing.TB) simResult {
 		for i := range sim.running {
 			sim.running[i] = sim.step(i, sim.running[i], sharers)
 		}
-		if sim.s.Idle(sim.at) {
-			sim.res.took, sim.res.status = sim.now, sim.s.Status(sim.at)
+		if sim.s.nothingToFetch(sim.at) {
+			sim.res.took, sim.res.status = sim.now, sim.s.status(sim.at)
 			return sim.res
 		}
 	}
 }
 
 // active is the number of answers that are on their way.
-func (s *Scheduler) active() (n int) {
+func (s *scheduler) active() (n int) {
 	for _, src := range s.sources {
 		n += src.answers
 	}
@@ -197,15 +165,16 @@ func (s *Scheduler) active() (n int) {
 // handOut makes all requests that the scheduler has.
 func (sim *simulation) handOut() {
 	for task := sim.next(); task != nil; task = sim.next() {
-		i := task.Source
+		i := task.source
 		src := sim.sources[i]
 		sim.res.requests++
 		sim.check("Next")
-		delay := src.latency + time.Duration(float64(src.perMiB)*float64(task.Asked.Len())/mib)
+		conn, delay := sim.dial(i)
+		delay += src.latency + time.Duration(float64(src.perMiB)*float64(task.asked.Len())/mib)
 		if src.jitter > 0 {
 			delay += time.Duration(sim.rng.Int64N(int64(src.jitter)))
 		}
-		sim.running[i] = append(sim.running[i], &simTask{Task: task, openAt: sim.now + delay})
+		sim.running[i] = append(sim.running[i], &simTask{task: task, conn: conn, openAt: sim.now + delay})
 		sim.res.perMost[i] = max(sim.res.perMost[i], len(sim.running[i]))
 		if most := cmp.Or(src.most, DefaultConnections); len(sim.running[i]) > most {
 			sim.t.Fatalf("%d requests at once to a source that has %d connections", len(sim.running[i]), most)
@@ -213,10 +182,10 @@ func (sim *simulation) handOut() {
 	}
 }
 
-func (sim *simulation) next() *Task {
+func (sim *simulation) next() *task {
 	began := time.Now()
 	defer func() { sim.res.deciding += time.Since(began) }()
-	return sim.s.Next(sim.at)
+	return sim.s.next(sim.at)
 }
 
 // step moves the tasks of source i by dt. sharers is by how many tasks of all
@@ -229,7 +198,7 @@ func (sim *simulation) step(i int, tasks []*simTask, sharers int) []*simTask {
 			active++
 		}
 	}
-	left, own := sim.rateNow(i)*sim.dt.Seconds(), active
+	left, own := sim.drain(i, sim.rateNow(i)*sim.dt.Seconds(), active), active
 	kept := tasks[:0]
 	for _, t := range tasks {
 		opened, served, share := t.opened, sim.res.served, 0.0
@@ -260,15 +229,15 @@ func (sim *simulation) share(src simSource, t *simTask, share float64) float64 {
 	if src.connCap > 0 {
 		share = min(share, src.connCap*sim.dt.Seconds())
 	}
-	if src.loss > 0 || src.slowStart {
-		share = min(share, t.window.most(src, sim.dt, sim.rng))
+	if src.loss > 0 || src.slowStart || src.rtt > 0 {
+		share = min(share, t.conn.most(src, sim.dt, sim.rng))
 	}
 	return share
 }
 
-// move moves one task, and says whether it is over.
+// move moves one task, and reports whether it is over.
 func (sim *simulation) move(src simSource, t *simTask, active int, share float64, sharers int) bool {
-	sim.s.Revoked()
+	sim.s.takeRevoked()
 	fault := simFine
 	if src.fault != nil {
 		fault = src.fault(t, sim.now)
@@ -276,20 +245,20 @@ func (sim *simulation) move(src simSource, t *simTask, active int, share float64
 	answers := !t.opened && sim.now >= t.openAt
 	switch {
 	case t.revoked:
-		return sim.end(t, Outcome{Kind: Done})
+		return sim.end(t, outcome{kind: outcomeDone})
 	case fault == simStall:
 		return false
 	case fault == simCut:
-		return sim.end(t, Outcome{Kind: Cut})
+		return sim.end(t, outcome{kind: outcomeCut})
 	case fault == simBusy && answers:
-		return sim.end(t, Outcome{Kind: Busy})
+		return sim.end(t, outcome{kind: outcomeBusy})
 	case fault == simRefuse && answers:
-		return sim.end(t, Outcome{Kind: Refused})
+		return sim.end(t, outcome{kind: outcomeRefused})
 	case fault == simReject && answers:
-		return sim.end(t, Outcome{Kind: Rejected})
+		return sim.end(t, outcome{kind: outcomeRejected})
 	case answers && sim.rejects(src, t, active):
 		sim.rejected++
-		return sim.end(t, Outcome{Kind: Busy, After: sim.retryAfter(src, t)})
+		return sim.end(t, outcome{kind: outcomeBusy, after: sim.retryAfter(src, t)})
 	case answers:
 		return sim.open(src, t)
 	case t.opened:
@@ -298,61 +267,69 @@ func (sim *simulation) move(src simSource, t *simTask, active int, share float64
 	return false
 }
 
-func (sim *simulation) end(t *simTask, why Outcome) bool {
+func (sim *simulation) end(t *simTask, why outcome) bool {
 	if t.paused {
-		sim.s.Resume(t.Task, sim.at)
+		sim.s.resume(t.task, sim.at)
 	}
-	sim.s.End(t.Task, why, sim.at)
+	sim.s.end(t.task, why, sim.at)
+	sim.hangUp(t, why.kind)
 	sim.check("End")
 	return true
 }
 
 func (sim *simulation) open(src simSource, t *simTask) bool {
-	t.opened, t.body = true, t.Asked
-	if src.whole || src.fills && !sim.filled[[2]int{t.Source, t.Blob}] {
-		t.body = Range{0, sim.blobs[t.Blob]}
+	t.opened, t.body = true, t.asked
+	if src.whole || src.fills && !sim.filled[[2]int{t.source, t.blob}] {
+		t.body = Range{0, sim.blobs[t.blob]}
 	}
-	useful := sim.s.Opened(t.Task, t.body, sim.at)
+	useful := sim.s.opened(t.task, t.body, sim.at)
 	sim.check("Opened")
-	return !useful && sim.end(t, Outcome{Kind: Done})
+	return !useful && sim.end(t, outcome{kind: outcomeDone})
 }
 
-// bring has bytes of a body arrive, as far as the limit and the sink let them.
+// bring moves bytes of a body, as many as the limit and the sink let through.
 func (sim *simulation) bring(src simSource, t *simTask, share float64, sharers int) bool {
 	if t.paused {
-		sim.s.Resume(t.Task, sim.at)
+		sim.s.resume(t.task, sim.at)
 	}
 	if limit := sim.limitRate * sim.dt.Seconds() / float64(sharers); limit > 0 && share > limit {
 		share = limit
 		defer func() {
 			if t.index >= 0 {
-				sim.s.Pause(t.Task)
+				sim.s.pause(t.task)
 			}
 		}()
 	}
 	if sink := sim.sinkRate * sim.dt.Seconds() / float64(sharers); sink > 0 && share > sink {
-		sim.s.SinkTime(time.Duration(float64(sim.dt) * (1 - sink/share)))
+		sim.s.sinkTime(time.Duration(float64(sim.dt) * (1 - sink/share)))
 		share = sink
 	}
-	t.credit += share
-	n := min(int64(t.credit), t.body.Len()-t.got)
-	t.credit -= float64(n)
+	from := t.body.Start + t.got
+	n := sim.take(t, share)
 	if n == 0 {
 		return false
 	}
-	from := t.body.Start + t.got
-	t.got += n
-	sim.res.served += n
-	sim.res.perBlob[t.Blob].Add(Range{from, from + n})
-	if t.body.Len() == sim.blobs[t.Blob] && t.got == t.body.Len() {
-		sim.filled[[2]int{t.Source, t.Blob}] = true
+	sim.res.perBlob[t.blob].Add(Range{from, from + n})
+	if t.body.Len() == sim.blobs[t.blob] && t.got == t.body.Len() {
+		sim.filled[[2]int{t.source, t.blob}] = true
 	}
-	wanted := sim.s.Advance(t.Task, n, sim.at)
+	wanted := sim.s.advance(t.task, n, sim.at)
 	sim.check("Advance")
-	return wanted == 0 && sim.end(t, Outcome{Kind: Done})
+	return wanted == 0 && sim.end(t, outcome{kind: outcomeDone})
 }
 
-// rejects says whether a source answers a request with 429.
+// take moves so many bytes of a body from the source to us, and returns how many
+// whole bytes that were.
+func (sim *simulation) take(t *simTask, share float64) int64 {
+	t.credit += share
+	n := min(int64(t.credit), t.body.Len()-t.got)
+	t.credit -= float64(n)
+	t.got += n
+	sim.res.served += n
+	return n
+}
+
+// rejects reports whether a source answers a request with 429.
 func (sim *simulation) rejects(src simSource, t *simTask, active int) bool {
 	if src.atOnce > 0 && active >= src.atOnce {
 		return true
@@ -360,12 +337,12 @@ func (sim *simulation) rejects(src simSource, t *simTask, active int) bool {
 	if src.budget == 0 {
 		return false
 	}
-	recent := slices.DeleteFunc(sim.spent[t.Source], func(at time.Duration) bool { return at < sim.now-time.Minute })
-	sim.spent[t.Source] = recent
+	recent := slices.DeleteFunc(sim.spent[t.source], func(at time.Duration) bool { return at < sim.now-time.Minute })
+	sim.spent[t.source] = recent
 	if len(recent) >= src.budget {
 		return true
 	}
-	sim.spent[t.Source] = append(recent, sim.now)
+	sim.spent[t.source] = append(recent, sim.now)
 	return false
 }
 
@@ -373,7 +350,7 @@ func (sim *simulation) retryAfter(src simSource, t *simTask) time.Duration {
 	if src.budget == 0 {
 		return 0
 	}
-	return sim.spent[t.Source][0] + time.Minute - sim.now
+	return sim.spent[t.source][0] + time.Minute - sim.now
 }
 
 func (r simResult) complete(t testing.TB, blobs []int64) {

@@ -7,13 +7,9 @@ import (
 	"time"
 )
 
-// perConnection is how many bytes FetchRanges wants before it opens one more
-// connection: with many, the ends of ranges are fetched twice for speed.
-const perConnection = 1 << 20
-
 // Budget is how long a source that is asked alone may take.
 type Budget struct {
-	Total time.Duration // in all: a trickle could hold up the caller forever
+	Total time.Duration // in all: a slow source could delay the caller forever
 	Idle  time.Duration // without a byte
 }
 
@@ -23,12 +19,12 @@ func (b Budget) Limit(ctx context.Context) (context.Context, context.CancelFunc)
 	return context.WithTimeoutCause(ctx, b.Total, &GiveUpError{After: b.Total})
 }
 
-// Request says which bytes of a blob FetchRanges fetches, and how.
+// Request describes what FetchRanges fetches.
 type Request struct {
-	Blob        int   // as Source.Open gets it
+	Blob        int   // as Opener.Open gets it
 	Size        int64 // of the blob, in bytes
 	Ranges      []Range
-	SegmentSize int64    // bytes; 0: DefaultSegmentSize
+	SegmentSize int64    // bytes; 0: 4 MiB
 	Limiter     *Limiter // for all sources together; nil: none
 	Budget      Budget
 	Trouble     func(err error) // as that of Options
@@ -47,8 +43,9 @@ func FetchRanges(ctx context.Context, p Peer, req Request, write func(off int64,
 	if most == 0 {
 		most = DefaultConnections
 	}
-	p.Connections = min(most, 1+int(s.left.Len()/perConnection))
-	p.Source = oneBlob{p.Source, req.Blob}
+	// With many connections, the ends of ranges are fetched twice for speed.
+	p.Connections = min(most, 1+int(s.left.Len()/firstQuota))
+	p.Opener = oneBlob{p.Opener, req.Blob}
 	opts := Options{
 		Blobs:       []int64{req.Size},
 		Peers:       []Peer{p},
@@ -72,11 +69,11 @@ func FetchRanges(ctx context.Context, p Peer, req Request, write func(off int64,
 // oneBlob is a source that is asked for a single blob, which is number 0 of
 // the fetch.
 type oneBlob struct {
-	source Source
+	source Opener
 	blob   int
 }
 
-// Open implements Source.
+// Open implements Opener.
 func (o oneBlob) Open(ctx context.Context, _ int, r Range) (io.ReadCloser, Range, error) {
 	return o.source.Open(ctx, o.blob, r)
 }

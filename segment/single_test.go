@@ -30,7 +30,7 @@ func TestFetchRanges(t *testing.T) {
 				tc.mirror.size = 4 * mib
 				var got Set
 				began := time.Now()
-				err := FetchRanges(t.Context(), Peer{Source: tc.mirror, Name: "m"}, Request{
+				err := FetchRanges(t.Context(), Peer{Opener: tc.mirror, Name: "m"}, Request{
 					Blob: 7, Size: 4 * mib, Ranges: ranges, Budget: Budget{Total: 30 * time.Second, Idle: 5 * time.Second},
 				}, func(off int64, b []byte) error {
 					r := Range{off, off + int64(len(b))}
@@ -51,7 +51,7 @@ func TestFetchRanges(t *testing.T) {
 				if took := time.Since(began); took > tc.took {
 					t.Errorf("took %v", took)
 				}
-				if err == nil && (len(got.Ranges()) != 2 || got.First() != ranges[0] || got.Last() != ranges[1]) {
+				if err == nil && (len(got.Ranges()) != 2 || got.First() != ranges[0] || got.last() != ranges[1]) {
 					t.Errorf("got %v", got.Ranges())
 				}
 			})

@@ -1,50 +1,46 @@
 package segment
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 )
 
 const (
 	// firstConnections is what a source starts with: as many as browsers open
-	// to a host, so that servers are used to it.
+	// to a host, which servers expect.
 	firstConnections = 6
 
-	firstBackoff = 100 * time.Millisecond
 	// maxRetryAfter bounds what a server may ask for.
 	maxRetryAfter = 10 * time.Minute
-	// maxRequest is the most that one request asks for where requests are dear,
-	// and the most bytes a second that a hint is believed.
+	// maxRequest is the most that one request asks for where the source counts
+	// requests, and the most bytes a second of a hint that count.
 	maxRequest = 32 << 20
 	// strikes is how often in a row something has to happen before it counts:
-	// failures, for a source to come down to one connection; refusals, for one
-	// that has served us to be used no more; requests for a blob that are
-	// rejected, for the blob to be lacking; streams that bring little but what is
-	// there already, for these to be no progress.
+	// failures, for a source to get one connection only; refusals, for a source
+	// that has served us to be used no more; rejected requests for a blob, for
+	// the source to lack it; streams that bring hardly anything new, for them
+	// not to count as progress.
 	strikes = 3
-	// rangesRetry is when a source that ignored a range is asked for one
-	// again: a pull-through cache may have filled by then. Each time that it
-	// has not, the wait doubles.
-	rangesRetry = 20 * time.Second
 )
 
-// Kind says how a task ended.
-type Kind int
+// outcomeKind is how a task ended.
+type outcomeKind int
 
 const (
-	Done     Kind = iota // its bytes came, or it was revoked
-	Cut                  // the connection failed, before or in the middle of the body
-	Busy                 // the source asked for patience: 429 or 503
-	Missing              // the source does not have the blob
-	Refused              // the source will not serve us at all
-	Rejected             // the source has no use for requests for this blob: it answers each in the same way
+	outcomeDone     outcomeKind = iota // its bytes came, or it was revoked
+	outcomeCut                         // the connection failed, before or in the middle of the body
+	outcomeBusy                        // the source is overloaded, or counts requests: 429 or 503
+	outcomeMissing                     // the source does not have the blob
+	outcomeRefused                     // the source will not serve us at all
+	outcomeRejected                    // the source would answer each request for this blob with the same error
 )
 
-// Outcome is how a task ended, and for how long the source asked to be left
-// alone; After is 0 where it did not say.
-type Outcome struct {
-	Kind  Kind
-	After time.Duration
+// outcome is how a task ended, and how long the source wants no request; after
+// is 0 where it did not tell.
+type outcome struct {
+	kind  outcomeKind
+	after time.Duration
 }
 
 type rangeSupport int
@@ -64,15 +60,16 @@ type source struct {
 	answers int // of these, with an answer on its way
 	paused  int // of these, waiting for a rate limit
 
-	queued      bool // waits in Scheduler.ready
-	idle        bool // waits in Scheduler.idle
+	queued      bool // waits in scheduler.ready
+	idle        bool // waits in scheduler.idle
 	off         bool // not to be used any more
-	banned      bool // not asked for what another has
-	suspect     suspicion
+	trust       Trust
+	trustedRate float64 // bytes a second when it became a suspect
+	needed      bool    // it is a suspect, and the others have not brought enough
 	until       time.Time
-	lacks       map[int]bool // blobs that it does not have, or will not deliver
+	missing     map[int]bool // blobs that it does not have, or will not deliver
 	rejections  map[int]int  // requests in a row for a blob that it rejected
-	streamed    map[int]bool // blobs of which others have made way for a stream of it
+	streamed    map[int]bool // blobs that others have once left to a stream of it
 	requestSize int64        // bytes that one request asks for
 	peak        int          // most requests that it answered at the same time
 
@@ -80,11 +77,9 @@ type source struct {
 	failures    int       // in a row
 	noProgress  int       // streams in a row that made none
 	failed      time.Time // when the last of them was noticed
-	requests    int
 	ranges      rangeSupport
-	probe       *Task // the one that finds out whether ranges are served
+	probe       *task // the one that finds out whether ranges are served
 	rangesAgain time.Time
-	rangesWait  time.Duration // before the next try; 0: none so far
 	// rangesHinted saves the wait for the probe's answer.
 	rangesHinted bool
 
@@ -92,7 +87,7 @@ type source struct {
 	perConn average // bytes a second of one connection, from tasks that are over
 	hinted  float64 // the same, as an earlier fetch saw it; 0: unknown
 	latency average // seconds from request to headers
-	pause   average // seconds that a body keeps us waiting before it flows
+	delay   average // seconds that a body pauses after its first bytes
 	served  int64
 	moved   time.Time // when it last brought a byte that is of use
 
@@ -103,7 +98,7 @@ func newSource(most int, requestSize int64) *source {
 	if most <= 0 {
 		most = DefaultConnections
 	}
-	return &source{most: most, target: min(firstConnections, most), requestSize: requestSize, lacks: make(map[int]bool), streamed: make(map[int]bool), rejections: make(map[int]int)}
+	return &source{most: most, target: min(firstConnections, most), requestSize: requestSize, missing: make(map[int]bool), streamed: make(map[int]bool), rejections: make(map[int]int)}
 }
 
 // Hint is what a source turned out to be like. The zero Hint knows nothing.
@@ -133,23 +128,23 @@ func (src *source) hint() Hint {
 	return Hint{Connections: connections, Request: src.requestSize, Rate: int64(src.perConn.value), Ranges: src.ranges == rangesServed}
 }
 
-// available says whether the source may be given one more request.
+// available reports whether the source may get one more request.
 func (src *source) available(now time.Time) bool {
 	return !src.off && !now.Before(src.until) && src.active < src.most && src.load() < src.allowed()
 }
 
-// mayHave says whether it makes sense to ask the source for a blob.
-func (src *source) mayHave(blob int) bool { return !src.off && !src.lacks[blob] }
+// mayHave reports whether the source can be asked for a blob.
+func (src *source) mayHave(blob int) bool { return !src.off && !src.missing[blob] }
 
-// load is how many connections the tasks in flight count for. Four for small blobs
-// are one, so that an image of many small layers does not take a round trip
-// for each few of them.
+// load is how many connections the tasks in flight count for. Three for small
+// blobs count for one, so that an image of many small layers does not take a
+// round trip for each few of them.
 func (src *source) load() int {
-	return src.active - src.small + (src.small+3)/4
+	return src.active - src.small + (src.small+many-1)/many
 }
 
-// allowed is how many connections the source may have now: one while it is on
-// probation.
+// allowed is how many connections the source may have now: one after several
+// failures.
 func (src *source) allowed() int {
 	if src.failures >= strikes {
 		return 1
@@ -157,15 +152,15 @@ func (src *source) allowed() int {
 	return src.target
 }
 
-// mayRange says whether the source may be asked for a part of a blob: freely
-// when it is known to serve ranges, or did so in an earlier fetch; one at a
-// time while that is unknown.
+// mayRange reports whether the source may be asked for a part of a blob: always
+// when it serves ranges, or did so in an earlier fetch; one at a time while
+// that is unknown.
 func (src *source) mayRange() bool {
 	return src.ranges == rangesServed || src.ranges == rangesUntried && (src.probe == nil || src.rangesHinted)
 }
 
-// retryRanges has a source that ignored ranges asked for one again once the
-// wait for that is over.
+// retryRanges allows ranges again for a source that ignored them, once the wait
+// for that is over.
 func (src *source) retryRanges(now time.Time) {
 	if src.ranges == rangesIgnored && !now.Before(src.rangesAgain) {
 		src.ranges, src.rangesHinted = rangesUntried, false
@@ -189,14 +184,14 @@ func (src *source) connRate(now time.Time) float64 {
 // are over: the source's rate falls later than their number.
 func (src *source) plausible(rate float64) float64 {
 	if src.active < src.allowed() && src.perConn.known {
-		return min(rate, 2*src.perConn.value)
+		return min(rate, margin*src.perConn.value)
 	}
 	return rate
 }
 
-// grace is how long a body may take to come to flow before that tells its rate.
+// grace is how old a body has to be before its own rate counts.
 func (src *source) grace() time.Duration {
-	return usualGap + seconds(2*src.pause.value)
+	return usualGap + seconds(margin*src.delay.value)
 }
 
 func (src *source) latencyOr(fallback time.Duration) time.Duration {
@@ -206,59 +201,58 @@ func (src *source) latencyOr(fallback time.Duration) time.Duration {
 	return seconds(src.latency.value)
 }
 
-// fail draws the consequences of a request, made at began, that went wrong.
-func (src *source) fail(blob int, why Outcome, began, now time.Time, rng *rand.Rand) {
-	switch why.Kind {
-	case Missing:
-		src.lacks[blob] = true
+// fail records that a request, made at began, has failed.
+func (src *source) fail(blob int, why outcome, began, now time.Time, rng *rand.Rand) {
+	switch why.kind {
+	case outcomeMissing:
+		src.missing[blob] = true
 		return
-	case Refused:
+	case outcomeRefused:
 		// A token may just have expired.
 		if src.refusals++; src.refusals >= strikes || src.served == 0 {
 			src.off = true
 			return
 		}
-	case Busy:
+	case outcomeBusy:
 		src.backOff429(now)
 	}
 	if began.Before(src.failed) {
-		return // of one blow that hit many requests, one counts
+		return // of many requests that failed together, one counts
 	}
-	if why.Kind == Rejected {
+	if why.kind == outcomeRejected {
 		if src.rejections[blob]++; src.rejections[blob] >= strikes {
-			src.lacks[blob] = true
+			src.missing[blob] = true
 			return
 		}
 	}
 	src.failures++
 	src.failed = now
-	src.until = later(src.until, now.Add(max(min(why.After, maxRetryAfter), src.backoff(rng))))
+	src.until = later(src.until, now.Add(max(min(why.after, maxRetryAfter), src.backoff(rng))))
 }
 
-// backOff429 finds out what a busy source has enough of. If it answered as many
-// at once before, it is the number of requests that it counts, and each asks
-// for more from now on; else what is in flight is all that it tolerates.
+// backOff429 finds out what a busy source limits. If it answered more requests
+// at once before, it counts requests, and each asks for more from now on; else
+// it gets no more connections than it answers now.
 func (src *source) backOff429(now time.Time) {
 	if src.answers < src.peak {
 		src.requestSize = min(2*src.requestSize, maxRequest)
 		return
 	}
 	src.target = max(1, min(src.target, src.answers))
-	src.growth.stays = max(src.growth.stays, many)
 	src.growth.stay(now)
 }
 
 // backoff doubles with each failure in a row, with jitter so that connections
 // do not come back together.
 func (src *source) backoff(rng *rand.Rand) time.Duration {
-	d := min(firstBackoff<<min(src.failures-1, 20), longPatience)
+	d := min(seconds(tickInterval.Seconds()*math.Exp2(float64(src.failures-1))), longPatience)
 	return d/2 + time.Duration(rng.Int64N(int64(d)))
 }
 
-// state names how the source is doing, for people.
+// state is the state of the source as Status names it.
 func (src *source) state(now time.Time) string {
 	switch {
-	case src.off, src.banned && src.active == 0:
+	case src.off, src.trust == Excluded && src.active == 0:
 		return "off"
 	case now.Before(src.until):
 		return "cooling"

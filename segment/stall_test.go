@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestAFetchThatStandsStillSaysWhyOnce is told the reason of each source, and
-// nothing of what goes on.
+// TestAFetchThatStandsStillSaysWhyOnce gets the reason of each source once, and
+// nothing while bytes come.
 func TestAFetchThatStandsStillSaysWhyOnce(t *testing.T) {
 	always := func(err error) func(int) error { return func(int) error { return err } }
 	for name, tc := range map[string]struct {
@@ -27,7 +27,7 @@ func TestAFetchThatStandsStillSaysWhyOnce(t *testing.T) {
 				began := time.Now()
 				var told []string
 				opts := Options{Blobs: []int64{200 << 10}, GiveUpAfter: 2 * time.Minute, Stalled: func(silent time.Duration, reasons []error) {
-					if silent < StalledAfter || time.Since(began) > StalledAfter+time.Second {
+					if silent < stalledAfter || time.Since(began) > stalledAfter+time.Second {
 						t.Errorf("told after %v of a silence of %v", time.Since(began), silent)
 					}
 					told = append(told, fmt.Sprint(reasons))
@@ -44,7 +44,7 @@ func TestAFetchThatStandsStillSaysWhyOnce(t *testing.T) {
 	}
 }
 
-// TestAFetchThatStandsStillAgainSaysSoAgain counts from each byte anew.
+// TestAFetchThatStandsStillAgainSaysSoAgain counts from the last byte.
 func TestAFetchThatStandsStillAgainSaysSoAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := 0
@@ -64,8 +64,8 @@ func TestAFetchThatStandsStillAgainSaysSoAgain(t *testing.T) {
 	})
 }
 
-// TestASpoolingProxyIsLetWork has one that fetches and scans a blob before its
-// headers: a request that is sent anew begins that anew.
+// TestASpoolingProxyIsLetWork waits for a proxy that fetches and scans a blob
+// before it answers: a second request would begin that again.
 func TestASpoolingProxyIsLetWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		spool := &fakeMirror{latency: 90 * time.Second}

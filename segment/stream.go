@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// takeWhole has source i, of which it is not known yet whether it serves
-// ranges, fetch all of blob b, if nobody has begun it and it fits into one
-// request.
-func (s *Scheduler) takeWhole(i, b int) *Task {
+// takeWhole gives all of blob b to source i, of which it is not known yet
+// whether it serves ranges, if nobody has begun the blob and it is no larger
+// than a segment.
+func (s *scheduler) takeWhole(i, b int) *task {
 	bl := &s.blobs[b]
 	if bl.free.Len() < bl.size || bl.size > s.segment {
 		return nil
@@ -16,16 +16,16 @@ func (s *Scheduler) takeWhole(i, b int) *Task {
 	return s.cut(i, b, bl.size)
 }
 
-// takeStream has source i, which ignores ranges, read a blob from its first
+// takeStream lets source i, which ignores ranges, read a blob from its first
 // byte. Beside sources that serve ranges it reads one blob at a time, the one
-// of which most is missing, while they fetch the others: what it repeats of
-// their work is of no use.
-func (s *Scheduler) takeStream(i int, now time.Time) *Task {
+// of which most is missing: what it sends of the bytes that are there is of no
+// use.
+func (s *scheduler) takeStream(i int, now time.Time) *task {
 	var pick *blob
 	var at int
 	for _, b := range s.withFree {
 		bl := &s.blobs[b]
-		if bl.stream != nil || s.sources[i].lacks[b] || s.barred(i, b) || !s.mayFetch(b, now) {
+		if bl.stream != nil || s.sources[i].missing[b] || s.barred(i, b) || !s.mayFetch(b, now) {
 			continue
 		}
 		beside := s.rangedElsewhere(i, b)
@@ -39,21 +39,21 @@ func (s *Scheduler) takeStream(i int, now time.Time) *Task {
 	if pick == nil {
 		return nil
 	}
-	pick.stream = &Task{Source: i, Blob: at, Asked: pick.all(), rest: pick.all(), whole: true}
+	pick.stream = &task{source: i, blob: at, asked: pick.all(), rest: pick.all(), whole: true}
 	return pick.stream
 }
 
-// rangedElsewhere says whether another source serves ranges of blob b.
-func (s *Scheduler) rangedElsewhere(i, b int) bool {
+// rangedElsewhere reports whether another source serves ranges of blob b.
+func (s *scheduler) rangedElsewhere(i, b int) bool {
 	return slices.ContainsFunc(s.sources, func(o *source) bool {
-		return o != s.sources[i] && o.ranges == rangesServed && o.mayHave(b) && !o.banned
+		return o != s.sources[i] && o.ranges == rangesServed && o.mayHave(b) && o.trust != Excluded
 	})
 }
 
 // streams is how many blobs source i reads from their first bytes.
-func (s *Scheduler) streams(i int) (n int) {
+func (s *scheduler) streams(i int) (n int) {
 	for b := range s.blobs {
-		if t := s.blobs[b].stream; t != nil && t.Source == i {
+		if t := s.blobs[b].stream; t != nil && t.source == i {
 			n++
 		}
 	}

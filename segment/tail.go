@@ -3,16 +3,13 @@ package segment
 import "time"
 
 const (
-	// quotaFactor is the part of the time that is left that a request may
-	// take: what it leaves evens out wrong estimates.
-	quotaFactor = 0.5
-	// raceBudget is the part of all bytes that may come twice, beside those of two
-	// small requests.
+	// raceBudget is the part of all bytes that may come twice, beside those of
+	// two small requests.
 	raceBudget = 0.02
 )
 
 // minRequest is how many bytes are worth a request to src: those of a second.
-func (s *Scheduler) minRequest(src *source, now time.Time) int64 {
+func (s *scheduler) minRequest(src *source, now time.Time) int64 {
 	bytes := s.rateOf(src, now)
 	return int64(min(max(bytes, grain), minSplit))
 }
@@ -20,56 +17,62 @@ func (s *Scheduler) minRequest(src *source, now time.Time) int64 {
 // quota is how many bytes one connection of src should take at once, so that
 // all sources finish together: what it can fetch in a part of the time that is
 // left.
-func (s *Scheduler) quota(src *source, now time.Time) int64 {
+func (s *scheduler) quota(src *source, now time.Time) int64 {
 	if src.connRate(now) == 0 || s.rate == 0 {
-		return max(minSplit, min(firstQuota, s.Left()/int64(2*max(1, s.conns))))
+		return max(minSplit, min(firstQuota, s.left()/int64(margin*max(1, s.conns))))
 	}
-	seconds := quotaFactor * (s.horizon() - src.latency.value)
+	seconds := (s.horizon() - src.latency.value) / margin
 	if src.requestSize == s.segment {
-		seconds = min(seconds, max(src.growth.longest(), many*src.pause.value))
+		seconds = min(seconds, max(src.growth.longest().Seconds(), many*src.delay.value))
 	}
-	return max(s.minRequest(src, now), int64(min(s.rateOf(src, now)*seconds, float64(s.Left()))))
+	return max(s.minRequest(src, now), int64(min(s.rateOf(src, now)*seconds, float64(s.left()))))
 }
 
-// tooSlow says whether even the smallest request worth it would keep src busy
+// tooSlow reports whether even the smallest request worth it would keep src busy
 // for longer than the rest should take, and there is a source that is much
 // faster.
-func (s *Scheduler) tooSlow(src *source, now time.Time) bool {
+func (s *scheduler) tooSlow(src *source, now time.Time) bool {
 	rate := src.connRate(now)
-	if src.served == 0 || rate == 0 || rate > s.bestConn/2 {
+	if src.served == 0 || rate == 0 || rate > s.bestConn/margin {
 		return false
 	}
-	return s.cost(src, s.minRequest(src, now), now) > 2*s.horizon()
+	return s.cost(src, s.minRequest(src, now), now) > margin*s.horizon()
+}
+
+// young reports whether it is too early to tell what t brings: within the round
+// trips of a slow start, but no longer than everything else should take.
+func (s *scheduler) young(t *task, now time.Time) bool {
+	start := many * s.sources[t.source].latency.value
+	return now.Sub(t.began) < max(moment, seconds(min(start, s.horizon())))
 }
 
 // takeBack frees the end of a range that t is not expected to deliver before
-// all else is done: its source may have become slow, or was asked before it was
-// known.
-func (s *Scheduler) takeBack(t *Task, now time.Time) {
-	if s.rate == 0 || t.whole || t.twin != nil || t.revoked || now.Sub(t.began) < moment {
+// everything else is done: its source may have become slow, or its rate was not
+// known before. t keeps what is on its way, which would otherwise come without use.
+func (s *scheduler) takeBack(t *task, now time.Time) {
+	if s.rate == 0 || t.whole || t.twin != nil || t.revoked || s.young(t, now) {
 		return
 	}
-	pace := float64(t.rest.Len()) / max(1e-3, s.timeLeft(t, now))
-	expected := s.horizon() * pace
-	if float64(t.rest.Len()) < 2*expected {
+	src := s.sources[t.source]
+	within, left := max(s.horizon(), src.latency.value), s.timeLeft(t, now)
+	if left < margin*within {
 		return
 	}
-	keep := max(s.minRequest(s.sources[t.Source], now), int64(expected))
+	keep := max(s.minRequest(src, now), int64(float64(t.rest.Len())*within/left))
 	keep = (keep + grain - 1) / grain * grain
-	if t.rest.Len() < 2*keep {
+	if t.rest.Len() < margin*keep {
 		return
 	}
 	r := Range{t.rest.Start + keep, t.rest.End}
 	t.rest.End = r.Start
 	s.inFlight -= r.Len()
-	s.giveBack(t.Blob, r)
-	s.expect(t, now)
+	s.giveBack(t.blob, r)
+	s.setFinish(t, now)
 }
 
-// race has source i fetch a second time what another request is expected to
-// bring last, where every byte is already being fetched. The first to finish
-// wins.
-func (s *Scheduler) race(i int, now time.Time) *Task {
+// race gives to source i what another request is expected to bring last, where
+// every byte is already being fetched. The first of the two to finish wins.
+func (s *scheduler) race(i int, now time.Time) *task {
 	src := s.sources[i]
 	if !src.mayRange() || s.tooSlow(src, now) {
 		return nil
@@ -83,48 +86,48 @@ func (s *Scheduler) race(i int, now time.Time) *Task {
 	return nil
 }
 
-// mayRace says whether source i could fetch what late has left. A source races
-// itself only where more connections bring more, or one of its own is far
+// mayRace reports whether source i could fetch what late has left. A source
+// races itself only where more connections bring more, or one of its own is far
 // slower than the others.
-func (s *Scheduler) mayRace(i int, late *Task, now time.Time) bool {
+func (s *scheduler) mayRace(i int, late *task, now time.Time) bool {
 	src := s.sources[i]
 	switch {
-	case late.rest.Empty(), late.whole, src.lacks[late.Blob], s.barred(i, late.Blob):
+	case late.rest.Empty(), late.whole, src.missing[late.blob], s.barred(i, late.blob):
 		return false
-	case late.twin != nil && (late.Source == i || late.twin.Source == i):
+	case late.twin != nil && (late.source == i || late.twin.source == i):
 		return false
-	case late.Source != i || src.growth.scales || s.overdue(late, now):
+	case late.source != i || src.growth.scales || s.overdue(late, now):
 		return true
 	}
 	rate := s.rateOf(src, now)
 	return late.rate(now, rate, src.grace()) < rate/many && late.silent(now) > moment
 }
 
-// worthRacing says whether src is likely to fetch what late has left in half
-// the time, within the budget for that. One that has fallen silent costs none,
-// since its bytes are unlikely to come; one whose answer is overdue is raced
-// at any cost, since the silence has lowered what its source seems to bring.
-func (s *Scheduler) worthRacing(src *source, late *Task, now time.Time) bool {
+// worthRacing reports whether src is likely to fetch what late has left in half
+// the time, within the budget for that. A silent request costs no budget, since
+// its bytes are unlikely to come; an overdue answer is asked for again at any
+// cost, since the silence has lowered the measured rate of its source.
+func (s *scheduler) worthRacing(src *source, late *task, now time.Time) bool {
 	if s.overdue(late, now) {
 		return true
 	}
 	rest := late.rest.Len()
-	spent := float64(s.doubled+rest) > raceBudget*float64(s.total)+2*minSplit
-	return (!spent || late.silent(now) >= patience/2) && s.eta(late, now) >= 2*s.cost(src, rest, now)
+	spent := float64(s.doubled+rest) > raceBudget*float64(s.total)+margin*minSplit
+	return (!spent || late.silent(now) >= patience/margin) && s.eta(late, now) >= margin*s.cost(src, rest, now)
 }
 
-// double has source i fetch what late has left a second time.
-func (s *Scheduler) double(i int, late *Task) *Task {
+// double gives to source i what late has left, as a second request for it.
+func (s *scheduler) double(i int, late *task) *task {
 	late = s.unpair(late)
-	t := &Task{Source: i, Blob: late.Blob, Asked: late.rest, rest: late.rest, twin: late, hedge: true, extra: late.rest.Len()}
+	t := &task{source: i, blob: late.blob, asked: late.rest, rest: late.rest, twin: late, hedge: true, extra: late.rest.Len()}
 	late.twin = t
-	s.doubled += t.extra // until it is known better
+	s.doubled += t.extra // until the outcome is known
 	return t
 }
 
-// unpair gives up the second of two twins, which are both late, and returns the
+// unpair cancels the second of two twins, which are both late, and returns the
 // first.
-func (s *Scheduler) unpair(t *Task) *Task {
+func (s *scheduler) unpair(t *task) *task {
 	if t.twin == nil {
 		return t
 	}

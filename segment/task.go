@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// Task is one request to one source: a range of a blob that is to come. Its
-// fields are the Scheduler's to change.
-type Task struct {
-	Source int   // index of the source
-	Blob   int   // index of the blob
-	Asked  Range // what the request asks for
+// task is one request to one source, for a range of a blob. Only the scheduler
+// changes its fields.
+type task struct {
+	source int   // index of the source
+	blob   int   // index of the blob
+	asked  Range // what the request asks for
 
-	rest  Range // what is still to come; its end moves down when the tail is taken over
+	rest  Range // what is still to come; its end moves down when it is taken back
 	whole bool  // the source answers with the whole blob from its first byte
-	twin  *Task // another task that fetches the same bytes, first to finish wins
+	twin  *task // another task that fetches the same bytes, first to finish wins
 	hedge bool  // it is the second of the twins
 	extra int64 // bytes that it was expected to fetch twice at the most
 
@@ -26,37 +26,39 @@ type Task struct {
 	opened time.Time // of the answer's headers; zero before them
 	moved  time.Time // of the last bytes
 	got    int64     // bytes that came
-	news   int64     // of these, such that were not there
-	pause  float64   // seconds that the body kept us waiting before it came to flow
+	news   int64     // of these, bytes that were not there before
+	delay  float64   // seconds that the body paused after its first bytes
 	meter  meter
 	finish time.Time // when it is expected to be done
 	index  int       // in the heap of running tasks; -1 once it is over
 }
 
-// rate is the task's bytes a second at now, or fallback while it is too young
-// to tell: for a moment, or for the grace that its source needs to come to flow.
-func (t *Task) rate(now time.Time, fallback float64, grace time.Duration) float64 {
+// rate is the task's bytes a second at now, or fallback while it is too young to
+// have one.
+func (t *task) rate(now time.Time, fallback float64, grace time.Duration) float64 {
 	age := now.Sub(t.opened)
-	if t.opened.IsZero() || t.got < grain && age < grace || age < 200*time.Millisecond && now.Sub(t.moved) < moment {
+	if t.opened.IsZero() || age < tickInterval || t.got < grain && age < grace {
 		return fallback
 	}
 	return t.meter.rate(now)
 }
 
-// small is 1 for a request for all of a small blob: it is a matter of latency,
-// not of rate.
-func (s *Scheduler) small(t *Task) int {
-	if t.Asked.Len() <= minSplit && t.Asked == s.blobs[t.Blob].all() {
+// small is 1 for a request for all of a small blob: its time is the latency,
+// not its bytes over a rate.
+func (s *scheduler) small(t *task) int {
+	if t.asked.Len() <= minSplit && t.asked == s.blobs[t.blob].all() {
 		return 1
 	}
 	return 0
 }
 
-// noProgress says of a stream that hardly any of what it brought was of use.
-func (t *Task) noProgress() bool { return t.whole && t.got > 0 && t.news < t.got/16 }
+// noProgress reports whether t is a stream that has brought hardly anything new.
+func (t *task) noProgress() bool {
+	return t.whole && t.got > 0 && float64(t.news) < trickle*float64(t.got)
+}
 
 // silent is how long the task has been waiting for a byte or a header.
-func (t *Task) silent(now time.Time) time.Duration {
+func (t *task) silent(now time.Time) time.Duration {
 	if t.paused {
 		return 0
 	}
@@ -64,7 +66,7 @@ func (t *Task) silent(now time.Time) time.Duration {
 }
 
 // running is a heap of tasks, the one expected to finish last on top.
-type running []*Task
+type running []*task
 
 func (h running) Len() int           { return len(h) }
 func (h running) Less(i, j int) bool { return h[i].finish.After(h[j].finish) }
@@ -74,7 +76,7 @@ func (h running) Swap(i, j int) {
 }
 
 func (h *running) Push(x any) {
-	t := x.(*Task)
+	t := x.(*task)
 	t.index = len(*h)
 	*h = append(*h, t)
 }
@@ -88,5 +90,5 @@ func (h *running) Pop() any {
 	return t
 }
 
-func (h *running) drop(t *Task) { heap.Remove(h, t.index) }
-func (h *running) fix(t *Task)  { heap.Fix(h, t.index) }
+func (h *running) drop(t *task) { heap.Remove(h, t.index) }
+func (h *running) fix(t *task)  { heap.Fix(h, t.index) }

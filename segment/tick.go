@@ -12,26 +12,25 @@ const (
 	fewConnections = 2
 
 	// patience is how long a body may be silent while others move, how long
-	// nothing moves before a suspect is used all the same, and for how long a
-	// blob is held at the least.
+	// nothing moves before a suspect is used, and how long a hold lasts at the
+	// least.
 	patience = 4 * time.Second
-	// headerPatience is how long an answer may take while others move.
-	headerPatience = 15 * time.Second
 	// longPatience is how long a body may be silent when nothing at all moves:
-	// connections that survived a change of network are often dead without
-	// knowing it. A request whose answer is overdue for so long is made again
-	// beside, and no source is left alone for longer because it failed.
+	// connections of before a change of network often end without an error. It
+	// is also how long an answer is overdue until it is asked for again, the
+	// longest backoff, and how long a source that ignored a range is asked for
+	// none.
 	longPatience = 30 * time.Second
 )
 
-// Tick lets time pass: it takes tasks away from sources that have fallen
-// silent, reviews the number of connections, and looks for tails to share
-// out. Call it about ten times a second.
-func (s *Scheduler) Tick(now time.Time) {
+// tick is called at each tickInterval. It cancels tasks that have fallen
+// silent, takes back what tasks would deliver too late, and reviews the number
+// of connections.
+func (s *scheduler) tick(now time.Time) {
 	s.measure(now)
 	for _, t := range append(running(nil), s.tasks...) {
 		if s.stalled(t, now) {
-			s.sources[t.Source].fail(t.Blob, Outcome{Kind: Cut}, t.began, now, s.rng)
+			s.sources[t.source].fail(t.blob, outcome{kind: outcomeCut}, t.began, now, s.rng)
 			t.stalled = t.silent(now)
 			s.abandon(t)
 			continue
@@ -55,8 +54,8 @@ func (s *Scheduler) Tick(now time.Time) {
 	s.offerAll()
 }
 
-// measure sums up what all sources are like.
-func (s *Scheduler) measure(now time.Time) {
+// measure sums up the rates of all sources.
+func (s *scheduler) measure(now time.Time) {
 	s.rate, s.bestConn, s.conns = 0, 0, 0
 	for _, src := range s.sources {
 		if src.off {
@@ -69,33 +68,32 @@ func (s *Scheduler) measure(now time.Time) {
 	}
 }
 
-// SinkTime says that the sink took so long for what a task brought.
-func (s *Scheduler) SinkTime(took time.Duration) { s.sunk += took }
+// sinkTime records how long the sink took for what a task brought.
+func (s *scheduler) sinkTime(took time.Duration) { s.sunk += took }
 
-// sinkIsFull says whether it is the sink that the tasks wait for. Then fewer
-// connections bring as much, and cost both sides less.
-func (s *Scheduler) sinkIsFull(now time.Time) bool {
+// sinkIsFull reports whether the tasks wait for the sink. Then fewer connections
+// bring as much, and cost both sides less.
+func (s *scheduler) sinkIsFull(now time.Time) bool {
 	since := now.Sub(s.ticked)
 	return len(s.tasks) > 0 && s.sunk > time.Duration(sinkShare*float64(since)*float64(len(s.tasks)))
 }
 
-// worthGrowing says whether more connections to src could matter: it uses just
-// those it may, no limit holds it back, and it brings enough for a gain to be
-// felt.
-func (s *Scheduler) worthGrowing(src *source, now time.Time) bool {
+// worthGrowing reports whether more connections to src could matter: it uses all
+// that it may, waits for no rate limit, and brings enough for a gain to count.
+func (s *scheduler) worthGrowing(src *source, now time.Time) bool {
 	return src.served > 0 && src.load() == src.allowed() && src.paused == 0 &&
-		src.meter.rate(now) >= growthShare*s.rate
+		src.meter.rate(now) >= trickle*s.rate
 }
 
-// stalled says whether t is to be taken away from its source.
-func (s *Scheduler) stalled(t *Task, now time.Time) bool {
+// stalled reports whether t has been silent for too long.
+func (s *scheduler) stalled(t *task, now time.Time) bool {
 	if t.revoked || t.paused {
 		return false
 	}
 	if t.got == 0 {
 		// Some mirrors wait for each MiB asked for before they answer, and some
-		// proxies until they have all of a blob. They would only begin again.
-		wait := headerPatience + 2*time.Second*time.Duration(t.Asked.Len()>>20)
+		// proxies until they have all of a blob. They would begin again.
+		wait := many*patience + margin*moment*time.Duration(t.asked.Len()/firstQuota)
 		return s.movedElsewhere(t).Sub(t.moved) > wait
 	}
 	return s.moved.Sub(t.moved) > patience || t.silent(now) > longPatience
@@ -103,32 +101,30 @@ func (s *Scheduler) stalled(t *Task, now time.Time) bool {
 
 // movedElsewhere is when another source last brought something that could
 // bring what t does not.
-func (s *Scheduler) movedElsewhere(t *Task) (last time.Time) {
+func (s *scheduler) movedElsewhere(t *task) (last time.Time) {
 	for i, src := range s.sources {
-		if i != t.Source && src.mayHave(t.Blob) && !s.barred(i, t.Blob) {
+		if i != t.source && src.mayHave(t.blob) && !s.barred(i, t.blob) {
 			last = later(last, src.moved)
 		}
 	}
 	return last
 }
 
-// overdue says whether t waits for its answer for much longer than its source
-// takes otherwise. What it waits for may be lost, so it is asked for a second
-// time.
-func (s *Scheduler) overdue(t *Task, now time.Time) bool {
-	src := s.sources[t.Source]
+// overdue reports whether t has waited for its answer for much longer than its
+// source usually takes: the answer may be lost.
+func (s *scheduler) overdue(t *task, now time.Time) bool {
+	src := s.sources[t.source]
 	return t.got == 0 && src.latency.known && t.silent(now) > max(longPatience, many*src.latencyOr(0))
 }
 
-// Pause says that t waits for a rate limit from now on, which is not its
-// source's doing.
-func (s *Scheduler) Pause(t *Task) {
+// pause records that t waits for a rate limit from now on, not for its source.
+func (s *scheduler) pause(t *task) {
 	t.paused = true
-	s.sources[t.Source].paused++
+	s.sources[t.source].paused++
 }
 
-// Resume says that t waits for its source again.
-func (s *Scheduler) Resume(t *Task, now time.Time) {
+// resume records that t waits for its source again.
+func (s *scheduler) resume(t *task, now time.Time) {
 	t.paused, t.moved = false, now
-	s.sources[t.Source].paused--
+	s.sources[t.source].paused--
 }

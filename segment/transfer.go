@@ -18,50 +18,50 @@ const (
 var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
 
 // carryOut makes the request of a task and ends the task. The error is one of
-// the sink; those of the source are the scheduler's to deal with.
+// the sink; those of the source go to the scheduler.
 func (f *Fetch) carryOut(t *handedOut) error {
 	failure, sinkErr := f.request(t)
 	f.locked(func() {
-		why := Outcome{Kind: Done}
+		why := outcome{kind: outcomeDone}
 		switch {
 		case t.stalled > 0:
 			failure = &stallError{t.stalled}
 		case t.ctx.Err() != nil: // revoked, or the whole fetch is over
 			failure = nil
 		case failure != nil:
-			why = outcome(failure)
+			why = outcomeOf(failure)
 		}
 		if failure != nil {
-			f.last[t.Source] = failure
+			f.last[t.source] = failure
 		}
-		f.sched.End(t.Task, why, time.Now())
-		f.cancel[t.Task]()
-		delete(f.cancel, t.Task)
+		f.sched.end(t.task, why, time.Now())
+		f.cancel[t.task]()
+		delete(f.cancel, t.task)
 	})
 	if failure != nil && f.opts.Trouble != nil {
-		f.opts.Trouble(t.Source, failure)
+		f.opts.Trouble(t.source, failure)
 	}
 	f.poke()
 	return sinkErr
 }
 
-// stallError says that a source fell silent.
+// stallError reports that a source fell silent.
 type stallError struct{ silent time.Duration }
 
 func (e *stallError) Error() string {
-	return fmt.Sprintf("stalled: not a byte for %v", e.silent.Round(100*time.Millisecond))
+	return fmt.Sprintf("stalled: not a byte for %v", e.silent.Round(tickInterval))
 }
 
 func (f *Fetch) request(t *handedOut) (failure, sinkErr error) {
-	body, got, err := f.opts.Peers[t.Source].Open(t.ctx, t.Blob, t.Asked)
+	body, got, err := f.opts.Peers[t.source].Open(t.ctx, t.blob, t.asked)
 	if err != nil {
 		return err, nil
 	}
 	defer body.Close()
 	var useful bool
-	f.locked(func() { useful = f.sched.Opened(t.Task, got, time.Now()) })
+	f.locked(func() { useful = f.sched.opened(t.task, got, time.Now()) })
 	f.poke()
-	short := clipped(t.Asked, got)
+	short := clipped(t.asked, got)
 	if !useful {
 		return short, nil
 	}
@@ -75,8 +75,8 @@ func (f *Fetch) request(t *handedOut) (failure, sinkErr error) {
 	return failure, sinkErr
 }
 
-// clipped is the error of an answer that is only the beginning of what was
-// asked for. Who makes do with that asks again at once.
+// clipped is the error of an answer that is only the beginning of what was asked
+// for.
 func clipped(asked, got Range) error {
 	if got.Start != asked.Start || got.End >= asked.End {
 		return nil
@@ -115,7 +115,7 @@ func (x *transfer) run() (failure, sinkErr error) {
 	return nil, x.flush()
 }
 
-// read takes what the body has to give, up to the end of the block.
+// read reads once from the body, up to the end of the block.
 func (x *transfer) read() error {
 	room := min(x.wanted, blockSize-(x.at%blockSize), int64(blockSize-x.filled))
 	granted, err := x.take(room)
@@ -123,12 +123,12 @@ func (x *transfer) read() error {
 		return err
 	}
 	n, err := x.body.Read(x.block[x.filled : x.filled+int(granted)])
-	x.giveBack(granted - int64(n))
+	x.putBack(granted - int64(n))
 	if n > 0 {
 		x.filled += n
 		x.at += int64(n)
 		x.fetch.locked(func() {
-			x.wanted = x.fetch.sched.Advance(x.task.Task, int64(n), time.Now())
+			x.wanted = x.fetch.sched.advance(x.task.task, int64(n), time.Now())
 		})
 	}
 	if err == io.EOF && x.wanted > 0 {
@@ -140,7 +140,7 @@ func (x *transfer) read() error {
 	return err
 }
 
-// due says whether the block should go to the sink: it reaches a multiple of
+// due reports whether the block should go to the sink: it reaches a multiple of
 // its size, or has waited for long.
 func (x *transfer) due() bool {
 	return x.at%blockSize == 0 || x.filled == blockSize || time.Since(x.flushed) >= flushAfter
@@ -152,31 +152,31 @@ func (x *transfer) flush() error {
 	}
 	off := x.at - int64(x.filled)
 	began := time.Now()
-	err := x.fetch.opts.Sink.Write(x.task.Blob, off, x.block[:x.filled], x.task.Source)
+	err := x.fetch.opts.Sink.Write(x.task.blob, off, x.block[:x.filled], x.task.source)
 	x.filled, x.flushed = 0, time.Now()
-	x.fetch.locked(func() { x.fetch.sched.SinkTime(x.flushed.Sub(began)) })
+	x.fetch.locked(func() { x.fetch.sched.sinkTime(x.flushed.Sub(began)) })
 	return err
 }
 
-// take waits until the limits, the source's and the common one, permit to
-// read, and returns how many of n bytes.
+// take waits until the limits, the source's and the common one, permit a read,
+// and returns how many of n bytes.
 func (x *transfer) take(n int64) (int64, error) {
-	own, common := x.fetch.opts.Peers[x.task.Source].Limiter, x.fetch.opts.Limiter
+	own, common := x.fetch.opts.Peers[x.task.source].Limiter, x.fetch.opts.Limiter
 	if own.unlimited() && common.unlimited() {
 		return n, x.task.ctx.Err()
 	}
-	x.fetch.locked(func() { x.fetch.sched.Pause(x.task.Task) })
-	defer x.fetch.locked(func() { x.fetch.sched.Resume(x.task.Task, time.Now()) })
+	x.fetch.locked(func() { x.fetch.sched.pause(x.task.task) })
+	defer x.fetch.locked(func() { x.fetch.sched.resume(x.task.task, time.Now()) })
 	granted, err := own.Take(x.task.ctx, n)
 	if err != nil {
 		return 0, err
 	}
 	both, err := common.Take(x.task.ctx, granted)
-	own.Return(granted - both)
+	own.putBack(granted - both)
 	return both, err
 }
 
-func (x *transfer) giveBack(n int64) {
-	x.fetch.opts.Peers[x.task.Source].Limiter.Return(n)
-	x.fetch.opts.Limiter.Return(n)
+func (x *transfer) putBack(n int64) {
+	x.fetch.opts.Peers[x.task.source].Limiter.putBack(n)
+	x.fetch.opts.Limiter.putBack(n)
 }

@@ -1,6 +1,9 @@
 package segment
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Trust is how far a source is used.
 type Trust int
@@ -8,44 +11,47 @@ type Trust int
 const (
 	// Trusted sources are asked for everything.
 	Trusted Trust = iota
-	// Suspect ones are left alone as long as the others bring enough.
+	// Suspect sources are asked for nothing as long as the others bring enough.
 	Suspect
-	// Excluded ones are asked only for what no other source has, for the rest
+	// Excluded sources are asked only for what no other source has, for the rest
 	// of the fetch.
 	Excluded
 )
 
-// SetTrust says how far a source is used from now on, and takes away from it
-// what it may not fetch any more.
+// SetTrust sets how far a source is used from now on, and cancels the requests
+// that it may not serve any more.
 func (f *Fetch) SetTrust(source int, trust Trust) {
-	f.locked(func() {
-		before := f.trust[source]
-		if before == trust || before == Excluded {
-			return
-		}
-		f.trust[source] = trust
-		if before == Suspect {
-			f.sched.Clear(source)
-		}
-		switch trust {
-		case Suspect:
-			f.sched.Suspect(source, time.Now())
-		case Excluded:
-			f.sched.Ban(source)
-		}
+	f.locked(func() { f.sched.setTrust(source, trust, time.Now()) })
+	f.poke()
+}
+
+func (s *scheduler) setTrust(source int, trust Trust, now time.Time) {
+	src := s.sources[source]
+	if src.trust == trust || src.trust == Excluded {
+		return
+	}
+	src.trust, src.trustedRate, src.needed = trust, src.meter.rate(now), false
+	s.abandonAll(func(t *task) bool {
+		return t.source == source && (src.skip() || s.barred(source, t.blob))
 	})
-	f.poke()
+	s.offer(source)
 }
 
-// Hold keeps blobs after this one from being fetched until Release is called,
-// or this blob takes much longer than it should: it is to show which source
-// sends wrong bytes.
-func (f *Fetch) Hold(blob int) {
-	f.locked(func() { f.sched.HoldAfter(blob, time.Now()) })
+// skip reports whether the source is asked for nothing because it is a suspect.
+func (src *source) skip() bool { return src.trust == Suspect && !src.needed }
+
+// reviewSuspect notes when the other sources do not bring enough. The suspect is
+// then used until it is cleared: what it brings would look like theirs.
+func (s *scheduler) reviewSuspect(src *source, now time.Time) {
+	if src.skip() {
+		src.needed = now.Sub(s.moved) >= patience || s.gain.rate(now) < trickle*src.trustedRate
+	}
 }
 
-// Release undoes a Hold.
-func (f *Fetch) Release(blob int) {
-	f.locked(func() { f.sched.Release(blob) })
-	f.poke()
+// barred reports whether source i is excluded, and another source can be asked
+// for the blob.
+func (s *scheduler) barred(i, blob int) bool {
+	return s.sources[i].trust == Excluded && slices.ContainsFunc(s.sources, func(o *source) bool {
+		return o.trust != Excluded && o.mayHave(blob)
+	})
 }

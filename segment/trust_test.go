@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestSetTrust says after one second how far the second of two mirrors is
-// used, and after three again, and looks at what it served after each.
+// TestSetTrust sets the trust of the second of two mirrors after one second and
+// after three, and looks at what it served after each.
 func TestSetTrust(t *testing.T) {
 	for name, tc := range map[string]struct {
 		first, then Trust
@@ -27,7 +27,7 @@ func TestSetTrust(t *testing.T) {
 				sink := &fakeSink{t: t, sizes: opts.Blobs, have: make([]Set, 1)}
 				opts.Sink = sink
 				for _, m := range mirrors {
-					opts.Peers = append(opts.Peers, Peer{Source: m, Connections: 4})
+					opts.Peers = append(opts.Peers, Peer{Opener: m, Connections: 4})
 				}
 				f := NewFetch(opts)
 				sink.fetch = f

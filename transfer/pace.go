@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -26,7 +27,7 @@ const (
 // complete before the next is begun, and shows which sources are corrupt.
 func (t *Transfer) pace() {
 	if t.lag.lasts(t.unhashed() > oneProcessor, time.Now()) {
-		t.spread.Do(t.fetch.Spread)
+		t.spread.Do(func() { t.fetch.SetParallel(runtime.GOMAXPROCS(0)) })
 	}
 	const step = 5 * time.Millisecond
 	for waited := time.Duration(0); waited < longestPace && t.unhashed() > mostUnhashed; waited += step {

@@ -48,7 +48,7 @@ func newSource(t *Transfer, src *sources.Source) *source {
 
 // peer is the source as a segment.Fetch uses it.
 func (s *source) peer() segment.Peer {
-	return segment.Peer{Source: s, Name: s.Name(), Connections: cap(s.slots), Limiter: s.limiter}
+	return segment.Peer{Opener: s, Name: s.Name(), Connections: cap(s.slots), Limiter: s.limiter}
 }
 
 // Name implements verify.Source.
@@ -91,7 +91,7 @@ func (s *source) trouble(err error) {
 	s.transfer.opts.Report.Trouble(s.Name(), err)
 }
 
-// Open implements segment.Source.
+// Open implements segment.Opener.
 func (s *source) Open(ctx context.Context, blob int, r segment.Range) (io.ReadCloser, segment.Range, error) {
 	select {
 	case s.slots <- struct{}{}:

@@ -1,0 +1,75 @@
+package segment
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// TestFarLinks fetches over links with long round trips: a request that is given
+// up wastes what is on its way, and its successor begins with a small window.
+func TestFarLinks(t *testing.T) {
+	blobs := []int64{40 * mib, 20 * mib, 4 * mib}
+	for name, c := range map[string]*condition{
+		"200 ms": {simulation: simulation{
+			blobs: blobs, sources: []simSource{{rate: 8 * mib, rtt: ms(200)}},
+		}, rate: 8 * mib, waste: 0.001, efficiency: 0.80},
+		"600 ms": {simulation: simulation{
+			blobs: blobs, sources: []simSource{{rate: 8 * mib, rtt: ms(600)}},
+		}, rate: 8 * mib, waste: 0.001, efficiency: 0.37},
+		"600 ms and losses": {simulation: simulation{
+			blobs: blobs, sources: []simSource{{rate: 8 * mib, rtt: ms(600), loss: 0.0005}},
+		}, rate: 8 * mib, waste: 0.01, efficiency: 0.35},
+		"near and far": {simulation: simulation{
+			blobs: blobs, sources: []simSource{{rate: 2 * mib, rtt: ms(20)}, {rate: 8 * mib, rtt: ms(600)}},
+		}, rate: 10 * mib, waste: 0.005, efficiency: 0.45},
+		"near and fast, far and slow": {simulation: simulation{
+			blobs: blobs, sources: []simSource{{rate: 8 * mib, rtt: ms(20)}, {rate: mib, rtt: ms(600)}},
+		}, rate: 9 * mib, waste: 0.01, efficiency: 0.90},
+		"far, slow and uneven": {simulation: simulation{
+			blobs: []int64{1700 * kib, 200 * kib}, sources: []simSource{{rate: 256 * kib, swing: 0.7, rtt: ms(600)}},
+		}, rate: 256 * kib, waste: 0.01, efficiency: 0.60},
+		"two far and uneven": {simulation: simulation{
+			blobs: blobs, sources: []simSource{{rate: 4 * mib, swing: 0.7, rtt: ms(200)}, {rate: 4 * mib, swing: 0.7, rtt: ms(600)}},
+		}, rate: 8 * mib, waste: 0.03, efficiency: 0.55},
+		"a small image": {simulation: simulation{
+			blobs: []int64{6 * mib, mib, 100 * kib}, sources: []simSource{{rate: 4 * mib, rtt: ms(200)}, {rate: 8 * mib, rtt: ms(600)}},
+		}, rate: 12 * mib, waste: 0.02, efficiency: 0.17},
+	} {
+		t.Run(name, c.meet)
+	}
+}
+
+// TestRandomFarLinks fetches from one to four random sources, near and far, with
+// and without losses.
+func TestRandomFarLinks(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	const networks = 100
+	var efficiency, unread, doubled float64
+	for range networks {
+		sim := simulation{dt: 10 * time.Millisecond, limit: time.Hour, lean: true}
+		var sum float64
+		for range 1 + rng.IntN(4) {
+			src := simSource{
+				rate: float64(int64(256*kib) << rng.IntN(6)), swing: 0.7 * float64(rng.IntN(2)),
+				rtt: []time.Duration{ms(20), ms(200), ms(600)}[rng.IntN(3)], loss: 0.0005 * float64(rng.IntN(2)),
+			}
+			sum += src.rate
+			sim.sources = append(sim.sources, src)
+		}
+		total := int64(sum * (3 + 10*rng.Float64()))
+		sim.blobs = randomBlobs(rng, total)
+		res := sim.run(t)
+		res.complete(t, sim.blobs)
+		efficiency += float64(total) / sum / res.took.Seconds() / networks
+		unread += float64(res.unread) / float64(total) / networks
+		doubled += (float64(res.served-res.unread)/float64(total) - 1) / networks
+	}
+	t.Logf("means: efficiency %.3f, %.4f of the bytes unread, %.4f twice", efficiency, unread, doubled)
+	if efficiency < 0.67 {
+		t.Errorf("the mean efficiency is %.3f, want 0.67", efficiency)
+	}
+	if excess := unread + doubled; excess > 0.015 {
+		t.Errorf("%.4f of the bytes came in excess, want 0.015", excess)
+	}
+}
