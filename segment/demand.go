@@ -2,7 +2,6 @@ package segment
 
 import (
 	"slices"
-	"time"
 )
 
 // preferred is a range that somebody waits for.
@@ -68,7 +67,7 @@ func (s *scheduler) drop(blob int) bool {
 
 // takePreferred gives the first free bytes of a preferred range to source i: as
 // few as are worth a request, so that several sources fetch the range.
-func (s *scheduler) takePreferred(i int, now time.Time) *task {
+func (s *scheduler) takePreferred(i int) *task {
 	src := s.sources[i]
 	s.preferred = slices.DeleteFunc(s.preferred, func(p preferred) bool {
 		return len(s.blobs[p.blob].free.Within(p.Range)) == 0

@@ -57,7 +57,8 @@ func (s *scheduler) eta(t *task, now time.Time) float64 {
 // silent for longer than is usual is likely to be so for as long again.
 func (s *scheduler) timeLeft(t *task, now time.Time) float64 {
 	src := s.sources[t.source]
-	wait, silent := 0.0, t.silent(now).Seconds()
+	var wait float64
+	silent := t.silent(now).Seconds()
 	switch {
 	case t.opened.IsZero():
 		wait = math.Abs(src.latencyOr(moment).Seconds() - silent)

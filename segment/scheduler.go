@@ -131,7 +131,7 @@ func (s *scheduler) next(now time.Time) *task {
 		if !src.available(now) || src.skip() {
 			continue
 		}
-		t := s.takePreferred(i, now)
+		t := s.takePreferred(i)
 		if t == nil {
 			t = s.takeFree(i, now)
 		}

@@ -155,9 +155,7 @@ func (r race) run(ctx context.Context) (answer, error) {
 			r.giveUp(got)
 		case <-next:
 			i := started
-			if i > 0 && got[i-1] == nil {
-				r.set.Trouble(r.sources[i-1].Name(), r.silence(headStart))
-			}
+			r.reportSilence(got[:i])
 			asking.Go(func() { answers <- numbered{i, r.ask(asked, r.sources[i])} })
 			if started++; started < len(r.sources) {
 				next = time.After(headStart)
@@ -179,6 +177,13 @@ func (r race) run(ctx context.Context) (answer, error) {
 		if !slices.Contains(got, nil) && ctx.Err() == nil {
 			return answer{}, newFetchError(got)
 		}
+	}
+}
+
+// reportSilence reports the source that was asked last, if it has not answered.
+func (r race) reportSilence(got []*answer) {
+	if last := len(got) - 1; last >= 0 && got[last] == nil {
+		r.set.Trouble(r.sources[last].Name(), r.silence(headStart))
 	}
 }
 

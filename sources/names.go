@@ -132,7 +132,7 @@ func (n naming) endpoint(name string, named bool) (endpoint, error) {
 		return endpoint{}, &MirrorError{e.name, "it " + p.Note, "use another mirror"}
 	}
 	if !p.serves(n.registry, named) {
-		return endpoint{}, n.otherRegistry(name, p)
+		return endpoint{}, n.otherRegistry(name)
 	}
 	address, err := n.address(e)
 	if err != nil {
@@ -150,7 +150,7 @@ func (n naming) endpoint(name string, named bool) (endpoint, error) {
 }
 
 // otherRegistry says that a mirror has no images of this registry.
-func (n naming) otherRegistry(name string, p preset) error {
+func (n naming) otherRegistry(name string) error {
 	_, configured := n.cfg.Mirror[name]
 	switch {
 	case configured:
