@@ -37,7 +37,7 @@ const (
 // Goal is what segpull has to reach. A zero value is no goal.
 type Goal struct {
 	Efficiency float64 // at least
-	Waste      float64 // at most: bytes served beyond the need, as a share of it
+	Waste      float64 // at most: Run.Waste
 	Refused    int     // at most: answers with status 429
 	Beats      float64 // how many times faster than aria2c
 }

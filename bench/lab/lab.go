@@ -78,7 +78,7 @@ func (s *site) pull(ctx context.Context, c Case, t Tool, j job) (Run, error) {
 			u.Err = err.Error()
 		}
 	}
-	run := newRun(c, t, u, needed, s.mirrors)
+	run := newRun(c, t, u, needed, s.wire(), s.mirrors)
 	run.Samples, run.Started = samples, started
 	return run, nil
 }

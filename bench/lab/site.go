@@ -12,6 +12,7 @@ import (
 // site is a case's network and mirrors while they run.
 type site struct {
 	user    program.Place
+	network *weaknet.Network // nil on loopback
 	mirrors []server
 	stops   []func()
 }
@@ -63,6 +64,7 @@ func (s *site) connect(c Case) ([]program.Place, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.network = network
 	s.stops = append(s.stops, func() { _ = network.Close() })
 	s.user = network.Host(0)
 	for i := range places {
@@ -113,6 +115,20 @@ func (s *site) begin() {
 		})
 		s.stops = append(s.stops, func() { timer.Stop() })
 	}
+}
+
+// settleTime is the most time that packets may be on their way after a tool
+// has ended.
+const settleTime = 3 * time.Second
+
+// wire is what the user's link has forwarded since the start, with what still
+// comes for connections that the tool left open; nothing on loopback.
+func (s *site) wire() weaknet.Traffic {
+	if s.network == nil {
+		return weaknet.Traffic{}
+	}
+	s.network.Settle(settleTime)
+	return s.network.Host(0).Received()
 }
 
 // close ends everything, in the reverse order.

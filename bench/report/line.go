@@ -8,9 +8,10 @@ import (
 )
 
 // Header is the line above those of Line.
-const Header = "case              tool      time   bound  E (goal)       waste   blob requests  429s  CPU    memory   verdict"
+const Header = "case              tool       time    bound  E (goal)       served     wire  blob requests  429s   CPU   memory  verdict"
 
-// Line is a run in one line, with the goals that it misses. rival is aria2c's
+// Line is a run in one line: its time, efficiency, what servers served and links
+// forwarded beyond the need, with the goals that it misses. rival is aria2c's
 // time in seconds, 0 if it did not run.
 func Line(c lab.Case, run lab.Run, rival float64) string {
 	goal := "-"
@@ -24,9 +25,17 @@ func Line(c lab.Case, run lab.Run, rival float64) string {
 	case run.Tool == lab.Segpull && c.Goal != (lab.Goal{}):
 		result = verdict(c.Goal, run, rival)
 	}
-	return fmt.Sprintf("%-17s %-8s %5.1fs  %5.1fs  %.3f (%s)  %6.1f %%  %13d  %4d  %4.1fs  %4.0f MiB  %s",
-		run.Case, run.Tool, run.Wall, run.Bound, run.Efficiency, goal, 100*run.Waste(), run.Requests(), run.Refused(),
-		run.CPU, float64(run.Peak)/mib, result)
+	return fmt.Sprintf("%-17s %-8s %6.2fs  %6.2fs  %.3f (%-4s)  %7s  %7s  %13d  %4d  %4.1fs  %4.0f MiB  %s",
+		run.Case, run.Tool, run.Wall, run.Bound, run.Efficiency, goal, beyond(run.ServedBeyond()), beyond(run.WireBeyond()),
+		run.Requests(), run.Refused(), run.CPU, float64(run.Peak)/mib, result)
+}
+
+// beyond is a share of the need in percent.
+func beyond(share float64, counted bool) string {
+	if !counted {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f %%", 100*share)
 }
 
 func verdict(goal lab.Goal, run lab.Run, rival float64) string {

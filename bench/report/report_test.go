@@ -19,7 +19,9 @@ func TestVerdict(t *testing.T) {
 	}{
 		{"all", func(*lab.Run) {}, "reached (2.00 × aria2c)"},
 		{"efficiency", func(r *lab.Run) { r.Efficiency = 0.8 }, "efficiency under 0.90"},
-		{"waste", func(r *lab.Run) { r.Served = 110 }, "waste over 2 %"},
+		{"waste on loopback", func(r *lab.Run) { r.Served = 110 }, "waste over 2 %"},
+		{"waste on the wire", func(r *lab.Run) { r.Wire = 110 }, "waste over 2 %"},
+		{"waste that no link forwarded", func(r *lab.Run) { r.Served, r.Wire = 110, 101 }, "reached"},
 		{"429s", func(r *lab.Run) { r.Mirrors = []lab.MirrorStats{{Refused: 11}} }, "over 10 429s"},
 		{"rival", func(r *lab.Run) { r.Wall = 4 }, "under 1.5 × aria2c"},
 	}
@@ -43,7 +45,7 @@ func TestMarkdown(t *testing.T) {
 		}),
 	}
 	got := r.markdown()
-	for _, want := range []string{"| seconds | bound | segpull | curl |\n|---|---|---|---|\n| dying: connections die after 1.5 to 2 MiB, 5 % of requests are answered 503 | 1.9 | 2.0 | fails |\n", "**dying: connections die after 1.5 to 2 MiB, 5 % of requests are answered 503**; lower bound 1.9 s", "| segpull | 2.0 s | 0.95 | 1.0 % |", "1 of 1, exit 56: `a ¦ b c` |", "- curl: best mirror (curl 8)"} {
+	for _, want := range []string{"| seconds | bound | segpull | curl |\n|---|---|---|---|\n| dying: connections die after 1.5 to 2 MiB, 5 % of requests are answered 503 | 1.9 | 2.0 | fails |\n", "**dying: connections die after 1.5 to 2 MiB, 5 % of requests are answered 503**; lower bound 1.9 s", "| segpull | 2.00 s | 0.95 (0.95 to 0.95) | 1.0 % | – | 0 |", "1 of 1, exit 56: `a ¦ b c` |", "- curl: best mirror (curl 8)"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, got)
 		}
