@@ -36,11 +36,18 @@ const (
 
 // Goal is what segpull has to reach. A zero value is no goal.
 type Goal struct {
-	Efficiency float64 // at least
-	Waste      float64 // at most: Run.Waste
-	Refused    int     // at most: answers with status 429
-	Beats      float64 // how many times faster than aria2c
+	Efficiency float64  // at least
+	Waste      float64  // at most: Run.Waste
+	Refused    int      // at most: answers with status 429
+	Rivals     []string // tools that run before segpull in each turn
+	Share      float64  // at most: the time, as a share of that of the fastest rival
 }
+
+// OfRun says whether there is a goal for a run by itself.
+func (g Goal) OfRun() bool { return g.Efficiency > 0 || g.Waste > 0 || g.Refused > 0 }
+
+// None says whether there is no goal.
+func (g Goal) None() bool { return !g.OfRun() && len(g.Rivals) == 0 }
 
 // Mirror is one of a case's mirrors.
 type Mirror struct {

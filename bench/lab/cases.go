@@ -114,7 +114,7 @@ var tasks = []Case{
 	{
 		Name: "tcp-lossy", About: "150 ms, 1 % loss, 32 Mbit/s, real TCP", TCP: true, Layers: []int64{24 * mib, 6 * mib, 2 * mib},
 		Mirrors: []Mirror{{Name: "far", Rate: 32 * mbit, RTT: ms(150), Loss: 0.01}},
-		Goal:    Goal{Waste: 0.05, Beats: 1.5},
+		Goal:    Goal{Waste: 0.05, Rivals: []string{"aria2c"}, Share: 0.67},
 	},
 	{
 		Name: "tcp-uneven", About: "20 Mbit/s 60 ms + 10/100 + 4/150, real TCP", TCP: true, Layers: tcpBulk, RoundTrips: firstBlob,

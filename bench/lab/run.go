@@ -12,6 +12,7 @@ import (
 type Run struct {
 	Case       string        `json:"case"`
 	Tool       string        `json:"tool"`
+	Turn       int           `json:"turn"` // of Lab.Turns, from 0 on
 	Wall       float64       `json:"seconds"`
 	Bound      float64       `json:"bound_seconds"`
 	Efficiency float64       `json:"efficiency"` // bound divided by wall; 0 if the tool failed
