@@ -73,6 +73,13 @@ func (s *site) pull(ctx context.Context, c Case, t Tool, j job) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
+	if c.Sync {
+		took, err := syncAll(j.dir)
+		if err != nil {
+			return Run{}, err
+		}
+		u.Wall += took
+	}
 	if u.Err == "" && t.archive {
 		if err := output.Check(filepath.Join(j.dir, archiveName), j.image.Manifest.Digest.String()); err != nil {
 			u.Err = err.Error()

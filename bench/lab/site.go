@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/segpull/segpull/bench/program"
@@ -20,7 +21,7 @@ type site struct {
 // server is a mirror that serves.
 type server struct {
 	Mirror
-	url string               // http://host:port
+	url string               // http://host:port, or https
 	reg *registrytest.Server // nil if it is a real server
 }
 
@@ -79,9 +80,34 @@ func (s *site) serveTest(at program.Place, c Case, m Mirror, i *image) (server, 
 		return server{}, err
 	}
 	reg := i.origin.Mirror()
+	if c.Secure {
+		return s.serveSecure(at, c, m, i, reg, listener)
+	}
 	m.prepare(reg, c.TCP)
 	url, stop := Serve(reg, listener)
 	s.stops = append(s.stops, stop)
+	return server{Mirror: m, url: url, reg: reg}, nil
+}
+
+// serveSecure serves a registry over TLS, and its token service at an address of
+// its own, as Docker Hub's is.
+func (s *site) serveSecure(at program.Place, c Case, m Mirror, i *image, reg *registrytest.Server, listener net.Listener) (server, error) {
+	host, _, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return server{}, err
+	}
+	certificate, err := i.authority.keyPair(host)
+	if err != nil {
+		return server{}, err
+	}
+	tokens, err := at.Listen(0)
+	if err != nil {
+		return server{}, err
+	}
+	service, stopTokens := serveSecure(reg, tokens, certificate)
+	url, stop := serveSecure(reg, listener, certificate)
+	s.stops = append(s.stops, stopTokens, stop)
+	m.prepare(reg, c.TCP, registrytest.Bearer(registrytest.Auth{Realm: service + "/token"}))
 	return server{Mirror: m, url: url, reg: reg}, nil
 }
 

@@ -185,7 +185,12 @@ func (j job) best() server {
 	return best
 }
 
-func (m server) host() string { return strings.TrimPrefix(m.url, "http://") }
+func (m server) host() string {
+	_, host, _ := strings.Cut(m.url, "://")
+	return host
+}
+
+func (m server) secure() bool { return strings.HasPrefix(m.url, "https:") }
 
 func (m server) reference() string { return m.host() + "/" + repository + ":" + tag }
 
