@@ -49,8 +49,8 @@ func TestCases(t *testing.T) {
 			t.Errorf("%q selects a case", name)
 		}
 	}
-	if goals, _ := Cases(Goals); len(goals) != len(tasks) || goals[0].Goal.None() {
-		t.Errorf("%d cases have a goal, want %d", len(goals), len(tasks))
+	if goals, _ := Cases(Goals); len(goals) != len(tasks)+1 || goals[len(tasks)].Name != Local {
+		t.Errorf("%d cases have a goal, want %d and local", len(goals), len(tasks))
 	}
 }
 
