@@ -39,13 +39,36 @@ func runCases(ctx context.Context, args []string) error {
 	against := flags.String("against", "", "path of another segpull, which runs after this one in each turn and is called before")
 	flags.StringVar(&c.out, "out", "", "directory for the tables, the numbers and the pictures; default: none")
 	flags.StringVar(&c.timeline, "timeline", "", "draw a pull of this case: timeline.svg and throughput.svg, in -out or here")
+	list := flags.Bool("list", false, "only list the cases with their goals; default: all cases")
 	if err := parse(flags, args); err != nil {
 		return err
+	}
+	if *list {
+		return listCases(flags.Args())
 	}
 	if err := cmp.Or(c.choose(flags.Args(), *with), c.compareWith(*against)); err != nil {
 		return usageError{err.Error()}
 	}
 	return withLab(ctx, func(l *lab.Lab) error { return c.run(ctx, l) })
+}
+
+// listCases prints a line for each case.
+func listCases(names []string) error {
+	if len(names) == 0 {
+		names = []string{"*"}
+	}
+	found, err := lab.Cases(names...)
+	if err != nil {
+		return usageError{err.Error()}
+	}
+	for _, c := range found {
+		goals := report.Goals(c.Goal)
+		if goals == "" {
+			goals = "no goal"
+		}
+		fmt.Printf("%-17s %s; %s\n", c.Name, c.About, goals)
+	}
+	return nil
 }
 
 func casesUsage(flags *flag.FlagSet) {

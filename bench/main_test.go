@@ -21,6 +21,7 @@ func TestUsage(t *testing.T) {
 		{"demo", "extra"},
 		{"cases", "nowhere"},
 		{"cases", "-nonsense"},
+		{"cases", "-list", "nowhere"},
 		{"cases", "-tools", "wget"},
 		{"cases", "-timeline", "nowhere"},
 		{"cases", "-against", "nowhere"},

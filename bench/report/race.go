@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/segpull/segpull/bench/lab"
 )
@@ -90,12 +89,8 @@ func least(before, now float64) float64 {
 
 // String is one line.
 func (r Race) String() string {
-	who := strings.Join(r.Others, " and ")
-	if len(r.Others) > 1 {
-		who = "the faster of " + who
-	}
 	line := fmt.Sprintf("%-17s %-8s takes %.2f of the time of %s (%.2f to %.2f by turn)",
-		r.Case, lab.Segpull, r.Share, who, r.Turns.Min, r.Turns.Max)
+		r.Case, lab.Segpull, r.Share, faster(r.Others), r.Turns.Min, r.Turns.Max)
 	switch {
 	case r.Goal == 0:
 		return line

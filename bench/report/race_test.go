@@ -6,6 +6,20 @@ import (
 	"github.com/segpull/segpull/bench/lab"
 )
 
+func TestGoals(t *testing.T) {
+	for want, goal := range map[string]lab.Goal{
+		"":                             {},
+		"≤ 0.67 of the time of aria2c": {Rivals: []string{"aria2c"}, Share: 0.67},
+		"efficiency ≥ 0.90, waste ≤ 2 %, 429s ≤ 4, ≤ 0.70 of the time of the faster of crane and regctl": {
+			Efficiency: 0.9, Waste: 0.02, Refused: 4, Rivals: []string{"crane", "regctl"}, Share: 0.7,
+		},
+	} {
+		if got := Goals(goal); got != want {
+			t.Errorf("the goals of %+v are %q, want %q", goal, got, want)
+		}
+	}
+}
+
 func TestRaces(t *testing.T) {
 	c := lab.Case{Name: "far", Goal: lab.Goal{Rivals: []string{"crane", "regctl"}, Share: 0.7}}
 	run := func(tool string, turn int, wall float64) lab.Run {
