@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/segpull/segpull/bench/lab"
 	"github.com/segpull/segpull/bench/report"
@@ -24,19 +25,22 @@ func (m *meter) local(ctx context.Context) error {
 	}
 	var all []lab.Run
 	var floors floorTimes
-	for range m.runs {
+	for turn := range m.runs {
 		runs, err := m.lab.Turns(ctx, c, tools, 1, func(lab.Run) {})
 		if err != nil {
 			return err
 		}
-		all = append(all, runs...)
+		for _, run := range runs {
+			run.Turn = turn
+			all = append(all, run)
+		}
 		f, err := m.lab.Floors(ctx, c)
 		if err != nil {
 			return err
 		}
 		floors.add(f)
 	}
-	return m.localRows(report.Summarize(all), floors, c.Goal.Share)
+	return m.localRows(report.Summarize(all), report.Races(c, all), floors)
 }
 
 // floorTimes are the seconds of several floors.
@@ -48,9 +52,7 @@ func (t *floorTimes) add(f lab.Floors) {
 	t.bare = append(t.bare, f.Bare.Seconds())
 }
 
-// localRows needs segpull, crane and regctl. goal is for the time of segpull, as
-// a share of that of the faster of the others.
-func (m *meter) localRows(tools []report.Summary, floors floorTimes, goal float64) error {
+func (m *meter) localRows(tools []report.Summary, races []report.Race, floors floorTimes) error {
 	times := map[string]float64{}
 	for _, s := range tools {
 		if s.Failures > 0 {
@@ -69,8 +71,10 @@ func (m *meter) localRows(tools []report.Summary, floors floorTimes, goal float6
 	m.row("file copy and fsync", "-", "%s", copied.Seconds())
 	m.row("a bare loop: GET into SHA-256 and a file, fsync", "-", "%s", bare.Seconds())
 	slowest := max(times["curl"], hash.Median, copied.Median)
-	fastest := min(times["crane"], times["regctl"])
-	m.row("segpull divided by the faster of crane and regctl", fmt.Sprintf("≤ %.2f", goal), "%.2f", times[lab.Segpull]/fastest)
+	for _, r := range races {
+		m.row("segpull divided by the fastest of "+strings.Join(r.Others, ", "), fmt.Sprintf("≤ %.2f", r.Goal),
+			"%.2f (%.2f to %.2f by turn)", r.Share, r.Turns.Min, r.Turns.Max)
+	}
 	m.row("segpull divided by the slowest of curl, SHA-256 and copy", "≤ 1.1", "%.2f", times[lab.Segpull]/slowest)
 	m.row("segpull divided by the bare loop", "-", "%.2f", times[lab.Segpull]/bare.Median)
 	return nil
