@@ -136,7 +136,11 @@ func spreadOfCounted(runs []lab.Run, value func(lab.Run) (float64, bool)) *Sprea
 
 // String is one line.
 func (s Summary) String() string {
-	return fmt.Sprintf("%-17s %-8s medians of %d: %s, efficiency %.3f (%.3f to %.3f), beyond the need: served %s, wire %s; 429s %.0f (%.0f to %.0f); %d failed",
-		s.Case, s.Tool, s.Runs, s.Wall.Seconds(), s.Efficiency.Median, s.Efficiency.Min, s.Efficiency.Max,
-		s.Served.percent(), s.Wire.percent(), s.Refused.Median, s.Refused.Min, s.Refused.Max, s.Failures)
+	efficiency := "–"
+	if s.Bound > 0 {
+		efficiency = fmt.Sprintf("%.3f (%.3f to %.3f)", s.Efficiency.Median, s.Efficiency.Min, s.Efficiency.Max)
+	}
+	return fmt.Sprintf("%-17s %-8s medians of %d: %s, efficiency %s, beyond the need: served %s, wire %s; 429s %.0f (%.0f to %.0f); %d failed",
+		s.Case, s.Tool, s.Runs, s.Wall.Seconds(), efficiency, s.Served.percent(), s.Wire.percent(),
+		s.Refused.Median, s.Refused.Min, s.Refused.Max, s.Failures)
 }

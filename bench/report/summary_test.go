@@ -43,7 +43,7 @@ func TestSeconds(t *testing.T) {
 
 func TestSummarize(t *testing.T) {
 	got := Summarize([]lab.Run{
-		{Case: "a", Tool: "x", Wall: 1, Efficiency: 0.9, Needed: 100, Served: 110, Wire: 150, Mirrors: []lab.MirrorStats{{Refused: 2}}},
+		{Case: "a", Tool: "x", Wall: 1, Bound: 0.9, Efficiency: 0.9, Needed: 100, Served: 110, Wire: 150, Mirrors: []lab.MirrorStats{{Refused: 2}}},
 		{Case: "a", Tool: "y", Wall: 9, Needed: 100, Error: "connection reset", Exit: 1},
 		{Case: "a", Tool: "x", Wall: 3, Efficiency: 0.3, Needed: 100, Served: 100, Wire: 125},
 		{Case: "a", Tool: "x", Wall: 50, Needed: 100, Error: "not done", Exit: -1},
