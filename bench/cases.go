@@ -18,11 +18,13 @@ import (
 type comparison struct {
 	cases    []lab.Case
 	tools    []lab.Tool // empty: those that a case's goal needs
+	before   []lab.Tool // another segpull, to compare with; empty: none
 	runs     int
 	out      string // directory for the results; "": none
 	timeline string // the case that is drawn; "": none
 
 	done     []lab.Run
+	used     []lab.Tool
 	timed    *lab.Run // the first of segpull on the case that is drawn
 	timeCase lab.Case
 }
@@ -33,16 +35,40 @@ func runCases(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("cases", flag.ContinueOnError)
 	flags.Usage = func() { casesUsage(flags) }
 	flags.IntVar(&c.runs, "runs", 1, "runs of each tool on each case")
-	with := flags.String("tools", "", "comma-separated, or all; default: segpull, and aria2c where a goal compares with it")
+	with := flags.String("tools", "", "comma-separated, or all; default: segpull, and the tools that a goal compares it with")
+	against := flags.String("against", "", "path of another segpull, which runs after this one in each turn and is called before")
 	flags.StringVar(&c.out, "out", "", "directory for the tables, the numbers and the pictures; default: none")
 	flags.StringVar(&c.timeline, "timeline", "", "draw a pull of this case: timeline.svg and throughput.svg, in -out or here")
+	list := flags.Bool("list", false, "only list the cases with their goals; default: all cases")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	if err := c.choose(flags.Args(), *with); err != nil {
+	if *list {
+		return listCases(flags.Args())
+	}
+	if err := cmp.Or(c.choose(flags.Args(), *with), c.compareWith(*against)); err != nil {
 		return usageError{err.Error()}
 	}
 	return withLab(ctx, func(l *lab.Lab) error { return c.run(ctx, l) })
+}
+
+// listCases prints a line for each case.
+func listCases(names []string) error {
+	if len(names) == 0 {
+		names = []string{"*"}
+	}
+	found, err := lab.Cases(names...)
+	if err != nil {
+		return usageError{err.Error()}
+	}
+	for _, c := range found {
+		goals := report.Goals(c.Goal)
+		if goals == "" {
+			goals = "no goal"
+		}
+		fmt.Printf("%-17s %s; %s\n", c.Name, c.About, goals)
+	}
+	return nil
 }
 
 func casesUsage(flags *flag.FlagSet) {
@@ -82,6 +108,16 @@ func (c *comparison) choose(names []string, tools string) (err error) {
 	return err
 }
 
+// compareWith adds another segpull to the tools; "": none.
+func (c *comparison) compareWith(path string) error {
+	if path == "" {
+		return nil
+	}
+	other, err := lab.Other(path)
+	c.before = []lab.Tool{other}
+	return err
+}
+
 func (c *comparison) isDrawn(other lab.Case) bool {
 	return c.timeline != "" && other.Name == c.timeCase.Name
 }
@@ -112,42 +148,39 @@ func (c *comparison) run(ctx context.Context, l *lab.Lab) error {
 }
 
 func (c *comparison) runCase(ctx context.Context, l *lab.Lab, on lab.Case) error {
-	var rival float64
-	runs, err := l.Turns(ctx, on, c.toolsFor(on), c.runs, func(run lab.Run) {
-		if run.Tool == "aria2c" {
-			rival = run.Wall
-		}
+	tools := c.toolsFor(on)
+	c.used = append(c.used, tools...)
+	runs, err := l.Turns(ctx, on, tools, c.runs, func(run lab.Run) {
 		if run.Tool == lab.Segpull && c.isDrawn(on) && c.timed == nil {
 			c.timed = &run
 		}
-		fmt.Println(report.Line(on, run, rival))
+		fmt.Println(report.Line(on, run))
 	})
 	if c.runs > 1 {
 		for _, s := range report.Summarize(runs) {
 			fmt.Println(s)
 		}
 	}
+	for _, r := range report.Races(on, runs) {
+		fmt.Println(r)
+	}
 	c.done = append(c.done, runs...)
 	return err
 }
 
-// toolsFor lists the rival before segpull, whose line compares the two.
+// toolsFor lists the tools that run on a case, in their order.
 func (c *comparison) toolsFor(on lab.Case) []lab.Tool {
 	if len(c.tools) > 0 {
-		return c.tools
+		return slices.Concat(c.tools, c.before)
 	}
-	names := []string{lab.Segpull}
-	if on.Goal.Beats > 0 {
-		names = []string{"aria2c", lab.Segpull}
-	}
-	tools, _ := lab.Tools(names...) // both exist
-	return installed(tools)
+	tools, _ := lab.Tools(slices.Concat(on.Goal.Rivals, []string{lab.Segpull})...) // all exist
+	return slices.Concat(installed(tools), c.before)
 }
 
 // write writes the results and the pictures.
 func (c *comparison) write() error {
 	if c.out != "" {
-		if err := report.NewResults(c.done).Write(c.out); err != nil {
+		if err := report.NewResults(c.done, c.used).Write(c.out); err != nil {
 			return err
 		}
 		fmt.Fprintln(os.Stderr, "bench: the tables, the numbers and the pictures are in", c.out)

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,8 +21,10 @@ func TestUsage(t *testing.T) {
 		{"demo", "extra"},
 		{"cases", "nowhere"},
 		{"cases", "-nonsense"},
+		{"cases", "-list", "nowhere"},
 		{"cases", "-tools", "wget"},
 		{"cases", "-timeline", "nowhere"},
+		{"cases", "-against", "nowhere"},
 		{"limits", "nothing"},
 		{"corrupt", "nothing"},
 		{"check", "extra"},
@@ -72,6 +76,24 @@ func TestChoose(t *testing.T) {
 	}
 	if c := (comparison{}); c.choose(nil, "") != nil || len(c.cases) < 10 {
 		t.Errorf("without names, %d cases run", len(c.cases))
+	}
+}
+
+func TestToolsFor(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "segpull")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var c comparison
+	if err := c.compareWith(program); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, tool := range c.toolsFor(lab.Case{Goal: lab.Goal{Rivals: []string{lab.Segpull}}}) {
+		names = append(names, tool.Name)
+	}
+	if got := strings.Join(names, " "); got != "segpull segpull before" {
+		t.Errorf("the tools are %s, want the rival first and the other segpull last", got)
 	}
 }
 

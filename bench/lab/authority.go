@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -14,15 +15,16 @@ import (
 	"time"
 )
 
-// authority is a certificate authority for the CDNs of one image. Its zero
-// value has no certificate.
+// authority is a certificate authority for the servers of one image that have
+// TLS. Its zero value has no certificate.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 	path        string // of its certificate, for clients
 }
 
-// newAuthority writes the certificate to ca.pem in the directory.
+// newAuthority writes the certificate to ca.pem in the directory, which has no
+// other one.
 func newAuthority(dir string) (authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -77,6 +79,19 @@ func (a authority) issue(ip, dir string) error {
 		return err
 	}
 	return writePEM(filepath.Join(dir, "key.pem"), "PRIVATE KEY", keyDER)
+}
+
+// keyPair is a certificate for an IP address, and its key.
+func (a authority) keyPair(ip string) (pair tls.Certificate, err error) {
+	dir, err := os.MkdirTemp(filepath.Dir(a.path), "key-")
+	if err != nil {
+		return pair, err
+	}
+	defer os.RemoveAll(dir)
+	if err := a.issue(ip, dir); err != nil {
+		return pair, err
+	}
+	return tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
 }
 
 func writePEM(path, kind string, der []byte) error {

@@ -21,6 +21,11 @@ type Case struct {
 	// TCP puts the mirrors into network namespaces behind simulated links.
 	// Without it they are throttled on loopback.
 	TCP bool
+	// Secure mirrors, which are registrytest servers, have TLS 1.3 and ask for a
+	// token, which is given out at another address.
+	Secure bool
+	// Sync adds to each tool's time that of an fsync of what it wrote.
+	Sync bool
 	// Link is the user's own, with TCP.
 	Link weaknet.Link
 	// RoundTrips is how many the protocol needs at least. The bound includes
@@ -36,11 +41,18 @@ const (
 
 // Goal is what segpull has to reach. A zero value is no goal.
 type Goal struct {
-	Efficiency float64 // at least
-	Waste      float64 // at most: bytes served beyond the need, as a share of it
-	Refused    int     // at most: answers with status 429
-	Beats      float64 // how many times faster than aria2c
+	Efficiency float64  // at least
+	Waste      float64  // at most: Run.Waste
+	Refused    int      // at most: answers with status 429
+	Rivals     []string // tools that run before segpull in each turn
+	Share      float64  // at most: the time, as a share of that of the fastest rival
 }
+
+// OfRun says whether there is a goal for a run by itself.
+func (g Goal) OfRun() bool { return g.Efficiency > 0 || g.Waste > 0 || g.Refused > 0 }
+
+// None says whether there is no goal.
+func (g Goal) None() bool { return !g.OfRun() && len(g.Rivals) == 0 }
 
 // Mirror is one of a case's mirrors.
 type Mirror struct {
@@ -55,6 +67,8 @@ type Mirror struct {
 	// Faults makes the faults of one run; they count requests, so each run
 	// needs its own.
 	Faults func() []registrytest.Fault
+	// Ration limits its requests. The zero value is no limit.
+	Ration Ration
 	// HangsAfter is when the mirror stops in the middle of its answers and
 	// never answers again. 0: never.
 	HangsAfter time.Duration
@@ -62,8 +76,8 @@ type Mirror struct {
 	Useless bool
 }
 
-// Bound is the least time in which size bytes can arrive; 0 if only the machine
-// limits it.
+// Bound is the least time in which size bytes, and as many requests as there are
+// blobs and a manifest, can be answered; 0 if only the machine limits it.
 func (c Case) Bound(size int64) time.Duration {
 	supplies, nearest := c.supplies(), forever
 	for _, m := range c.Mirrors {
@@ -74,7 +88,22 @@ func (c Case) Bound(size int64) time.Duration {
 	if len(supplies) == 0 || supplies[0].rate == 0 {
 		return 0
 	}
-	return time.Duration(c.RoundTrips)*nearest + lowerBound(size, c.Link.Down, supplies)
+	return time.Duration(c.RoundTrips)*nearest + max(lowerBound(size, c.Link.Down, supplies), c.ration().wait(len(c.Layers)+2))
+}
+
+// ration is that of all mirrors together; zero if one of them has none.
+func (c Case) ration() (sum Ration) {
+	for _, m := range c.Mirrors {
+		switch {
+		case m.Useless:
+		case m.Ration == (Ration{}):
+			return Ration{}
+		default:
+			sum.Burst += m.Ration.Burst
+			sum.PerMinute += m.Ration.PerMinute
+		}
+	}
+	return sum
 }
 
 // RateAt is how many bytes a second the mirrors can serve together just after a
@@ -95,12 +124,14 @@ func (m Mirror) link() weaknet.Link {
 	return weaknet.Link{Up: m.Rate, Delay: m.RTT / 2, Jitter: m.Jitter, Loss: m.Loss}
 }
 
-// prepare sets a server to behave as this mirror does. On loopback it simulates
-// the link as well.
-func (m Mirror) prepare(reg *registrytest.Server, tcp bool) {
-	var faults []registrytest.Fault
+// prepare sets a server to behave as this mirror does, with more faults before
+// its own. On loopback it simulates the link as well.
+func (m Mirror) prepare(reg *registrytest.Server, tcp bool, faults ...registrytest.Fault) {
+	if m.Ration != (Ration{}) {
+		faults = append(faults, m.Ration.fault())
+	}
 	if m.Faults != nil {
-		faults = m.Faults()
+		faults = append(faults, m.Faults()...)
 	}
 	if !tcp {
 		faults = append(faults, registrytest.Latency(m.RTT))

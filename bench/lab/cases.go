@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"slices"
 	"time"
 
 	rt "github.com/segpull/segpull/internal/registrytest"
@@ -109,12 +110,47 @@ var tasks = []Case{
 		Name: "tcp-small-layers", About: "the same over real TCP", Layers: smallLayers, TCP: true,
 		RoundTrips: 4, // SYN, manifest; SYN of further connections, blobs
 		Mirrors:    []Mirror{{Name: "far", Rate: 20 * mbit, RTT: ms(200)}},
-		Goal:       Goal{Efficiency: 1 / 1.2, Waste: 0.02},
+		Goal:       Goal{Efficiency: 1 / 1.2, Waste: 0.10}, // HTTP's headers are 7 % of it
+	},
+	{
+		Name: "far-small", About: "a small image at 200 ms, real TCP", Layers: tiny, TCP: true,
+		RoundTrips: 3, // SYN, manifest, blobs
+		Mirrors:    []Mirror{{Name: "far", Rate: 100 * mbit, RTT: ms(200)}},
+		Goal:       Goal{Rivals: archivers, Share: 0.70},
+	},
+	{
+		Name: "far-small-tls", About: "the same over TLS 1.3, with a token service", Layers: tiny, TCP: true, Secure: true,
+		RoundTrips: 8, // SYN, TLS, challenge; SYN, TLS, token; manifest, blobs
+		Mirrors:    []Mirror{{Name: "far", Rate: 100 * mbit, RTT: ms(200)}},
+		Goal:       Goal{Rivals: archivers, Share: 0.75},
+	},
+	{
+		Name: "three-far", About: "70 MB from 3, 5 and 9 MiB/s at 60, 40 and 25 ms", Layers: seventy, Mirrors: threeFar,
+		Goal: Goal{Efficiency: 0.97, Waste: 0.02},
+	},
+	{
+		Name: "tcp-three-far", About: "the same over real TCP", TCP: true, Layers: seventy, Mirrors: threeFar, RoundTrips: firstBlob,
+		Goal: Goal{Efficiency: 0.92, Waste: 0.02}, // headers of TCP and IP are 4 % of the rates
+	},
+	{
+		Name: "rationed", About: "30 requests a minute, 10 at once, then 429 with Retry-After; 300 ms to the first byte, 4 MiB/s, real TCP",
+		TCP: true, Layers: sixLayers, Mirrors: rationed(false), RoundTrips: firstBlob,
+		Goal: Goal{Efficiency: 0.75, Waste: 0.02, Refused: 4},
+	},
+	{
+		Name: "rationed-headers", About: "the same, with RateLimit headers instead of Retry-After",
+		TCP: true, Layers: sixLayers, Mirrors: rationed(true), RoundTrips: firstBlob,
+		Goal: Goal{Efficiency: 0.75, Waste: 0.02, Refused: 4},
+	},
+	{
+		Name: "rationed-layers", About: "as rationed, with 24 layers of 1 MiB, so that the requests are the limit",
+		TCP: true, Layers: slices.Repeat([]int64{mib}, 24), Mirrors: rationed(false),
+		Goal: Goal{Efficiency: 0.75, Waste: 0.02, Refused: 4},
 	},
 	{
 		Name: "tcp-lossy", About: "150 ms, 1 % loss, 32 Mbit/s, real TCP", TCP: true, Layers: []int64{24 * mib, 6 * mib, 2 * mib},
 		Mirrors: []Mirror{{Name: "far", Rate: 32 * mbit, RTT: ms(150), Loss: 0.01}},
-		Goal:    Goal{Waste: 0.05, Beats: 1.5},
+		Goal:    Goal{Waste: 0.05, Rivals: []string{"aria2c"}, Share: 0.67},
 	},
 	{
 		Name: "tcp-uneven", About: "20 Mbit/s 60 ms + 10/100 + 4/150, real TCP", TCP: true, Layers: tcpBulk, RoundTrips: firstBlob,
@@ -155,7 +191,25 @@ var (
 	}
 	smallLayers = []int64{8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib, 8 * kib}
 	tcpBulk     = []int64{28 * mib, 8 * mib, 4 * mib}
+	tiny        = []int64{1200 * kib, 120 * kib, 40 * kib, 8 * kib} // 1.4 MB
+	seventy     = []int64{40e6, 20e6, 8e6, 2e6}
+	sixLayers   = []int64{28 * mib, 16 * mib, 8 * mib, 4 * mib, 2 * mib, 2 * mib}
+	threeFar    = []Mirror{
+		{Name: "slow", Rate: 3 * mib, RTT: ms(60)},
+		{Name: "middle", Rate: 5 * mib, RTT: ms(40)},
+		{Name: "fast", Rate: 9 * mib, RTT: ms(25)},
+	}
+	// archivers are the fastest other tools that pull an image from one registry.
+	archivers = []string{"crane", "regctl"}
 )
+
+// rationed is one mirror that answers 30 requests a minute, each after 300 ms.
+func rationed(headers bool) []Mirror {
+	return []Mirror{{
+		Name: "rationed", Rate: 4 * mib, RTT: ms(40), Faults: fault(rt.Latency(ms(260))),
+		Ration: Ration{Burst: 10, PerMinute: 30, Headers: headers},
+	}}
+}
 
 // firstBlob is the round trips until a blob begins to flow over plain HTTP:
 // SYN, manifest, blob.

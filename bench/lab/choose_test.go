@@ -49,8 +49,8 @@ func TestCases(t *testing.T) {
 			t.Errorf("%q selects a case", name)
 		}
 	}
-	if goals, _ := Cases(Goals); len(goals) != len(tasks) || goals[0].Goal == (Goal{}) {
-		t.Errorf("%d cases have a goal, want %d", len(goals), len(tasks))
+	if goals, _ := Cases(Goals); len(goals) != len(tasks)+1 || goals[len(tasks)].Name != Local {
+		t.Errorf("%d cases have a goal, want %d and local", len(goals), len(tasks))
 	}
 }
 
@@ -68,6 +68,23 @@ func TestTools(t *testing.T) {
 	cmd, err := chosen[1].With("--limit-rate", "5").command(job{program: "segpull"})
 	if err != nil || !strings.HasSuffix(cmd.String(), " --limit-rate 5") {
 		t.Errorf("the command is %s, %v", cmd, err)
+	}
+}
+
+func TestOther(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "old")
+	if _, err := Other(path); err == nil {
+		t.Error("a program that does not exist is another segpull")
+	}
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	other, err := Other(path)
+	if err != nil || other.Name != Before || !other.archive {
+		t.Errorf("Other = %+v, %v", other, err)
+	}
+	if found, err := other.find("this one"); err != nil || found != path {
+		t.Errorf("it runs %s, %v; want %s", found, err, path)
 	}
 }
 

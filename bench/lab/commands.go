@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,9 @@ import (
 
 // archiveName is the file that segpull writes in a job's directory.
 const archiveName = "image.tar"
+
+// errNoToken is for tools that fetch URLs.
+var errNoToken = errors.New("it cannot ask for a token")
 
 func segpullCommand(j job) (*exec.Cmd, error) {
 	args := []string{"-v", "--progress", "plain", "-o", filepath.Join(j.dir, archiveName)}
@@ -19,6 +23,9 @@ func segpullCommand(j job) (*exec.Cmd, error) {
 }
 
 func aria2Command(j job) (*exec.Cmd, error) {
+	if j.best().secure() {
+		return nil, errNoToken
+	}
 	var input strings.Builder
 	for _, b := range j.image.blobs() {
 		urls := make([]string, len(j.mirrors))
@@ -39,6 +46,9 @@ func aria2Command(j job) (*exec.Cmd, error) {
 }
 
 func curlCommand(j job) (*exec.Cmd, error) {
+	if j.best().secure() {
+		return nil, errNoToken
+	}
 	args := []string{
 		"--no-progress-meter", "--show-error", "--fail", "--location",
 		"--parallel", "--parallel-max", "16", "--retry", "100", "--retry-delay", "1", "--retry-all-errors", "--continue-at", "-",
@@ -50,15 +60,23 @@ func curlCommand(j job) (*exec.Cmd, error) {
 }
 
 func craneCommand(j job) (*exec.Cmd, error) {
-	return exec.Command(j.program, "pull", "--insecure", "--format=oci", j.best().reference(), filepath.Join(j.dir, "image")), nil
+	args := []string{"pull", "--format=oci"}
+	if !j.best().secure() {
+		args = append(args, "--insecure")
+	}
+	return exec.Command(j.program, append(args, j.best().reference(), filepath.Join(j.dir, "image"))...), nil
 }
 
 func skopeoCommand(j job) (*exec.Cmd, error) {
-	return exec.Command(j.program, "--insecure-policy", "copy", "--quiet", "--retry-times", "5", "--src-tls-verify=false",
+	return exec.Command(j.program, "--insecure-policy", "copy", "--quiet", "--retry-times", "5", fmt.Sprintf("--src-tls-verify=%t", j.best().secure()),
 		"docker://"+j.best().reference(), "docker-archive:"+filepath.Join(j.dir, "image.tar")+":bench:1"), nil
 }
 
 func regctlCommand(j job) (*exec.Cmd, error) {
-	return exec.Command(j.program, "--host", "reg="+j.best().host()+",tls=disabled", "--verbosity", "error",
+	tls := "disabled"
+	if j.best().secure() {
+		tls = "enabled"
+	}
+	return exec.Command(j.program, "--host", "reg="+j.best().host()+",tls="+tls, "--verbosity", "error",
 		"image", "export", j.best().reference(), filepath.Join(j.dir, "image.tar")), nil
 }

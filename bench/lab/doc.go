@@ -10,6 +10,10 @@
 // depends on an earlier one. Tools take turns on a case, so that other load on
 // the machine affects all of them. Each Run contains the least time that the
 // network allows; its efficiency is that bound divided by the time of the pull.
+// It also contains the bytes that the servers handed to their kernels and, where
+// there are links, those that the user's link forwarded. The second are what
+// the user pays for; the first include what stayed in buffers of connections
+// that the tool closed.
 //
 // Real servers and tools are optional: Turns reports those that cannot run and
 // leaves them out. Load goes to loopback and to network namespaces of this

@@ -39,10 +39,28 @@ func (l *Lab) image(ctx context.Context, c Case) (*image, error) {
 		}
 		l.images[key] = i
 	}
+	if c.Secure || c.Server == cdn {
+		if err := i.certify(l.Dir); err != nil {
+			return nil, err
+		}
+	}
 	if c.Server == "" || i.storage != "" {
 		return i, nil
 	}
 	return i, i.store(ctx, l.Dir)
+}
+
+// certify gives the image an authority, once.
+func (i *image) certify(dir string) error {
+	if i.authority.path != "" {
+		return nil
+	}
+	dir, err := os.MkdirTemp(dir, "authority-")
+	if err != nil {
+		return err
+	}
+	i.authority, err = newAuthority(dir)
+	return err
 }
 
 // Image is the image that the case's mirrors serve.
@@ -87,8 +105,7 @@ func (i *image) store(ctx context.Context, dir string) error {
 		return err
 	}
 	i.storage = storage
-	i.authority, err = newAuthority(storage)
-	return err
+	return nil
 }
 
 // push uploads the image to a registry on loopback.

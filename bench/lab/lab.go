@@ -73,12 +73,19 @@ func (s *site) pull(ctx context.Context, c Case, t Tool, j job) (Run, error) {
 	if err != nil {
 		return Run{}, err
 	}
-	if u.Err == "" && t.Name == Segpull {
+	if c.Sync {
+		took, err := syncAll(j.dir)
+		if err != nil {
+			return Run{}, err
+		}
+		u.Wall += took
+	}
+	if u.Err == "" && t.archive {
 		if err := output.Check(filepath.Join(j.dir, archiveName), j.image.Manifest.Digest.String()); err != nil {
 			u.Err = err.Error()
 		}
 	}
-	run := newRun(c, t, u, needed, s.mirrors)
+	run := newRun(c, t, u, needed, s.wire(), s.mirrors)
 	run.Samples, run.Started = samples, started
 	return run, nil
 }
@@ -90,7 +97,7 @@ func limit(bound time.Duration) time.Duration { return min(20*bound+30*time.Seco
 // each after every run. When the context ends, it returns its error with the
 // runs so far.
 func (l *Lab) Turns(ctx context.Context, c Case, tools []Tool, runs int, each func(Run)) (all []Run, err error) {
-	for range runs {
+	for turn := range runs {
 		for _, t := range tools {
 			run, err := l.Run(ctx, c, t)
 			if ctx.Err() != nil {
@@ -100,6 +107,7 @@ func (l *Lab) Turns(ctx context.Context, c Case, tools []Tool, runs int, each fu
 				fmt.Fprintf(l.Log, "bench: %s on %s is left out: %v\n", t.Name, c.Name, err)
 				continue
 			}
+			run.Turn = turn
 			each(run)
 			all = append(all, run)
 		}

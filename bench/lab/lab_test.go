@@ -42,6 +42,29 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestRunCountsTheWire lets curl fetch all blobs over a simulated link.
+func TestRunCountsTheWire(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip(err)
+	}
+	c := Case{
+		Name: "wire", TCP: true, Layers: quick.Layers,
+		Mirrors: []Mirror{{Name: "lossy", Rate: 2 * mib, RTT: ms(10), Loss: 0.01}},
+	}
+	l := &Lab{Dir: t.TempDir()}
+	run, err := l.Run(t.Context(), c, tool(t, "curl"))
+	if err != nil {
+		t.Skip(err) // no root
+	}
+	headers := run.Wire - run.Needed
+	if run.Failed() || run.Served != run.Needed || headers < 300 || headers > 4*kib {
+		t.Errorf("served %d and forwarded %d of %d bytes, want HTTP's headers beyond the need; %s", run.Served, run.Wire, run.Needed, run.Error)
+	}
+	if run.Waste() != float64(headers)/float64(run.Needed) {
+		t.Errorf("the waste is %f, want what was on the wire", run.Waste())
+	}
+}
+
 // TestAToolThatFails checks that this is not an error of the lab.
 func TestAToolThatFails(t *testing.T) {
 	l := &Lab{Dir: t.TempDir()}

@@ -38,7 +38,9 @@ func network(name, about string, layers []int64, link weaknet.Link, first, secon
 
 // local is a pull that only the machine limits.
 var local = Case{
-	Name: "local", About: "1 GiB from one real registry, no throttling", Server: dockerRegistry,
+	Name: "local", About: "1 GiB from one real registry, no throttling, with fsync", Server: dockerRegistry,
 	Layers:  []int64{256 * mib, 256 * mib, 256 * mib, 256 * mib},
 	Mirrors: []Mirror{{Name: "registry"}},
+	Sync:    true,
+	Goal:    Goal{Rivals: archivers, Share: 0.9},
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/segpull/segpull/bench/program"
+	"github.com/segpull/segpull/bench/weaknet"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -11,11 +12,14 @@ import (
 type Run struct {
 	Case       string        `json:"case"`
 	Tool       string        `json:"tool"`
+	Turn       int           `json:"turn"` // of Lab.Turns, from 0 on
 	Wall       float64       `json:"seconds"`
 	Bound      float64       `json:"bound_seconds"`
 	Efficiency float64       `json:"efficiency"` // bound divided by wall; 0 if the tool failed
 	Needed     int64         `json:"needed_bytes"`
-	Served     int64         `json:"served_bytes"`
+	Served     int64         `json:"served_bytes"`   // of blobs, as servers handed them to their kernels
+	Wire       int64         `json:"wire_bytes"`     // of TCP's payload, as the user's link forwarded them
+	Repeated   int64         `json:"repeated_bytes"` // of it that the link forwarded again; not in Wire
 	CPU        float64       `json:"cpu_seconds"`
 	Peak       int64         `json:"peak_memory_bytes"`
 	Exit       int           `json:"exit"`
@@ -38,13 +42,30 @@ type MirrorStats struct {
 	Log []registrytest.Request `json:"-"`
 }
 
-// Waste is what was served beyond the need, as a share of it; 0 for real
-// servers, which do not count.
+// ServedBeyond is what servers handed to their kernels beyond the need, as a
+// share of it. That includes what stayed in the buffers of connections that the
+// tool closed. It is false for real servers, which do not count.
+func (r Run) ServedBeyond() (share float64, counted bool) { return r.beyond(r.Served) }
+
+// WireBeyond is what the user's link forwarded beyond the need, as a share of
+// it: also manifests, tokens, and the headers of HTTP and TLS. It is false on
+// loopback, which has no links.
+func (r Run) WireBeyond() (share float64, counted bool) { return r.beyond(r.Wire) }
+
+// Waste is WireBeyond, or on loopback ServedBeyond; 0 if neither was counted.
 func (r Run) Waste() float64 {
-	if r.Served == 0 {
-		return 0
+	if share, counted := r.WireBeyond(); counted {
+		return share
 	}
-	return float64(r.Served-r.Needed) / float64(r.Needed)
+	share, _ := r.ServedBeyond()
+	return share
+}
+
+func (r Run) beyond(bytes int64) (share float64, counted bool) {
+	if bytes == 0 {
+		return 0, false
+	}
+	return float64(bytes-r.Needed) / float64(r.Needed), true
 }
 
 // Failed reports whether the tool failed.
@@ -66,11 +87,11 @@ func (r Run) Refused() (n int) {
 	return n
 }
 
-func newRun(c Case, t Tool, u program.Usage, needed int64, mirrors []server) Run {
+func newRun(c Case, t Tool, u program.Usage, needed int64, wire weaknet.Traffic, mirrors []server) Run {
 	bound := c.Bound(needed)
 	run := Run{
 		Case: c.Name, Tool: t.Name,
-		Wall: u.Wall.Seconds(), Bound: bound.Seconds(), Needed: needed,
+		Wall: u.Wall.Seconds(), Bound: bound.Seconds(), Needed: needed, Wire: wire.Payload, Repeated: wire.Repeated,
 		CPU: u.CPU.Seconds(), Peak: u.Peak, Exit: u.Exit, Error: u.Err,
 	}
 	if u.Err == "" && bound > 0 {

@@ -9,7 +9,7 @@ const sampleInterval = 100 * time.Millisecond
 type Sample struct {
 	At      time.Duration
 	Mirrors []int64 // as the servers have written them; nil for real servers
-	User    int64   // as the user's host has received them
+	User    int64   // on the wire; on loopback, which has no links, as the servers have written them
 }
 
 // sampler takes samples of a site until its end.
@@ -53,8 +53,8 @@ func (s *site) sample(at time.Duration) Sample {
 			now.User += bytes
 		}
 	}
-	if host, ok := s.user.(interface{ Received() int64 }); ok {
-		now.User = host.Received()
+	if s.network != nil {
+		now.User = s.network.Host(0).Received().Payload
 	}
 	return now
 }

@@ -7,9 +7,6 @@ import (
 	"github.com/segpull/segpull/bench/program"
 )
 
-// tiny is the image of these tests.
-var tiny = []int64{2 * mib, mib}
-
 func needs(t *testing.T, programs ...string) {
 	t.Helper()
 	for _, name := range programs {
@@ -30,7 +27,7 @@ func TestCDN(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := &Lab{Segpull: segpull, Dir: t.TempDir()}
-	c := Case{Name: "cdn", Layers: tiny, Server: cdn, Mirrors: []Mirror{{Name: "registry"}}}
+	c := Case{Name: "cdn", Layers: []int64{2 * mib, mib}, Server: cdn, Mirrors: []Mirror{{Name: "registry"}}}
 	run, err := l.Run(t.Context(), c, tool(t, Segpull))
 	if err != nil || run.Failed() {
 		t.Errorf("%+v, %v", run, err)
@@ -40,7 +37,7 @@ func TestCDN(t *testing.T) {
 func TestFloors(t *testing.T) {
 	needs(t, "docker-registry")
 	l := &Lab{Dir: t.TempDir()}
-	c := Case{Name: "local", Layers: tiny, Server: dockerRegistry, Mirrors: []Mirror{{Name: "registry"}}}
+	c := Case{Name: "local", Layers: []int64{2 * mib, mib}, Server: dockerRegistry, Mirrors: []Mirror{{Name: "registry"}}}
 	f, err := l.Floors(t.Context(), c)
 	if err != nil || f.Hash <= 0 || f.Copy <= 0 || f.Bare <= 0 {
 		t.Errorf("the floors are %+v, %v", f, err)

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/segpull/segpull/bench/program"
@@ -12,6 +13,7 @@ import (
 // site is a case's network and mirrors while they run.
 type site struct {
 	user    program.Place
+	network *weaknet.Network // nil on loopback
 	mirrors []server
 	stops   []func()
 }
@@ -19,7 +21,7 @@ type site struct {
 // server is a mirror that serves.
 type server struct {
 	Mirror
-	url string               // http://host:port
+	url string               // http://host:port, or https
 	reg *registrytest.Server // nil if it is a real server
 }
 
@@ -63,6 +65,7 @@ func (s *site) connect(c Case) ([]program.Place, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.network = network
 	s.stops = append(s.stops, func() { _ = network.Close() })
 	s.user = network.Host(0)
 	for i := range places {
@@ -77,9 +80,34 @@ func (s *site) serveTest(at program.Place, c Case, m Mirror, i *image) (server, 
 		return server{}, err
 	}
 	reg := i.origin.Mirror()
+	if c.Secure {
+		return s.serveSecure(at, c, m, i, reg, listener)
+	}
 	m.prepare(reg, c.TCP)
 	url, stop := Serve(reg, listener)
 	s.stops = append(s.stops, stop)
+	return server{Mirror: m, url: url, reg: reg}, nil
+}
+
+// serveSecure serves a registry over TLS, and its token service at an address of
+// its own, as Docker Hub's is.
+func (s *site) serveSecure(at program.Place, c Case, m Mirror, i *image, reg *registrytest.Server, listener net.Listener) (server, error) {
+	host, _, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return server{}, err
+	}
+	certificate, err := i.authority.keyPair(host)
+	if err != nil {
+		return server{}, err
+	}
+	tokens, err := at.Listen(0)
+	if err != nil {
+		return server{}, err
+	}
+	service, stopTokens := serveSecure(reg, tokens, certificate)
+	url, stop := serveSecure(reg, listener, certificate)
+	s.stops = append(s.stops, stopTokens, stop)
+	m.prepare(reg, c.TCP, registrytest.Bearer(registrytest.Auth{Realm: service + "/token"}))
 	return server{Mirror: m, url: url, reg: reg}, nil
 }
 
@@ -113,6 +141,20 @@ func (s *site) begin() {
 		})
 		s.stops = append(s.stops, func() { timer.Stop() })
 	}
+}
+
+// settleTime is the most time that packets may be on their way after a tool
+// has ended.
+const settleTime = 3 * time.Second
+
+// wire is what the user's link has forwarded since the start, with what still
+// comes for connections that the tool left open; nothing on loopback.
+func (s *site) wire() weaknet.Traffic {
+	if s.network == nil {
+		return weaknet.Traffic{}
+	}
+	s.network.Settle(settleTime)
+	return s.network.Host(0).Received()
 }
 
 // close ends everything, in the reverse order.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -15,7 +16,8 @@ import (
 type Tool struct {
 	Name     string
 	Settings string // in words, for the tables
-	program  string // name in PATH; "": segpull, as it was built
+	program  string // name in PATH, or a path; "": segpull, as it was built
+	archive  bool   // it writes archiveName, whose digests are checked
 	command  func(job) (*exec.Cmd, error)
 	service  func(context.Context, job, program.Place) (service, error) // nil: none
 }
@@ -23,12 +25,29 @@ type Tool struct {
 // Segpull is the name of the tool that the others are compared with.
 const Segpull = "segpull"
 
+// Before is the name of the other segpull that this one is compared with.
+const Before = "before"
+
+// Other is another build of segpull: the program at a path.
+func Other(path string) (Tool, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return Tool{}, err
+	}
+	if _, err := exec.LookPath(path); err != nil {
+		return Tool{}, err
+	}
+	t := tools[0]
+	t.Name, t.program = Before, path
+	return t, nil
+}
+
 // allTools selects every tool.
 const allTools = "all"
 
 // tools are segpull and its peers, in the order of the tables.
 var tools = []Tool{
-	{Name: Segpull, Settings: "all mirrors, defaults", command: segpullCommand},
+	{Name: Segpull, Settings: "all mirrors, defaults", archive: true, command: segpullCommand},
 	{
 		Name: "aria2c", Settings: "all mirrors' blob URLs, -x16 -s16×mirrors -k1M --lowest-speed-limit=10K",
 		program: "aria2c", command: aria2Command,
@@ -166,7 +185,12 @@ func (j job) best() server {
 	return best
 }
 
-func (m server) host() string { return strings.TrimPrefix(m.url, "http://") }
+func (m server) host() string {
+	_, host, _ := strings.Cut(m.url, "://")
+	return host
+}
+
+func (m server) secure() bool { return strings.HasPrefix(m.url, "https:") }
 
 func (m server) reference() string { return m.host() + "/" + repository + ":" + tag }
 

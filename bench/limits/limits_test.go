@@ -43,18 +43,19 @@ func TestMeasureTheProgram(t *testing.T) {
 func TestLocalRows(t *testing.T) {
 	spread := report.SpreadOf
 	tools := []report.Summary{{Tool: lab.Segpull, Wall: spread(3)}, {Tool: "curl", Wall: spread(1)}}
+	races := []report.Race{{Others: []string{"crane", "regctl"}, Share: 0.75, Turns: spread(0.7, 0.8), Goal: 0.9}}
 	var out strings.Builder
 	m := &meter{w: &out}
-	if err := m.localRows(tools, floorTimes{hash: []float64{2}, copied: []float64{1}, bare: []float64{4}}); err != nil {
+	if err := m.localRows(tools, races, floorTimes{hash: []float64{2}, copied: []float64{1}, bare: []float64{4}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"SHA-256 and copy | ≤ 1.1 | 1.50 |", "bare loop | - | 0.75 |"} {
+	for _, want := range []string{"fastest of crane, regctl | ≤ 0.90 | 0.75 (0.70 to 0.80 by turn) |", "SHA-256 and copy | ≤ 1.1 | 1.50 |", "bare loop | - | 0.75 |"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, &out)
 		}
 	}
 	tools[1].Failures, tools[1].Error = 1, "reset"
-	if err := m.localRows(tools, floorTimes{}); err == nil {
+	if err := m.localRows(tools, races, floorTimes{}); err == nil {
 		t.Error("a tool failed, and there is no error")
 	}
 }

@@ -4,6 +4,7 @@
 //	[]lab.Run ─→ Summarize ─→ []Summary ─→ Results ─→ results.md, results.json, time.svg
 //	     │                        └──────→ Baseline ─→ Compare
 //	     ├─→ Line                 one line for each run, with the goals that it misses
+//	     ├─→ Races                segpull's time as a share of that of others in the same turns
 //	     └─→ WriteTimeline        timeline.svg, throughput.svg
 //
 // Times are medians with the least and the greatest. Runs that failed do not

@@ -8,11 +8,12 @@ import (
 )
 
 // Header is the line above those of Line.
-const Header = "case              tool      time   bound  E (goal)       waste   blob requests  429s  CPU    memory   verdict"
+const Header = "case              tool       time    bound  E (goal)       served     wire  blob requests  429s   CPU   memory  verdict"
 
-// Line is a run in one line, with the goals that it misses. rival is aria2c's
-// time in seconds, 0 if it did not run.
-func Line(c lab.Case, run lab.Run, rival float64) string {
+// Line is a run in one line: its time, efficiency, what servers served and links
+// forwarded beyond the need, with the goals that it misses. Race compares the
+// time with that of others.
+func Line(c lab.Case, run lab.Run) string {
 	goal := "-"
 	if c.Goal.Efficiency > 0 {
 		goal = fmt.Sprintf("%.2f", c.Goal.Efficiency)
@@ -21,26 +22,30 @@ func Line(c lab.Case, run lab.Run, rival float64) string {
 	switch {
 	case run.Failed():
 		result = "failed: " + run.Error
-	case run.Tool == lab.Segpull && c.Goal != (lab.Goal{}):
-		result = verdict(c.Goal, run, rival)
+	case run.Tool == lab.Segpull && c.Goal.OfRun():
+		result = verdict(c.Goal, run)
 	}
-	return fmt.Sprintf("%-17s %-8s %5.1fs  %5.1fs  %.3f (%s)  %6.1f %%  %13d  %4d  %4.1fs  %4.0f MiB  %s",
-		run.Case, run.Tool, run.Wall, run.Bound, run.Efficiency, goal, 100*run.Waste(), run.Requests(), run.Refused(),
-		run.CPU, float64(run.Peak)/mib, result)
+	return fmt.Sprintf("%-17s %-8s %6.2fs  %6.2fs  %.3f (%-4s)  %7s  %7s  %13d  %4d  %4.1fs  %4.0f MiB  %s",
+		run.Case, run.Tool, run.Wall, run.Bound, run.Efficiency, goal, beyond(run.ServedBeyond()), beyond(run.WireBeyond()),
+		run.Requests(), run.Refused(), run.CPU, float64(run.Peak)/mib, result)
 }
 
-func verdict(goal lab.Goal, run lab.Run, rival float64) string {
-	compared := ""
-	if goal.Beats > 0 && rival > 0 {
-		compared = fmt.Sprintf(" (%.2f × aria2c)", rival/run.Wall)
+// beyond is a share of the need in percent.
+func beyond(share float64, counted bool) string {
+	if !counted {
+		return "–"
 	}
-	if missed := misses(goal, run, rival); len(missed) > 0 {
-		return "MISSED: " + strings.Join(missed, ", ") + compared
-	}
-	return "reached" + compared
+	return fmt.Sprintf("%.1f %%", 100*share)
 }
 
-func misses(goal lab.Goal, run lab.Run, rival float64) (all []string) {
+func verdict(goal lab.Goal, run lab.Run) string {
+	if missed := misses(goal, run); len(missed) > 0 {
+		return "MISSED: " + strings.Join(missed, ", ")
+	}
+	return "reached"
+}
+
+func misses(goal lab.Goal, run lab.Run) (all []string) {
 	if run.Efficiency < goal.Efficiency {
 		all = append(all, fmt.Sprintf("efficiency under %.2f", goal.Efficiency))
 	}
@@ -49,9 +54,6 @@ func misses(goal lab.Goal, run lab.Run, rival float64) (all []string) {
 	}
 	if goal.Refused > 0 && run.Refused() > goal.Refused {
 		all = append(all, fmt.Sprintf("over %d 429s", goal.Refused))
-	}
-	if goal.Beats > 0 && rival > 0 && rival/run.Wall < goal.Beats {
-		all = append(all, fmt.Sprintf("under %.1f × aria2c", goal.Beats))
 	}
 	return all
 }

@@ -23,7 +23,7 @@ func (r Results) markdown() string {
 			if s.Bound > 0 {
 				fmt.Fprintf(&b, "; lower bound %.1f s", s.Bound)
 			}
-			b.WriteString("\n\n| tool | time | efficiency | served beyond the need | CPU | memory | failed |\n|---|---|---|---|---|---|---|\n")
+			b.WriteString("\n\n| tool | time | efficiency | served beyond the need | on the wire | 429s | CPU | memory | failed |\n|---|---|---|---|---|---|---|---|---|\n")
 		}
 		b.WriteString(s.row())
 	}
@@ -75,19 +75,19 @@ func (s Summary) time() string {
 }
 
 func (s Summary) row() string {
-	efficiency, waste, failed := "–", "–", "–"
+	efficiency, served, wire, failed := "–", "–", "–", "–"
 	succeeded := s.Failures < s.Runs
 	if s.Bound > 0 && succeeded {
-		efficiency = fmt.Sprintf("%.2f", s.Efficiency.Median)
+		efficiency = fmt.Sprintf("%.2f (%.2f to %.2f)", s.Efficiency.Median, s.Efficiency.Min, s.Efficiency.Max)
 	}
-	if s.Counted && succeeded {
-		waste = fmt.Sprintf("%.1f %%", 100*s.Waste.Median)
+	if succeeded {
+		served, wire = s.Served.percent(), s.Wire.percent()
 	}
 	if s.Failures > 0 {
 		failed = fmt.Sprintf("%d of %d, exit %d: %s", s.Failures, s.Runs, s.Exit, cell(s.Error))
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %.1f s | %.0f MiB | %s |\n",
-		s.Tool, s.Wall.Seconds(), efficiency, waste, s.CPU.Median, s.Peak.Median/mib, failed)
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %.0f | %.1f s | %.0f MiB | %s |\n",
+		s.Tool, s.Wall.Seconds(), efficiency, served, wire, s.Refused.Median, s.CPU.Median, s.Peak.Median/mib, failed)
 }
 
 // cell quotes a message for a table.

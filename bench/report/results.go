@@ -21,8 +21,9 @@ type Results struct {
 	Runs      []lab.Run         `json:"runs"`
 }
 
-// NewResults adds the circumstances of now.
-func NewResults(runs []lab.Run) Results {
+// NewResults adds the circumstances of now. tools has those that ran, and maybe
+// others.
+func NewResults(runs []lab.Run, tools []lab.Tool) Results {
 	results := Results{
 		Commit:    commit(),
 		Date:      time.Now().UTC().Format(time.DateOnly),
@@ -32,25 +33,16 @@ func NewResults(runs []lab.Run) Results {
 		Summaries: Summarize(runs),
 		Runs:      runs,
 	}
-	for _, t := range toolsOf(runs) {
+	for _, t := range tools {
+		if !slices.ContainsFunc(runs, func(run lab.Run) bool { return run.Tool == t.Name }) {
+			continue
+		}
 		results.Settings[t.Name] = t.Settings
 		if v := t.Version(); v != "" {
 			results.Versions[t.Name] = v
 		}
 	}
 	return results
-}
-
-// toolsOf lists the tools of runs, each once.
-func toolsOf(runs []lab.Run) []lab.Tool {
-	var names []string
-	for _, run := range runs {
-		if !slices.Contains(names, run.Tool) {
-			names = append(names, run.Tool)
-		}
-	}
-	tools, _ := lab.Tools(names...) // they exist, since they ran
-	return tools
 }
 
 // Write writes results.md, results.json and time.svg into a directory.

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/segpull/segpull/bench/lab"
 )
@@ -26,11 +27,28 @@ func SpreadOf(values ...float64) Spread {
 }
 
 // Seconds formats a spread of seconds, without the ends if all are the same.
+// Times under five seconds have two decimals.
 func (s Spread) Seconds() string {
-	if s.Max-s.Min < 0.05 {
-		return fmt.Sprintf("%.1f s", s.Median)
+	decimals := 1
+	if s.Max < 5 {
+		decimals = 2
 	}
-	return fmt.Sprintf("%.1f s (%.1f to %.1f)", s.Median, s.Min, s.Max)
+	number := func(v float64) string { return strconv.FormatFloat(v, 'f', decimals, 64) }
+	if number(s.Min) == number(s.Max) {
+		return number(s.Median) + " s"
+	}
+	return fmt.Sprintf("%s s (%s to %s)", number(s.Median), number(s.Min), number(s.Max))
+}
+
+// percent formats a spread of shares; – if there is none.
+func (s *Spread) percent() string {
+	if s == nil {
+		return "–"
+	}
+	if s.Max-s.Min < 0.0005 {
+		return fmt.Sprintf("%.1f %%", 100*s.Median)
+	}
+	return fmt.Sprintf("%.1f %% (%.1f to %.1f)", 100*s.Median, 100*s.Min, 100*s.Max)
 }
 
 // Summary is what several runs of one tool on one case have in common. The
@@ -43,10 +61,11 @@ type Summary struct {
 	Error      string  `json:"error,omitempty"` // of the last failure
 	Exit       int     `json:"exit"`            // of the last failure
 	Bound      float64 `json:"bound_seconds"`   // 0: only the machine limits
-	Counted    bool    `json:"counted"`         // whether the servers counted what they served
 	Wall       Spread  `json:"seconds"`
 	Efficiency Spread  `json:"efficiency"`
-	Waste      Spread  `json:"waste"`
+	Served     *Spread `json:"served_beyond,omitempty"` // the need, as a share of it; nil: not counted
+	Wire       *Spread `json:"wire_beyond,omitempty"`   // the same
+	Refused    Spread  `json:"refused"`                 // answers with status 429
 	CPU        Spread  `json:"cpu_seconds"`
 	Peak       Spread  `json:"peak_memory_bytes"`
 }
@@ -70,7 +89,7 @@ func Summarize(runs []lab.Run) (all []Summary) {
 }
 
 func summary(runs []lab.Run) Summary {
-	s := Summary{Case: runs[0].Case, Tool: runs[0].Tool, Runs: len(runs), Bound: runs[0].Bound, Counted: runs[0].Served > 0}
+	s := Summary{Case: runs[0].Case, Tool: runs[0].Tool, Runs: len(runs), Bound: runs[0].Bound}
 	var good []lab.Run
 	for _, run := range runs {
 		if run.Failed() {
@@ -85,7 +104,9 @@ func summary(runs []lab.Run) Summary {
 	}
 	s.Wall = spread(good, func(r lab.Run) float64 { return r.Wall })
 	s.Efficiency = spread(good, func(r lab.Run) float64 { return r.Efficiency })
-	s.Waste = spread(good, lab.Run.Waste)
+	s.Served = spreadOfCounted(good, lab.Run.ServedBeyond)
+	s.Wire = spreadOfCounted(good, lab.Run.WireBeyond)
+	s.Refused = spread(good, func(r lab.Run) float64 { return float64(r.Refused()) })
 	s.CPU = spread(good, func(r lab.Run) float64 { return r.CPU })
 	s.Peak = spread(good, func(r lab.Run) float64 { return float64(r.Peak) })
 	return s
@@ -99,8 +120,27 @@ func spread(runs []lab.Run, value func(lab.Run) float64) Spread {
 	return SpreadOf(values...)
 }
 
+// spreadOfCounted is nil unless all runs counted the value.
+func spreadOfCounted(runs []lab.Run, value func(lab.Run) (float64, bool)) *Spread {
+	var values []float64
+	for _, run := range runs {
+		v, counted := value(run)
+		if !counted {
+			return nil
+		}
+		values = append(values, v)
+	}
+	s := SpreadOf(values...)
+	return &s
+}
+
 // String is one line.
 func (s Summary) String() string {
-	return fmt.Sprintf("%-17s %-8s medians: %s, efficiency %.3f (%.3f to %.3f), waste %.1f %%, %d of %d failed",
-		s.Case, s.Tool, s.Wall.Seconds(), s.Efficiency.Median, s.Efficiency.Min, s.Efficiency.Max, 100*s.Waste.Median, s.Failures, s.Runs)
+	efficiency := "–"
+	if s.Bound > 0 {
+		efficiency = fmt.Sprintf("%.3f (%.3f to %.3f)", s.Efficiency.Median, s.Efficiency.Min, s.Efficiency.Max)
+	}
+	return fmt.Sprintf("%-17s %-8s medians of %d: %s, efficiency %s, beyond the need: served %s, wire %s; 429s %.0f (%.0f to %.0f); %d failed",
+		s.Case, s.Tool, s.Runs, s.Wall.Seconds(), efficiency, s.Served.percent(), s.Wire.percent(),
+		s.Refused.Median, s.Refused.Min, s.Refused.Max, s.Failures)
 }

@@ -107,7 +107,7 @@ func (b *box) deliver() {
 	for {
 		arrived, next := b.step(time.Now())
 		for _, p := range arrived {
-			p.to.host.received.Add(int64(payload(p.bytes)))
+			p.to.host.received.count(p.bytes)
 			_, _ = p.to.host.device.Write(p.bytes) // a full device drops packets
 		}
 		timer.Reset(next)
@@ -145,17 +145,14 @@ func (b *box) step(now time.Time) (arrived []*packet, next time.Duration) {
 	return arrived, time.Hour
 }
 
-const ipv4Header = 20 // bytes, at the least
-
-// payload is how many bytes of TCP's payload an IPv4 packet carries.
-func payload(packet []byte) int {
-	const tcp, dataOffset = 6, 12
-	header := int(packet[0]&0x0f) * 4
-	if packet[9] != tcp || len(packet) < header+dataOffset+1 {
-		return 0
-	}
-	return max(0, len(packet)-header-int(packet[header+dataOffset]>>4)*4)
+// idle says whether no packet is on its way.
+func (b *box) idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.due) == 0
 }
+
+const ipv4Header = 20 // bytes, at the least
 
 // packets is a heap by time.
 type packets []*packet

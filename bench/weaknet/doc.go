@@ -9,6 +9,9 @@
 // rate, queue, delay, jitter, loss and reordering; netem, which could do the
 // same, is not in every kernel.
 //
+// The box also counts what each link delivers to its host, which is what the
+// user of a metered link pays for: see Traffic.
+//
 // Namespaces have no names and belong to threads of this process: they are
 // gone with Network.Close, and with the process, however it ends. They need
 // root and /dev/net/tun.

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,7 +21,7 @@ import (
 type Host struct {
 	address  netip.Addr
 	device   *os.File
-	received atomic.Int64
+	received traffic
 	calls    chan func()
 }
 
@@ -99,9 +98,8 @@ func (h *Host) Dial(address string) (conn net.Conn, err error) {
 	return conn, err
 }
 
-// Received is how many bytes of TCP payload have come to the host so far,
-// retransmissions included.
-func (h *Host) Received() int64 { return h.received.Load() }
+// Received is what the link has delivered to the host so far.
+func (h *Host) Received() Traffic { return h.received.read() }
 
 // Start starts a process on the host. It is killed when the network is closed.
 func (h *Host) Start(cmd *exec.Cmd) error {

@@ -8,13 +8,12 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"sync/atomic"
 )
 
 // Host is a network namespace with an address.
 type Host struct {
 	device   *os.File
-	received atomic.Int64
+	received traffic
 }
 
 var errLinux = errors.New("network namespaces need Linux")
@@ -30,9 +29,8 @@ func (h *Host) Listen(uint16) (net.Listener, error) { return nil, errLinux }
 // Dial connects to an address from the host.
 func (h *Host) Dial(string) (net.Conn, error) { return nil, errLinux }
 
-// Received is how many bytes of TCP payload have come to the host so far,
-// retransmissions included.
-func (h *Host) Received() int64 { return 0 }
+// Received is what the link has delivered to the host so far.
+func (h *Host) Received() Traffic { return h.received.read() }
 
 // Start starts a process on the host. It is killed when the network is closed.
 func (h *Host) Start(*exec.Cmd) error { return errLinux }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // subnet is the network of all hosts; TEST-NET-2 of RFC 5737, which no real
@@ -45,6 +46,18 @@ func New(links ...Link) (*Network, error) {
 
 // Host returns the host of the ith link.
 func (n *Network) Host(i int) *Host { return n.hosts[i] }
+
+// Settle waits until no packet has been on its way for a while, or for the
+// limit. After a process has ended, what servers had sent to it still arrives.
+func (n *Network) Settle(limit time.Duration) {
+	const quiet, poll = 100 * time.Millisecond, 5 * time.Millisecond
+	start := time.Now()
+	for busy := start; time.Since(busy) < quiet && time.Since(start) < limit; time.Sleep(poll) {
+		if !n.box.idle() {
+			busy = time.Now()
+		}
+	}
+}
 
 // Close ends the network. Processes in it that still run are killed;
 // listeners and connections must be closed by those who opened them.
