@@ -14,8 +14,8 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// Source is a mirror as the search asks it.
-type Source interface {
+// Origin is a mirror as the search asks it.
+type Origin interface {
 	// Name is what runs of a blob and messages call it.
 	Name() string
 	// ReadRanges fetches ranges of a blob from this source alone, and passes
@@ -70,7 +70,7 @@ type Scheduler interface {
 
 // Options say who sends the blobs of a Search.
 type Options struct {
-	Sources     []Source
+	Sources     []Origin
 	Scheduler   Scheduler
 	Corrupt     *Corrupt                 // the sources that are known to be corrupt; the Search adds to it
 	Doubted     map[string]bool          // names of sources that were corrupt in an earlier pull: trusted last
@@ -120,9 +120,9 @@ type target struct {
 	hashed Frontier
 }
 
-// source is a Source, and what the search remembers of it.
+// source is an Origin, and what the search remembers of it.
 type source struct {
-	source   Source
+	source   Origin
 	timedOut atomic.Int64 // when it last exceeded its budget, in Unix seconds
 	retried  bool         // as the only source of a blob, after the first wrong bytes; guarded by Search.turn
 }
