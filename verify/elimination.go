@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/segpull/segpull/segment"
 )
@@ -13,6 +14,10 @@ const (
 	// before all of the blob was fetched again.
 	firstStep = 64 << 10
 	lastStep  = 4 << 20
+
+	// proofs is the part of a blob, as a divisor, that is fetched from the
+	// reference before the blob is hashed again; less at first.
+	proofs = 8
 
 	// repeated is how many bytes two sources that differ are asked for again,
 	// and repeats how often.
@@ -37,23 +42,23 @@ type elimination struct {
 }
 
 // eliminate tries one reference after the other, until a source is excluded or
-// bytes are wanted again. If the last was excluded, no more is to be had by
-// that.
+// bytes are wanted again. A source that is the last one becomes the reference:
+// the blob may be right before all that the others sent was fetched from it.
 func (c *check) eliminate(ctx context.Context) (done bool, err error) {
 	for _, r := range c.candidates() {
-		right, err := c.tryReference(ctx, r)
-		if unavailable(err) {
+		if !c.search.sound(r.index) {
 			continue
 		}
-		if right || err != nil {
+		right, err := c.tryReference(ctx, r)
+		if right || err != nil && !unavailable(err) {
 			return right, err
 		}
-		if len(c.candidates()) > 0 {
-			_, err = c.refetchExcluded(ctx)
+		if left := c.candidates(); err == nil && (len(left) > 1 || slices.Contains(left, r)) {
+			_, err := c.refetchExcluded(ctx)
 			return true, err
 		}
 	}
-	return false, nil
+	return c.refetchExcluded(ctx)
 }
 
 // tryReference ends with the blob right, or with bytes of it wanted again, or
@@ -68,11 +73,8 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (right boo
 	for step := int64(firstStep); ; step = min(2*step, lastStep) {
 		e.over.use(reference, c.whole())
 		equivocation, err := e.findEquivocation(ctx, part)
-		if err != nil {
+		if err != nil || equivocation && !slices.Equal(c.candidates(), []*replica{reference}) {
 			return false, err
-		}
-		if equivocation {
-			return false, e.replaceCorrupt(ctx)
 		}
 		if right, err := e.proveEarly(ctx); right || err != nil {
 			return right, err
@@ -97,7 +99,9 @@ func (e *elimination) findEquivocation(ctx context.Context, ranges []segment.Ran
 				return nil
 			}
 			e.repeats[d.source]++
-			found = e.repeat(ctx, d)
+			if found = e.repeat(ctx, d); found {
+				e.repeats[d.source] = repeats
+			}
 			return nil
 		})
 		if err != nil {
@@ -111,9 +115,9 @@ func (e *elimination) findEquivocation(ctx context.Context, ranges []segment.Ran
 func (e *elimination) repeat(ctx context.Context, d difference) (equivocation bool) {
 	first := firstDifference(d.stored, d.bytes)
 	end := min(first+repeated, len(d.bytes))
-	again := segment.Range{Start: d.at + int64(first), End: d.at + int64(end)}
+	again := segment.Range{Start: d.at.Start + int64(first), End: d.at.Start + int64(end)}
 	for name, before := range map[string][]byte{d.source: d.stored[first:end], e.reference.name(): d.bytes[first:end]} {
-		if e.equivocates(ctx, name, again, before) {
+		if e.equivocates(ctx, e.check.replicaOf(name), again, before) {
 			e.check.search.exclude(name, "it sent two different things for bytes %v of %s", again, e.check.blob.Digest())
 			equivocation = true
 		}
@@ -121,14 +125,10 @@ func (e *elimination) repeat(ctx context.Context, d difference) (equivocation bo
 	return equivocation
 }
 
-// equivocates reports whether a source sends something else than before.
-func (e *elimination) equivocates(ctx context.Context, name string, at segment.Range, before []byte) bool {
-	k := e.check.search.sourceNamed(name)
-	if k < 0 {
-		return false // of an earlier run
-	}
-	r := e.check.replicas[k]
-	if r.failure != nil || r.source.source.WholeOnly() && at.End > mostRepeated {
+// equivocates reports whether a source sends something else than before. r is
+// nil for one of an earlier run.
+func (e *elimination) equivocates(ctx context.Context, r *replica, at segment.Range, before []byte) bool {
+	if r == nil || r.failure != nil || r.source.origin.WholeOnly() && at.End > mostRepeated {
 		return false
 	}
 	again, err := e.check.search.ask(ctx, r.source, e.check.index, at)
@@ -145,39 +145,15 @@ func firstDifference(a, b []byte) int {
 	return len(a)
 }
 
-// replaceCorrupt puts what was fetched from the reference in the place of what
-// excluded sources sent, so that it is not fetched a third time.
-func (e *elimination) replaceCorrupt(ctx context.Context) error {
-	if !e.check.search.sound(e.reference.index) {
-		return nil
-	}
-	for _, run := range e.check.blob.Runs() {
-		if !e.check.search.opts.Corrupt.Has(run.Source) {
-			continue
-		}
-		err := e.over.eachUsed(ctx, run.Range, func(r *replica, at segment.Range) error {
-			p, err := readRange(e.over, at)
-			if err != nil {
-				return err
-			}
-			return e.check.blob.Replace(at.Start, p, r.index)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // proveEarly ends an elimination early: where wrong bytes are few, the blob may
-// be right before all of it was fetched. It hashes each time that twice as much
-// was fetched.
+// be right before all of it was fetched.
 func (e *elimination) proveEarly(ctx context.Context) (right bool, err error) {
-	if !e.differs || e.reference.fetched.Len() < 2*e.hashed {
-		return false, nil
+	fetched := e.reference.fetched.Len()
+	if e.differs && fetched >= e.hashed+min(e.hashed, e.check.blob.Size()/proofs) {
+		e.hashed = fetched
+		return e.over.prove(ctx)
 	}
-	e.hashed = e.reference.fetched.Len()
-	return e.over.prove(ctx)
+	return false, nil
 }
 
 // decide says who is corrupt, once all was fetched.
