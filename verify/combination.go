@@ -94,19 +94,23 @@ type disagreement struct {
 // they touch and each source agrees with the same others, they are one. What
 // lies within a window is not told apart.
 func (c *check) disagreements(ctx context.Context) (found []disagreement, err error) {
-	err = eachWindow(ctx, c.whole(), func(r segment.Range) error {
+	for r := range windows(c.whole()) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		d, err := c.variants(r)
-		if err != nil || len(d.variants) < 2 {
-			return err
+		if err != nil {
+			return nil, err
 		}
-		if n := len(found); n > 0 && found[n-1].at.End == r.Start && slices.Equal(found[n-1].parts, d.parts) {
+		switch n := len(found); {
+		case len(d.variants) < 2:
+		case n > 0 && found[n-1].at.End == r.Start && slices.Equal(found[n-1].parts, d.parts):
 			found[n-1].at.End = r.End
-			return nil
+		default:
+			found = append(found, d)
 		}
-		found = append(found, d)
-		return nil
-	})
-	return found, err
+	}
+	return found, nil
 }
 
 // variants sorts the replicas by what they have of r.

@@ -10,14 +10,10 @@ import (
 )
 
 const (
-	// A reference is fetched in steps that double, so that equivocation is found
-	// before all of the blob was fetched again.
+	// firstStep is how much of a reference is fetched at first, in bytes. Steps
+	// double, so that equivocation is found before all of it was fetched, and the
+	// blob is hashed few times.
 	firstStep = 64 << 10
-	lastStep  = 4 << 20
-
-	// proofs is the part of a blob, as a divisor, that is fetched from the
-	// reference before the blob is hashed again; less at first.
-	proofs = 8
 
 	// repeated is how many bytes two sources that differ are asked for again,
 	// and repeats how often.
@@ -37,7 +33,6 @@ type elimination struct {
 	over      overlay
 	reference *replica
 	differs   bool           // whether others have served anything else
-	hashed    int64          // bytes that were fetched when the blob was last hashed
 	repeats   map[string]int // how often each source was asked again
 }
 
@@ -70,14 +65,16 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (right boo
 	fetching, cancel := c.budget(reference, []segment.Range{c.whole()}).Limit(ctx)
 	defer cancel()
 	part := []segment.Range{c.whole()} // some of it was fetched before
-	for step := int64(firstStep); ; step = min(2*step, lastStep) {
+	for step := int64(firstStep); ; step *= 2 {
 		e.over.use(reference, c.whole())
 		equivocation, err := e.findEquivocation(ctx, part)
 		if err != nil || equivocation && !slices.Equal(c.candidates(), []*replica{reference}) {
 			return false, err
 		}
-		if right, err := e.proveEarly(ctx); right || err != nil {
-			return right, err
+		if e.differs { // where wrong bytes are few, the blob may be right by now
+			if right, err := e.over.prove(ctx); right || err != nil {
+				return right, err
+			}
 		}
 		if part = reference.missing(c.whole(), step); len(part) == 0 {
 			return e.decide(ctx)
@@ -93,19 +90,16 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (right boo
 // excluded.
 func (e *elimination) findEquivocation(ctx context.Context, ranges []segment.Range) (found bool, err error) {
 	for _, r := range ranges {
-		err := e.over.differences(ctx, r, func(d difference) error {
+		for d, err := range e.over.differences(ctx, r) {
+			if err != nil {
+				return found, err
+			}
 			e.differs = true
-			if found || e.repeats[d.source] == repeats {
-				return nil
+			if found || e.check.search.opts.Corrupt.Has(d.source) || e.repeats[d.source] == repeats {
+				continue
 			}
 			e.repeats[d.source]++
-			if found = e.repeat(ctx, d); found {
-				e.repeats[d.source] = repeats
-			}
-			return nil
-		})
-		if err != nil {
-			return found, err
+			found = e.repeat(ctx, d)
 		}
 	}
 	return found, nil
@@ -143,17 +137,6 @@ func firstDifference(a, b []byte) int {
 		}
 	}
 	return len(a)
-}
-
-// proveEarly ends an elimination early: where wrong bytes are few, the blob may
-// be right before all of it was fetched.
-func (e *elimination) proveEarly(ctx context.Context) (right bool, err error) {
-	fetched := e.reference.fetched.Len()
-	if e.differs && fetched >= e.hashed+min(e.hashed, e.check.blob.Size()/proofs) {
-		e.hashed = fetched
-		return e.over.prove(ctx)
-	}
-	return false, nil
 }
 
 // decide says who is corrupt, once all was fetched.

@@ -75,3 +75,24 @@ func copies(sources []*fakeSource) (all []*fakeSource) {
 	}
 	return all
 }
+
+// TestADamagedDiskBlamesNoReference damages bytes on disk while a blob is hashed
+// as the honest source has it. The corrupt source then serves them again.
+func TestADamagedDiskBlamesNoReference(t *testing.T) {
+	inBubble(t, "", func(t *testing.T) {
+		all := inverted(segment.Range{End: mib})
+		w := newWorld(t, [][]byte{random(mib)}, &fakeSource{}, &fakeSource{damage: map[int]damage{0: all}})
+		w.serveAlternately(0, 64*kib, 0)
+		w.blobs[0].onRead = func(int64) bool {
+			w.blobs[0].onRead = nil
+			w.serve(0, 1, segment.Range{Start: 64 * kib, End: 128 * kib})
+			return true
+		}
+		c := w.search.newCheck(0)
+		c.begin()
+		if done, err := c.eliminate(t.Context()); !done || err != nil {
+			t.Fatalf("done: %v, %v", done, err)
+		}
+		w.wantCorrupt()
+	})
+}

@@ -3,7 +3,9 @@ package verify
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
+	"iter"
 
 	"github.com/segpull/segpull/internal/layer"
 	"github.com/segpull/segpull/segment"
@@ -60,16 +62,28 @@ func (o overlay) use(r *replica, at segment.Range) {
 	}
 }
 
-// server is the name of the source of the byte at off.
-func (o overlay) server(off int64) string {
-	at := segment.Range{Start: off, End: off + 1}
+// part returns the replica that the byte at off is of, nil for the disk, and
+// where the bytes of that end, up to end.
+func (o overlay) part(off, end int64) (*replica, int64) {
 	for r, set := range o.used {
-		if len(set.Within(at)) > 0 {
-			return r.name()
+		parts := set.Within(segment.Range{Start: off, End: end})
+		if len(parts) > 0 && parts[0].Start == off {
+			return r, parts[0].End
+		}
+		if len(parts) > 0 {
+			end = parts[0].Start
 		}
 	}
+	return nil, end
+}
+
+// server is the name of the source of the byte at off.
+func (o overlay) server(off int64) string {
+	if r, _ := o.part(off, off+1); r != nil {
+		return r.name()
+	}
 	for _, run := range o.check.blob.Runs() {
-		if run.Contains(at) {
+		if run.Contains(segment.Range{Start: off, End: off + 1}) {
 			return run.Source
 		}
 	}
@@ -78,29 +92,20 @@ func (o overlay) server(off int64) string {
 
 // Wait implements Content.
 func (o overlay) Wait(ctx context.Context, off int64) error {
-	for _, set := range o.used {
-		if len(set.Within(segment.Range{Start: off, End: off + 1})) > 0 {
-			return nil
-		}
+	if r, _ := o.part(off, off+1); r != nil {
+		return nil
 	}
 	return o.check.blob.Wait(ctx, off)
 }
 
 // Read implements Content.
 func (o overlay) Read(off int64, buf []byte) (int, error) {
-	next := off + MaxRun
-	for r, set := range o.used {
-		parts := set.Within(segment.Range{Start: off, End: next})
-		if len(parts) == 0 {
-			continue
-		}
-		if parts[0].Start == off {
-			return r.read(off, buf[:parts[0].Len()])
-		}
-		next = parts[0].Start
+	r, end := o.part(off, off+MaxRun)
+	if r != nil {
+		return r.read(off, buf[:end-off])
 	}
 	n, err := o.check.blob.Read(off, buf)
-	return int(min(int64(n), next-off)), err
+	return int(min(int64(n), end-off)), err
 }
 
 // findBreak returns where the layer breaks, as far as it goes up to end.
@@ -116,23 +121,6 @@ func findBreak(ctx context.Context, src Content, size, end int64) (int64, error)
 	return layer.FindBreak(bufio.NewReaderSize(r, MaxRun), size)
 }
 
-// differs reports whether two overlays differ in r.
-func (o overlay) differs(ctx context.Context, other overlay, r segment.Range) (differs bool, err error) {
-	err = eachWindow(ctx, r, func(r segment.Range) error {
-		if differs {
-			return nil
-		}
-		a, err := readRange(o, r)
-		if err != nil {
-			return err
-		}
-		b, err := readRange(other, r)
-		differs = a != nil && b != nil && !bytes.Equal(a, b)
-		return err
-	})
-	return differs, err
-}
-
 // difference is bytes that are others on disk than in an overlay.
 type difference struct {
 	at      segment.Range
@@ -142,43 +130,39 @@ type difference struct {
 	replica *replica // of these
 }
 
-// differences calls fn for the bytes of r that are others on disk. fn may
-// replace them.
-func (o overlay) differences(ctx context.Context, r segment.Range, fn func(difference) error) error {
-	for _, run := range o.check.blob.Runs() {
-		for rep, set := range o.used {
-			for _, part := range set.Within(run.Intersect(r)) {
-				err := eachWindow(ctx, part, func(at segment.Range) error {
-					stored, err := readRange(o.check.blob, at)
-					if err != nil || stored == nil {
-						return err
+// differences yields the bytes of r that are others on disk, or an error at
+// last. They may be replaced meanwhile.
+func (o overlay) differences(ctx context.Context, r segment.Range) iter.Seq2[difference, error] {
+	return func(yield func(difference, error) bool) {
+		for _, run := range o.check.blob.Runs() {
+			for rep, set := range o.used {
+				for at := range windows(set.Within(run.Intersect(r))...) {
+					stored, errA := readRange(o.check.blob, at)
+					p, errB := readRange(o, at)
+					if err := cmp.Or(errA, errB, context.Cause(ctx)); err != nil {
+						yield(difference{}, err)
+						return
 					}
-					p, err := readRange(o, at)
-					if err != nil || bytes.Equal(stored, p) {
-						return err
+					if stored != nil && !bytes.Equal(stored, p) && !yield(difference{at, stored, run.Source, p, rep}, nil) {
+						return
 					}
-					return fn(difference{at, stored, run.Source, p, rep})
-				})
-				if err != nil {
-					return err
 				}
 			}
 		}
 	}
-	return nil
 }
 
-// eachWindow calls fn for r, a window at a time.
-func eachWindow(ctx context.Context, r segment.Range, fn func(segment.Range) error) error {
-	for ; !r.Empty(); r.Start += window {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err := fn(segment.Range{Start: r.Start, End: min(r.Start+window, r.End)}); err != nil {
-			return err
+// windows yields ranges, a window at a time.
+func windows(ranges ...segment.Range) iter.Seq[segment.Range] {
+	return func(yield func(segment.Range) bool) {
+		for _, r := range ranges {
+			for at := r.Start; at < r.End; at += window {
+				if !yield(segment.Range{Start: at, End: min(at+window, r.End)}) {
+					return
+				}
+			}
 		}
 	}
-	return nil
 }
 
 // prove reports whether the blob is right with this overlay, and if so applies
@@ -199,20 +183,21 @@ func (o overlay) prove(ctx context.Context) (right bool, err error) {
 // else, on disk or in the scratch file.
 func (o overlay) apply(ctx context.Context) error {
 	c := o.check
-	err := o.differences(ctx, c.whole(), func(d difference) error {
-		c.search.exclude(d.source, "%s is right with bytes %v from %s instead", c.blob.Digest(), d.at, d.replica.name())
-		return c.blob.Replace(d.at.Start, d.bytes, d.replica.index)
-	})
-	if err != nil {
-		return err
-	}
-	for _, r := range c.replicas {
-		err := c.as(r, c.whole()).differences(ctx, c.whole(), func(d difference) error {
-			c.search.exclude(r.name(), "it sent other bytes %v of %s, which is right without them", d.at, c.blob.Digest())
-			return nil
-		})
+	for d, err := range o.differences(ctx, c.whole()) {
 		if err != nil {
 			return err
+		}
+		c.search.exclude(d.source, "%s is right with bytes %v from %s instead", c.blob.Digest(), d.at, d.replica.name())
+		if err := c.blob.Replace(d.at.Start, d.bytes, d.replica.index); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.replicas {
+		for d, err := range c.as(r, c.whole()).differences(ctx, c.whole()) {
+			if err != nil {
+				return err
+			}
+			c.search.exclude(r.name(), "it sent other bytes %v of %s, which is right without them", d.at, c.blob.Digest())
 		}
 	}
 	return nil

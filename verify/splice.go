@@ -53,7 +53,7 @@ func (c *check) mend(ctx context.Context, over *overlay, at, ahead int64) (next 
 	for _, rep := range c.candidates() {
 		for back := int64(lookBack); ; back *= 2 {
 			r := segment.Range{Start: max(0, at-back), End: min(at+ahead, size)}
-			o, next, err := c.goesOn(ctx, *over, rep, r)
+			o, next, err := c.goesOn(ctx, *over, rep, r, size)
 			if err != nil {
 				return 0, err
 			}
@@ -70,9 +70,9 @@ func (c *check) mend(ctx context.Context, over *overlay, at, ahead int64) (next 
 	return 0, nil
 }
 
-// goesOn returns where the layer breaks with a source's bytes of r; 0 if the
-// source is not available, or has the same.
-func (c *check) goesOn(ctx context.Context, over overlay, rep *replica, r segment.Range) (o overlay, at int64, err error) {
+// goesOn returns where the layer breaks with a source's bytes of r, as far as it
+// goes up to end; 0 if the source is not available.
+func (c *check) goesOn(ctx context.Context, over overlay, rep *replica, r segment.Range, end int64) (o overlay, at int64, err error) {
 	o, err = over.with(ctx, rep, r)
 	if unavailable(err) {
 		return o, 0, nil
@@ -80,9 +80,6 @@ func (c *check) goesOn(ctx context.Context, over overlay, rep *replica, r segmen
 	if err != nil {
 		return o, 0, err
 	}
-	if differs, err := over.differs(ctx, o, r); err != nil || !differs {
-		return o, 0, err
-	}
-	at, err = o.findBreak(ctx, c.blob.Size())
+	at, err = o.findBreak(ctx, end)
 	return o, at, err
 }

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +43,7 @@ func (c *check) watchStream(ctx context.Context) {
 	}
 	defer c.search.watchers.Release(1)
 	at, err := findBreak(ctx, timely{c.blob}, c.blob.Size(), c.blob.Size())
-	if err != nil || at == layer.Unbroken {
+	if err != nil || at == layer.Unbroken || at < startSize { // the starts are compared anyway
 		return
 	}
 	c.unlessKnown(func() {
@@ -104,25 +103,21 @@ func (c *check) setSuspect(r *replica) {
 // served them in an earlier run.
 func (c *check) breaker(ctx context.Context, at int64) (r, breaker *replica) {
 	around := segment.Range{Start: max(0, at-lookBack), End: min(at+window, c.blob.Size())}
-	server := c.stored().server(max(0, at-1))
 	for _, r := range c.candidates() {
-		o, err := c.stored().with(ctx, r, around)
-		if unavailable(err) {
+		o, next, err := c.goesOn(ctx, c.stored(), r, around, around.End)
+		if err != nil {
+			return nil, nil
+		}
+		if next <= at {
 			continue
 		}
-		if err == nil {
-			err = o.differences(ctx, around, func(d difference) error {
-				breaker = c.replicaOf(d.source)
-				return nil
-			})
+		for d, err := range o.differences(ctx, around) {
+			if err != nil {
+				return nil, nil
+			}
+			breaker = c.replicaOf(d.source)
 		}
-		if err != nil || breaker == nil && r.name() != server {
-			return nil, nil // two have the same: the blob is no layer
-		}
-		if next, err := o.findBreak(ctx, around.End); err == nil && next > at {
-			return r, breaker
-		}
-		breaker = nil
+		return r, breaker
 	}
 	return nil, nil
 }
@@ -157,8 +152,8 @@ func (c *check) watchStarts(ctx context.Context) {
 // unsound compares two sources by their starts of the layer. If these are the
 // same, it returns b, whose bytes differ further in. Else what either served
 // breaks where the other's begins, and it returns the one whose start is not
-// that of a layer; nil if neither is, or one does not answer. If both are, the blob's digest alone can
-// tell, and the one that resolved the tag is trusted.
+// that of a layer; nil if neither is, or one does not answer. If both are, only
+// the digest can tell, and the one that resolved the tag is trusted.
 func (c *check) unsound(ctx context.Context, a, b *replica) *replica {
 	start := segment.Range{End: startSize + window}
 	if c.blob.Wait(ctx, start.End-1) != nil {
@@ -166,11 +161,12 @@ func (c *check) unsound(ctx context.Context, a, b *replica) *replica {
 	}
 	as, errA := c.stored().with(ctx, a, start)
 	bs, errB := c.stored().with(ctx, b, start)
-	differ, err := as.differs(ctx, bs, start)
-	if cmp.Or(errA, errB, err) != nil {
+	if errA != nil || errB != nil {
 		return nil
 	}
-	if !differ {
+	bytesA, errA := readRange(as, start)
+	bytesB, errB := readRange(bs, start)
+	if errA == nil && errB == nil && bytes.Equal(bytesA, bytesB) {
 		return b
 	}
 	breakA, errA := as.findBreak(ctx, start.End)

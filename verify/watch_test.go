@@ -17,6 +17,7 @@ func TestWatch(t *testing.T) {
 	middle := inverted(segment.Range{Start: mib, End: 2 * mib})
 	all := inverted(segment.Range{End: 6 * mib})
 	another := func(p []byte, off int64, _ int) { copy(p, other[off:]) }
+	farIn := slices.Concat(make([]int, 32), slices.Repeat([]int{1}, 16)) // 2 MiB of a, then b
 	source := func(d damage) *fakeSource { return &fakeSource{damage: map[int]damage{0: d}} }
 	for what, tc := range map[string]struct {
 		blob     []byte
@@ -26,6 +27,7 @@ func TestWatch(t *testing.T) {
 		suspects []string // in the order in which they were reported
 		held     bool
 	}{
+		"a break of the resolver, far in": {layer, []*fakeSource{source(middle), {}}, farIn, "a", []string{"b", "a"}, true},
 		"honest sources":                  {layer, []*fakeSource{{}, {}}, []int{0, 1}, "a", nil, false},
 		"a break":                         {layer, []*fakeSource{{}, source(middle)}, []int{0, 1}, "a", []string{"b"}, true},
 		"a break among three":             {layer, []*fakeSource{{}, {}, source(middle)}, []int{0, 1, 2}, "a", []string{"c"}, false},
@@ -63,6 +65,9 @@ func TestWatch(t *testing.T) {
 			}
 			if (w.holds > 0) != tc.held {
 				t.Errorf("later blobs are held %d times", w.holds)
+			}
+			if n := w.askedFor(0); tc.suspects == nil && n > startSize*int64(len(tc.sources)-1) {
+				t.Errorf("%d bytes were fetched again", n)
 			}
 			c.end()
 			if slices.Contains(w.trust, segment.Suspect) || w.holds != 0 {
