@@ -10,7 +10,11 @@ import (
 )
 
 const (
-	// firstStep is how much of a reference is fetched at first, in bytes. Steps
+	// samples is into how many parts a blob is divided: at the start of each, a
+	// window is compared first.
+	samples = 32
+
+	// firstStep is how much of a reference is fetched then, in bytes. Steps
 	// double, so that equivocation is found before all of it was fetched, and the
 	// blob is hashed few times.
 	firstStep = 64 << 10
@@ -32,7 +36,7 @@ type elimination struct {
 	check     *check
 	over      overlay
 	reference *replica
-	differs   bool           // whether others have served anything else
+	step      int64          // bytes; 0 before the samples
 	repeats   map[string]int // how often each source was asked again
 }
 
@@ -64,20 +68,24 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (right boo
 	// Steps that each come just in time would add up to hours.
 	fetching, cancel := c.budget(reference, []segment.Range{c.whole()}).Limit(ctx)
 	defer cancel()
+	differs := false
 	part := []segment.Range{c.whole()} // some of it was fetched before
-	for step := int64(firstStep); ; step *= 2 {
+	for {
 		e.over.use(reference, c.whole())
-		equivocation, err := e.findEquivocation(ctx, part)
+		beside, equivocation, err := e.compare(ctx, part)
 		if err != nil || equivocation && !slices.Equal(c.candidates(), []*replica{reference}) {
 			return false, err
 		}
-		if e.differs { // where wrong bytes are few, the blob may be right by now
-			if right, err := e.over.prove(ctx); right || err != nil {
-				return right, err
+		differs = differs || len(beside) > 0
+		if part = e.missing(beside); len(part) == 0 {
+			if differs { // where wrong bytes are few, the blob may be right by now
+				if right, err := e.over.prove(ctx); right || err != nil {
+					return right, err
+				}
 			}
-		}
-		if part = reference.missing(c.whole(), step); len(part) == 0 {
-			return e.decide(ctx)
+			if part = e.next(); len(part) == 0 {
+				return e.decide(ctx)
+			}
 		}
 		if err := c.fetch(fetching, reference, part); err != nil {
 			return false, err
@@ -85,24 +93,54 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (right boo
 	}
 }
 
-// findEquivocation asks both the source of bytes on disk and the reference
-// again, where they differ. A source that sends something else than before is
-// excluded.
-func (e *elimination) findEquivocation(ctx context.Context, ranges []segment.Range) (found bool, err error) {
+// next returns which bytes are fetched from the reference when those beside
+// wrong ones were: samples, then all the rest.
+func (e *elimination) next() []segment.Range {
+	size := e.check.blob.Size()
+	if e.step == 0 {
+		e.step = firstStep
+		var windows []segment.Range
+		for at := int64(0); at < size; at += max(2*window, size/samples) {
+			windows = append(windows, segment.Range{Start: at, End: at + window})
+		}
+		if part := e.missing(windows); len(part) > 0 {
+			return part
+		}
+	}
+	e.step *= 2
+	return e.reference.missing(e.check.whole(), e.step/2)
+}
+
+// missing returns which bytes of ranges are still to be fetched.
+func (e *elimination) missing(ranges []segment.Range) []segment.Range {
+	var found segment.Set
+	for _, r := range ranges {
+		for _, gap := range e.reference.missing(r, r.Len()) {
+			found.Add(gap)
+		}
+	}
+	return found.Ranges()
+}
+
+// compare returns what is beside bytes that differ: wrong ones come in a row. It
+// asks both the source of bytes on disk and the reference again for some of
+// them, and excludes a source that equivocates.
+func (e *elimination) compare(ctx context.Context, ranges []segment.Range) (beside []segment.Range, equivocation bool, err error) {
+	reach := max(window, e.check.blob.Size()/(2*samples))
 	for _, r := range ranges {
 		for d, err := range e.over.differences(ctx, r) {
 			if err != nil {
-				return found, err
+				return nil, false, err
 			}
-			e.differs = true
-			if found || e.check.search.opts.Corrupt.Has(d.source) || e.repeats[d.source] == repeats {
+			beside = append(beside, segment.Range{Start: d.at.Start - reach, End: d.at.End + reach})
+			if equivocation || e.check.search.opts.Corrupt.Has(d.source) || e.repeats[d.source] == repeats {
 				continue
 			}
 			e.repeats[d.source]++
-			found = e.repeat(ctx, d)
+			equivocation = e.repeat(ctx, d)
 		}
 	}
-	return found, nil
+	return beside, equivocation, nil
 }
 
 // repeat asks both sources of a difference again for its first bytes.
