@@ -96,3 +96,41 @@ func TestADamagedDiskBlamesNoReference(t *testing.T) {
 		w.wantCorrupt()
 	})
 }
+
+// TestEliminateOfALargeBlob bounds what is fetched again of a blob of 16 MiB
+// that the corrupt source served, and how often it is hashed.
+func TestEliminateOfALargeBlob(t *testing.T) {
+	bits := func(start, end, step int64) damage {
+		return func(p []byte, off int64, n int) {
+			for at := start; at < end; at += step {
+				inverted(segment.Range{Start: at, End: at + 1})(p, off, n)
+			}
+		}
+	}
+	for what, tc := range map[string]struct {
+		damage damage
+		most   int64 // KiB that are fetched again
+	}{
+		"bits in a row":        {bits(12*mib, 12*mib+512*kib, 32*kib), 4 * 1024},
+		"bits between samples": {bits(300*kib, 16*mib, mib), 17 * 1024},
+	} {
+		inBubble(t, what, func(t *testing.T) {
+			w := newWorld(t, [][]byte{random(16 * mib)}, &fakeSource{}, &fakeSource{damage: map[int]damage{0: tc.damage}})
+			w.search.opts.Resolver = "a"
+			w.serveAlternately(0, mib, 1)
+			c := w.search.newCheck(0)
+			c.begin()
+			if done, err := c.eliminate(t.Context()); !done || err != nil {
+				t.Fatalf("done: %v, %v", done, err)
+			}
+			w.wantRight(0, true)
+			w.wantCorrupt("b")
+			if n := w.askedFor(0) / kib; n > tc.most {
+				t.Errorf("%d KiB were fetched again", n)
+			}
+			if n := w.blobs[0].read / mib; n > 400 {
+				t.Errorf("%d MiB were read", n)
+			}
+		})
+	}
+}

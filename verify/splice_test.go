@@ -106,7 +106,7 @@ func TestSpliceOfALargeLayer(t *testing.T) {
 		fetched int64 // KiB at most
 	}{
 		"garbage":                             {[]damage{nil, garbage}, []int{1}, true, 4*1024 + 512 + 192},
-		"garbage of the source of most of it": {[]damage{nil, garbage}, []int{0, 1, 1}, true, 4*1024 + 512 + 192},
+		"garbage of the source of most of it": {[]damage{nil, garbage}, []int{0, 1, 1}, true, 3*1024 + 512},
 		"two sources that break it in turns":  {[]damage{turn(256 * kib), turn(384 * kib)}, []int{0}, false, 1024},
 	} {
 		inBubble(t, what, func(t *testing.T) {
