@@ -83,7 +83,7 @@ type Options struct {
 	Doubted     map[string]bool          // names of sources that were corrupt in an earlier pull: trusted last; may be nil
 	Resolver    string                   // name of the source that resolved the tag; "" if none did
 	GiveUpAfter time.Duration            // without a byte from a source that no other can stand in for
-	Scratch     func() (*os.File, error) // makes a file for what sources send a second time; called once at most
+	Scratch     func() (*os.File, error) // makes a file for what sources send a second time; called until it succeeds
 	Report      Report
 }
 
