@@ -48,7 +48,7 @@ func (c *check) watchStream(ctx context.Context) {
 	}
 	c.unlessKnown(func() {
 		if r, breaker := c.breaker(ctx, at); breaker != nil {
-			c.judge(ctx, r, breaker)
+			c.judge(ctx, r, breaker, breaker)
 		}
 	})
 }
@@ -72,14 +72,14 @@ func (c *check) unlessKnown(fn func()) {
 }
 
 // judge suspects one of two sources. Until their starts are compared, it is b,
-// unless that resolved the tag.
-func (c *check) judge(ctx context.Context, a, b *replica) {
+// unless that resolved the tag; if they can't be, it is otherwise.
+func (c *check) judge(ctx context.Context, a, b, otherwise *replica) {
 	first := b
 	if b.name() == c.search.opts.Resolver {
 		first = a
 	}
 	c.setSuspect(first)
-	if r := c.unsound(ctx, a, b); r != first && ctx.Err() == nil {
+	if r := c.unsound(ctx, a, b, otherwise); r != first && ctx.Err() == nil {
 		c.setSuspect(r)
 	}
 }
@@ -142,7 +142,7 @@ func (c *check) watchStarts(ctx context.Context) {
 		questions.Go(func() {
 			got, err := c.search.ask(ctx, r.source, c.index, segment.Range{End: startSize})
 			if err == nil && !bytes.Equal(got, start) {
-				c.unlessKnown(func() { c.judge(ctx, r, server) })
+				c.unlessKnown(func() { c.judge(ctx, r, server, nil) })
 			}
 		})
 	}
@@ -150,30 +150,32 @@ func (c *check) watchStarts(ctx context.Context) {
 }
 
 // unsound compares two sources by their starts of the layer. If these are the
-// same, it returns b, whose bytes differ further in. Else what either served
-// breaks where the other's begins, and it returns the one whose start is not
-// that of a layer; nil if neither is, or one does not answer. If both are, only
-// the digest can tell, and the one that resolved the tag is trusted.
-func (c *check) unsound(ctx context.Context, a, b *replica) *replica {
+// same, or one does not answer, it returns otherwise, which may be nil. Else what
+// either served breaks where the other's begins, and it returns the one whose
+// start is not that of a layer; nil if neither is. If both are, only the digest
+// can tell, and the one that resolved the tag is trusted.
+func (c *check) unsound(ctx context.Context, a, b, otherwise *replica) *replica {
 	start := segment.Range{End: startSize + window}
 	if c.blob.Wait(ctx, start.End-1) != nil {
-		return nil
+		return otherwise
 	}
 	as, errA := c.stored().with(ctx, a, start)
 	bs, errB := c.stored().with(ctx, b, start)
 	if errA != nil || errB != nil {
-		return nil
+		return otherwise
 	}
 	bytesA, errA := readRange(as, start)
 	bytesB, errB := readRange(bs, start)
 	if errA == nil && errB == nil && bytes.Equal(bytesA, bytesB) {
-		return b
+		return otherwise
 	}
 	breakA, errA := as.findBreak(ctx, start.End)
 	breakB, errB := bs.findBreak(ctx, start.End)
 	soundA, soundB := breakA == layer.Unbroken, breakB == layer.Unbroken
 	switch {
-	case errA != nil || errB != nil || !soundA && !soundB:
+	case errA != nil || errB != nil:
+		return otherwise
+	case !soundA && !soundB:
 		return nil
 	case !soundA, soundB && b.name() == c.search.opts.Resolver:
 		return a
