@@ -51,18 +51,18 @@ func (s *source) peer() segment.Peer {
 	return segment.Peer{Opener: s, Name: s.Name(), Connections: cap(s.slots), Limiter: s.limiter}
 }
 
-// Name implements verify.Source.
+// Name implements verify.Origin.
 func (s *source) Name() string { return s.source.Name() }
 
-// Served implements verify.Source.
+// Served implements verify.Origin.
 func (s *source) Served() int64 { return s.served.Load() }
 
-// WholeOnly implements verify.Source.
+// WholeOnly implements verify.Origin.
 func (s *source) WholeOnly() bool {
 	return s.transfer.fetch.Status()[slices.Index(s.transfer.sources, s)].Whole
 }
 
-// LimitTime implements verify.Source.
+// LimitTime implements verify.Origin.
 func (s *source) LimitTime(bytes int64) (total time.Duration) {
 	for _, limiter := range []*segment.Limiter{s.transfer.opts.Limiter, s.limiter} {
 		if limit := limiter.Rate(); limit > 0 {
@@ -72,7 +72,7 @@ func (s *source) LimitTime(bytes int64) (total time.Duration) {
 	return total
 }
 
-// ReadRanges implements verify.Source.
+// ReadRanges implements verify.Origin.
 func (s *source) ReadRanges(ctx context.Context, blob int, ranges []segment.Range, budget segment.Budget, write func(off int64, p []byte) error) error {
 	opts := s.transfer.opts
 	return segment.FetchRanges(ctx, s.peer(), segment.Request{

@@ -16,7 +16,7 @@ type SourceStatus struct {
 	Failure     error   // the last one of a request; nil: none failed
 }
 
-// Sources says how each source is doing.
+// Sources says how each source is doing, in the order of Options.Sources.
 func (t *Transfer) Sources() []SourceStatus {
 	all := make([]SourceStatus, len(t.sources))
 	for i, s := range t.fetch.Status() {
@@ -29,7 +29,8 @@ func (t *Transfer) Sources() []SourceStatus {
 	return all
 }
 
-// Hashed is the length of the prefix of a blob that has been hashed, in bytes.
+// Hashed is the length of the longest prefix of a blob that has been hashed, in
+// bytes. It never falls, also if a repaired blob is hashed again.
 func (t *Transfer) Hashed(blob int) int64 { return t.search.Hashed(blob) }
 
 // History is what the transfer found out about sources that served enough to

@@ -23,18 +23,18 @@ const syncInterval = time.Second
 
 // Options say which blobs to bring, from where, and to where.
 type Options struct {
-	Repository  string
-	Blobs       []ocispec.Descriptor // in the order in which they are fetched
-	Sources     []*sources.Source
+	Repository  string                      // of the blobs, as each source knows it, e.g. "library/alpine"
+	Blobs       []ocispec.Descriptor        // in the order in which they are fetched; an index into them names a blob
+	Sources     []*sources.Source           // at least one; no two of a name
 	Store       *state.Store                // opened for these blobs, and for the names of these sources first
 	KeepOpen    bool                        // Run goes on for blobs that are added later, and a blob that no source has right does not end it
-	History     sources.History             // what sources were like before
+	History     sources.History             // what sources were like before; may be nil
 	Limiter     *segment.Limiter            // for all traffic together
-	Limiters    map[string]*segment.Limiter // for each source, by its name
+	Limiters    map[string]*segment.Limiter // of one source, by its name; may lack some
 	Connections int                         // at the most to one source; 0: segment.DefaultConnections
 	SegmentSize int64                       // bytes; 0: segment.DefaultSegmentSize
 	GiveUpAfter time.Duration               // without a byte from any source
-	Resolver    string                      // name of the source that resolved the tag, if any
+	Resolver    string                      // name of the source that resolved the tag; "" if none did
 	Corrupt     *verify.Corrupt             // the sources that are known to be corrupt; the transfer adds to it
 	Report      Report
 }
@@ -42,13 +42,13 @@ type Options struct {
 // Report takes what happens in a transfer. Its functions may be called from
 // many goroutines; none but Stalled may be nil.
 type Report struct {
-	Search  verify.Report                  // of sources and their bytes
-	Trouble func(source string, err error) // a request failed, and is made again or elsewhere
-	Stalled func(silent time.Duration, reasons []error)
+	Search  verify.Report                               // of sources and their bytes
+	Trouble func(source string, err error)              // a request failed, and is made again or elsewhere
+	Stalled func(silent time.Duration, reasons []error) // no source has sent a byte for so long
 }
 
-// Transfer brings blobs from mirrors to disk. Its methods may be called while
-// it runs.
+// Transfer brings blobs from mirrors to disk. Its methods may be called from
+// many goroutines, also while it runs, Run once.
 type Transfer struct {
 	opts    Options
 	sources []*source
@@ -296,8 +296,9 @@ func (t *Transfer) unfinished() map[*state.Store]bool {
 	return stores
 }
 
-// ForgetCorrupt gives up all that corrupt sources sent of blobs that are not
-// right: it is for a transfer that failed, so that nothing wrong is kept.
+// ForgetCorrupt discards all that corrupt sources sent of blobs that are not
+// right. It is for a transfer that failed, after Run: so nothing wrong is kept.
+// The errors are those of the disk, joined.
 func (t *Transfer) ForgetCorrupt() error { return t.search.ForgetCorrupt() }
 
 // sink is where the fetch writes.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"sync"
 
 	"github.com/segpull/segpull/segment"
@@ -25,9 +24,10 @@ func (s *Search) offerAnswer(blob int) {
 	}
 }
 
-// CheckSources waits for the first small blob that is right, and asks all
-// sources that did not serve it for it: one that always sends wrong bytes is
-// found before it has served much.
+// CheckSources waits for the first blob of at most 64 KiB that is right, and
+// asks all sources that did not serve it for it: so one that always sends wrong
+// bytes is found before it has served much. It returns when each has answered,
+// or does not within seconds, or when ctx ends. It is called once.
 func (s *Search) CheckSources(ctx context.Context) {
 	if len(s.sources) == 1 {
 		return
@@ -38,32 +38,25 @@ func (s *Search) CheckSources(ctx context.Context) {
 	case <-ctx.Done():
 		return
 	}
-	right, err := s.readRight(blob)
-	if err != nil || right == nil {
+	b := s.target(blob).blob
+	right, err := readRange(b, segment.Range{End: b.Size()})
+	sum := sha256.New()
+	sum.Write(right)
+	if err != nil || digest(sum) != b.Digest() {
 		return // the disk does not have it any more
 	}
 	var checks sync.WaitGroup
 	for k, src := range s.sources {
-		if s.served(blob, src.source.Name()) == 0 && s.sound(k) {
+		if s.served(blob, src.origin.Name()) == 0 && s.sound(k) {
 			checks.Go(func() { s.checkSource(ctx, src, blob, right) })
 		}
 	}
 	checks.Wait()
 }
 
-// readRight reads a whole blob, and compares its digest once more.
-func (s *Search) readRight(blob int) ([]byte, error) {
-	b := s.target(blob).blob
-	p, err := readRange(b, segment.Range{End: b.Size()})
-	if sum := sha256.Sum256(p); "sha256:"+hex.EncodeToString(sum[:]) != b.Digest() {
-		return nil, err
-	}
-	return p, err
-}
-
 func (s *Search) checkSource(ctx context.Context, src *source, blob int, right []byte) {
 	got, err := s.ask(ctx, src, blob, segment.Range{End: int64(len(right))})
 	if err == nil && !bytes.Equal(got, right) {
-		s.exclude(src.source.Name(), "it sent other bytes for %s, which is known", s.target(blob).blob.Digest())
+		s.exclude(src.origin.Name(), "it sent other bytes for %s, which is known", s.target(blob).blob.Digest())
 	}
 }

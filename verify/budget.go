@@ -21,14 +21,14 @@ const (
 
 // longBudget is for so many bytes of a source that no other can stand in for.
 func (s *Search) longBudget(src *source, bytes int64) segment.Budget {
-	total := s.opts.GiveUpAfter + time.Duration(bytes/leastRate)*time.Second + 2*src.source.LimitTime(bytes)
+	total := s.opts.GiveUpAfter + time.Duration(bytes/leastRate)*time.Second + 2*src.origin.LimitTime(bytes)
 	return segment.Budget{Total: total, Idle: s.opts.GiveUpAfter}
 }
 
 // shortBudget is for a source beside others. What it has served, it did until
 // some time.
 func (s *Search) shortBudget(src *source, bytes int64, until time.Time) segment.Budget {
-	perByte := float64(until.Sub(s.began)) / float64(max(1, src.source.Served()))
+	perByte := float64(until.Sub(s.began)) / float64(max(1, src.origin.Served()))
 	total := quickAnswer + time.Duration(min(slowdown*perByte*float64(bytes), float64(time.Hour)))
 	long := s.longBudget(src, bytes)
 	return segment.Budget{Total: min(total, long.Total), Idle: min(quickAnswer, long.Idle)}

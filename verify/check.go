@@ -34,22 +34,35 @@ type check struct {
 	// The fields below belong to whoever has the turn; watchers end before the
 	// check goes on.
 	doubted   map[string]bool // sources whose bytes seem to be wrong
-	suspects  []int           // sources that the watch suspects
+	suspect   *replica        // of the source that the watch suspects; may be nil
 	held      bool            // no blob after this one is fetched
-	unhurried bool            // no source is left to ask but those that were slow
+	unhurried bool            // no source is left to ask except those that were slow
 	wrongAt   time.Time       // when the digest was last found wrong
 }
 
 func (s *Search) newCheck(index int) *check {
 	b := s.target(index).blob
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	c := &check{search: s, index: index, blob: b, doubted: make(map[string]bool)}
 	for k, src := range s.sources {
-		c.replicas = append(c.replicas, &replica{source: src, index: k, blob: b, scratch: s.scratch, base: s.scratch.reserve(b.Size())})
+		c.replicas = append(c.replicas, &replica{source: src, index: k, blob: b, scratch: s.scratch, base: s.scratch.end})
+		s.scratch.end += b.Size()
 	}
 	return c
 }
 
 func (c *check) whole() segment.Range { return segment.Range{End: c.blob.Size()} }
+
+// replicaOf is nil for a source of an earlier run that is not used in this one.
+func (c *check) replicaOf(name string) *replica {
+	for _, r := range c.replicas {
+		if r.name() == name {
+			return r
+		}
+	}
+	return nil
+}
 
 // hash returns when the blob is complete, and whether it is right. Meanwhile it
 // is watched.
@@ -58,41 +71,32 @@ func (c *check) hash(ctx context.Context) error {
 	var watchers sync.WaitGroup
 	defer watchers.Wait()
 	defer stop()
-	w := &watch{check: c}
-	watchers.Go(func() { w.stream(watching) })
-	watchers.Go(func() { w.starts(watching) })
+	watchers.Go(func() { c.watchStream(watching) })
+	watchers.Go(func() { c.watchStarts(watching) })
 	return c.search.target(c.index).hashed.Blob(ctx, c.blob, c.blob.Digest(), c.blob.Size())
 }
 
 // repair is called when the blob is complete and its digest is wrong. It
 // returns nil when a source was excluded, or bytes were replaced or are wanted
-// again. It asks in haste first, and only if that leads nowhere with patience.
+// again. It takes the steps in the order of their costs, with short budgets
+// first, and only if that has no result with long ones.
 func (c *check) repair(ctx context.Context, mismatch error) error {
-	if err := acquire(ctx, c.search.turn); err != nil {
-		return err
+	if c.search.turn.Acquire(ctx, 1) != nil {
+		return context.Cause(ctx)
 	}
-	defer func() { <-c.search.turn }()
+	defer c.search.turn.Release(1)
 	c.hold()
-	for _, c.unhurried = range []bool{false, true} {
+	for c.unhurried = false; ; c.unhurried = true {
 		c.begin()
-		if done, err := c.findOut(ctx); done || err != nil {
+		for _, step := range []func(context.Context) (bool, error){c.splice, c.refetchExcluded, c.eliminate, c.combine} {
+			if done, err := step(ctx); done || err != nil {
+				return err
+			}
+		}
+		if err, later := c.failed(mismatch); !later || c.unhurried {
 			return err
 		}
-		if c.timeout() == nil {
-			return andReasons(mismatch, c.replicas)
-		}
 	}
-	return fmt.Errorf("the digest of %s is wrong, and it can't be found out which source sent wrong bytes: %w", c.blob.Digest(), c.timeout())
-}
-
-// findOut takes the steps in the order of their costs.
-func (c *check) findOut(ctx context.Context) (done bool, err error) {
-	for _, step := range []func(context.Context) (bool, error){c.splice, c.refetchExcluded, c.eliminate, c.combine} {
-		if done, err := step(ctx); done || err != nil {
-			return done, err
-		}
-	}
-	return false, nil
 }
 
 // begin is called when the digest was found wrong once more. Sources that timed
@@ -107,7 +111,7 @@ func (c *check) begin() {
 // end is called when it is clear which sources are corrupt, or none is.
 func (c *check) end() {
 	c.unhurried = false
-	c.clearSuspects()
+	c.setSuspect(nil)
 	c.release()
 }
 
@@ -128,49 +132,39 @@ func (c *check) release() {
 	}
 }
 
-func (c *check) clearSuspects() {
-	for _, k := range c.suspects {
-		c.search.clear(k)
-	}
-	c.suspects = nil
-}
-
 // candidates are the replicas of sources that are not corrupt, in the order in
-// which they are tried as a reference: last those that are suspects, or were
+// which they are tried: last those whose bytes seem to be wrong, or that were
 // corrupt recently, or never were proved right; first those that served most of
-// the blob, since to fetch the rest of it from them costs least.
-func (c *check) candidates() []*replica {
-	all := slices.DeleteFunc(slices.Clone(c.replicas), func(r *replica) bool { return !c.search.sound(r.index) })
+// the blob, since to fetch the rest of it from them costs least. Of two sources,
+// the bytes of the one that resolved the tag count twice: it could have sent a
+// wrong digest.
+func (c *check) candidates() (all []*replica) {
+	s := c.search
+	rank := make(map[*replica]int)
+	weight := make(map[*replica]int64)
+	for _, r := range c.replicas {
+		if !s.sound(r.index) {
+			continue
+		}
+		all = append(all, r)
+		weight[r] = s.served(c.index, r.name())
+		resolver := r.name() == s.opts.Resolver
+		if resolver && len(c.replicas) == 2 {
+			weight[r] *= 2
+		}
+		switch {
+		case c.doubted[r.name()]:
+			rank[r] = 3
+		case s.opts.Doubted[r.name()]:
+			rank[r] = 2
+		case !resolver && !s.provedRight(r.name()):
+			rank[r] = 1
+		}
+	}
 	slices.SortStableFunc(all, func(a, b *replica) int {
-		return cmp.Or(
-			cmp.Compare(c.doubt(a), c.doubt(b)),
-			cmp.Compare(c.weight(b), c.weight(a)),
-		)
+		return cmp.Or(cmp.Compare(rank[a], rank[b]), cmp.Compare(weight[b], weight[a]))
 	})
 	return all
-}
-
-// doubt is the greater, the less a source has done to be trusted.
-func (c *check) doubt(r *replica) int {
-	switch {
-	case c.doubted[r.name()], slices.Contains(c.suspects, r.index):
-		return 3
-	case c.search.opts.Doubted[r.name()]:
-		return 2
-	case !c.search.provedRight(r.name()) && r.name() != c.search.opts.Resolver:
-		return 1
-	}
-	return 0
-}
-
-// weight is how much of the blob a source served. Of two sources, that of the
-// one that resolved the tag is doubled: it could have sent a wrong digest.
-func (c *check) weight(r *replica) int64 {
-	n := c.search.served(c.index, r.name())
-	if r.name() == c.search.opts.Resolver && len(c.replicas) == 2 {
-		n *= 2
-	}
-	return n
 }
 
 // fetch asks a source for bytes of the blob. After a failure, it fails at once
@@ -182,10 +176,10 @@ func (c *check) fetch(ctx context.Context, r *replica, ranges []segment.Range) e
 	if r.failure != nil || len(ranges) == 0 {
 		return r.failure
 	}
-	if r.source.source.WholeOnly() { // it would start over each time
+	if r.source.origin.WholeOnly() { // it would start over each time
 		ranges = r.missing(c.whole(), c.blob.Size())
 	}
-	err := r.source.source.ReadRanges(ctx, c.index, ranges, c.budget(r, ranges), r.keep)
+	err := r.source.origin.ReadRanges(ctx, c.index, ranges, c.budget(r, ranges), r.keep)
 	r.fail(err)
 	return err
 }
@@ -195,9 +189,6 @@ func (c *check) budget(r *replica, ranges []segment.Range) segment.Budget {
 	bytes := int64(0)
 	for _, at := range ranges {
 		bytes += at.Len()
-	}
-	if r.source.source.WholeOnly() {
-		bytes = c.blob.Size()
 	}
 	if c.unhurried {
 		return c.search.longBudget(r.source, bytes)
@@ -216,25 +207,26 @@ func (r *replica) fail(err error) {
 	}
 }
 
-// timeout is the error of a source that may answer later.
-func (c *check) timeout() error {
+// failed is the error of a blob that can't be repaired: that of a source that
+// may answer later, or a mismatch with the reasons of those that lack the blob.
+func (c *check) failed(mismatch error) (err error, later bool) {
 	for _, r := range c.replicas {
-		if r.failure != nil && !hopeless(r.failure) {
-			return r.failure
+		switch {
+		case r.failure == nil:
+		case hopeless(r.failure):
+			mismatch = fmt.Errorf("%w (and %v)", mismatch, r.failure)
+		default:
+			return fmt.Errorf("the digest of %s is wrong, and it can't be found out which source sent wrong bytes: %w", c.blob.Digest(), r.failure), true
 		}
 	}
-	return nil
+	return mismatch, false
 }
 
-// refetchExcluded fetches from others what excluded sources sent. That is kept
-// in the scratch file: some of it may be right.
-func (c *check) refetchExcluded(ctx context.Context) (some bool, err error) {
+// refetchExcluded fetches from others what excluded sources sent.
+func (c *check) refetchExcluded(context.Context) (some bool, err error) {
 	for _, run := range c.blob.Runs() {
 		if !c.search.refused(run.Source, c.index) {
 			continue
-		}
-		if err := c.keep(ctx, run); err != nil {
-			return some, err
 		}
 		if err := c.refetch(run.Range); err != nil {
 			return some, err
@@ -250,19 +242,4 @@ func (c *check) refetch(r segment.Range) error {
 	}
 	c.search.opts.Scheduler.Want(c.index, r)
 	return nil
-}
-
-// keep puts what a source served into the scratch file.
-func (c *check) keep(ctx context.Context, run Run) error {
-	k := c.search.sourceNamed(run.Source)
-	if k < 0 {
-		return nil // of an earlier run
-	}
-	return eachWindow(ctx, run.Range, func(r segment.Range) error {
-		p, err := readRange(c.blob, r)
-		if err != nil || p == nil {
-			return err
-		}
-		return c.replicas[k].keep(r.Start, p)
-	})
 }

@@ -8,13 +8,9 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-const (
-	// maxHashed is how many bytes are hashed in the search for a combination, at
-	// the most: less than a minute's work.
-	maxHashed = 16 << 30
-	// maxHashedForBoundaries is the same where wrong bytes of two sources touch.
-	maxHashedForBoundaries = 4 << 30
-)
+// maxHashed is how many bytes are hashed for combinations, and again for
+// boundaries, at the most: less than a minute's work for each.
+const maxHashed = 8 << 30
 
 // combine is called when every source is corrupt, or not available. The blob
 // may yet be right with some bytes of one and others of another: all of it is
@@ -27,17 +23,12 @@ func (c *check) combine(ctx context.Context) (right bool, err error) {
 			return false, err
 		}
 	}
-	if right, err := c.spliceFrom(ctx, c.replicas); right || err != nil {
-		return right, err
-	}
 	for _, r := range c.replicas {
-		o := c.stored()
-		o.use(r, c.whole())
-		if right, err := o.prove(ctx); right || err != nil {
+		if right, err := c.as(r, c.whole()).prove(ctx); right || err != nil {
 			return right, err
 		}
 	}
-	if !c.unhurried && c.timeout() != nil {
+	if _, later := c.failed(nil); later && !c.unhurried {
 		return false, nil // all this hashing is for when no source is left to ask
 	}
 	return c.tryCombinations(ctx)
@@ -51,58 +42,18 @@ func (c *check) tryCombinations(ctx context.Context) (right bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	s := &combinations{c, maxHashed}
-	if right, err := s.try(ctx, all); right || err != nil {
+	left := int64(maxHashed)
+	if right, err := c.try(ctx, all, &left); right || err != nil {
 		return right, err
 	}
-	s.left = maxHashedForBoundaries
-	for _, block := range []int64{1 << 20, window, 4 << 10} {
-		for k := range all {
-			if right, err := s.tryBoundaries(ctx, all, k, block); right || err != nil {
-				return right, err
-			}
-		}
-	}
-	return false, nil
-}
-
-// combinations is a search with a bound.
-type combinations struct {
-	check *check
-	left  int64 // bytes that may still be hashed
-}
-
-// try tries all combinations of the variants.
-func (s *combinations) try(ctx context.Context, all []disagreement) (right bool, err error) {
-	choice := make([]int, len(all)) // of each disagreement: one of its variants
-	for ; s.left > 0; s.left -= s.check.blob.Size() {
-		o := s.check.stored()
-		for i, d := range all {
-			o.use(d.variants[choice[i]], d.at)
-		}
-		if right, err := o.prove(ctx); right || err != nil {
-			return right, err
-		}
-		if !next(choice, all) {
-			break
-		}
-	}
-	return false, nil
-}
-
-// tryBoundaries splits the k-th disagreement at each boundary of a block.
-func (s *combinations) tryBoundaries(ctx context.Context, all []disagreement, k int, block int64) (right bool, err error) {
-	d := all[k]
-	for at := (d.at.Start/block + 1) * block; at < d.at.End && s.left > 0; at += block {
-		for _, before := range d.variants {
-			for _, after := range d.variants {
-				if before == after {
-					continue
-				}
-				split := slices.Replace(slices.Clone(all), k, k+1,
-					disagreement{at: segment.Range{Start: d.at.Start, End: at}, variants: []*replica{before}},
-					disagreement{at: segment.Range{Start: at, End: d.at.End}, variants: []*replica{after}})
-				if right, err := s.try(ctx, split); right || err != nil {
+	left = maxHashed
+	for _, block := range []int64{1 << 20, 64 << 10, 4 << 10} {
+		for k, d := range all {
+			for at := (d.at.Start/block + 1) * block; at < d.at.End; at += block {
+				before, after := d, d
+				before.at.End, after.at.Start = at, at
+				split := slices.Replace(slices.Clone(all), k, k+1, before, after)
+				if right, err := c.try(ctx, split, &left); right || err != nil {
 					return right, err
 				}
 			}
@@ -111,16 +62,25 @@ func (s *combinations) tryBoundaries(ctx context.Context, all []disagreement, k 
 	return false, nil
 }
 
-// next counts up choice, of which each digit has its own base. It returns
-// false after the last.
-func next(choice []int, all []disagreement) bool {
-	for i := range choice {
-		if choice[i]++; choice[i] < len(all[i].variants) {
-			return true
+// try tries all combinations of the variants, as long as bytes are left that may
+// be hashed.
+func (c *check) try(ctx context.Context, all []disagreement, left *int64) (right bool, err error) {
+	for n := 0; *left > 0; n++ {
+		o := c.stored()
+		digits := n // each with a base of its own
+		for _, d := range all {
+			o.use(d.variants[digits%len(d.variants)], d.at)
+			digits /= len(d.variants)
 		}
-		choice[i] = 0
+		if digits > 0 {
+			break
+		}
+		if right, err := o.prove(ctx); right || err != nil {
+			return right, err
+		}
+		*left -= c.blob.Size()
 	}
-	return false
+	return false, nil
 }
 
 // disagreement is bytes of which not every source has the same.
@@ -134,19 +94,23 @@ type disagreement struct {
 // they touch and each source agrees with the same others, they are one. What
 // lies within a window is not told apart.
 func (c *check) disagreements(ctx context.Context) (found []disagreement, err error) {
-	err = eachWindow(ctx, c.whole(), func(r segment.Range) error {
+	for r := range windows(c.whole()) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		d, err := c.variants(r)
-		if err != nil || len(d.variants) < 2 {
-			return err
+		if err != nil {
+			return nil, err
 		}
-		if n := len(found); n > 0 && found[n-1].at.End == r.Start && slices.Equal(found[n-1].parts, d.parts) {
+		switch n := len(found); {
+		case len(d.variants) < 2:
+		case n > 0 && found[n-1].at.End == r.Start && slices.Equal(found[n-1].parts, d.parts):
 			found[n-1].at.End = r.End
-			return nil
+		default:
+			found = append(found, d)
 		}
-		found = append(found, d)
-		return nil
-	})
-	return found, err
+	}
+	return found, nil
 }
 
 // variants sorts the replicas by what they have of r.
@@ -154,9 +118,7 @@ func (c *check) variants(r segment.Range) (disagreement, error) {
 	d := disagreement{at: r}
 	var seen [][]byte
 	for _, rep := range c.replicas {
-		o := c.stored()
-		o.use(rep, r)
-		p, err := readRange(o, r)
+		p, err := readRange(c.as(rep, r), r)
 		if err != nil {
 			return d, err
 		}

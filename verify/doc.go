@@ -9,7 +9,7 @@
 //	                                                                       │
 //	                                             exclude sources, replace bytes, want some again
 //
-// A Search asks mirrors (Source) for bytes that others served, compares and
+// A Search asks mirrors (Origin) for bytes that others served, compares and
 // hashes what they say (overlay), and writes to the disk (Blob) only what has
 // the right digest. The steps stand in the order of their costs in check.go;
 // each is a file.

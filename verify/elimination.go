@@ -4,15 +4,20 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/segpull/segpull/segment"
 )
 
 const (
-	// A reference is fetched in steps that double, so that equivocation is found
-	// before all of the blob was fetched again.
+	// samples is into how many parts a blob is divided: at the start of each, a
+	// window is compared first.
+	samples = 32
+
+	// firstStep is how much of a reference is fetched then, in bytes. Steps
+	// double, so that equivocation is found before all of it was fetched, and the
+	// blob is hashed few times.
 	firstStep = 64 << 10
-	lastStep  = 4 << 20
 
 	// repeated is how many bytes two sources that differ are asked for again,
 	// and repeats how often.
@@ -31,29 +36,28 @@ type elimination struct {
 	check     *check
 	over      overlay
 	reference *replica
-	differs   bool           // whether others have served anything else
-	hashed    int64          // bytes that were fetched when the blob was last hashed
+	step      int64          // bytes; 0 before the samples
 	repeats   map[string]int // how often each source was asked again
 }
 
 // eliminate tries one reference after the other, until a source is excluded or
-// bytes are wanted again. If the last was excluded, no more is to be had by
-// that.
+// bytes are wanted again. A source that is the last one becomes the reference:
+// the blob may be right before all that the others sent was fetched from it.
 func (c *check) eliminate(ctx context.Context) (done bool, err error) {
 	for _, r := range c.candidates() {
-		right, err := c.tryReference(ctx, r)
-		if unavailable(err) {
+		if !c.search.sound(r.index) {
 			continue
 		}
-		if right || err != nil {
+		right, err := c.tryReference(ctx, r)
+		if right || err != nil && !unavailable(err) {
 			return right, err
 		}
-		if len(c.candidates()) > 0 {
-			_, err = c.refetchExcluded(ctx)
+		if left := c.candidates(); err == nil && (len(left) > 1 || slices.Contains(left, r)) {
+			_, err := c.refetchExcluded(ctx)
 			return true, err
 		}
 	}
-	return false, nil
+	return c.refetchExcluded(ctx)
 }
 
 // tryReference ends with the blob right, or with bytes of it wanted again, or
@@ -64,21 +68,24 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (right boo
 	// Steps that each come just in time would add up to hours.
 	fetching, cancel := c.budget(reference, []segment.Range{c.whole()}).Limit(ctx)
 	defer cancel()
+	differs := false
 	part := []segment.Range{c.whole()} // some of it was fetched before
-	for step := int64(firstStep); ; step = min(2*step, lastStep) {
+	for {
 		e.over.use(reference, c.whole())
-		equivocation, err := e.findEquivocation(ctx, part)
-		if err != nil {
+		beside, equivocation, err := e.compare(ctx, part)
+		if err != nil || equivocation && !slices.Equal(c.candidates(), []*replica{reference}) {
 			return false, err
 		}
-		if equivocation {
-			return false, e.replaceCorrupt(ctx)
-		}
-		if right, err := e.proveEarly(ctx); right || err != nil {
-			return right, err
-		}
-		if part = reference.missing(c.whole(), step); len(part) == 0 {
-			return e.decide(ctx)
+		differs = differs || len(beside) > 0
+		if part = e.missing(beside); len(part) == 0 {
+			if differs { // where wrong bytes are few, the blob may be right by now
+				if right, err := e.over.prove(ctx); right || err != nil {
+					return right, err
+				}
+			}
+			if part = e.next(); len(part) == 0 {
+				return e.decide(ctx)
+			}
 		}
 		if err := c.fetch(fetching, reference, part); err != nil {
 			return false, err
@@ -86,34 +93,63 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (right boo
 	}
 }
 
-// findEquivocation asks both the source of bytes on disk and the reference
-// again, where they differ. A source that sends something else than before is
-// excluded.
-func (e *elimination) findEquivocation(ctx context.Context, ranges []segment.Range) (found bool, err error) {
-	for _, r := range ranges {
-		err := e.over.differences(ctx, r, func(d difference) error {
-			e.differs = true
-			if found || e.repeats[d.source] == repeats {
-				return nil
-			}
-			e.repeats[d.source]++
-			found = e.repeat(ctx, d)
-			return nil
-		})
-		if err != nil {
-			return found, err
+// next returns which bytes are fetched from the reference when those beside
+// wrong ones were: samples, then all the rest.
+func (e *elimination) next() []segment.Range {
+	size := e.check.blob.Size()
+	if e.step == 0 {
+		e.step = firstStep
+		var windows []segment.Range
+		for at := int64(0); at < size; at += max(2*window, size/samples) {
+			windows = append(windows, segment.Range{Start: at, End: at + window})
+		}
+		if part := e.missing(windows); len(part) > 0 {
+			return part
 		}
 	}
-	return found, nil
+	e.step *= 2
+	return e.reference.missing(e.check.whole(), e.step/2)
+}
+
+// missing returns which bytes of ranges are still to be fetched.
+func (e *elimination) missing(ranges []segment.Range) []segment.Range {
+	var found segment.Set
+	for _, r := range ranges {
+		for _, gap := range e.reference.missing(r, r.Len()) {
+			found.Add(gap)
+		}
+	}
+	return found.Ranges()
+}
+
+// compare returns what is beside bytes that differ: wrong ones come in a row. It
+// asks both the source of bytes on disk and the reference again for some of
+// them, and excludes a source that equivocates.
+func (e *elimination) compare(ctx context.Context, ranges []segment.Range) (beside []segment.Range, equivocation bool, err error) {
+	reach := max(window, e.check.blob.Size()/(2*samples))
+	for _, r := range ranges {
+		for d, err := range e.over.differences(ctx, r) {
+			if err != nil {
+				return nil, false, err
+			}
+			beside = append(beside, segment.Range{Start: d.at.Start - reach, End: d.at.End + reach})
+			if equivocation || e.check.search.opts.Corrupt.Has(d.source) || e.repeats[d.source] == repeats {
+				continue
+			}
+			e.repeats[d.source]++
+			equivocation = e.repeat(ctx, d)
+		}
+	}
+	return beside, equivocation, nil
 }
 
 // repeat asks both sources of a difference again for its first bytes.
 func (e *elimination) repeat(ctx context.Context, d difference) (equivocation bool) {
 	first := firstDifference(d.stored, d.bytes)
 	end := min(first+repeated, len(d.bytes))
-	again := segment.Range{Start: d.at + int64(first), End: d.at + int64(end)}
+	again := segment.Range{Start: d.at.Start + int64(first), End: d.at.Start + int64(end)}
 	for name, before := range map[string][]byte{d.source: d.stored[first:end], e.reference.name(): d.bytes[first:end]} {
-		if e.equivocates(ctx, name, again, before) {
+		if e.equivocates(ctx, e.check.replicaOf(name), again, before) {
 			e.check.search.exclude(name, "it sent two different things for bytes %v of %s", again, e.check.blob.Digest())
 			equivocation = true
 		}
@@ -121,14 +157,10 @@ func (e *elimination) repeat(ctx context.Context, d difference) (equivocation bo
 	return equivocation
 }
 
-// equivocates reports whether a source sends something else than before.
-func (e *elimination) equivocates(ctx context.Context, name string, at segment.Range, before []byte) bool {
-	k := e.check.search.sourceNamed(name)
-	if k < 0 {
-		return false // of an earlier run
-	}
-	r := e.check.replicas[k]
-	if r.failure != nil || r.source.source.WholeOnly() && at.End > mostRepeated {
+// equivocates reports whether a source sends something else than before. r is
+// nil for one of an earlier run.
+func (e *elimination) equivocates(ctx context.Context, r *replica, at segment.Range, before []byte) bool {
+	if r == nil || r.failure != nil || r.source.origin.WholeOnly() && at.End > mostRepeated {
 		return false
 	}
 	again, err := e.check.search.ask(ctx, r.source, e.check.index, at)
@@ -143,41 +175,6 @@ func firstDifference(a, b []byte) int {
 		}
 	}
 	return len(a)
-}
-
-// replaceCorrupt puts what was fetched from the reference in the place of what
-// excluded sources sent, so that it is not fetched a third time.
-func (e *elimination) replaceCorrupt(ctx context.Context) error {
-	if !e.check.search.sound(e.reference.index) {
-		return nil
-	}
-	for _, run := range e.check.blob.Runs() {
-		if !e.check.search.opts.Corrupt.Has(run.Source) {
-			continue
-		}
-		err := e.over.eachUsed(ctx, run.Range, func(r *replica, at segment.Range) error {
-			p, err := readRange(e.over, at)
-			if err != nil {
-				return err
-			}
-			return e.check.blob.Replace(at.Start, p, r.index)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// proveEarly ends an elimination early: where wrong bytes are few, the blob may
-// be right before all of it was fetched. It hashes each time that twice as much
-// was fetched.
-func (e *elimination) proveEarly(ctx context.Context) (right bool, err error) {
-	if !e.differs || e.reference.fetched.Len() < 2*e.hashed {
-		return false, nil
-	}
-	e.hashed = e.reference.fetched.Len()
-	return e.over.prove(ctx)
 }
 
 // decide says who is corrupt, once all was fetched.

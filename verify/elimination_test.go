@@ -24,10 +24,10 @@ func TestEliminate(t *testing.T) {
 	}{
 		"a bit of the other":                      {[]*fakeSource{{}, source(bit)}, []int{0, 1, 0}, true, true, []string{"b"}, "", 350},
 		"an early bit of the other":               {[]*fakeSource{{}, source(early)}, []int{0, 1}, true, true, []string{"b"}, "", 150},
-		"a bit of the one that served most":       {[]*fakeSource{source(bit), {}}, []int{0, 0, 1}, false, true, []string{"a"}, "", 400},
+		"a bit of the one that served most":       {[]*fakeSource{source(bit), {}}, []int{0, 0, 1}, true, true, []string{"a"}, "", 1040},
 		"all bits of the other":                   {[]*fakeSource{{}, source(all)}, []int{0, 1}, true, true, []string{"b"}, "", 512 + 6*16},
-		"bits of every other answer":              {[]*fakeSource{{}, source(sometimes(all))}, []int{0, 1}, false, true, []string{"b"}, "", 250},
-		"such bits of the one that served most":   {[]*fakeSource{{}, source(sometimes(all))}, []int{1, 1, 0}, false, true, []string{"b"}, "", 150},
+		"bits of every other answer":              {[]*fakeSource{{}, source(sometimes(all))}, []int{0, 1}, true, true, []string{"b"}, "", 512 + 3*16},
+		"such bits of the one that served most":   {[]*fakeSource{{}, source(sometimes(all))}, []int{1, 1, 0}, true, true, []string{"b"}, "", 870},
 		"two of three":                            {[]*fakeSource{source(bit), {}, source(bit)}, []int{0, 1, 2}, false, true, []string{"a"}, "", 800},
 		"the only source, for the first time":     {[]*fakeSource{source(bit), lacks}, []int{0}, false, true, nil, "once more", 0},
 		"a source that is silent is passed over":  {[]*fakeSource{{}, silent}, []int{1, 1, 0}, true, true, []string{"b"}, "", 720},
@@ -76,23 +76,61 @@ func copies(sources []*fakeSource) (all []*fakeSource) {
 	return all
 }
 
-// TestWhatTheReferenceSentIsUsed looks at what is fetched a third time, after
-// equivocation was found.
-func TestWhatTheReferenceSentIsUsed(t *testing.T) {
+// TestADamagedDiskBlamesNoReference damages bytes on disk while a blob is hashed
+// as the honest source has it. The corrupt source then serves them again.
+func TestADamagedDiskBlamesNoReference(t *testing.T) {
 	inBubble(t, "", func(t *testing.T) {
-		w := newWorld(t, [][]byte{random(mib)}, &fakeSource{}, &fakeSource{damage: map[int]damage{0: sometimes(inverted(segment.Range{End: mib}))}})
-		w.serveAlternately(0, 64*kib, 0, 1)
+		all := inverted(segment.Range{End: mib})
+		w := newWorld(t, [][]byte{random(mib)}, &fakeSource{}, &fakeSource{damage: map[int]damage{0: all}})
+		w.serveAlternately(0, 64*kib, 0)
+		w.blobs[0].onRead = func(int64) bool {
+			w.blobs[0].onRead = nil
+			w.serve(0, 1, segment.Range{Start: 64 * kib, End: 128 * kib})
+			return true
+		}
 		c := w.search.newCheck(0)
 		c.begin()
 		if done, err := c.eliminate(t.Context()); !done || err != nil {
-			t.Fatal(done, err)
+			t.Fatalf("done: %v, %v", done, err)
 		}
-		again := int64(0)
-		for _, r := range w.wanted {
-			again += r.Len()
-		}
-		if served := int64(mib / 2); again == 0 || again >= served {
-			t.Errorf("%d of the %d bytes that the corrupt source served are wanted again", again, served)
-		}
+		w.wantCorrupt()
 	})
+}
+
+// TestEliminateOfALargeBlob bounds what is fetched again of a blob of 16 MiB
+// that the corrupt source served, and how often it is hashed.
+func TestEliminateOfALargeBlob(t *testing.T) {
+	bits := func(start, end, step int64) damage {
+		return func(p []byte, off int64, n int) {
+			for at := start; at < end; at += step {
+				inverted(segment.Range{Start: at, End: at + 1})(p, off, n)
+			}
+		}
+	}
+	for what, tc := range map[string]struct {
+		damage damage
+		most   int64 // KiB that are fetched again
+	}{
+		"bits in a row":        {bits(12*mib, 12*mib+512*kib, 32*kib), 4 * 1024},
+		"bits between samples": {bits(300*kib, 16*mib, mib), 17 * 1024},
+	} {
+		inBubble(t, what, func(t *testing.T) {
+			w := newWorld(t, [][]byte{random(16 * mib)}, &fakeSource{}, &fakeSource{damage: map[int]damage{0: tc.damage}})
+			w.search.opts.Resolver = "a"
+			w.serveAlternately(0, mib, 1)
+			c := w.search.newCheck(0)
+			c.begin()
+			if done, err := c.eliminate(t.Context()); !done || err != nil {
+				t.Fatalf("done: %v, %v", done, err)
+			}
+			w.wantRight(0, true)
+			w.wantCorrupt("b")
+			if n := w.askedFor(0) / kib; n > tc.most {
+				t.Errorf("%d KiB were fetched again", n)
+			}
+			if n := w.blobs[0].read / mib; n > 400 {
+				t.Errorf("%d MiB were read", n)
+			}
+		})
+	}
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // Corrupt is the names of the sources that were found to send wrong bytes. The
-// zero value is empty. It is safe for concurrent use, and may be shared by
-// several searches.
+// zero value is empty. It is safe for concurrent use, and several searches may
+// share it.
 type Corrupt struct {
 	mu    sync.Mutex // guards names
 	names []string
@@ -54,7 +54,7 @@ func (s *Search) exclude(name, proof string, args ...any) {
 
 func (s *Search) excludeCorrupt() {
 	for k, src := range s.sources {
-		if s.excluded(src.source.Name()) {
+		if s.excluded(src.origin.Name()) {
 			s.opts.Scheduler.SetTrust(k, segment.Excluded)
 		}
 	}
@@ -66,9 +66,10 @@ func (s *Search) excluded(name string) bool {
 }
 
 // Accepts reports whether bytes of a blob are taken from a source: it is not
-// corrupt, or no other source that is not has the blob.
+// corrupt, or no other source that is not has the blob. source is an index into
+// Options.Sources.
 func (s *Search) Accepts(source, blob int) bool {
-	return !s.refused(s.sources[source].source.Name(), blob)
+	return !s.refused(s.sources[source].origin.Name(), blob)
 }
 
 func (s *Search) refused(name string, blob int) bool {
@@ -79,45 +80,34 @@ func (s *Search) refused(name string, blob int) bool {
 
 // sound reports whether a source was not found corrupt.
 func (s *Search) sound(source int) bool {
-	return !s.opts.Corrupt.Has(s.sources[source].source.Name())
+	return !s.opts.Corrupt.Has(s.sources[source].origin.Name())
 }
 
 // anyOther reports whether fn is true of any source but one.
 func (s *Search) anyOther(name string, fn func(source int) bool) bool {
 	for k, src := range s.sources {
-		if src.source.Name() != name && fn(k) {
+		if src.origin.Name() != name && fn(k) {
 			return true
 		}
 	}
 	return false
 }
 
-// sourceNamed is -1 for a source of an earlier run that is not used in this
-// one.
-func (s *Search) sourceNamed(name string) int {
-	return slices.IndexFunc(s.sources, func(src *source) bool { return src.source.Name() == name })
-}
-
-// suspect leaves a source alone until clear was called as often.
-func (s *Search) suspect(source int) {
+// suspect adds n to the number of blobs in which a source is the suspect, and
+// leaves it alone as long as there are any.
+func (s *Search) suspect(source, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.suspected[source]++; s.suspected[source] == 1 {
-		s.opts.Scheduler.SetTrust(source, segment.Suspect)
+	trust := segment.Trusted
+	if s.suspected[source] += n; s.suspected[source] > 0 {
+		trust = segment.Suspect
 	}
+	s.opts.Scheduler.SetTrust(source, trust)
 }
 
-// clear undoes a suspect.
-func (s *Search) clear(source int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.suspected[source]--; s.suspected[source] == 0 {
-		s.opts.Scheduler.SetTrust(source, segment.Trusted)
-	}
-}
-
-// ForgetCorrupt gives up all that corrupt sources sent of blobs that are not
-// verified. It is for a transfer that has failed: nothing wrong is kept.
+// ForgetCorrupt discards all that corrupt sources sent of blobs that are not
+// verified. It is for a transfer that has failed: so nothing wrong is kept. The
+// errors are those of the disk, joined.
 func (s *Search) ForgetCorrupt() error {
 	var errs []error
 	for _, t := range s.allTargets() {

@@ -35,7 +35,8 @@ type fakeBlob struct {
 	data    []byte
 	owners  []int // of each KiB: the source that served it, -1 for none
 	arrived chan struct{}
-	read    int64 // bytes
+	read    int64                          // bytes
+	onRead  func(off int64) (damaged bool) // may be nil
 }
 
 func newFakeBlob(right []byte, names []string) *fakeBlob {
@@ -66,6 +67,9 @@ func (b *fakeBlob) Wait(ctx context.Context, off int64) error {
 }
 
 func (b *fakeBlob) Read(off int64, buf []byte) (int, error) {
+	if b.onRead != nil && b.onRead(off) {
+		return 0, nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	end := off

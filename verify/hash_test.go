@@ -121,6 +121,28 @@ func TestOffsetFollowsTheFrontier(t *testing.T) {
 	})
 }
 
+// TestOffsetNeverFalls hashes a blob again after its bytes were wrong.
+func TestOffsetNeverFalls(t *testing.T) {
+	data := random(3 * MaxRun)
+	synctest.Test(t, func(t *testing.T) {
+		var f Frontier
+		src := newArriving(data)
+		if err := f.Blob(t.Context(), src, digestOf(nil), int64(len(data))); err == nil {
+			t.Fatal("the digest of nothing is right")
+		}
+		src.at[1] = time.Now().Add(time.Hour)
+		result := make(chan error)
+		go func() { result <- f.Blob(t.Context(), src, digestOf(data), int64(len(data))) }()
+		synctest.Wait()
+		if f.Offset() != int64(len(data)) {
+			t.Errorf("Offset() = %d after a run and a half, %d before", f.Offset(), len(data))
+		}
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestMismatch(t *testing.T) {
 	data := random(2*MaxRun + 100)
 	good := digestOf(data)

@@ -1,9 +1,11 @@
 package verify
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"context"
-	"io"
+	"iter"
 
 	"github.com/segpull/segpull/internal/layer"
 	"github.com/segpull/segpull/segment"
@@ -23,17 +25,18 @@ type overlay struct {
 // stored is the blob as it is on disk.
 func (c *check) stored() overlay { return overlay{c, make(map[*replica]*segment.Set)} }
 
-// with is the blob as on disk, but with ranges as r has them, which it fetches.
-func (c *check) with(ctx context.Context, r *replica, at segment.Range) (overlay, error) {
+// as is the blob as on disk, but with ranges as r has them, if it has them.
+func (c *check) as(r *replica, at segment.Range) overlay {
 	o := c.stored()
-	if err := c.fetch(ctx, r, r.missing(at, at.Len())); err != nil {
-		return o, err
-	}
 	o.use(r, at)
-	return o, nil
+	return o
 }
 
-func (o overlay) clone() overlay {
+// with is the same once the rest of the range was fetched from r.
+func (o overlay) with(ctx context.Context, r *replica, at segment.Range) (overlay, error) {
+	if err := o.check.fetch(ctx, r, r.missing(at, at.Len())); err != nil {
+		return o, err
+	}
 	c := o.check.stored()
 	for r, set := range o.used {
 		c.used[r] = new(segment.Set)
@@ -41,7 +44,8 @@ func (o overlay) clone() overlay {
 			c.used[r].Add(part)
 		}
 	}
-	return c
+	c.use(r, at)
+	return c, nil
 }
 
 // use puts r's bytes at a range. Those that are not in the scratch file are its
@@ -58,16 +62,28 @@ func (o overlay) use(r *replica, at segment.Range) {
 	}
 }
 
-// origin is the name of the source that the byte at off is from.
-func (o overlay) origin(off int64) string {
-	at := segment.Range{Start: off, End: off + 1}
+// part returns the replica that the byte at off is of, nil for the disk, and
+// where the bytes of that end, up to end.
+func (o overlay) part(off, end int64) (*replica, int64) {
 	for r, set := range o.used {
-		if len(set.Within(at)) > 0 {
-			return r.name()
+		parts := set.Within(segment.Range{Start: off, End: end})
+		if len(parts) > 0 && parts[0].Start == off {
+			return r, parts[0].End
+		}
+		if len(parts) > 0 {
+			end = parts[0].Start
 		}
 	}
+	return nil, end
+}
+
+// server is the name of the source of the byte at off.
+func (o overlay) server(off int64) string {
+	if r, _ := o.part(off, off+1); r != nil {
+		return r.name()
+	}
 	for _, run := range o.check.blob.Runs() {
-		if run.Contains(at) {
+		if run.Contains(segment.Range{Start: off, End: off + 1}) {
 			return run.Source
 		}
 	}
@@ -76,29 +92,77 @@ func (o overlay) origin(off int64) string {
 
 // Wait implements Content.
 func (o overlay) Wait(ctx context.Context, off int64) error {
-	for _, set := range o.used {
-		if len(set.Within(segment.Range{Start: off, End: off + 1})) > 0 {
-			return nil
-		}
+	if r, _ := o.part(off, off+1); r != nil {
+		return nil
 	}
 	return o.check.blob.Wait(ctx, off)
 }
 
 // Read implements Content.
 func (o overlay) Read(off int64, buf []byte) (int, error) {
-	next := off + MaxRun
-	for r, set := range o.used {
-		parts := set.Within(segment.Range{Start: off, End: next})
-		if len(parts) == 0 {
-			continue
-		}
-		if parts[0].Start == off {
-			return r.read(off, buf[:parts[0].Len()])
-		}
-		next = parts[0].Start
+	r, end := o.part(off, off+MaxRun)
+	if r != nil {
+		return r.read(off, buf[:end-off])
 	}
 	n, err := o.check.blob.Read(off, buf)
-	return int(min(int64(n), next-off)), err
+	return int(min(int64(n), end-off)), err
+}
+
+// findBreak returns where the layer breaks, as far as it goes up to end.
+func (o overlay) findBreak(ctx context.Context, end int64) (int64, error) {
+	return findBreak(ctx, o, o.check.blob.Size(), end)
+}
+
+func findBreak(ctx context.Context, src Content, size, end int64) (int64, error) {
+	r := &reader{ctx: ctx, src: src, end: end}
+	if end < size {
+		r.atEnd = layer.ErrCut
+	}
+	return layer.FindBreak(bufio.NewReaderSize(r, MaxRun), size)
+}
+
+// difference is bytes that are others on disk than in an overlay.
+type difference struct {
+	at      segment.Range
+	stored  []byte   // on disk
+	source  string   // of these
+	bytes   []byte   // in the overlay
+	replica *replica // of these
+}
+
+// differences yields the bytes of r that are others on disk, or an error at
+// last. They may be replaced meanwhile.
+func (o overlay) differences(ctx context.Context, r segment.Range) iter.Seq2[difference, error] {
+	return func(yield func(difference, error) bool) {
+		for _, run := range o.check.blob.Runs() {
+			for rep, set := range o.used {
+				for at := range windows(set.Within(run.Intersect(r))...) {
+					stored, errA := readRange(o.check.blob, at)
+					p, errB := readRange(o, at)
+					if err := cmp.Or(errA, errB, context.Cause(ctx)); err != nil {
+						yield(difference{}, err)
+						return
+					}
+					if stored != nil && !bytes.Equal(stored, p) && !yield(difference{at, stored, run.Source, p, rep}, nil) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// windows yields ranges, a window at a time.
+func windows(ranges ...segment.Range) iter.Seq[segment.Range] {
+	return func(yield func(segment.Range) bool) {
+		for _, r := range ranges {
+			for at := r.Start; at < r.End; at += window {
+				if !yield(segment.Range{Start: at, End: min(at+window, r.End)}) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // prove reports whether the blob is right with this overlay, and if so applies
@@ -114,120 +178,27 @@ func (o overlay) prove(ctx context.Context) (right bool, err error) {
 	return true, o.apply(ctx)
 }
 
-// findBreak returns where the layer breaks, as far as it goes up to end.
-func (o overlay) findBreak(ctx context.Context, end int64) (int64, error) {
-	return findBreak(ctx, o, o.check.blob.Size(), end)
-}
-
-func findBreak(ctx context.Context, src Content, size, end int64) (int64, error) {
-	r := &reader{ctx: ctx, src: src, end: end, atEnd: io.EOF, buf: make([]byte, MaxRun)}
-	if end < size {
-		r.atEnd = layer.ErrCut
-	}
-	return layer.FindBreak(r, size)
-}
-
-// differs reports whether two overlays differ in r.
-func (o overlay) differs(ctx context.Context, other overlay, r segment.Range) (differs bool, err error) {
-	err = eachWindow(ctx, r, func(r segment.Range) error {
-		if differs {
-			return nil
-		}
-		a, err := readRange(o, r)
-		if err != nil {
-			return err
-		}
-		b, err := readRange(other, r)
-		differs = a != nil && b != nil && !bytes.Equal(a, b)
-		return err
-	})
-	return differs, err
-}
-
-// difference is bytes that are others on disk than in an overlay.
-type difference struct {
-	source  string   // of those on disk
-	stored  []byte   // as on disk
-	replica *replica // of those in the overlay
-	bytes   []byte   // as in the overlay
-	at      int64
-}
-
-func (d difference) where() segment.Range {
-	return segment.Range{Start: d.at, End: d.at + int64(len(d.bytes))}
-}
-
-// differences calls fn for the bytes of r that are others on disk. fn may
-// replace them.
-func (o overlay) differences(ctx context.Context, r segment.Range, fn func(difference) error) error {
-	for _, run := range o.check.blob.Runs() {
-		err := o.eachUsed(ctx, run.Intersect(r), func(rep *replica, r segment.Range) error {
-			stored, err := readRange(o.check.blob, r)
-			if err != nil || stored == nil {
-				return err
-			}
-			p, err := readRange(o, r)
-			if err != nil || bytes.Equal(stored, p) {
-				return err
-			}
-			return fn(difference{run.Source, stored, rep, p, r.Start})
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// eachUsed calls fn for what of r is not as on disk, a window at a time.
-func (o overlay) eachUsed(ctx context.Context, r segment.Range, fn func(*replica, segment.Range) error) error {
-	for rep, set := range o.used {
-		for _, part := range set.Within(r) {
-			if err := eachWindow(ctx, part, func(r segment.Range) error { return fn(rep, r) }); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// eachWindow calls fn for r, a window at a time.
-func eachWindow(ctx context.Context, r segment.Range, fn func(segment.Range) error) error {
-	for ; !r.Empty(); r.Start += window {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err := fn(segment.Range{Start: r.Start, End: min(r.Start+window, r.End)}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // apply is called when the overlay has the right digest. It writes the bytes of
-// the overlay over the wrong ones, and excludes whoever sent something else.
+// the overlay over the wrong ones on disk, and excludes whoever sent something
+// else, on disk or in the scratch file.
 func (o overlay) apply(ctx context.Context) error {
-	for _, r := range o.check.replicas {
-		if err := o.refute(ctx, r); err != nil {
+	c := o.check
+	for d, err := range o.differences(ctx, c.whole()) {
+		if err != nil {
+			return err
+		}
+		c.search.exclude(d.source, "%s is right with bytes %v from %s instead", c.blob.Digest(), d.at, d.replica.name())
+		if err := c.blob.Replace(d.at.Start, d.bytes, d.replica.index); err != nil {
 			return err
 		}
 	}
-	return o.differences(ctx, o.check.whole(), func(d difference) error {
-		o.check.search.exclude(d.source, "%s is right with bytes %v from %s instead", o.check.blob.Digest(), d.where(), d.replica.name())
-		return o.check.blob.Replace(d.at, d.bytes, d.replica.index)
-	})
-}
-
-// refute excludes a source if it sent something else than the overlay, which is
-// right.
-func (o overlay) refute(ctx context.Context, r *replica) error {
-	sent := o.check.stored()
-	sent.use(r, o.check.whole())
-	return sent.eachUsed(ctx, o.check.whole(), func(_ *replica, at segment.Range) error {
-		wrong, err := sent.differs(ctx, o, at)
-		if wrong {
-			o.check.search.exclude(r.name(), "it sent other bytes %v of %s, which is right without them", at, o.check.blob.Digest())
+	for _, r := range c.replicas {
+		for d, err := range c.as(r, c.whole()).differences(ctx, c.whole()) {
+			if err != nil {
+				return err
+			}
+			c.search.exclude(r.name(), "it sent other bytes %v of %s, which is right without them", d.at, c.blob.Digest())
 		}
-		return err
-	})
+	}
+	return nil
 }

@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -11,40 +10,47 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/segpull/segpull/segment"
 )
 
-// Source is a mirror as the search asks it.
-type Source interface {
-	// Name is what runs of a blob and messages call it.
+// Origin is a mirror as the search asks it. Its methods may be called from many
+// goroutines.
+type Origin interface {
+	// Name is what runs of a blob and messages call it. No two have the same.
 	Name() string
 	// ReadRanges fetches ranges of a blob from this source alone, and passes
 	// their bytes to write, one call at a time, in any order, each byte once.
-	// The error is a *segment.GiveUpError where the source is not done within
-	// the budget, or a *segment.HopelessError where it will not send the bytes.
+	// blob is the index that Search.Add returned. The error is that of write, a
+	// *segment.GiveUpError if the source is not done within the budget, a
+	// *segment.HopelessError if it will not send the bytes, or the cause of ctx.
 	ReadRanges(ctx context.Context, blob int, ranges []segment.Range, budget segment.Budget, write func(off int64, p []byte) error) error
 	// Served is how many bytes it has served so far.
 	Served() int64
 	// WholeOnly reports whether it answers a request for a range with the whole
 	// blob.
 	WholeOnly() bool
-	// LimitTime is how long the rate limits take for so many of its bytes.
+	// LimitTime is how long the rate limits take for so many of its bytes; 0 if
+	// there are none.
 	LimitTime(bytes int64) time.Duration
 }
 
-// Blob is a blob on disk.
+// Blob is a blob on disk. Its methods may be called from many goroutines.
 type Blob interface {
 	Content
+	// Digest is "sha256:" and 64 hexadecimal digits in lower case.
 	Digest() string
+	// Size is in bytes.
 	Size() int64
 	// Prefix is how many bytes from the first one on have arrived.
 	Prefix() int64
-	// Runs are the bytes that have arrived, in ascending order, each with the
-	// name of the source that served it.
+	// Runs are the bytes that have arrived, in ascending order.
 	Runs() []Run
-	// Replace puts bytes of a source in the place of those at off.
+	// Replace writes bytes of a source over those at off. source is an index
+	// into Options.Sources.
 	Replace(off int64, p []byte, source int) error
-	// Forget gives up the bytes of r.
+	// Forget discards the bytes of r.
 	Forget(r segment.Range) error
 }
 
@@ -54,11 +60,12 @@ type Run struct {
 	Source string // its name, also if it served them in an earlier pull
 }
 
-// Scheduler is what fetches the blobs.
+// Scheduler fetches the blobs. It knows a blob by the index that Search.Add
+// returned, and a source by its index in Options.Sources.
 type Scheduler interface {
-	// Want asks for bytes of a blob once more.
+	// Want fetches bytes of a blob, also if they arrived before.
 	Want(blob int, r segment.Range)
-	// SetTrust says how far a source is used.
+	// SetTrust says how far a source is used. An excluded one stays excluded.
 	SetTrust(source int, trust segment.Trust)
 	// Hold keeps the blobs after this one from being fetched until Release.
 	Hold(blob int)
@@ -70,20 +77,20 @@ type Scheduler interface {
 
 // Options say who sends the blobs of a Search.
 type Options struct {
-	Sources     []Source
+	Sources     []Origin
 	Scheduler   Scheduler
 	Corrupt     *Corrupt                 // the sources that are known to be corrupt; the Search adds to it
-	Doubted     map[string]bool          // names of sources that were corrupt in an earlier pull: trusted last
-	Resolver    string                   // name of the source that resolved the tag, if any
+	Doubted     map[string]bool          // names of sources that were corrupt in an earlier pull: trusted last; may be nil
+	Resolver    string                   // name of the source that resolved the tag; "" if none did
 	GiveUpAfter time.Duration            // without a byte from a source that no other can stand in for
-	Scratch     func() (*os.File, error) // makes a file for what sources send a second time
+	Scratch     func() (*os.File, error) // makes a file for what sources send a second time; called until it succeeds
 	Report      Report
 }
 
 // Report takes what a Search finds. Its functions may be called from many
 // goroutines; none may be nil.
 type Report struct {
-	Corrupt func(Finding)
+	Corrupt func(Finding)                // once for each source
 	Suspect func(source, message string) // a source is left alone until a blob is verified
 	Warn    func(message string)
 }
@@ -96,21 +103,21 @@ type Finding struct {
 }
 
 // Search hashes blobs while they arrive. Where a digest is wrong, it finds the
-// sources of the wrong bytes, excludes them, and repairs the blob. Blob may be
-// called for several blobs at a time.
+// sources of the wrong bytes, excludes them, and repairs the blob. All methods
+// except Close may be called from many goroutines.
 type Search struct {
 	opts    Options
 	began   time.Time
 	sources []*source
 	scratch *scratch
 
-	turn     chan struct{} // a semaphore: one blob is searched at a time
-	watchers chan struct{} // a semaphore: each watcher decompresses a blob
-	answer   chan int      // a small blob that is right
+	turn     *semaphore.Weighted // one blob is searched at a time
+	watchers *semaphore.Weighted // each watcher decompresses a blob
+	answer   chan int            // a small blob that is right
 
 	mu        sync.Mutex // guards what follows
 	targets   []*target
-	suspected []int // in how many blobs each source is a suspect
+	suspected []int // in how many blobs each source is the suspect
 }
 
 // target is a blob that is hashed.
@@ -120,35 +127,37 @@ type target struct {
 	hashed Frontier
 }
 
-// source is a Source, and what the search remembers of it.
+// source is an Origin, and what the search remembers of it.
 type source struct {
-	source   Source
+	origin   Origin
 	timedOut atomic.Int64 // when it last exceeded its budget, in Unix seconds
 	retried  bool         // as the only source of a blob, after the first wrong bytes; guarded by Search.turn
 }
 
-// New prepares a search. Sources that are corrupt already are excluded.
+// New prepares a search, and excludes the sources that opts.Corrupt names, as
+// long as there is another.
 func New(opts Options) *Search {
 	s := &Search{
 		opts:      opts,
 		began:     time.Now(),
 		scratch:   &scratch{create: opts.Scratch},
-		turn:      make(chan struct{}, 1),
-		watchers:  make(chan struct{}, runtime.GOMAXPROCS(0)),
+		turn:      semaphore.NewWeighted(1),
+		watchers:  semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		answer:    make(chan int, 1),
 		suspected: make([]int, len(opts.Sources)),
 	}
-	for _, src := range opts.Sources {
-		s.sources = append(s.sources, &source{source: src})
+	for _, o := range opts.Sources {
+		s.sources = append(s.sources, &source{origin: o})
 	}
 	s.excludeCorrupt()
 	return s
 }
 
-// Close frees the disk of what sources sent a second time.
+// Close frees the disk of what sources sent a second time. It is called once,
+// after all other calls have returned.
 func (s *Search) Close() { s.scratch.close() }
 
-// Add adds a blob to the search, and returns its index.
+// Add adds a blob to the search, and returns its index, from 0 on.
 func (s *Search) Add(b Blob) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,12 +177,15 @@ func (s *Search) allTargets() []*target {
 	return slices.Clone(s.targets)
 }
 
-// Hashed is the length of the prefix of a blob that has been hashed, in bytes.
+// Hashed is the length of the longest prefix of a blob that has been hashed, in
+// bytes. It never falls, also if a repaired blob is hashed again.
 func (s *Search) Hashed(blob int) int64 { return s.target(blob).hashed.Offset() }
 
 // Blob hashes a blob as it arrives, and repairs it, until its digest is right.
-// The error is a *MismatchError where every source of it is corrupt, an error
-// of the blob, or the cause of ctx.
+// The error is a *MismatchError where every source of it is corrupt, a
+// *segment.GiveUpError where a source is silent that could repair it, an error
+// of the blob, or the cause of ctx. It may run for several blobs at a time, for
+// each once.
 func (s *Search) Blob(ctx context.Context, blob int) error {
 	c := s.newCheck(blob)
 	defer c.end()
@@ -219,30 +231,11 @@ func (s *Search) provedRight(name string) bool {
 func (s *Search) ask(ctx context.Context, src *source, blob int, r segment.Range) ([]byte, error) {
 	p := make([]byte, r.Len())
 	budget := s.shortBudget(src, r.Len(), time.Now())
-	err := src.source.ReadRanges(ctx, blob, []segment.Range{r}, budget, func(off int64, b []byte) error {
+	err := src.origin.ReadRanges(ctx, blob, []segment.Range{r}, budget, func(off int64, b []byte) error {
 		copy(p[off-r.Start:], b)
 		return nil
 	})
 	return p, err
-}
-
-// acquire waits for a semaphore. The error is the cause of ctx.
-func acquire(ctx context.Context, semaphore chan struct{}) error {
-	select {
-	case semaphore <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func tryAcquire(semaphore chan struct{}) bool {
-	select {
-	case semaphore <- struct{}{}:
-		return true
-	default:
-		return false
-	}
 }
 
 func mismatched(err error) bool {
@@ -260,14 +253,4 @@ func hopeless(err error) bool {
 func unavailable(err error) bool {
 	_, gaveUp := errors.AsType[*segment.GiveUpError](err)
 	return gaveUp || hopeless(err)
-}
-
-// andReasons adds to a mismatch why sources that lack the blob were no help.
-func andReasons(mismatch error, replicas []*replica) error {
-	for _, r := range replicas {
-		if lacks, ok := errors.AsType[*segment.HopelessError](r.failure); ok {
-			mismatch = fmt.Errorf("%w (and %v)", mismatch, lacks)
-		}
-	}
-	return mismatch
 }

@@ -2,155 +2,84 @@ package verify
 
 import (
 	"context"
-	"slices"
-	"time"
 
 	"github.com/segpull/segpull/segment"
 )
 
 const (
-	// A break shows at most a block of the compression after the wrong byte:
-	// 128 KiB in zstd (RFC 8878, 3.1.1.2.4), and about as much in what gzip
-	// makes.
-	firstBack = 128 << 10
+	// lookBack is how far before a break the wrong byte is at most: a block of
+	// the compression, 128 KiB in zstd (RFC 8878, 3.1.1.2.4), and about as much
+	// in what gzip makes.
+	lookBack = 128 << 10
 
-	// A break in the last few bytes is that of a checksum, which does not say
-	// where the wrong byte is.
+	// checksum is how long the end of a layer is, in bytes, where a break is
+	// that of a checksum, which does not say where the wrong byte is.
 	checksum = 64
 
-	// decompressionLead is how much longer decompressing a blob may take than
-	// fetching bytes of it once more.
-	decompressionLead = 30 * time.Second
+	// mostAhead is the part of a blob, as a divisor, that is fetched beyond a
+	// break. So the layer is decompressed few times, however it breaks.
+	mostAhead = 16
 )
 
-// splicing follows the breaks of a layer: the bytes before one are fetched from
-// other sources too, and those that move the break on are used. So only about
-// as much is fetched again as was wrong, and each of several corrupt sources
-// may have sent other bytes right.
-type splicing struct {
-	check         *check
-	over          overlay
-	at            int64      // where the overlay breaks
-	candidates    []*replica // in the order in which they are asked
-	last          *replica   // whose bytes were used last
-	ahead         int64      // how much beyond a break is fetched at least
-	decompressing time.Duration
-	fetching      time.Duration
-}
-
+// splice follows the breaks of a layer: the bytes around one are fetched from
+// other sources too, and used where the layer goes on beyond them. So only about
+// as much is fetched again as was wrong, and each of several corrupt sources may
+// have sent other bytes right. It returns true if it has repaired the blob. Else
+// no source is excluded, and what was fetched helps later steps.
 func (c *check) splice(ctx context.Context) (right bool, err error) {
-	return c.spliceFrom(ctx, c.candidates())
-}
-
-// spliceFrom returns true if it has repaired the blob. Else no source is
-// excluded, and what was fetched helps later steps.
-func (c *check) spliceFrom(ctx context.Context, candidates []*replica) (right bool, err error) {
-	s := &splicing{check: c, over: c.stored(), candidates: candidates, ahead: window}
-	if s.at, err = s.findBreak(ctx, s.over); err != nil {
+	size := c.blob.Size()
+	over := c.stored()
+	at, err := over.findBreak(ctx, size)
+	if err != nil || at >= size-checksum {
 		return false, err
 	}
-	for s.at < c.blob.Size()-checksum && s.decompressing < s.fetching+decompressionLead {
-		if better, err := s.step(ctx); !better || err != nil {
+	// Wrong bytes come in a row, so each step takes more of them.
+	for ahead := int64(window); at < size-checksum; ahead = max(window, min(2*ahead, size/mostAhead)) {
+		next, err := c.mend(ctx, &over, at, ahead)
+		if err != nil || next <= at {
 			return false, err
 		}
+		at = next
 	}
-	if len(s.over.used) == 0 {
-		return false, nil
-	}
-	return s.over.prove(ctx)
+	return over.prove(ctx)
 }
 
-// step looks for bytes that move the break on, or away.
-func (s *splicing) step(ctx context.Context) (better bool, err error) {
-	for _, r := range s.candidates {
-		for back := int64(firstBack); ; back *= 2 {
-			at := segment.Range{Start: max(0, s.at-back), End: min(s.at+s.ahead, s.check.blob.Size())}
-			if better, err = s.try(ctx, r, at); better || err != nil {
-				return better, err
+// mend looks for the source with whose bytes the layer goes on from a break at
+// at beyond what is fetched, and uses them. It returns where the layer then
+// breaks; 0 if there is no such source.
+func (c *check) mend(ctx context.Context, over *overlay, at, ahead int64) (next int64, err error) {
+	size := c.blob.Size()
+	server := over.server(max(0, at-1))
+	for _, rep := range c.candidates() {
+		for back := int64(lookBack); ; back *= 2 {
+			r := segment.Range{Start: max(0, at-back), End: min(at+ahead, size)}
+			o, next, err := c.goesOn(ctx, *over, rep, r, size)
+			if err != nil {
+				return 0, err
 			}
-			if at.Start == 0 || back >= s.most() {
+			if next >= min(r.End, size-checksum) {
+				c.doubted[server] = server != rep.name()
+				*over = o
+				return next, nil
+			}
+			if r.Start == 0 || back >= size/mostAhead {
 				break
 			}
 		}
 	}
-	return false, nil
+	return 0, nil
 }
 
-// most is how much is fetched at once.
-func (s *splicing) most() int64 { return max(window, min(s.check.blob.Size()/16, lastStep)) }
-
-// try uses r's bytes of a range, if that moves the break on.
-func (s *splicing) try(ctx context.Context, r *replica, at segment.Range) (better bool, err error) {
-	over := s.over.clone()
-	if ok, err := s.fetch(ctx, over, r, at); !ok || err != nil {
-		return false, err
-	}
-	if differs, err := s.over.differs(ctx, over, at); !differs || err != nil {
-		return false, err
-	}
-	if r == s.last {
-		if err := s.widen(ctx, over, r, at.End); err != nil {
-			return false, err
-		}
-	}
-	next, err := s.findBreak(ctx, over)
-	if err != nil || next <= s.at {
-		return false, err
-	}
-	s.prefer(r)
-	s.over, s.at = over, next
-	return true, nil
-}
-
-// prefer asks r first from now on, and doubts whose bytes stood before the
-// break. Where decompressing takes longer than fetching, it will be done less
-// often.
-func (s *splicing) prefer(r *replica) {
-	if origin := s.over.origin(s.at - 1); origin != r.name() {
-		s.check.doubted[origin] = true
-	}
-	s.last = r
-	s.candidates = append([]*replica{r}, slices.DeleteFunc(slices.Clone(s.candidates), func(other *replica) bool { return other == r })...)
-	if s.decompressing > s.fetching {
-		s.ahead = min(2*s.ahead, s.most())
-	}
-}
-
-// widen uses r's bytes from end on too, as long as they differ from what is
-// there: wrong bytes come in a row.
-func (s *splicing) widen(ctx context.Context, over overlay, r *replica, end int64) error {
-	for step := int64(window); end < s.check.blob.Size(); step = min(2*step, s.most()) {
-		differs, err := s.over.differs(ctx, over, segment.Range{Start: max(0, end-window), End: end})
-		if !differs || err != nil {
-			return err
-		}
-		next := segment.Range{Start: end, End: min(end+step, s.check.blob.Size())}
-		if ok, err := s.fetch(ctx, over, r, next); !ok || err != nil {
-			return err
-		}
-		end = next.End
-	}
-	return nil
-}
-
-// fetch uses r's bytes of a range in an overlay. It returns false if r is not
-// available.
-func (s *splicing) fetch(ctx context.Context, over overlay, r *replica, at segment.Range) (ok bool, err error) {
-	began := time.Now()
-	err = s.check.fetch(ctx, r, r.missing(at, at.Len()))
-	s.fetching += time.Since(began)
+// goesOn returns where the layer breaks with a source's bytes of r, as far as it
+// goes up to end; 0 if the source is not available.
+func (c *check) goesOn(ctx context.Context, over overlay, rep *replica, r segment.Range, end int64) (o overlay, at int64, err error) {
+	o, err = over.with(ctx, rep, r)
 	if unavailable(err) {
-		return false, nil
+		return o, 0, nil
 	}
 	if err != nil {
-		return false, err
+		return o, 0, err
 	}
-	over.use(r, at)
-	return true, nil
-}
-
-func (s *splicing) findBreak(ctx context.Context, over overlay) (int64, error) {
-	began := time.Now()
-	defer func() { s.decompressing += time.Since(began) }()
-	return over.findBreak(ctx, s.check.blob.Size())
+	at, err = o.findBreak(ctx, end)
+	return o, at, err
 }

@@ -2,11 +2,9 @@ package verify
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/segpull/segpull/internal/layer"
@@ -14,193 +12,161 @@ import (
 )
 
 const (
-	// leastWatched is the smallest blob that is watched: of a smaller one, all
-	// is on its way before anything shows.
-	leastWatched = 1 << 20
+	// leastWatched is the smallest blob that is watched, in bytes: of a smaller
+	// one, most is on its way before anything shows.
+	leastWatched = 4 << 20
 
 	// mostBehind is how many bytes a watch may lag behind the sources. Where
 	// they are faster than decompression, bytes are cheap, and time is not.
 	mostBehind = 16 << 20
 
-	// mostCompared is the part of a blob, as a divisor, that two sources are
-	// asked for to see which of them is sound.
-	mostCompared = 4
-
-	// leastStarts is the smallest blob of which all sources are asked for the
-	// start: the answers cost nothing beside it.
-	leastStarts = 4 << 20
-	// startSize is how much of it they are asked for.
+	// startSize is how much of a layer all sources are asked for: little beside
+	// the layer.
 	startSize = 16 << 10
 )
 
-// watch looks at a layer while it arrives, so that a fast corrupt source does
-// not serve most of it. What it finds proves nothing, and excludes no source: a
-// suspect is left alone until the blob is verified.
-type watch struct{ check *check }
+// The watch looks at a layer while it arrives, so that a fast corrupt source
+// does not serve most of it. What it finds proves nothing, and excludes no
+// source: a suspect is left alone until the blob is verified.
 
 // watched reports whether there are other sources to compare with, and time for
 // it.
-func (w *watch) watched() bool {
-	b := w.check.blob
-	return len(w.check.replicas) > 1 && b.Size() >= leastWatched && b.Prefix() < b.Size()
+func (c *check) watched() bool {
+	return len(c.replicas) > 1 && c.blob.Size() >= leastWatched && c.blob.Prefix() < c.blob.Size()
 }
 
-// stream decompresses the layer. Where it breaks, the sources are compared, and
-// the one whose bytes broke it is a suspect.
-func (w *watch) stream(ctx context.Context) {
-	c := w.check
-	if !w.watched() || c.blob.Wait(ctx, 0) != nil || acquire(ctx, c.search.watchers) != nil {
+// watchStream decompresses the layer. Where it breaks, the source whose bytes
+// broke it is the suspect.
+func (c *check) watchStream(ctx context.Context) {
+	if !c.watched() || c.blob.Wait(ctx, 0) != nil || c.search.watchers.Acquire(ctx, 1) != nil {
 		return
 	}
-	defer func() { <-c.search.watchers }()
+	defer c.search.watchers.Release(1)
 	at, err := findBreak(ctx, timely{c.blob}, c.blob.Size(), c.blob.Size())
-	if err != nil || at == layer.Unbroken {
+	if err != nil || at == layer.Unbroken || at < startSize { // the starts are compared anyway
 		return
 	}
-	w.unlessKnown(func() {
-		if r, breaker, err := w.compare(ctx, at); breaker != nil && err == nil {
-			w.suspectOne(ctx, r, breaker, at, breaker)
+	c.unlessKnown(func() {
+		if r, breaker := c.breaker(ctx, at); breaker != nil {
+			c.judge(ctx, r, breaker, breaker)
 		}
 	})
-}
-
-// starts asks all sources for the start of a large blob. Where one differs from
-// what is on disk, the stream need not arrive up to the wrong bytes of either.
-func (w *watch) starts(ctx context.Context) {
-	c := w.check
-	if c.blob.Size() < leastStarts || !w.watched() || c.blob.Wait(ctx, startSize-1) != nil {
-		return
-	}
-	start, err := readRange(c.blob, segment.Range{End: startSize})
-	server := c.search.sourceNamed(c.stored().origin(0))
-	if err != nil || start == nil || server < 0 { // damaged, or of an earlier run
-		return
-	}
-	var questions sync.WaitGroup
-	for k, r := range c.replicas {
-		if k != server && c.search.sound(k) {
-			questions.Go(func() { w.start(ctx, r, c.replicas[server], start) })
-		}
-	}
-	questions.Wait()
-}
-
-func (w *watch) start(ctx context.Context, r, server *replica, start []byte) {
-	got, err := w.check.search.ask(ctx, r.source, w.check.index, segment.Range{End: startSize})
-	if err != nil || bytes.Equal(got, start) {
-		return
-	}
-	w.unlessKnown(func() { w.suspectOne(ctx, r, server, startSize, nil) })
 }
 
 // unlessKnown calls fn if there is no suspect yet, and no blob is being
-// searched.
-func (w *watch) unlessKnown(fn func()) {
-	if !tryAcquire(w.check.search.turn) {
+// searched. fn takes a while, in which a fast corrupt source could serve much of
+// later blobs.
+func (c *check) unlessKnown(fn func()) {
+	if !c.search.turn.TryAcquire(1) {
 		return
 	}
-	defer func() { <-w.check.search.turn }()
-	if len(w.check.suspects) == 0 {
-		w.check.begin()
+	defer c.search.turn.Release(1)
+	if c.suspect == nil {
+		c.begin()
+		c.hold()
 		fn()
 	}
-}
-
-// compare looks for a source with whose bytes the layer goes on beyond a break,
-// and for the breaker, whose bytes differ from these; nil if that served them in
-// an earlier run. The source of the byte before the break is asked last.
-func (w *watch) compare(ctx context.Context, at int64) (r, breaker *replica, err error) {
-	c := w.check
-	around := segment.Range{Start: max(0, at-firstBack), End: min(at+window, c.blob.Size())}
-	server := c.stored().origin(max(0, at-1))
-	others := c.candidates()
-	slices.SortStableFunc(others, func(a, b *replica) int {
-		return cmp.Compare(last(a.name() == server), last(b.name() == server))
-	})
-	for _, r := range others {
-		o, err := c.with(ctx, r, around)
-		if unavailable(err) {
-			continue
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		if differs, err := o.differs(ctx, c.stored(), around); !differs || err != nil {
-			return nil, nil, err // two have the same: the blob is no layer
-		}
-		next, err := o.findBreak(ctx, around.End)
-		if err != nil {
-			return nil, nil, err
-		}
-		if next > at {
-			err := o.differences(ctx, around, func(d difference) error {
-				if k := c.search.sourceNamed(d.source); k >= 0 {
-					breaker = c.replicas[k]
-				}
-				return nil
-			})
-			return r, breaker, err
-		}
-	}
-	return nil, nil, nil
-}
-
-// last sorts what it is true of to the end.
-func last(isLast bool) int {
-	if isLast {
-		return 1
-	}
-	return 0
-}
-
-// suspectOne suspects one of two sources, by what they have of the bytes up to
-// at and a little beyond. Until that is known, it is b, but not the one that
-// resolved the tag.
-func (w *watch) suspectOne(ctx context.Context, a, b *replica, at int64, otherwise *replica) {
-	c := w.check
-	first := b
-	if b.name() == c.search.opts.Resolver {
-		first = a
-	}
-	w.suspect(first)
-	if last := w.unsound(ctx, a, b, at, otherwise); last != first && ctx.Err() == nil {
-		c.clearSuspects()
-		if last != nil {
-			w.suspect(last)
-		}
-	}
-	if len(c.suspects) == 0 {
+	if c.suspect == nil {
 		c.release()
 	}
 }
 
-func (w *watch) suspect(r *replica) {
-	c := w.check
-	c.suspects = append(c.suspects, r.index)
-	c.search.suspect(r.index)
-	c.hold()
+// judge suspects one of two sources. Until their starts are compared, it is b,
+// unless that resolved the tag; if they can't be, it is otherwise.
+func (c *check) judge(ctx context.Context, a, b, otherwise *replica) {
+	first := b
+	if b.name() == c.search.opts.Resolver {
+		first = a
+	}
+	c.setSuspect(first)
+	if r := c.unsound(ctx, a, b, otherwise); r != first && ctx.Err() == nil {
+		c.setSuspect(r)
+	}
+}
+
+// setSuspect replaces the suspect; r may be nil.
+func (c *check) setSuspect(r *replica) {
+	if c.suspect != nil {
+		c.search.suspect(c.suspect.index, -1)
+		delete(c.doubted, c.suspect.name())
+	}
+	if c.suspect = r; r == nil {
+		return
+	}
+	c.search.suspect(r.index, 1)
+	c.doubted[r.name()] = true
 	c.search.opts.Report.Suspect(r.name(), fmt.Sprintf("its bytes of %s seem to be wrong, so others are asked until that is clear", c.blob.Digest()))
 }
 
-// unsound compares two sources that have different bytes from the blob's start
-// on: what either served breaks where the other's begins. It returns the one
-// that has no sound start of a layer; nil if neither has. If both have one, the
-// blob's digest alone can tell, and the one that resolved the tag is trusted. If
-// they do not differ at the start, it returns otherwise, which may be nil.
-func (w *watch) unsound(ctx context.Context, a, b *replica, at int64, otherwise *replica) *replica {
-	size := w.check.blob.Size()
-	as, bs, err := w.both(ctx, a, b, segment.Range{End: min(window, at)})
-	if err != nil {
+// breaker looks for a source with whose bytes the layer goes on beyond a break,
+// and for the one whose bytes differ from these; nil if there is none, or it
+// served them in an earlier run.
+func (c *check) breaker(ctx context.Context, at int64) (r, breaker *replica) {
+	around := segment.Range{Start: max(0, at-lookBack), End: min(at+window, c.blob.Size())}
+	for _, r := range c.candidates() {
+		o, next, err := c.goesOn(ctx, c.stored(), r, around, around.End)
+		if err != nil {
+			return nil, nil
+		}
+		if next <= at {
+			continue
+		}
+		for d, err := range o.differences(ctx, around) {
+			if err != nil {
+				return nil, nil
+			}
+			breaker = c.replicaOf(d.source)
+		}
+		return r, breaker
+	}
+	return nil, nil
+}
+
+// watchStarts asks all sources for the start of the layer. Where one differs
+// from what is on disk, the stream need not arrive up to the wrong bytes of
+// either.
+func (c *check) watchStarts(ctx context.Context) {
+	if !c.watched() || c.blob.Wait(ctx, startSize-1) != nil {
+		return
+	}
+	start, err := readRange(c.blob, segment.Range{End: startSize})
+	server := c.replicaOf(c.stored().server(0))
+	if err != nil || start == nil || server == nil { // damaged, or of an earlier run
+		return
+	}
+	var questions sync.WaitGroup
+	for _, r := range c.replicas {
+		if r == server || !c.search.sound(r.index) {
+			continue
+		}
+		questions.Go(func() {
+			got, err := c.search.ask(ctx, r.source, c.index, segment.Range{End: startSize})
+			if err == nil && !bytes.Equal(got, start) {
+				c.unlessKnown(func() { c.judge(ctx, r, server, nil) })
+			}
+		})
+	}
+	questions.Wait()
+}
+
+// unsound compares two sources by their starts of the layer. If these are the
+// same, or one does not answer, it returns otherwise, which may be nil. Else what
+// either served breaks where the other's begins, and it returns the one whose
+// start is not that of a layer; nil if neither is. If both are, only the digest
+// can tell, and the one that resolved the tag is trusted.
+func (c *check) unsound(ctx context.Context, a, b, otherwise *replica) *replica {
+	start := segment.Range{End: startSize + window}
+	if c.blob.Wait(ctx, start.End-1) != nil {
 		return otherwise
 	}
-	if differ, err := as.differs(ctx, bs, segment.Range{End: min(window, at)}); !differ || err != nil {
+	as, errA := c.stored().with(ctx, a, start)
+	bs, errB := c.stored().with(ctx, b, start)
+	if errA != nil || errB != nil {
 		return otherwise
 	}
-	start := segment.Range{End: min(at+window, size)}
-	if start.End > size/mostCompared {
-		return nil
-	}
-	if as, bs, err = w.both(ctx, a, b, start); err != nil {
+	bytesA, errA := readRange(as, start)
+	bytesB, errB := readRange(bs, start)
+	if errA == nil && errB == nil && bytes.Equal(bytesA, bytesB) {
 		return otherwise
 	}
 	breakA, errA := as.findBreak(ctx, start.End)
@@ -211,22 +177,10 @@ func (w *watch) unsound(ctx context.Context, a, b *replica, at int64, otherwise 
 		return otherwise
 	case !soundA && !soundB:
 		return nil
-	case !soundA, soundB && b.name() == w.check.search.opts.Resolver:
+	case !soundA, soundB && b.name() == c.search.opts.Resolver:
 		return a
 	}
 	return b
-}
-
-// both is the blob with bytes of each of two sources in r, once all of these
-// have arrived from any source.
-func (w *watch) both(ctx context.Context, a, b *replica, r segment.Range) (as, bs overlay, err error) {
-	if err := w.check.blob.Wait(ctx, r.End-1); err != nil {
-		return as, bs, err
-	}
-	if as, err = w.check.with(ctx, a, r); err == nil {
-		bs, err = w.check.with(ctx, b, r)
-	}
-	return as, bs, err
 }
 
 // timely is a blob that is read while it arrives, and not long after.
