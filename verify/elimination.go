@@ -38,6 +38,7 @@ type elimination struct {
 	reference *replica
 	step      int64          // bytes; 0 before the samples
 	repeats   map[string]int // how often each source was asked again
+	differs   bool           // the reference differs from what is on disk
 }
 
 // eliminate tries one reference after the other, until a source is excluded or
@@ -68,7 +69,6 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (right boo
 	// Steps that each come just in time would add up to hours.
 	fetching, cancel := c.budget(reference, []segment.Range{c.whole()}).Limit(ctx)
 	defer cancel()
-	differs := false
 	part := []segment.Range{c.whole()} // some of it was fetched before
 	for {
 		e.over.use(reference, c.whole())
@@ -76,12 +76,10 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (right boo
 		if err != nil || equivocation && !slices.Equal(c.candidates(), []*replica{reference}) {
 			return false, err
 		}
-		differs = differs || len(beside) > 0
+		e.differs = e.differs || len(beside) > 0
 		if part = e.missing(beside); len(part) == 0 {
-			if differs { // where wrong bytes are few, the blob may be right by now
-				if right, err := e.over.prove(ctx); right || err != nil {
-					return right, err
-				}
+			if right, err := e.proveEarly(ctx); right || err != nil {
+				return right, err
 			}
 			if part = e.next(); len(part) == 0 {
 				return e.decide(ctx)
@@ -91,6 +89,15 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (right boo
 			return false, err
 		}
 	}
+}
+
+// proveEarly hashes the blob before all of it was fetched from the reference: where
+// wrong bytes are few, it may be right by now.
+func (e *elimination) proveEarly(ctx context.Context) (right bool, err error) {
+	if !e.differs {
+		return false, nil
+	}
+	return e.over.prove(ctx)
 }
 
 // next returns which bytes are fetched from the reference when those beside
