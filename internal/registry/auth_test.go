@@ -284,7 +284,7 @@ func TestTokenServerRules(t *testing.T) {
 
 	// On premises both are internal, under different names.
 	internal := client(t, strings.Replace(server.URL, "127.0.0.1", "example.com", 1), trust)
-	internal.transport.own.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+	internal.transport.connect = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return newDialer().DialContext(ctx, network, strings.TrimPrefix(server.URL, "https://"))
 	}
 	if _, err := fetchBlob(t, internal, 0, 16); err != nil {
@@ -322,7 +322,7 @@ func TestTokenServerOfAFrontIsAskedByHTTPS(t *testing.T) {
 // pretendPublic makes the host of c look as if it were dialed at a public
 // address.
 func pretendPublic(c *Client) {
-	c.transport.own.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+	c.transport.connect = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := newDialer().DialContext(ctx, network, addr)
 		return publicConn{conn}, err
 	}

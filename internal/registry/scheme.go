@@ -126,7 +126,7 @@ func (c *Client) speaksTLS(ctx context.Context, at *url.URL) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, schemeTimeout)
 	defer cancel()
-	conn, err := c.transport.own.DialContext(ctx, "tcp", hostPort(at))
+	conn, err := c.transport.connect(ctx, "tcp", hostPort(at))
 	if err != nil {
 		return false
 	}
@@ -152,7 +152,7 @@ func (c *Client) speaksPlain(ctx context.Context, at *url.URL) bool {
 	if err != nil {
 		return false
 	}
-	plain := &http.Transport{DialContext: c.transport.own.DialContext, DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeaderBytes}
+	plain := &http.Transport{DialContext: c.transport.connect, DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeaderBytes}
 	resp, err := plain.RoundTrip(req)
 	if err != nil {
 		return false

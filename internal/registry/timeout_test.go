@@ -17,7 +17,7 @@ func inMemory(t *testing.T, c *Client, handler http.HandlerFunc) {
 	conns := make(listener)
 	server := &http.Server{Handler: handler}
 	go func() { _ = server.Serve(conns) }()
-	c.transport.own.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+	c.transport.connect = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		ours, theirs := net.Pipe()
 		select {
 		case conns <- theirs:
@@ -128,7 +128,7 @@ func TestTimeouts(t *testing.T) {
 func TestAHandshakeWithoutEndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := client(t, "https://registry.test")
-		c.transport.own.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		c.transport.connect = func(context.Context, string, string) (net.Conn, error) {
 			ours, theirs := net.Pipe()
 			go func() { _, _ = io.Copy(io.Discard, theirs) }()
 			return ours, nil

@@ -39,11 +39,15 @@ type hostTransport struct {
 	public    atomic.Bool  // the host answered from a public address
 	internal  atomic.Bool  // the host answered from an address that is not public
 	window    atomic.Int64 // bytes that a new connection may receive unread; 0: the system's choice
+	connect   dialFunc     // to the own host, or to its proxy
+	pool      atomic.Pointer[pool]
 }
 
 func newHostTransport(home *home, cfg Config) *hostTransport {
 	t := &hostTransport{home: home, header: cfg.Header, userAgent: cfg.UserAgent, proxy: cfg.Proxy, private: cfg.PrivateStorage}
-	t.own = newTransport(cfg.TLS, cfg.Proxy, t.windowed(newDialer().DialContext))
+	t.connect = t.windowed(newDialer().DialContext)
+	t.own = newTransport(cfg.TLS, cfg.Proxy, t.dial)
+	t.own.DialTLSContext = t.dialTLS
 	g := &guard{dialer: newDialer(), strict: t.strict}
 	t.others = newTransport(withoutIdentity(cfg.TLS), g.remember(cfg.Proxy), t.windowed(g.dial))
 	return t
@@ -80,7 +84,7 @@ func newTransport(config *tls.Config, proxy func(*http.Request) (*url.URL, error
 		Proxy:                  proxy,
 		DialContext:            dial,
 		TLSClientConfig:        config,
-		TLSHandshakeTimeout:    20 * time.Second,
+		TLSHandshakeTimeout:    handshakePatience,
 		Protocols:              protocols,
 		DisableCompression:     true,
 		MaxIdleConnsPerHost:    64,
@@ -122,6 +126,7 @@ func withoutIdentity(config *tls.Config) *tls.Config {
 }
 
 func (t *hostTransport) closeIdle() {
+	t.pool.Load().close()
 	if t.own != nil {
 		t.own.CloseIdleConnections()
 	}
