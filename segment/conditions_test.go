@@ -85,10 +85,10 @@ func conditions() map[string]*condition {
 		}, rate: mib, waste: 0.50, efficiency: 0.95, requests: 100},
 		"a common limit": {simulation: simulation{
 			blobs: []int64{20 * mib}, limitRate: mib, sources: []simSource{{rate: 8 * mib, latency: ms(40)}, {rate: 8 * mib, latency: ms(40)}},
-		}, rate: mib, waste: 0.001, efficiency: 0.97, perMost: firstConnections},
+		}, rate: mib, waste: 0.001, efficiency: 0.97, perMost: FirstConnections},
 		"a slow sink": {simulation: simulation{
 			blobs: []int64{60 * mib}, sinkRate: 2 * mib, sources: []simSource{{rate: 8 * mib, latency: ms(400)}},
-		}, rate: 2 * mib, waste: 0.01, efficiency: 0.95, perMost: firstConnections},
+		}, rate: 2 * mib, waste: 0.01, efficiency: 0.95, perMost: FirstConnections},
 		"three far apart": {simulation: simulation{
 			blobs: []int64{20 * mib}, sources: []simSource{{rate: 8 * mib, latency: ms(20)}, {rate: mib, latency: ms(400)}, {rate: 64 * kib, latency: ms(800)}},
 		}, rate: 9 * mib, waste: 0.02, efficiency: 0.90},

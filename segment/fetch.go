@@ -32,6 +32,12 @@ type Peer struct {
 	Connections int      // at the most; 0: DefaultConnections
 	Limiter     *Limiter // for this source alone; nil: none
 	Hint        Hint     // from an earlier fetch
+
+	// Warm is how many connections are open already: as many requests are made at
+	// first.
+	Warm int
+	// RoundTrip is how long one took while they were opened; 0: unknown.
+	RoundTrip time.Duration
 }
 
 // Options configure a Fetch.
@@ -104,7 +110,8 @@ func NewFetch(opts Options) *Fetch {
 	}
 	for i, p := range opts.Peers {
 		f.sched.expect(i, p.Hint)
-		f.sched.limitConnections(i, min(p.Limiter.connections(), max(1, opts.Limiter.connections()/len(opts.Peers))))
+		f.sched.warm(i, p.Warm, p.RoundTrip)
+		f.sched.limitConnections(i, min(p.Limiter.Connections(), max(1, opts.Limiter.Connections()/len(opts.Peers))))
 	}
 	return f
 }

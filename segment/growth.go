@@ -67,6 +67,10 @@ func (g *growth) judge(src *source, all int64, now time.Time) int {
 	elapsed := now.Sub(g.since).Seconds()
 	own, total := float64(src.served-g.own)/elapsed, float64(all-g.all)/elapsed
 	g.peakRate = max(g.peakRate, own)
+	if src.far && g.before == 0 && own > someGain*g.ownRate { // it still rises by itself
+		g.ownRate = own
+		return src.target
+	}
 	switch gain := g.gain(own, total); {
 	case own < clearLoss*g.ownRate && !g.scales && g.stayed == 0:
 		return g.grow(src, own, total)

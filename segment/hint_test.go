@@ -35,15 +35,17 @@ func TestHintIsNoTruth(t *testing.T) {
 	}
 }
 
-// TestHintOfRangesSavesARoundTrip asks a source for one range until it has
-// served one, and for many where it did so before.
-func TestHintOfRangesSavesARoundTrip(t *testing.T) {
+// TestTheFirstFlight asks a source for as many ranges as it has connections before
+// it has answered one, if an answer takes long. Where it answers each with the whole
+// blob, one is read.
+func TestTheFirstFlight(t *testing.T) {
 	for _, tc := range []struct {
-		hint Hint
-		want int
-	}{{Hint{}, 1}, {Hint{Ranges: true}, firstConnections}} {
+		connections int
+		roundTrip   time.Duration
+		want        int
+	}{{0, 0, 1}, {14, ms(50), 1}, {0, ms(200), FirstConnections}, {14, ms(200), 14}} {
 		s := newScheduler(0, []int64{64 * mib}, []int{0}, 1)
-		s.expect(0, tc.hint)
+		s.warm(0, tc.connections, tc.roundTrip)
 		s.want(0, Range{0, 64 * mib})
 		now := time.Unix(0, 0)
 		var tasks []*task
@@ -51,12 +53,11 @@ func TestHintOfRangesSavesARoundTrip(t *testing.T) {
 			tasks = append(tasks, task)
 		}
 		if len(tasks) != tc.want {
-			t.Errorf("%+v: %d requests at once, want %d", tc.hint, len(tasks), tc.want)
+			t.Errorf("%v: %d requests at once, want %d", tc.roundTrip, len(tasks), tc.want)
 		}
-		// It answers with the whole blob now: that is read once.
 		for i, task := range tasks {
 			if useful := s.opened(task, Range{0, 64 * mib}, now); useful != (i == 0) {
-				t.Errorf("%+v: whole answer %d is of use: %v", tc.hint, i, useful)
+				t.Errorf("%v: whole answer %d is of use: %v", tc.roundTrip, i, useful)
 			}
 		}
 	}
@@ -66,7 +67,8 @@ func TestHintOfRangesSavesARoundTrip(t *testing.T) {
 // blobs: they count for one.
 func TestRangesIgnoredAtOnce(t *testing.T) {
 	s := newScheduler(mib, []int64{100 * mib}, []int{32}, 1)
-	s.expect(0, Hint{Ranges: true, Connections: 64})
+	s.expect(0, Hint{Connections: 64})
+	s.warm(0, 0, time.Second)
 	s.want(0, Range{0, 100 * mib})
 	now := time.Unix(0, 0)
 	var tasks []*task

@@ -54,9 +54,10 @@ func (l *Limiter) Rate() int64 {
 // unlimited reports whether there is no limit at present.
 func (l *Limiter) unlimited() bool { return l == nil || l.bucket.Limit() == rate.Inf }
 
-// connections is how many connections are to share the limit at first: few, so
-// that what they receive unread is little.
-func (l *Limiter) connections() int {
+// Connections is how many connections should share the limit at first: few, so
+// that they receive few bytes that nobody has read. It is math.MaxInt without a
+// limit.
+func (l *Limiter) Connections() int {
 	if l.unlimited() {
 		return math.MaxInt
 	}

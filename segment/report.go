@@ -230,10 +230,17 @@ func (s *scheduler) part(t *task) {
 // revoke takes away from t what it has not fetched, and lists it for the Fetch
 // to cancel.
 func (s *scheduler) revoke(t *task) {
+	s.unread += s.onItsWay(t)
 	s.inFlight -= t.rest.Len()
 	t.rest.End = t.rest.Start
 	t.revoked = true
 	s.revoked = append(s.revoked, t)
+}
+
+// onItsWay is how many bytes of t are between its source and here: they come,
+// whatever becomes of t.
+func (s *scheduler) onItsWay(t *task) int64 {
+	return int64(min(float64(t.rest.Len()), t.meter.rate(t.moved)*s.sources[t.source].latency.value))
 }
 
 // abandon cancels t and frees its bytes.

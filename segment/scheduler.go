@@ -51,6 +51,7 @@ type scheduler struct {
 	inFlight int64 // bytes that tasks have still to fetch, twins and whole blobs apart
 	total    int64 // bytes that were ever wanted
 	doubled  int64 // bytes that came twice
+	unread   int64 // bytes that came for requests that were taken back, as far as can be told
 	served   int64 // bytes that came at all
 	revoked  []*task
 	rng      *rand.Rand
@@ -94,6 +95,14 @@ func newScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 // expect tells the scheduler what a source was like in an earlier fetch. That
 // counts until the source has shown what it is like now.
 func (s *scheduler) expect(source int, h Hint) { s.sources[source].expect(h) }
+
+// warm tells the scheduler of connections that are open already, and of how long a
+// round trip takes.
+func (s *scheduler) warm(source, connections int, roundTrip time.Duration) {
+	src := s.sources[source]
+	src.target = min(max(src.target, connections), src.most)
+	src.far = roundTrip > tickInterval
+}
 
 // limitConnections limits the connections that a source starts with.
 func (s *scheduler) limitConnections(source, connections int) {
@@ -242,7 +251,7 @@ func (s *scheduler) setParallel(blobs int) { s.width = blobs }
 // that needs no Range, which some stores refuse.
 func (s *scheduler) fitsFirst(src *source, b int) bool {
 	bl := &s.blobs[b]
-	return src.ranges == rangesUntried && !src.rangesHinted && bl.size <= min(firstQuota, s.segment) && bl.free.Len() == bl.size
+	return src.ranges == rangesUntried && bl.size <= min(firstQuota, s.segment) && bl.free.Len() == bl.size
 }
 
 // cut takes size free bytes of blob b for source i: the lowest, so that the

@@ -82,6 +82,20 @@ func (sim *simulation) dial(i int) (*simConn, time.Duration) {
 	return c, rtt
 }
 
+// warm opens connections to source i while the image is resolved, so that its first
+// requests need no handshake: more of them to a source that is far away.
+func (sim *simulation) warm(i int) {
+	src := sim.sources[i]
+	if src.rtt == 0 {
+		return
+	}
+	n := min(DefaultConnections, max(FirstConnections, int(mib*src.rtt.Seconds()/(firstWindow*packetSize))))
+	for range n {
+		sim.pools[i] = append(sim.pools[i], &simConn{})
+	}
+	sim.s.warm(i, n, src.rtt)
+}
+
 // hangUp ends the use of t's connection: another request can use it if its
 // answer is complete, else it is closed, which the source notices after a round
 // trip.

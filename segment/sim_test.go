@@ -122,6 +122,9 @@ func (sim *simulation) begin(t testing.TB) {
 	sim.rejected, sim.spent, sim.filled = 0, make(map[int][]time.Duration), make(map[[2]int]bool)
 	sim.running, sim.closed = make([][]*simTask, len(sim.sources)), make([][]*simTask, len(sim.sources))
 	sim.pools = make([][]*simConn, len(sim.sources))
+	for i := range sim.sources {
+		sim.warm(i)
+	}
 	sim.res = simResult{perBlob: make([]Set, len(sim.blobs)), perMost: make([]int, len(sim.sources))}
 }
 

@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// firstConnections is what a source starts with: as many as browsers open
+	// FirstConnections is what a source starts with: as many as browsers open
 	// to a host, which servers expect.
-	firstConnections = 6
+	FirstConnections = 6
 
 	// maxRetryAfter bounds what a server may ask for.
 	maxRetryAfter = 10 * time.Minute
@@ -79,9 +79,8 @@ type source struct {
 	failed      time.Time // when the last of them was noticed
 	ranges      rangeSupport
 	probe       *task // the one that finds out whether ranges are served
+	far         bool  // a round trip takes longer than a tick
 	rangesAgain time.Time
-	// rangesHinted saves the wait for the probe's answer.
-	rangesHinted bool
 
 	meter   meter
 	perConn average // bytes a second of one connection, from tasks that are over
@@ -98,7 +97,7 @@ func newSource(most int, requestSize int64) *source {
 	if most <= 0 {
 		most = DefaultConnections
 	}
-	return &source{most: most, target: min(firstConnections, most), requestSize: requestSize, missing: make(map[int]bool), streamed: make(map[int]bool), rejections: make(map[int]int)}
+	return &source{most: most, target: min(FirstConnections, most), requestSize: requestSize, missing: make(map[int]bool), streamed: make(map[int]bool), rejections: make(map[int]int)}
 }
 
 // Hint is what a source turned out to be like. The zero Hint knows nothing.
@@ -106,7 +105,6 @@ type Hint struct {
 	Connections int   // that were worth having
 	Request     int64 // bytes to ask for at once
 	Rate        int64 // bytes a second of one connection
-	Ranges      bool  // it served a part of a blob as such
 }
 
 // expect starts from a hint: with half of the connections, so that the next
@@ -115,17 +113,16 @@ func (src *source) expect(h Hint) {
 	src.target = min(max(src.target, h.Connections/2), src.most)
 	src.requestSize = max(src.requestSize, min(h.Request, maxRequest))
 	src.hinted = float64(min(max(0, h.Rate), maxRequest))
-	src.rangesHinted = h.Ranges
 }
 
 // hint is what is worth remembering: connections only if more of them brought
 // more.
 func (src *source) hint() Hint {
-	connections := firstConnections
+	connections := FirstConnections
 	if src.growth.scales {
 		connections = src.target
 	}
-	return Hint{Connections: connections, Request: src.requestSize, Rate: int64(src.perConn.value), Ranges: src.ranges == rangesServed}
+	return Hint{Connections: connections, Request: src.requestSize, Rate: int64(src.perConn.value)}
 }
 
 // available reports whether the source may get one more request.
@@ -152,18 +149,18 @@ func (src *source) allowed() int {
 	return src.target
 }
 
-// mayRange reports whether the source may be asked for a part of a blob: always
-// when it serves ranges, or did so in an earlier fetch; one at a time while
-// that is unknown.
+// mayRange reports whether the source may be asked for a part of a blob. One request
+// finds out whether it serves ranges; the others wait for that, unless it takes long.
 func (src *source) mayRange() bool {
-	return src.ranges == rangesServed || src.ranges == rangesUntried && (src.probe == nil || src.rangesHinted)
+	return src.ranges == rangesServed ||
+		src.ranges == rangesUntried && (src.probe == nil || src.far)
 }
 
 // retryRanges allows ranges again for a source that ignored them, once the wait
 // for that is over.
 func (src *source) retryRanges(now time.Time) {
 	if src.ranges == rangesIgnored && !now.Before(src.rangesAgain) {
-		src.ranges, src.rangesHinted = rangesUntried, false
+		src.ranges = rangesUntried
 	}
 }
 

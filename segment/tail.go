@@ -54,7 +54,10 @@ func (s *scheduler) takeBack(t *task, now time.Time) {
 		return
 	}
 	src := s.sources[t.source]
-	within, left := max(s.horizon(), src.latency.value), s.timeLeft(t, now)
+	within, left := s.horizon()+src.latency.value, s.timeLeft(t, now)
+	if s.free > 0 {
+		within += many * src.latency.value
+	}
 	if left < margin*within {
 		return
 	}
@@ -99,8 +102,7 @@ func (s *scheduler) mayRace(i int, late *task, now time.Time) bool {
 	case late.source != i || src.growth.scales || s.overdue(late, now):
 		return true
 	}
-	rate := s.rateOf(src, now)
-	return late.rate(now, rate, src.grace()) < rate/many && late.silent(now) > moment
+	return !late.opened.IsZero() && late.silent(now) > moment && s.timeLeft(late, now) > many*float64(late.rest.Len())/s.rateOf(src, now)
 }
 
 // worthRacing reports whether src is likely to fetch what late has left in half
@@ -112,7 +114,7 @@ func (s *scheduler) worthRacing(src *source, late *task, now time.Time) bool {
 		return true
 	}
 	rest := late.rest.Len()
-	spent := float64(s.doubled+rest) > raceBudget*float64(s.total)+margin*minSplit
+	spent := float64(s.doubled+s.unread+rest) > raceBudget*float64(s.total)+margin*minSplit
 	return (!spent || late.silent(now) >= patience/margin) && s.eta(late, now) >= margin*s.cost(src, rest, now)
 }
 

@@ -66,3 +66,51 @@ func TestALongSilenceKeepsTheAccounts(t *testing.T) {
 		step(time.Second, 0)
 	}
 }
+
+// TestALateRequestOfAFarSourceKeepsItsBytes takes back what a request will bring long
+// after the rest. At a far source that costs a connection and what is on its way, so
+// it waits until nobody has anything else to fetch.
+func TestALateRequestOfAFarSourceKeepsItsBytes(t *testing.T) {
+	for free, want := range map[int64]int64{64 * mib: mib, 0: 160 * kib} {
+		s := newScheduler(0, []int64{mib, 64 * mib}, []int{1, 1}, 1)
+		now := time.Unix(0, 0)
+		s.want(0, Range{0, mib})
+		late := s.next(now)
+		s.opened(late, late.asked, now.Add(time.Second))
+		s.want(1, Range{0, free})
+		src := s.sources[late.source]
+		src.latency = average{1, true}
+		now = now.Add(10 * time.Second)
+		s.advance(late, 64*kib, now)
+		s.rate = float64(8*mib+free) / 2 // everything else ends in two seconds
+		late.meter = meter{}
+		late.meter.begin(now.Add(-20 * time.Second))
+		late.meter.add(320*kib, now) // 53 s for what is left
+		late.rest = late.asked
+		s.takeBack(late, now)
+		if got := late.rest.Len(); got != want {
+			t.Errorf("with %d bytes free, the late request keeps %d, want %d", free, got, want)
+		}
+	}
+}
+
+// TestARequestBringsAGrainAtMost estimates what requests bring that have brought
+// little: a body that has been silent from the start may still come.
+func TestARequestBringsAGrainAtMost(t *testing.T) {
+	start := time.Unix(0, 0)
+	paused := meter{}
+	paused.begin(start.Add(4 * time.Second))
+	for name, tc := range map[string]struct {
+		task task
+		want float64
+	}{
+		"not opened":             {task{began: start}, mib},
+		"nothing came":           {task{opened: start}, grain / 4},
+		"it paused, then flowed": {task{opened: start, got: 2 * grain, moved: start.Add(4 * time.Second), meter: paused}, 2 * grain / 4},
+		"young":                  {task{opened: start.Add(3900 * time.Millisecond)}, mib},
+	} {
+		if got := tc.task.rate(start.Add(4*time.Second), mib, time.Second); got != tc.want {
+			t.Errorf("%s: %.0f bytes a second, want %.0f", name, got, tc.want)
+		}
+	}
+}

@@ -176,11 +176,11 @@ func ExampleHistory() {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "mirrors.json")
-	history := sources.History{"mirror.example": {Connections: 8, Rate: 1 << 20, Ranges: true, Seen: time.Now()}}
+	history := sources.History{"mirror.example": {Connections: 8, Rate: 1 << 20, Seen: time.Now()}}
 	if err := history.Save(path); err != nil {
 		panic(err)
 	}
 	record := sources.LoadHistory(path)["mirror.example"]
-	fmt.Println(record.Connections, record.Rate, record.Ranges, record.Corrupt.IsZero())
-	// Output: 8 1048576 true true
+	fmt.Println(record.Connections, record.Rate, record.Corrupt.IsZero())
+	// Output: 8 1048576 true
 }

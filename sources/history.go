@@ -16,7 +16,6 @@ type Record struct {
 	Connections int       `json:"connections,omitempty"` // how many made the pull faster
 	Request     int64     `json:"request,omitempty"`     // bytes of a range that suited the source
 	Rate        int64     `json:"rate,omitempty"`        // bytes a second of one connection
-	Ranges      bool      `json:"ranges,omitempty"`      // whether it served parts of blobs
 	Seen        time.Time `json:"seen,omitzero"`         // when all of the above was measured
 	Corrupt     time.Time `json:"corrupt,omitzero"`      // when it last sent wrong bytes; zero: never
 }

@@ -97,7 +97,7 @@ func (t *Transfer) fetchOptions() segment.Options {
 	for _, src := range t.sources {
 		peer := src.peer()
 		h := t.opts.History[src.Name()]
-		peer.Hint = segment.Hint{Connections: h.Connections, Request: h.Request, Rate: h.Rate, Ranges: h.Ranges}
+		peer.Hint = segment.Hint{Connections: h.Connections, Request: h.Request, Rate: h.Rate}
 		opts.Peers = append(opts.Peers, peer)
 	}
 	return opts

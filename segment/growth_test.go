@@ -1,0 +1,30 @@
+package segment
+
+import (
+	"testing"
+	"time"
+)
+
+// TestARateThatRisesByItselfIsNoReasonToGrow tries no step at a far source while its
+// connections leave their slow start: the step would get the credit for that.
+func TestARateThatRisesByItselfIsNoReasonToGrow(t *testing.T) {
+	for _, far := range []bool{false, true} {
+		src := newSource(0, 4*mib)
+		src.far, src.active = far, src.target
+		src.latency = average{0.2, true}
+		now, rate, grewAt := time.Unix(0, 0), 64.*kib, time.Duration(0)
+		for elapsed := time.Duration(0); grewAt == 0 && elapsed < time.Minute; elapsed += tickInterval {
+			if elapsed < 5*time.Second {
+				rate *= 1.08 // it doubles in about a second
+			}
+			src.served += int64(rate * tickInterval.Seconds())
+			if src.growth.step(src, src.served, now, true) > src.target {
+				grewAt = elapsed
+			}
+			now = now.Add(tickInterval)
+		}
+		if late := grewAt >= 5*time.Second; late != far || grewAt == 0 {
+			t.Errorf("far %v: the first step came after %v", far, grewAt)
+		}
+	}
+}
