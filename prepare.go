@@ -11,6 +11,7 @@ import (
 	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/sources"
+	"github.com/segpull/segpull/transfer"
 )
 
 // prepare resolves all references. It reports invalid references and outputs before the first request,
@@ -82,6 +83,7 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	}
 	j.set.Waiting = func(sources []string) { j.call.notify(Waiting{Reference: familiar(ref), Sources: sources}) }
 	j.set.Stalled = func(silent time.Duration, reasons []error) { j.call.stalled(ref, silent, reasons) }
+	j.call.warm(ctx, j.set, ref)
 	img, err := image.Resolve(ctx, fetcher{j.set, j.call}, ref, j.call.platform)
 	switch {
 	case classOf(err) == ErrNetwork && unreachable(err):
@@ -102,6 +104,18 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	j.warnOfIndex()
 	j.warnOfNameless()
 	return nil
+}
+
+// warm opens connections for the blobs of ref while it is resolved: as many as were
+// worth having the last time, and no more than share a rate limit well.
+func (c *call) warm(ctx context.Context, set *sources.Set, ref image.Reference) {
+	history, all := sources.LoadHistory(c.opts.History), set.Sources()
+	set.Warm(ctx, ref, func(src *sources.Source) (first, most int) {
+		first = max(segment.FirstConnections, history[src.Name()].Connections)
+		most = transfer.MostConnections(c.opts.Connections, src, len(all))
+		limited := min(c.limits.all.Connections()/len(all), c.limits.mirror(src.Name(), src.LimitRate()).Connections())
+		return first, min(most, max(1, limited))
+	})
 }
 
 // warnOfPlatform warns of an image for another platform than the wanted one: a reference to a manifest has no

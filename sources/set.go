@@ -1,8 +1,10 @@
 package sources
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,6 +30,8 @@ type Set struct {
 	sources []*Source
 	logins  *Logins
 	tags    tagStates
+	warming sync.WaitGroup
+	stops   []context.CancelFunc // of what is warming
 }
 
 // New returns a set of the sources that names mean, in that order: presets, names
@@ -91,8 +95,13 @@ func (s *Set) SetWindow(bytes int) {
 	}
 }
 
-// Close closes the idle connections of all sources.
+// Close closes the idle connections of all sources, and those that Warm opened and
+// no request took.
 func (s *Set) Close() {
+	for _, stop := range s.stops {
+		stop()
+	}
+	s.warming.Wait()
 	for _, source := range s.sources {
 		source.client.Close()
 	}

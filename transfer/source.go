@@ -33,22 +33,29 @@ func affordable(sources int) int {
 	return max(1, (mostDescriptors()-forFiles)/2/sources)
 }
 
-func newSource(t *Transfer, src *sources.Source) *source {
-	most := cmp.Or(t.opts.Connections, segment.DefaultConnections)
-	if own := src.Connections(); own > 0 && (own < most || t.opts.Connections == 0) {
+// MostConnections is how many connections a transfer from so many sources opens to
+// src at the most. wanted is Options.Connections.
+func MostConnections(wanted int, src *sources.Source, sources int) int {
+	most := cmp.Or(wanted, segment.DefaultConnections)
+	if own := src.Connections(); own > 0 && (own < most || wanted == 0) {
 		most = own
 	}
+	return min(most, affordable(sources))
+}
+
+func newSource(t *Transfer, src *sources.Source) *source {
 	return &source{
 		transfer: t,
 		source:   src,
 		limiter:  t.opts.Limiters[src.Name()],
-		slots:    make(chan struct{}, min(most, affordable(len(t.opts.Sources)))),
+		slots:    make(chan struct{}, MostConnections(t.opts.Connections, src, len(t.opts.Sources))),
 	}
 }
 
 // peer is the source as a segment.Fetch uses it.
 func (s *source) peer() segment.Peer {
-	return segment.Peer{Opener: s, Name: s.Name(), Connections: cap(s.slots), Limiter: s.limiter}
+	connections, roundTrip := s.source.Warmed()
+	return segment.Peer{Opener: s, Name: s.Name(), Connections: cap(s.slots), Limiter: s.limiter, Warm: connections, RoundTrip: roundTrip}
 }
 
 // Name implements verify.Origin.
