@@ -43,6 +43,10 @@ type Options struct {
 	Limiter     *Limiter      // for all sources together; nil: none
 	GiveUpAfter time.Duration // without a byte from any source; 0: DefaultGiveUp
 	KeepOpen    bool          // Run goes on when all blobs are settled, until its context ends
+	// NoRace ends the second requests for bytes that are on their way already,
+	// which save time at the end. A second request is made only for one without
+	// any answer, and one of the two answers is read.
+	NoRace bool
 	// Trouble is called for each request that failed and is made again, also of
 	// another source. It may be called from many goroutines; nil: nothing is
 	// called.
@@ -99,6 +103,7 @@ func NewFetch(opts Options) *Fetch {
 		last:      make([]error, len(opts.Peers)),
 		kick:      make(chan struct{}, 1),
 	}
+	f.sched.noRace = opts.NoRace
 	if opts.KeepOpen {
 		f.unsettled++
 	}

@@ -51,6 +51,7 @@ type scheduler struct {
 	inFlight int64 // bytes that tasks have still to fetch, twins and whole blobs apart
 	total    int64 // bytes that were ever wanted
 	doubled  int64 // bytes that came twice
+	noRace   bool  // nothing is fetched twice for speed
 	served   int64 // bytes that came at all
 	revoked  []*task
 	rng      *rand.Rand

@@ -27,6 +27,7 @@ type Request struct {
 	SegmentSize int64    // bytes; 0: 4 MiB
 	Limiter     *Limiter // for all sources together; nil: none
 	Budget      Budget
+	NoRace      bool            // as that of Options
 	Trouble     func(err error) // as that of Options
 }
 
@@ -53,6 +54,7 @@ func FetchRanges(ctx context.Context, p Peer, req Request, write func(off int64,
 		SegmentSize: req.SegmentSize,
 		Limiter:     req.Limiter,
 		GiveUpAfter: req.Budget.Idle,
+		NoRace:      req.NoRace,
 	}
 	if req.Trouble != nil {
 		opts.Trouble = func(_ int, err error) { req.Trouble(err) }

@@ -82,6 +82,7 @@ func (s *source) ReadRanges(ctx context.Context, blob int, ranges []segment.Rang
 		SegmentSize: opts.SegmentSize,
 		Limiter:     opts.Limiter,
 		Budget:      budget,
+		NoRace:      opts.NoRace,
 		Trouble:     s.trouble,
 	}, write)
 }

@@ -34,6 +34,7 @@ type Options struct {
 	Connections int                         // at the most to one source; 0: segment.DefaultConnections
 	SegmentSize int64                       // bytes; 0: segment.DefaultSegmentSize
 	GiveUpAfter time.Duration               // without a byte from any source
+	NoRace      bool                        // fetch nothing twice to save time, as segment.Options.NoRace
 	Resolver    string                      // name of the source that resolved the tag; "" if none did
 	Corrupt     *verify.Corrupt             // the sources that are known to be corrupt; the transfer adds to it
 	Report      Report
@@ -90,6 +91,7 @@ func (t *Transfer) fetchOptions() segment.Options {
 		SegmentSize: t.opts.SegmentSize,
 		Limiter:     t.opts.Limiter,
 		GiveUpAfter: t.opts.GiveUpAfter,
+		NoRace:      t.opts.NoRace,
 		KeepOpen:    t.opts.KeepOpen,
 		Trouble:     func(source int, err error) { t.sources[source].trouble(err) },
 		Stalled:     t.opts.Report.Stalled,
