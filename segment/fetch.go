@@ -43,9 +43,8 @@ type Options struct {
 	Limiter     *Limiter      // for all sources together; nil: none
 	GiveUpAfter time.Duration // without a byte from any source; 0: DefaultGiveUp
 	KeepOpen    bool          // Run goes on when all blobs are settled, until its context ends
-	// NoRace ends the second requests for bytes that are on their way already,
-	// which save time at the end. A second request is made only for one without
-	// any answer, and one of the two answers is read.
+	// NoRace makes no request a second time to save time. If no answer has come
+	// for 30 s, a source is asked again, and only the first answer is read.
 	NoRace bool
 	// Trouble is called for each request that failed and is made again, also of
 	// another source. It may be called from many goroutines; nil: nothing is

@@ -68,7 +68,7 @@ func TestJSONEvents(t *testing.T) {
 	p := testProgress()
 	p.Blobs, p.Sources = p.Blobs[1:2], p.Sources[:1]
 	f := testFinished()
-	f.Result.Corrupt = []string{"daocloud"}
+	f.Result.Corrupt, f.Result.FetchedTwice = []string{"daocloud"}, mib
 	r := testResolved()
 	r.Blobs = r.Blobs[:1]
 	for _, e := range []segpull.Event{
@@ -101,7 +101,7 @@ func TestJSONEvents(t *testing.T) {
 {"event":"corrupt",TIME,"source":"daocloud","proof":"p"}
 {"event":"finished",TIME,"reference":"ubuntu:22.04","digest":"D0","image_id":"D1",
     "path":"ubuntu_22.04_linux_amd64.tar","platform":"linux/amd64",
-    "size":41943040,"fetched":40894464,"resumed":1048576,"up_to_date":false,"duration_seconds":4.3,
+    "size":41943040,"fetched":40894464,"fetched_twice":1048576,"resumed":1048576,"up_to_date":false,"duration_seconds":4.3,
     "sources":[{"name":"aliyun","bytes":27262976},{"name":"docker.io","bytes":13631488},{"name":"daocloud","bytes":0}],
     "corrupt":["daocloud"]}
 {"event":"error",TIME,"message":"no such image","exit_code":3}
