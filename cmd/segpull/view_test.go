@@ -33,7 +33,7 @@ func sampleEvents() []stamped {
 
 func TestPlainLines(t *testing.T) {
 	var out bytes.Buffer
-	v := &plain{notices: notices{out: &out}, last: map[string]time.Time{}}
+	v := &plain{notices: notices{out: &out}, last: map[string]plainLine{}}
 	for _, e := range sampleEvents() {
 		v.show(e.at, e.event)
 	}
@@ -46,6 +46,21 @@ ubuntu:22.04: 39.0 MiB in 4.3s (9.1 MiB/s) from aliyun 67%, docker.io 33%; 1.0 M
 `
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
+
+func TestPlainLinesAreFewWhileNothingArrives(t *testing.T) {
+	var out bytes.Buffer
+	v := &plain{notices: notices{out: &out}, last: map[string]plainLine{}}
+	v.show(testStart, testResolved())
+	for s := range 150 {
+		p := testProgress()
+		p.Done = min(int64(s), 12) * mib
+		v.show(testStart.Add(time.Duration(s)*time.Second), p)
+	}
+	// After 5, 10 and 15 seconds, then once a minute.
+	if n := strings.Count(out.String(), "\n"); n != 1+3+2 {
+		t.Errorf("%d lines:\n%s", n, out.String())
 	}
 }
 
