@@ -27,7 +27,7 @@ func (f *Fetch) Add(size int64) (blob int) {
 	return blob
 }
 
-// Drop ends the fetch of a blob for good. The caller does not call Settle for
+// Drop ends the fetch of a blob permanently. The caller does not call Settle for
 // it.
 func (f *Fetch) Drop(blob int) {
 	f.locked(func() {

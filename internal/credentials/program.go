@@ -99,7 +99,7 @@ func decodeAnswer(program string, stdout, stderr *head) (Login, error) {
 		return Login{}, nil
 	}
 	if err != nil {
-		return Login{}, misbehaved(program, "printed something else than a login in JSON"+quote(string(stderr.text)))
+		return Login{}, misbehaved(program, "printed something other than a login in JSON"+quote(string(stderr.text)))
 	}
 	if answer.Username == identityUser {
 		return Login{IdentityToken: answer.Secret}, nil

@@ -121,7 +121,7 @@ func TestBlobsOfAnotherSize(t *testing.T) {
 		"longer, chunked": {img: good, faults: []registrytest.Fault{chunked, registrytest.WrongSize(1000).Of(good.Layers[0].Digest)}},
 		"more than the manifest says, chunked": {
 			img: claiming(size - 5), faults: []registrytest.Fault{chunked},
-			code: segpull.ErrMismatch, words: []string{"digest mismatch", "--mirror"}, warns: []string{"trying once more"},
+			code: segpull.ErrMismatch, words: []string{"digest mismatch", "--mirror"}, warns: []string{"tries once more"},
 		},
 		"longer":                    of(good, sizes(size+1000, size), registrytest.WrongSize(1000)),
 		"shorter":                   of(good, sizes(size-1000, size), registrytest.WrongSize(-1000)),
