@@ -10,8 +10,9 @@ type preferred struct {
 	Range
 }
 
-// Prefer fetches what is free of a range before all else, also of a blob after
-// one that is on hold. It does not fetch what nobody wants.
+// Prefer fetches the bytes of a range that no request fetches yet before all
+// others, also of a blob after one that is on hold. It does not fetch bytes
+// that Want has not asked for.
 func (f *Fetch) Prefer(blob int, r Range) {
 	f.locked(func() { f.sched.prefer(blob, r) })
 	f.poke()

@@ -33,7 +33,7 @@ type Request struct {
 
 // FetchRanges fetches ranges of one blob from a single source, and passes their
 // bytes to write, one call at a time, in any order, each byte once. The error
-// is a *GiveUpError where the source is not done within the budget, or a
+// is a *GiveUpError if the source does not finish within the budget, or a
 // *HopelessError where it will not send the bytes.
 func FetchRanges(ctx context.Context, p Peer, req Request, write func(off int64, b []byte) error) error {
 	s := &single{write: write}

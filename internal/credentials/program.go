@@ -77,8 +77,8 @@ func timedOut(ctx context.Context) error {
 	}
 }
 
-// refused interprets a helper that failed. Only its own words distinguish a login
-// that is not stored from one that cannot be read.
+// refused interprets a helper that failed. Only its message distinguishes a
+// login that is not stored from one that it cannot read.
 func refused(program, server string, err error, stdout, stderr *head) error {
 	if saysNothingStored(stdout, stderr) {
 		return nil
