@@ -142,6 +142,13 @@ func classOfReason(err error) error {
 	return ErrNetwork
 }
 
+// notFound reports whether the sources have no image of this name, rather than none for
+// the platform: that error says itself what to do.
+func notFound(err error) bool {
+	_, platform := errors.AsType[*image.PlatformError](err)
+	return classOf(err) == ErrNotFound && !platform
+}
+
 // unreachable reports whether a source that err is about did not answer at all.
 func unreachable(err error) bool {
 	if several, ok := err.(interface{ Unwrap() []error }); ok {

@@ -39,6 +39,7 @@ type job struct {
 	transfer  *transfer.Transfer
 	announced bool
 	resumed   int64
+	missing   int64 // bytes that were not on disk when the transfer began
 	began     time.Time
 }
 
@@ -116,6 +117,7 @@ func (j *job) open(ctx context.Context, placements []state.Placement) (err error
 		if err := j.unpack(ctx, i); err != nil {
 			return err
 		}
+		j.missing += j.blobs[i].Size - j.store.Blob(i).Done()
 	}
 	return nil
 }
@@ -137,6 +139,7 @@ func (j *job) transferOptions(history sources.History) transfer.Options {
 		Connections: c.opts.Connections,
 		SegmentSize: c.opts.SegmentSize,
 		GiveUpAfter: c.opts.GiveUpAfter,
+		NoRace:      c.opts.NoRace,
 		Resolver:    j.resolver,
 		Corrupt:     &c.corrupt,
 		Report: transfer.Report{

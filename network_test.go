@@ -140,3 +140,19 @@ func TestAMirrorThatDiesAndComesBack(t *testing.T) {
 		t.Errorf("%d bytes of %d were served", n, pulltest.BlobsOf(img))
 	}
 }
+
+// The three sources are of very different rates, so that the fast one would fetch again
+// what the slow ones have not sent.
+func TestNoRaceFetchesHardlyAnythingTwice(t *testing.T) {
+	t.Parallel()
+	img := pulltest.ImageOf(1, 6*mib, 300*kib)
+	m := pulltest.Serve(t, 3, img)
+	for i, rate := range []int64{4 * mib, mib / 2, mib / 8} {
+		m.Servers[i].Throttle(rate)
+	}
+	r := m.MustPull(t, segpull.Options{NoRace: true})
+	pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
+	if r.FetchedTwice != r.Fetched-r.Size || r.FetchedTwice > 96*kib {
+		t.Errorf("%d of %d bytes came twice, for an image of %d", r.FetchedTwice, r.Fetched, r.Size)
+	}
+}

@@ -51,6 +51,10 @@ type Options struct {
 	// GiveUpAfter is how long the pull continues without a byte from any source.
 	// 0: 5 minutes.
 	GiveUpAfter time.Duration
+	// NoRace makes no request a second time to save time, for users who pay for
+	// each byte: the pull may take longer, and receives less. It still fetches what
+	// a repair of wrong bytes needs. false: up to 2 % of the bytes come twice.
+	NoRace bool
 	// History is the file in which pulls record the rates and faults of mirrors,
 	// such as sources.HistoryPath. Empty: the pull neither reads nor records them.
 	History string
@@ -62,18 +66,19 @@ type Options struct {
 
 // Result is one image that was pulled.
 type Result struct {
-	Reference string        `json:"reference"`        // as in Resolved
-	Digest    string        `json:"digest"`           // of the index or manifest that the reference names
-	ImageID   string        `json:"image_id"`         // digest of the image's config, which docker lists as the image's ID
-	Path      string        `json:"path"`             // of the archive; "-" is Options.Stdout
-	Platform  string        `json:"platform"`         // OS/ARCH[/VARIANT]
-	Size      int64         `json:"size"`             // bytes of all blobs, each digest once
-	Fetched   int64         `json:"fetched"`          // bytes of blobs that sources served in this call, without a config that was read for its platform
-	Resumed   int64         `json:"resumed"`          // bytes that were on disk before this call
-	UpToDate  bool          `json:"up_to_date"`       // the archive existed, complete and right; the pull did not change it
-	Duration  Duration      `json:"duration_seconds"` // of this image's pull
-	Sources   []SourceShare `json:"sources"`          // the bytes of each source
-	Corrupt   []string      `json:"corrupt"`          // names of sources that served wrong bytes, of this or an earlier image of the call
+	Reference    string        `json:"reference"`        // as in Resolved
+	Digest       string        `json:"digest"`           // of the index or manifest that the reference names
+	ImageID      string        `json:"image_id"`         // digest of the image's config, which docker lists as the image's ID
+	Path         string        `json:"path"`             // of the archive; "-" is Options.Stdout
+	Platform     string        `json:"platform"`         // OS/ARCH[/VARIANT]
+	Size         int64         `json:"size"`             // bytes of all blobs, each digest once
+	Fetched      int64         `json:"fetched"`          // bytes of blobs that sources served in this call, without a config that was read for its platform
+	FetchedTwice int64         `json:"fetched_twice"`    // of Fetched, bytes that the image did not need: they were there already, or were fetched again later
+	Resumed      int64         `json:"resumed"`          // bytes that were on disk before this call
+	UpToDate     bool          `json:"up_to_date"`       // the archive existed, complete and right; the pull did not change it
+	Duration     Duration      `json:"duration_seconds"` // of this image's pull
+	Sources      []SourceShare `json:"sources"`          // the bytes of each source
+	Corrupt      []string      `json:"corrupt"`          // names of sources that served wrong bytes, of this or an earlier image of the call
 }
 
 // SourceShare is how many bytes of the image one source served in this call.

@@ -165,6 +165,9 @@ func (o output) dir() string {
 func (o output) check() error {
 	dir := filepath.Dir(filepath.Clean(o.work))
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		if err == nil || errors.Is(err, syscall.ENOTDIR) {
+			return fmt.Errorf("%s is not a directory: give another with --output", dir)
+		}
 		return fmt.Errorf("directory %s does not exist: create it, or give another with --output", dir)
 	}
 	if o.format == archive.OCI {

@@ -90,6 +90,8 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 		return fmt.Errorf("%w; check the network, or give other mirrors with --mirror", err)
 	case classOf(err) == ErrNetwork:
 		return fmt.Errorf("%w; try again later, or give other mirrors with --mirror", err)
+	case notFound(err):
+		return fmt.Errorf("%w; check the name and the tag, or give other mirrors with --mirror", err)
 	case err != nil:
 		return err
 	}

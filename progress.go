@@ -110,5 +110,6 @@ func (j *job) result() Result {
 		r.Fetched += s.Bytes
 		r.Sources = append(r.Sources, SourceShare{Name: s.Name, Bytes: s.Bytes})
 	}
+	r.FetchedTwice = r.Fetched - j.missing // the image is complete, so nothing is missing any more
 	return r
 }

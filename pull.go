@@ -132,7 +132,7 @@ func (c *call) trouble(source string, err error) {
 func (c *call) found(f verify.Finding) {
 	use := "is not used any more"
 	if !f.Excluded {
-		use = "stays in use only because all other sources do so too"
+		use = "stays in use only because no other source has the right ones"
 	}
 	c.notify(Corrupt{Source: f.Source, Proof: f.Proof})
 	c.warn(fmt.Sprintf("%s serves wrong bytes and %s: %s; remove it from the mirrors, or report this to its operator", f.Source, use, f.Proof))
@@ -149,7 +149,7 @@ func (c *call) blame(err error) error {
 	if len(names) == 0 || !mismatch && !hopeless {
 		return err
 	}
-	return &classified{fmt.Errorf("digest mismatch: wrong bytes came from %s, and %w", strings.Join(names, ", "), err), ErrMismatch}
+	return &classified{fmt.Errorf("wrong bytes came from %s: %w", strings.Join(names, ", "), err), ErrMismatch}
 }
 
 func (c *call) notify(e Event) {

@@ -1,7 +1,7 @@
 // Command bench measures segpull: on weak networks, from mirrors that
 // misbehave, and beside other tools.
 //
-//	go run ./bench demo     show one pull from three mirrors, of which one dies
+//	go run ./bench demo     show one pull from three mirrors, of which one stops
 //	go run ./bench cases    pull on simulated networks, by segpull and other tools
 //	go run ./bench limits   measure the promises of the project
 //	go run ./bench corrupt  measure the cost of a corrupt mirror

@@ -44,7 +44,7 @@ BEGIN {
 	for (i = same; i <= final; i++) show(after[i])
 	height = 30 + 18 * rows
 	print "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"708\" height=\"" height "\" viewBox=\"0 0 708 " height "\" role=\"img\" xml:space=\"preserve\">"
-	print "<title>segpull pulls from three mirrors, of which one dies</title>"
+	print "<title>segpull pulls from three mirrors, of which one stops</title>"
 	print "<style>"
 	print "rect { fill: #f6f8fa; stroke: #d1d9e0 }"
 	print "text { fill: #1f2328; font: 14px ui-monospace, SFMono-Regular, Menlo, Consolas, \"DejaVu Sans Mono\", monospace }"

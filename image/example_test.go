@@ -26,7 +26,7 @@ func ExampleParseReference() {
 	// docker.io/library/ubuntu:latest docker.io ubuntu:latest
 	// ghcr.io/team/app:1 ghcr.io ghcr.io/team/app:1
 	// localhost:5000/app:latest localhost:5000 localhost:5000/app:latest
-	// image reference "https://ghcr.io/team/app": leave out the scheme, write HOST/NAME:TAG
+	// image reference "https://ghcr.io/team/app": leave out the scheme, write [HOST/]NAME[:TAG][@sha256:DIGEST]
 }
 
 func ExampleParseName() {

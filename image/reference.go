@@ -35,7 +35,7 @@ type Reference struct {
 // docker.io; a name there without a slash is in library/; without a tag and a digest, the tag is latest. The
 // digest has to be a SHA-256. ParseReference accepts at most 1,024 bytes.
 func ParseReference(s string) (Reference, error) {
-	r, err := parse("image reference", s)
+	r, err := parse("image reference", "[HOST/]NAME[:TAG][@sha256:DIGEST]", s)
 	if err == nil && r.Tag == "" && r.Digest == "" {
 		r.Tag = latest
 	}
@@ -46,7 +46,7 @@ func ParseReference(s string) (Reference, error) {
 // a tag it gets the tag of ref, or else latest. A name with a digest is an error, since the archive of an
 // image may have another digest.
 func ParseName(s string, ref Reference) (Reference, error) {
-	r, err := parse("name", s)
+	r, err := parse("name", "[HOST/]NAME[:TAG]", s)
 	if err == nil && r.Digest != "" {
 		err = fmt.Errorf("name %q: a digest cannot be given to an image; write NAME[:TAG]", s)
 	}
@@ -57,8 +57,8 @@ func ParseName(s string, ref Reference) (Reference, error) {
 // latest is the tag that Docker takes where none is given.
 const latest = "latest"
 
-// parse reads a reference and adds no tag. Errors call it by what.
-func parse(what, s string) (Reference, error) {
+// parse reads a reference and adds no tag. Errors call it by what, and give its form.
+func parse(what, form, s string) (Reference, error) {
 	if len(s) > maxReference {
 		return Reference{}, fmt.Errorf("%s of %d bytes is too long: at most %d are allowed", what, len(s), maxReference)
 	}
@@ -66,15 +66,15 @@ func parse(what, s string) (Reference, error) {
 		return Reference{}, fmt.Errorf("%s %q has characters that cannot be printed", what, s)
 	}
 	if strings.Contains(s, "://") {
-		return Reference{}, fmt.Errorf("%s %q: leave out the scheme, write HOST/NAME:TAG", what, s)
+		return Reference{}, fmt.Errorf("%s %q: leave out the scheme, write %s", what, s, form)
 	}
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
-		return Reference{}, fmt.Errorf("%s %q: %w; write [HOST/]NAME[:TAG][@sha256:DIGEST]", what, s, err)
+		return Reference{}, fmt.Errorf("%s %q: %w; write %s", what, s, err, form)
 	}
 	if reference.Domain(named) == "" {
 		// The parser takes "0_0.0/a" for a host, and then for none.
-		return Reference{}, fmt.Errorf("%s %q: its host is invalid; write [HOST/]NAME[:TAG][@sha256:DIGEST]", what, s)
+		return Reference{}, fmt.Errorf("%s %q: its host is invalid; write %s", what, s, form)
 	}
 	r := Reference{Registry: reference.Domain(named), Repository: reference.Path(named)}
 	if tagged, ok := named.(reference.Tagged); ok {

@@ -162,7 +162,7 @@ func (r *resolver) descend(ctx context.Context, at fetched, says Platform, depth
 		return choice{fetched: at, platform: says}, nil
 	}
 	if depth > maxDepth {
-		return choice{}, unusable("index %s: indexes in indexes more than %d deep", at.desc.Digest, maxDepth)
+		return choice{}, unusable("index %s: indexes nested more than %d deep", at.desc.Digest, maxDepth)
 	}
 	for _, d := range r.candidates(at.Manifests) {
 		next, err := r.enter(ctx, at, d)
@@ -207,7 +207,7 @@ func (r *resolver) document(ctx context.Context, want ocispec.Descriptor) (ocisp
 		return want, data, nil
 	}
 	if r.fetches++; r.fetches > maxFetches {
-		return ocispec.Descriptor{}, nil, unusable("more than %d manifests on the way", maxFetches)
+		return ocispec.Descriptor{}, nil, unusable("more than %d manifests on the way from the tag to the image", maxFetches)
 	}
 	return r.fetcher.Fetch(ctx, r.ref, want)
 }

@@ -10,8 +10,9 @@ type preferred struct {
 	Range
 }
 
-// Prefer fetches what is free of a range before all else, also of a blob after
-// one that is on hold. It does not fetch what nobody wants.
+// Prefer fetches the bytes of a range that no request fetches yet before all
+// others, also of a blob after one that is on hold. It does not fetch bytes
+// that Want has not asked for.
 func (f *Fetch) Prefer(blob int, r Range) {
 	f.locked(func() { f.sched.prefer(blob, r) })
 	f.poke()
@@ -27,7 +28,7 @@ func (f *Fetch) Add(size int64) (blob int) {
 	return blob
 }
 
-// Drop ends the fetch of a blob for good. The caller does not call Settle for
+// Drop ends the fetch of a blob permanently. The caller does not call Settle for
 // it.
 func (f *Fetch) Drop(blob int) {
 	f.locked(func() {

@@ -49,6 +49,9 @@ type Options struct {
 	Limiter     *Limiter      // for all sources together; nil: none
 	GiveUpAfter time.Duration // without a byte from any source; 0: DefaultGiveUp
 	KeepOpen    bool          // Run goes on when all blobs are settled, until its context ends
+	// NoRace makes no request a second time to save time. If no answer has come
+	// for 30 s, a source is asked again, and only the first answer is read.
+	NoRace bool
 	// Trouble is called for each request that failed and is made again, also of
 	// another source. It may be called from many goroutines; nil: nothing is
 	// called.
@@ -76,9 +79,9 @@ type Fetch struct {
 }
 
 const (
-	// DefaultGiveUp is how long a fetch goes on without a byte.
+	// DefaultGiveUp is how long a fetch continues without a byte.
 	DefaultGiveUp = 5 * time.Minute
-	// stalledAfter is how long a fetch goes on without a byte until it calls
+	// stalledAfter is how long a fetch continues without a byte until it calls
 	// Stalled.
 	stalledAfter = 10 * time.Second
 	// tickInterval is the time between two ticks, and less than a rate needs to
@@ -105,6 +108,7 @@ func NewFetch(opts Options) *Fetch {
 		last:      make([]error, len(opts.Peers)),
 		kick:      make(chan struct{}, 1),
 	}
+	f.sched.noRace = opts.NoRace
 	if opts.KeepOpen {
 		f.unsettled++
 	}
@@ -146,7 +150,7 @@ func (f *Fetch) Settle() {
 	f.poke()
 }
 
-// Lacks reports whether a source can't be asked for a blob.
+// Lacks reports whether a Fetch cannot ask a source for a blob.
 func (f *Fetch) Lacks(source, blob int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -160,10 +164,10 @@ func (f *Fetch) Status() []Status {
 	return f.sched.status(time.Now())
 }
 
-// Run fetches until every blob is settled. It ends early with the cause of
-// ctx, with an error of the sink, with a *GiveUpError when no source has moved
-// for GiveUpAfter, or with a *HopelessError when none is left to ask. All
-// bytes that came are in the sink when it returns.
+// Run fetches until every blob is settled. It ends early with the cause of ctx,
+// with an error of the sink, with a *GiveUpError when no source has sent a byte
+// for GiveUpAfter, or with a *HopelessError when none is left to ask. All bytes
+// that came are in the sink when it returns.
 func (f *Fetch) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	var workers sync.WaitGroup

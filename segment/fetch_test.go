@@ -294,7 +294,7 @@ func TestFetchTellsOfAStall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(troubles) == 0 || !strings.HasPrefix(troubles[0], "stalled: not a byte for 4") {
+		if len(troubles) == 0 || !strings.HasPrefix(troubles[0], "stalled: no byte for 4") {
 			t.Errorf("told %q", troubles)
 		}
 	})

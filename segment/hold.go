@@ -6,8 +6,8 @@ import (
 )
 
 // Hold keeps blobs after this one from being fetched until Release is called,
-// or this blob takes much longer than it should: what a source sends of this
-// blob is to show whether it sends wrong bytes.
+// or this blob takes much longer than it should: this blob will show whether a
+// source sends wrong bytes.
 func (f *Fetch) Hold(blob int) {
 	f.locked(func() { f.sched.hold(blob, time.Now()) })
 }

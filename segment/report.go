@@ -21,6 +21,9 @@ func (s *scheduler) opened(t *task, got Range, now time.Time) bool {
 		if got.End < t.rest.End && t.twin != nil {
 			return false // the other twin continues alone
 		}
+		if s.noRace && t.twin != nil {
+			s.abandon(t.twin)
+		}
 		if src.probe == t {
 			src.ranges, src.probe = rangesServed, nil
 			s.offer(t.source)
@@ -36,6 +39,9 @@ func (s *scheduler) opened(t *task, got Range, now time.Time) bool {
 	}
 	bl := &s.blobs[t.blob]
 	if got.Start != 0 || bl.stream != nil || t.twin != nil {
+		return false
+	}
+	if bl.free.Len()+t.rest.Len() < bl.size && s.leavesOut(t.source, t.blob) {
 		return false
 	}
 	s.inFlight -= t.rest.Len()
@@ -91,9 +97,7 @@ func (s *scheduler) advance(t *task, n int64, now time.Time) int64 {
 	switch {
 	case t.whole:
 		news = s.claim(t.blob, came)
-		if !s.wantedAbove(t) {
-			t.rest.End = t.rest.Start
-		}
+		t.rest.End = s.streamEnd(t)
 	case !t.hedge:
 		s.inFlight -= n
 	}
@@ -136,6 +140,21 @@ func flow(src *source, t *task, n int64, now time.Time) {
 			t.meter.begin(now)
 		}
 	}
+}
+
+// streamEnd is where the stream t is of no more use: beyond it nothing is missing;
+// with NoRace, what comes next is there or on its way.
+func (s *scheduler) streamEnd(t *task) int64 {
+	switch {
+	case !s.wantedAbove(t):
+		return t.rest.Start
+	case !s.leavesOut(t.source, t.blob):
+		return t.rest.End
+	}
+	if free := s.blobs[t.blob].free.Within(t.rest); len(free) > 0 && free[0].Start == t.rest.Start {
+		return free[0].End
+	}
+	return t.rest.Start
 }
 
 // wantedAbove reports whether bytes of its blob beyond the stream t are missing.

@@ -52,6 +52,7 @@ type scheduler struct {
 	total    int64 // bytes that were ever wanted
 	doubled  int64 // bytes that came twice
 	unread   int64 // bytes that came for requests that were taken back, as far as can be told
+	noRace   bool  // nothing is fetched twice for speed
 	served   int64 // bytes that came at all
 	revoked  []*task
 	rng      *rand.Rand

@@ -62,6 +62,7 @@ type simulation struct {
 	hints     []Hint
 	limitRate float64 // bytes a second of all sources together; 0: no limit
 	sinkRate  float64 // bytes a second that the sink takes; 0: any
+	noRace    bool    // nothing is fetched twice for speed
 	lean      bool    // check the accounts at each tick only, where there are thousands of tasks
 	// each, if set, is called before each step.
 	each func(s *scheduler, now time.Duration)
@@ -110,6 +111,7 @@ func (sim *simulation) begin(t testing.TB) {
 		connections = append(connections, src.most)
 	}
 	sim.t, sim.s = t, newScheduler(sim.segment, sim.blobs, connections, 1)
+	sim.s.noRace = sim.noRace
 	for b, size := range sim.blobs {
 		sim.s.want(b, Range{0, size})
 	}
@@ -308,6 +310,9 @@ func (sim *simulation) bring(src simSource, t *simTask, share float64, sharers i
 		share = sink
 	}
 	from := t.body.Start + t.got
+	if sim.noRace { // no read goes beyond what is wanted
+		share = min(share, float64(t.rest.Len())-t.credit)
+	}
 	n := sim.take(t, share)
 	if n == 0 {
 		return false

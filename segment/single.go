@@ -27,12 +27,13 @@ type Request struct {
 	SegmentSize int64    // bytes; 0: 4 MiB
 	Limiter     *Limiter // for all sources together; nil: none
 	Budget      Budget
+	NoRace      bool            // as that of Options
 	Trouble     func(err error) // as that of Options
 }
 
 // FetchRanges fetches ranges of one blob from a single source, and passes their
 // bytes to write, one call at a time, in any order, each byte once. The error
-// is a *GiveUpError where the source is not done within the budget, or a
+// is a *GiveUpError if the source does not finish within the budget, or a
 // *HopelessError where it will not send the bytes.
 func FetchRanges(ctx context.Context, p Peer, req Request, write func(off int64, b []byte) error) error {
 	s := &single{write: write}
@@ -53,6 +54,7 @@ func FetchRanges(ctx context.Context, p Peer, req Request, write func(off int64,
 		SegmentSize: req.SegmentSize,
 		Limiter:     req.Limiter,
 		GiveUpAfter: req.Budget.Idle,
+		NoRace:      req.NoRace,
 	}
 	if req.Trouble != nil {
 		opts.Trouble = func(_ int, err error) { req.Trouble(err) }

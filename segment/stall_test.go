@@ -64,9 +64,9 @@ func TestAFetchThatStandsStillAgainSaysSoAgain(t *testing.T) {
 	})
 }
 
-// TestASpoolingProxyIsLetWork waits for a proxy that fetches and scans a blob
+// TestASpoolingProxyHasTime waits for a proxy that fetches and scans a blob
 // before it answers: a second request would begin that again.
-func TestASpoolingProxyIsLetWork(t *testing.T) {
+func TestASpoolingProxyHasTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		spool := &fakeMirror{latency: 90 * time.Second}
 		took, _, err := fetchAll(t, t.Context(), Options{Blobs: []int64{mib}, GiveUpAfter: 5 * time.Minute}, spool)

@@ -32,6 +32,9 @@ func (s *scheduler) takeStream(i int, now time.Time) *task {
 		if beside && s.streams(i) > 0 {
 			continue
 		}
+		if bl.free.Len() < bl.size && s.leavesOut(i, b) {
+			continue
+		}
 		if pick == nil || beside && bl.free.Len() > pick.free.Len() {
 			pick, at = bl, b
 		}
@@ -49,6 +52,11 @@ func (s *scheduler) rangedElsewhere(i, b int) bool {
 		return o != s.sources[i] && o.ranges == rangesServed && o.mayHave(b) && o.trust != Excluded
 	})
 }
+
+// leavesOut reports whether source i, which sends whole blobs, leaves out the bytes
+// of blob b that are there or on their way: where nothing may come twice, and another
+// source can bring the rest.
+func (s *scheduler) leavesOut(i, b int) bool { return s.noRace && s.rangedElsewhere(i, b) }
 
 // streams is how many blobs source i reads from their first bytes.
 func (s *scheduler) streams(i int) (n int) {

@@ -110,6 +110,9 @@ func (s *scheduler) mayRace(i int, late *task, now time.Time) bool {
 // its bytes are unlikely to come; an overdue answer is asked for again at any
 // cost, since the silence has lowered the measured rate of its source.
 func (s *scheduler) worthRacing(src *source, late *task, now time.Time) bool {
+	if s.noRace {
+		return late.unanswered(now)
+	}
 	if s.overdue(late, now) {
 		return true
 	}

@@ -68,6 +68,12 @@ func (t *task) silent(now time.Time) time.Duration {
 	return now.Sub(t.moved)
 }
 
+// unanswered reports whether t has waited for the headers of its answer for so
+// long that they may never come.
+func (t *task) unanswered(now time.Time) bool {
+	return t.opened.IsZero() && t.silent(now) > longPatience
+}
+
 // running is a heap of tasks, the one expected to finish last on top.
 type running []*task
 

@@ -49,7 +49,7 @@ func (f *Fetch) carryOut(t *handedOut) error {
 type stallError struct{ silent time.Duration }
 
 func (e *stallError) Error() string {
-	return fmt.Sprintf("stalled: not a byte for %v", e.silent.Round(tickInterval))
+	return fmt.Sprintf("stalled: no byte for %v", e.silent.Round(tickInterval))
 }
 
 func (f *Fetch) request(t *handedOut) (failure, sinkErr error) {

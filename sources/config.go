@@ -38,6 +38,8 @@ type Config struct {
 	LimitRate Timetable `toml:"limit-rate"`
 	// GiveUpAfter is how long a pull continues without a byte.
 	GiveUpAfter Duration `toml:"give-up-after"`
+	// NoRace says whether to fetch nothing twice to save time.
+	NoRace bool `toml:"no-race"`
 	// Connections is the most connections to one mirror.
 	Connections int `toml:"connections"`
 	// SegmentSize is the number of bytes of a request.

@@ -21,6 +21,7 @@ limit-rate = "2M"
 give-up-after = "90s"
 connections = 8
 segment-size = "1MiB"
+no-race = true
 progress = "plain"
 quiet = true
 verbose = true
@@ -63,7 +64,7 @@ func TestConfigHasADefaultForEveryFlag(t *testing.T) {
 	home, _ := os.UserHomeDir()
 	want := Config{
 		Mirrors: []string{"corp", "aliyun"}, Output: "images", Format: "oci", Platform: "linux/arm64",
-		LimitRate: Constant(2 << 20), GiveUpAfter: Duration{90 * time.Second}, Connections: 8, SegmentSize: 1 << 20, Progress: "plain", Quiet: true, Verbose: true,
+		LimitRate: Constant(2 << 20), GiveUpAfter: Duration{90 * time.Second}, NoRace: true, Connections: 8, SegmentSize: 1 << 20, Progress: "plain", Quiet: true, Verbose: true,
 		Mirror: map[string]Mirror{
 			"corp": {
 				URL: "https://harbor.corp/dockerhub", Registries: []string{"docker.io"},

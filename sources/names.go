@@ -2,6 +2,7 @@ package sources
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -267,7 +268,7 @@ func parseURL(s string) (*url.URL, error) {
 	}
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
-		return nil, fmt.Errorf("%q is not http or https", u.Scheme)
+		return nil, errors.New("its URL does not begin with http:// or https://")
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("the URL has no host")
 	case !isPort(u.Port()):

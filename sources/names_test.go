@@ -100,7 +100,7 @@ func TestNamesStandForSources(t *testing.T) {
 		{about: "no such name", registry: "docker.io", names: []string{"alyun"}, reported: []string{`mirror "alyun": no such mirror; known are 1ms, aliyun, `}},
 		{about: "an empty name", registry: "docker.io", names: []string{""}, reported: []string{`mirror "": no such mirror`}},
 		{about: "a forgotten scheme", registry: "docker.io", names: []string{"harbor.example/hub"}, reported: []string{"neither a name nor a URL; write http(s)://"}},
-		{about: "another scheme", registry: "docker.io", names: []string{"ftp://a"}, reported: []string{`"ftp" is not http or https`}},
+		{about: "another scheme", registry: "docker.io", names: []string{"ftp://a"}, reported: []string{`its URL does not begin with http:// or https://`}},
 		{about: "no host", registry: "docker.io", names: []string{"https:///a"}, reported: []string{"no host"}},
 		{about: "a port out of bounds", registry: "docker.io", names: []string{"http://127.0.0.1:99999"}, reported: []string{"mirror http://127.0.0.1:99999: port 99999 is invalid: ports are 1 to 65535"}},
 		{about: "port zero", registry: "docker.io", names: []string{"http://a.example:0"}, reported: []string{"port 0 is invalid"}},

@@ -93,7 +93,7 @@ func (s *Source) advice(err error) string {
 	case failed.StatusCode == http.StatusForbidden && failed.Code == "" && failed.Message != "":
 		return "" // it has said why
 	}
-	return "no such image there, or run docker login " + host
+	return "the image does not exist there, or needs a login: run docker login " + host
 }
 
 // elsewhere is the host that refused, if it is one that the mirror redirects
@@ -116,9 +116,9 @@ func certificateAdvice(err error, host string) string {
 	}
 	if other, ok := errors.AsType[x509.HostnameError](err); ok {
 		if c := other.Certificate; c != nil && len(c.DNSNames)+len(c.IPAddresses) == 0 {
-			return "whoever runs the server has to get a certificate with subject alternative names"
+			return "report this to the operator of the server: its certificate needs subject alternative names"
 		}
-		return "another server answers in its place: a captive portal, or a proxy?"
+		return "another server probably answers in its place, such as a captive portal or a proxy"
 	}
 	return ""
 }

@@ -18,8 +18,8 @@ import (
 // when the transfer had ended.
 var ErrEnded = errors.New("the transfer of the blob was ended")
 
-// readAhead is how many bytes beyond those that a reader waits for are fetched
-// before all else.
+// readAhead is how many bytes, from the one that a reader waits for, the fetch
+// prefers to all others.
 const readAhead = 1 << 20
 
 // outcome is what becomes of a blob.
@@ -60,8 +60,8 @@ func (o *outcome) bind(ctx context.Context) (context.Context, context.CancelFunc
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// Wait returns nil when a blob is right. Else the error is why it will not
-// become right in this transfer, or the cause of ctx.
+// Wait returns nil when a blob is right. Otherwise the error is the reason why
+// it will not become right in this transfer, or the cause of ctx.
 func (t *Transfer) Wait(ctx context.Context, blob int) error {
 	o := t.item(blob).outcome
 	select {
@@ -83,9 +83,9 @@ func (t *Transfer) Wait(ctx context.Context, blob int) error {
 // return ErrEnded; what has arrived stays in the store.
 func (t *Transfer) End(blob int) { t.item(blob).outcome.end(ErrEnded) }
 
-// Send writes a blob to w while it arrives; what w waits for is fetched before
-// all else. The last bytes are held back until the blob is right, and if those
-// before them were wrong when they were written, the error is a
+// Send writes a blob to w while it arrives; the fetch prefers the bytes that w
+// waits for. Send holds the last bytes back until the blob is right, and if
+// those before them were wrong when it wrote them, it returns a
 // *verify.MismatchError: so w gets the whole blob only with the right bytes.
 func (t *Transfer) Send(ctx context.Context, w io.Writer, blob int) error {
 	ctx, cancel := t.item(blob).outcome.bind(ctx)

@@ -12,8 +12,8 @@ import (
 	"github.com/segpull/segpull/sources"
 )
 
-// source is a mirror in one transfer. Whoever asks it keeps to the same terms:
-// its rate limit, and so many requests at once.
+// source is a mirror in one transfer. All requests to it share its rate limit,
+// and its number of requests at once.
 type source struct {
 	transfer *Transfer
 	source   *sources.Source
@@ -23,12 +23,12 @@ type source struct {
 	failure  atomic.Pointer[error]
 }
 
-// forFiles is how many descriptors connections leave to all else: the store,
-// the output, what the runtime has.
+// forFiles is how many descriptors connections leave for everything else: the
+// store, the output, and the runtime.
 const forFiles = 24
 
 // affordable is the most connections to each of so many sources. A request that
-// is sent on to another host has two.
+// is redirected to another host has two.
 func affordable(sources int) int {
 	return max(1, (mostDescriptors()-forFiles)/2/sources)
 }
@@ -89,6 +89,7 @@ func (s *source) ReadRanges(ctx context.Context, blob int, ranges []segment.Rang
 		SegmentSize: opts.SegmentSize,
 		Limiter:     opts.Limiter,
 		Budget:      budget,
+		NoRace:      opts.NoRace,
 		Trouble:     s.trouble,
 	}, write)
 }

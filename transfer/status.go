@@ -6,7 +6,7 @@ import (
 	"github.com/segpull/segpull/sources"
 )
 
-// SourceStatus is how one source is doing.
+// SourceStatus is the state of one source.
 type SourceStatus struct {
 	Name        string
 	Bytes       int64   // served in this transfer
@@ -16,7 +16,7 @@ type SourceStatus struct {
 	Failure     error   // the last one of a request; nil: none failed
 }
 
-// Sources says how each source is doing, in the order of Options.Sources.
+// Sources returns the state of each source, in the order of Options.Sources.
 func (t *Transfer) Sources() []SourceStatus {
 	all := make([]SourceStatus, len(t.sources))
 	for i, s := range t.fetch.Status() {
@@ -33,8 +33,9 @@ func (t *Transfer) Sources() []SourceStatus {
 // bytes. It never falls, also if a repaired blob is hashed again.
 func (t *Transfer) Hashed(blob int) int64 { return t.search.Hashed(blob) }
 
-// History is what the transfer found out about sources that served enough to
-// tell, and about corrupt ones: a later transfer starts better with it.
+// History returns what the transfer learned about the sources that served at
+// least 4 MiB, and about corrupt ones: a later transfer starts faster with it
+// as its Options.History.
 func (t *Transfer) History() sources.History {
 	const enough = 4 << 20
 	history := make(sources.History)

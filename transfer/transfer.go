@@ -17,11 +17,12 @@ import (
 	"github.com/segpull/segpull/verify"
 )
 
-// syncInterval is how much work a loss of power may cost. It also makes the
-// disk write while the network is read, so that little is left for the end.
+// syncInterval is how much time a loss of power may cost. It also lets the disk
+// write while bytes arrive, so that little is left to write at the end.
 const syncInterval = time.Second
 
-// Options say which blobs to bring, from where, and to where.
+// Options says which blobs to fetch, from which sources, and where to store
+// them.
 type Options struct {
 	Repository  string                      // of the blobs, as each source knows it, e.g. "library/alpine"
 	Blobs       []ocispec.Descriptor        // in the order in which they are fetched; an index into them names a blob
@@ -32,23 +33,24 @@ type Options struct {
 	Limiter     *segment.Limiter            // for all traffic together
 	Limiters    map[string]*segment.Limiter // of one source, by its name; may lack some
 	Connections int                         // at the most to one source; 0: segment.DefaultConnections
-	SegmentSize int64                       // bytes; 0: segment.DefaultSegmentSize
+	SegmentSize int64                       // bytes; 0: 4 MiB
 	GiveUpAfter time.Duration               // without a byte from any source
+	NoRace      bool                        // fetch nothing twice to save time, as segment.Options.NoRace
 	Resolver    string                      // name of the source that resolved the tag; "" if none did
 	Corrupt     *verify.Corrupt             // the sources that are known to be corrupt; the transfer adds to it
 	Report      Report
 }
 
-// Report takes what happens in a transfer. Its functions may be called from
-// many goroutines; none but Stalled may be nil.
+// Report has the functions that receive what happens in a transfer. They may be
+// called from many goroutines; only Stalled may be nil.
 type Report struct {
 	Search  verify.Report                               // of sources and their bytes
 	Trouble func(source string, err error)              // a request failed, and is made again or elsewhere
 	Stalled func(silent time.Duration, reasons []error) // no source has sent a byte for so long
 }
 
-// Transfer brings blobs from mirrors to disk. Its methods may be called from
-// many goroutines, also while it runs, Run once.
+// Transfer fetches blobs from mirrors to disk. Its methods are safe for
+// concurrent use, also while it runs. Run may be called only once.
 type Transfer struct {
 	opts    Options
 	sources []*source
@@ -90,6 +92,7 @@ func (t *Transfer) fetchOptions() segment.Options {
 		SegmentSize: t.opts.SegmentSize,
 		Limiter:     t.opts.Limiter,
 		GiveUpAfter: t.opts.GiveUpAfter,
+		NoRace:      t.opts.NoRace,
 		KeepOpen:    t.opts.KeepOpen,
 		Trouble:     func(source int, err error) { t.sources[source].trouble(err) },
 		Stalled:     t.opts.Report.Stalled,
@@ -122,8 +125,9 @@ func (t *Transfer) searchOptions() verify.Options {
 
 // Add adds the blobs that a store was opened for, in this order, and for the
 // names of the transfer's sources first. They are fetched after the others. The
-// store may be closed once it is known of each of them what became of it. Add
-// returns the index of the first; the error is ErrEnded when Run has ended.
+// caller may close the store once each of them is right, has failed, or was
+// ended. Add returns the index of the first; the error is ErrEnded when Run has
+// ended.
 func (t *Transfer) Add(blobs []ocispec.Descriptor, store *state.Store) (first int, err error) {
 	first, running := t.add(blobs, store)
 	for i := range blobs {
@@ -169,8 +173,8 @@ func (t *Transfer) allItems() []*item {
 // Run fetches what is missing of the blobs, and returns when each of them is
 // right or was ended. It is called once. The error is the cause of ctx; a
 // *verify.MismatchError, or a *segment.HopelessError, where no source has the
-// right bytes of a blob; a *segment.GiveUpError where no source has moved for
-// long; or one of the disk.
+// right bytes of a blob; a *segment.GiveUpError where no source has sent a byte
+// for GiveUpAfter; or one of the disk.
 func (t *Transfer) Run(parent context.Context) error {
 	defer t.search.Close()
 	group, ctx := errgroup.WithContext(parent)
@@ -200,8 +204,8 @@ func (t *Transfer) Run(parent context.Context) error {
 	return err
 }
 
-// start wants what is missing of a blob, and verifies it. It returns whether
-// anything is.
+// start asks the fetch for what is missing of a blob, and verifies it. It
+// returns whether anything is missing.
 func (t *Transfer) start(ctx context.Context, group *errgroup.Group, i int) (missing bool) {
 	for _, r := range t.item(i).stored.Missing() {
 		missing = true
@@ -223,8 +227,8 @@ func (t *Transfer) startAdded(fetching, ctx context.Context, group *errgroup.Gro
 	}
 }
 
-// runFetch runs the fetch. One that is kept open goes on without the blobs that
-// no source has.
+// runFetch runs the fetch. One that is kept open continues without the blobs
+// that no source has.
 func (t *Transfer) runFetch(ctx context.Context) error {
 	for {
 		err := t.fetch.Run(ctx)
@@ -284,8 +288,8 @@ func (t *Transfer) sync(ctx context.Context) error {
 	}
 }
 
-// unfinished is the stores that have blobs which are still to come: the others
-// may be closed.
+// unfinished returns the stores with blobs that are neither right nor ended:
+// the others may be closed.
 func (t *Transfer) unfinished() map[*state.Store]bool {
 	stores := make(map[*state.Store]bool)
 	for _, item := range t.allItems() {
@@ -296,15 +300,16 @@ func (t *Transfer) unfinished() map[*state.Store]bool {
 	return stores
 }
 
-// ForgetCorrupt discards all that corrupt sources sent of blobs that are not
-// right. It is for a transfer that failed, after Run: so nothing wrong is kept.
-// The errors are those of the disk, joined.
+// ForgetCorrupt discards what corrupt sources sent of blobs that are not right.
+// Call it after a Run that failed, so that no wrong bytes stay on disk. The
+// errors are those of the disk, joined.
 func (t *Transfer) ForgetCorrupt() error { return t.search.ForgetCorrupt() }
 
 // sink is where the fetch writes.
 type sink struct{ transfer *Transfer }
 
-// Write implements segment.Sink. It wants bytes of a corrupt source again.
+// Write implements segment.Sink. It asks the fetch for the bytes of a corrupt
+// source again.
 func (s sink) Write(blob int, off int64, p []byte, source int) error {
 	t := s.transfer
 	if !t.search.Accepts(source, blob) {

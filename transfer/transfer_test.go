@@ -138,7 +138,8 @@ func TestSendWhileItArrives(t *testing.T) {
 }
 
 // TestSendNeverEndsWithWrongBytes reads from mirrors of which one or all send
-// wrong bytes: what is read is right, or not whole and no success.
+// wrong bytes: the reader gets the right bytes, or an error before the last
+// one.
 func TestSendNeverEndsWithWrongBytes(t *testing.T) {
 	for what, mirrors := range map[string]int{"of the only mirror": 1, "of one of two": 2} {
 		t.Run(what, func(t *testing.T) {

@@ -57,6 +57,6 @@ func (s *Search) CheckSources(ctx context.Context) {
 func (s *Search) checkSource(ctx context.Context, src *source, blob int, right []byte) {
 	got, err := s.ask(ctx, src, blob, segment.Range{End: int64(len(right))})
 	if err == nil && !bytes.Equal(got, right) {
-		s.exclude(src.origin.Name(), "it sent other bytes for %s, which is known", s.target(blob).blob.Digest())
+		s.exclude(src.origin.Name(), "it sent other bytes for %s, of which segpull has the right ones", s.target(blob).blob.Digest())
 	}
 }

@@ -216,7 +216,7 @@ func (c *check) failed(mismatch error) (err error, later bool) {
 		case hopeless(r.failure):
 			mismatch = fmt.Errorf("%w (and %v)", mismatch, r.failure)
 		default:
-			return fmt.Errorf("the digest of %s is wrong, and it can't be found out which source sent wrong bytes: %w", c.blob.Digest(), r.failure), true
+			return fmt.Errorf("the digest of %s is wrong, and segpull cannot determine which source sent wrong bytes: %w", c.blob.Digest(), r.failure), true
 		}
 	}
 	return mismatch, false

@@ -157,7 +157,7 @@ func (e *elimination) repeat(ctx context.Context, d difference) (equivocation bo
 	again := segment.Range{Start: d.at.Start + int64(first), End: d.at.Start + int64(end)}
 	for name, before := range map[string][]byte{d.source: d.stored[first:end], e.reference.name(): d.bytes[first:end]} {
 		if e.equivocates(ctx, e.check.replicaOf(name), again, before) {
-			e.check.search.exclude(name, "it sent two different things for bytes %v of %s", again, e.check.blob.Digest())
+			e.check.search.exclude(name, "it sent different bytes each time for %v of %s", again, e.check.blob.Digest())
 			equivocation = true
 		}
 	}
@@ -195,7 +195,7 @@ func (e *elimination) decide(ctx context.Context) (right bool, err error) {
 	case !e.reference.source.retried && e.alone():
 		return false, e.retry()
 	}
-	e.check.search.exclude(e.reference.name(), "%s is wrong as it alone has it", e.check.blob.Digest())
+	e.check.search.exclude(e.reference.name(), "the bytes that it alone sent for %s have another digest", e.check.blob.Digest())
 	return false, nil
 }
 
@@ -208,7 +208,7 @@ func (e *elimination) alone() bool {
 // retry fetches the blob once more from its only source.
 func (e *elimination) retry() error {
 	e.reference.source.retried = true
-	e.check.search.opts.Report.Warn(fmt.Sprintf("%s served wrong bytes of %s: trying once more; give another mirror with --mirror if that fails",
+	e.check.search.opts.Report.Warn(fmt.Sprintf("%s served wrong bytes of %s: segpull tries once more; give another mirror with --mirror if that fails",
 		e.reference.name(), e.check.blob.Digest()))
 	return e.check.refetch(e.check.whole())
 }

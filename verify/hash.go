@@ -44,7 +44,7 @@ type MismatchError struct {
 }
 
 func (e *MismatchError) Error() string {
-	return fmt.Sprintf("digest mismatch: the bytes served for %s are %s", e.Want, e.Got)
+	return fmt.Sprintf("digest mismatch: the bytes served for %s have the digest %s", e.Want, e.Got)
 }
 
 // Blob hashes the size bytes of src as they arrive, from the first one on, and

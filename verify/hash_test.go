@@ -155,7 +155,7 @@ func TestMismatch(t *testing.T) {
 			t.Errorf("byte %d flipped: Blob() = %v", at, err)
 		}
 		data[at] ^= 1
-		// The same Frontier starts anew.
+		// The same Frontier starts again from the first byte.
 		if err := f.Blob(t.Context(), newArriving(data), good, int64(len(data))); err != nil {
 			t.Errorf("byte %d mended: Blob() = %v", at, err)
 		}

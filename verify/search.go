@@ -75,23 +75,23 @@ type Scheduler interface {
 	Lacks(source, blob int) bool
 }
 
-// Options say who sends the blobs of a Search.
+// Options says which sources send the blobs of a Search.
 type Options struct {
 	Sources     []Origin
 	Scheduler   Scheduler
 	Corrupt     *Corrupt                 // the sources that are known to be corrupt; the Search adds to it
 	Doubted     map[string]bool          // names of sources that were corrupt in an earlier pull: trusted last; may be nil
 	Resolver    string                   // name of the source that resolved the tag; "" if none did
-	GiveUpAfter time.Duration            // without a byte from a source that no other can stand in for
+	GiveUpAfter time.Duration            // without a byte from a source that no other can replace
 	Scratch     func() (*os.File, error) // makes a file for what sources send a second time; called until it succeeds
 	Report      Report
 }
 
-// Report takes what a Search finds. Its functions may be called from many
-// goroutines; none may be nil.
+// Report has the functions that receive what a Search finds. They may be called
+// from many goroutines; none may be nil.
 type Report struct {
 	Corrupt func(Finding)                // once for each source
-	Suspect func(source, message string) // a source is left alone until a blob is verified
+	Suspect func(source, message string) // a source gets no requests until a blob is verified
 	Warn    func(message string)
 }
 

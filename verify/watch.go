@@ -95,7 +95,7 @@ func (c *check) setSuspect(r *replica) {
 	}
 	c.search.suspect(r.index, 1)
 	c.doubted[r.name()] = true
-	c.search.opts.Report.Suspect(r.name(), fmt.Sprintf("its bytes of %s seem to be wrong, so others are asked until that is clear", c.blob.Digest()))
+	c.search.opts.Report.Suspect(r.name(), fmt.Sprintf("its bytes of %s seem to be wrong, so segpull asks other sources until that is clear", c.blob.Digest()))
 }
 
 // breaker looks for a source with whose bytes the layer goes on beyond a break,

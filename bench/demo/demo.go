@@ -18,13 +18,13 @@ import (
 const mib = 1 << 20
 
 // layers of 80 MiB take about 17 seconds: the mirrors serve 6 MiB/s, and 4 MiB/s
-// after one of them died.
+// after one of them stopped.
 var layers = []int64{44 * mib, 24 * mib, 9 * mib, 3 * mib}
 
 type mirror struct {
-	name string
-	rate int64         // bytes a second
-	dies time.Duration // after the start; 0: never
+	name       string
+	rate       int64         // bytes a second
+	stopsAfter time.Duration // after the start; 0: never
 
 	reg *registrytest.Server
 	url string
@@ -49,7 +49,7 @@ func Run(ctx context.Context, segpull, dir string) error {
 		image: registrytest.NewImage(registrytest.ImageOptions{Layers: layers, Seed: 1}),
 		mirrors: []*mirror{
 			{name: "north", rate: 3 * mib},
-			{name: "south", rate: 2 * mib, dies: 5 * time.Second},
+			{name: "south", rate: 2 * mib, stopsAfter: 5 * time.Second},
 			{name: "west", rate: mib},
 		},
 	}
@@ -109,9 +109,9 @@ func (d *demo) pull(ctx context.Context) error {
 	args := []string{"--config", "config.toml", "-o", archiveName}
 	for _, m := range d.mirrors {
 		args = append(args, "-m", m.name)
-		fmt.Fprintf(os.Stderr, "  mirror %-5s gives %s/s%s\n", m.name, inMiB(m.rate), m.death("dies"))
-		if m.dies > 0 {
-			timer := time.AfterFunc(m.dies, m.reg.Kill)
+		fmt.Fprintf(os.Stderr, "  mirror %-5s gives %s/s%s\n", m.name, inMiB(m.rate), m.stop("stops"))
+		if m.stopsAfter > 0 {
+			timer := time.AfterFunc(m.stopsAfter, m.reg.Kill)
 			defer timer.Stop()
 		}
 	}
@@ -144,7 +144,7 @@ func (d *demo) report() error {
 		stats := m.reg.Stats()
 		served += stats.Bytes
 		fmt.Fprintf(os.Stderr, "%-5s served %s in %d requests, at most %d at once%s\n",
-			m.name, inMiB(stats.Bytes), stats.Requests[registrytest.KindBlob], stats.Concurrent, m.death("died"))
+			m.name, inMiB(stats.Bytes), stats.Requests[registrytest.KindBlob], stats.Concurrent, m.stop("stopped"))
 	}
 	fmt.Fprintf(os.Stderr, "Together %s for an image of %s.\nIts %d blobs and the manifest have the right digests.\n",
 		inMiB(served), inMiB(size), len(blobs))
@@ -159,12 +159,12 @@ func (d *demo) blobs() (digests []string, size int64) {
 	return digests, size
 }
 
-// death is ", dies after 5s" for a mirror that does.
-func (m *mirror) death(verb string) string {
-	if m.dies == 0 {
+// stop is ", stops after 5s" for a mirror that does.
+func (m *mirror) stop(verb string) string {
+	if m.stopsAfter == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", %s after %s", verb, m.dies)
+	return fmt.Sprintf(", %s after %s", verb, m.stopsAfter)
 }
 
 func inMiB(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/mib) }

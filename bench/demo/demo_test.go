@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestDemo shows a pull of a second, in which a mirror dies.
+// TestDemo shows a pull of a second, in which a mirror stops.
 func TestDemo(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds segpull")
@@ -25,7 +25,7 @@ func TestDemo(t *testing.T) {
 	d := &demo{
 		segpull: segpull, dir: dir,
 		image:   registrytest.NewImage(registrytest.ImageOptions{Layers: []int64{2 * mib, mib}}),
-		mirrors: []*mirror{{name: "north", rate: 4 * mib}, {name: "south", rate: 4 * mib, dies: 100 * time.Millisecond}},
+		mirrors: []*mirror{{name: "north", rate: 4 * mib}, {name: "south", rate: 4 * mib, stopsAfter: 100 * time.Millisecond}},
 	}
 	if err := d.run(t.Context()); err != nil {
 		t.Error(err)

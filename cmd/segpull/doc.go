@@ -94,6 +94,8 @@
 //	image_id          digest of the config, which docker lists as the image's id
 //	fetched           bytes of blobs that were served in this run, without a
 //	                  config that was read for its platform
+//	fetched_twice     of these, bytes that the image did not need: they were there
+//	                  already, or were fetched again later
 //	resumed           bytes that were there before this run
 //	up_to_date        the archive was there already, whole and right, and was
 //	                  not changed

@@ -26,6 +26,7 @@ type flags struct {
 	connections int
 	segmentSize sources.Size
 	giveUpAfter sources.Duration
+	noRace      bool
 	progress    string
 	authfile    string
 	config      string
@@ -50,6 +51,7 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.IntVar(&f.connections, "connections", 0, "")
 	set.TextVar(&f.segmentSize, "segment-size", sources.Size(0), "")
 	set.TextVar(&f.giveUpAfter, "give-up-after", sources.Duration{}, "")
+	set.BoolVar(&f.noRace, "no-race", false, "")
 	set.StringVar(&f.progress, "progress", "auto", "")
 	set.StringVar(&f.authfile, "authfile", "", "")
 	set.StringVar(&f.config, "config", "", "")
@@ -74,6 +76,7 @@ func (f *flags) inherit() (sources.Config, error) {
 	inherit(f.set, "connections", &f.connections, config.Connections)
 	inherit(f.set, "segment-size", &f.segmentSize, config.SegmentSize)
 	inherit(f.set, "give-up-after", &f.giveUpAfter, config.GiveUpAfter)
+	inherit(f.set, "no-race", &f.noRace, config.NoRace)
 	inherit(f.set, "progress", &f.progress, config.Progress)
 	inherit(f.set, "authfile", &f.authfile, config.Authfile)
 	// -q or -v on the command line has precedence over both in the file.

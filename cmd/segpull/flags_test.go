@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -33,12 +34,13 @@ platform = "linux/arm64"
 limit-rate = "1M"
 connections = 3
 segment-size = "2MiB"
+no-race = true
 progress = "json"
 `
 	get := func(f *flags) string {
 		return strings.Join([]string{
 			f.output, f.format, f.platform, f.limitRate.String(),
-			f.set.Lookup("connections").Value.String(), f.segmentSize.String(), f.progress,
+			f.set.Lookup("connections").Value.String(), f.segmentSize.String(), strconv.FormatBool(f.noRace), f.progress,
 		}, " ")
 	}
 	for name, c := range map[string]struct {
@@ -46,14 +48,14 @@ progress = "json"
 		args   []string
 		want   string
 	}{
-		"default": {"", nil, "   unlimited 0 0 auto"},
-		"config":  {config, nil, "from-config oci linux/arm64 1MiB/s 3 2MiB json"},
+		"default": {"", nil, "   unlimited 0 0 false auto"},
+		"config":  {config, nil, "from-config oci linux/arm64 1MiB/s 3 2MiB true json"},
 		"flags": {
 			config,
-			strings.Fields("-o out -f legacy --platform linux/386 --limit-rate 2M --connections 5 --segment-size 8M --progress none"),
-			"out legacy linux/386 2MiB/s 5 8MiB none",
+			strings.Fields("-o out -f legacy --platform linux/386 --limit-rate 2M --connections 5 --segment-size 8M --no-race=false --progress none"),
+			"out legacy linux/386 2MiB/s 5 8MiB false none",
 		},
-		"flags set back to nothing": {config, []string{"-o", "", "--limit-rate", "0"}, " oci linux/arm64 unlimited 3 2MiB json"},
+		"flags set back to nothing": {config, []string{"-o", "", "--limit-rate", "0"}, " oci linux/arm64 unlimited 3 2MiB true json"},
 	} {
 		f, err := parse(t, c.config, c.args...)
 		if err != nil {

@@ -56,7 +56,7 @@ func (a *app) keepLimits(ctx context.Context, limits *segpull.Limits, config sou
 			}
 			var err error
 			if config, err = a.reloadLimits(limits, config); err != nil {
-				feed.Observe(segpull.Warning{Message: fmt.Sprintf("cannot read the new limits, the current ones stay: %v", err)})
+				feed.Observe(segpull.Warning{Message: fmt.Sprintf("cannot read the new limits, so the current ones stay: %v", err)})
 			}
 		case <-ctx.Done():
 			edge.Stop()

@@ -7,14 +7,24 @@ import (
 	"github.com/segpull/segpull"
 )
 
-// plainEvery is the least time between two lines about one image.
-const plainEvery = 5 * time.Second
+const (
+	// plainEvery is the least time between two lines about one image.
+	plainEvery = 5 * time.Second
+	// plainStill is the same while no byte of the image arrives.
+	plainStill = time.Minute
+)
 
 // plain prints, for logs, a line at the start and at the end of an image, and in
 // between one every plainEvery.
 type plain struct {
 	notices
-	last map[string]time.Time // of the last line, by reference
+	last map[string]plainLine // by reference
+}
+
+// plainLine is when a line was printed, and how many bytes were there.
+type plainLine struct {
+	at   time.Time
+	done int64
 }
 
 func (p *plain) show(at time.Time, e segpull.Event) {
@@ -22,11 +32,15 @@ func (p *plain) show(at time.Time, e segpull.Event) {
 	case segpull.Waiting:
 		fmt.Fprintln(p.out, waitingLine(e))
 	case segpull.Resolved:
-		p.last[e.Reference] = at
+		p.last[e.Reference] = plainLine{at: at}
 		fmt.Fprintln(p.out, resolvedLine(e))
 	case segpull.Progress:
-		if at.Sub(p.last[e.Reference]) >= plainEvery {
-			p.last[e.Reference] = at
+		last, every := p.last[e.Reference], plainEvery
+		if e.Done == last.done {
+			every = plainStill
+		}
+		if at.Sub(last.at) >= every {
+			p.last[e.Reference] = plainLine{at, e.Done}
 			fmt.Fprintln(p.out, progressLine(e))
 		}
 	case segpull.Finished:

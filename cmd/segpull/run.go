@@ -70,6 +70,7 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 		Connections: a.connections,
 		SegmentSize: int64(a.segmentSize),
 		GiveUpAfter: a.giveUpAfter.Duration,
+		NoRace:      a.noRace,
 		History:     sources.HistoryPath(),
 		Stdout:      a.stdout,
 		Observer:    feed,

@@ -65,13 +65,14 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+var amd64 = registrytest.NewImage(registrytest.ImageOptions{Seed: 1, Platform: "linux/amd64", Layers: []int64{300 << 10, 64 << 10}})
+
 // testRegistry has app:1 for two platforms, and single:1, a manifest alone.
 func testRegistry() *registrytest.Server {
 	s := registrytest.New()
-	amd := registrytest.NewImage(registrytest.ImageOptions{Seed: 1, Platform: "linux/amd64", Layers: []int64{300 << 10, 64 << 10}})
 	arm := registrytest.NewImage(registrytest.ImageOptions{Seed: 2, Platform: "linux/arm64"})
-	s.Push("library/app", "1", registrytest.NewIndex(amd, arm))
-	s.Push("library/single", "1", amd)
+	s.Push("library/app", "1", registrytest.NewIndex(amd64, arm))
+	s.Push("library/single", "1", amd64)
 	return s
 }
 
@@ -79,6 +80,7 @@ func testRegistry() *registrytest.Server {
 var faults = map[string]registrytest.Fault{
 	"password": registrytest.Basic("user", "password"),
 	"corrupt":  registrytest.Flip(100, 101),
+	"restarts": registrytest.All(registrytest.IgnoreRange(), registrytest.CutAfter(250<<10).Of(amd64.Layers[0].Digest).Times(1)),
 	"flaky":    registrytest.Status(http.StatusServiceUnavailable).Times(1),
 	"talks":    registrytest.Raw("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\nout of turn", "", 0).On(registrytest.KindManifest).Times(2),
 }

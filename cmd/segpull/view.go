@@ -39,7 +39,7 @@ func (a *app) progressView(refs []string) view {
 			return newBars(&screen{out: a.stderr, size: sizeOf(a.stderr)}, colours(), refs)
 		}
 	}
-	return &plain{notices: notices, last: map[string]time.Time{}}
+	return &plain{notices: notices, last: map[string]plainLine{}}
 }
 
 // results prints the digest and the path of each archive that is complete, except one

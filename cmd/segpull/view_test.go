@@ -33,7 +33,7 @@ func sampleEvents() []stamped {
 
 func TestPlainLines(t *testing.T) {
 	var out bytes.Buffer
-	v := &plain{notices: notices{out: &out}, last: map[string]time.Time{}}
+	v := &plain{notices: notices{out: &out}, last: map[string]plainLine{}}
 	for _, e := range sampleEvents() {
 		v.show(e.at, e.event)
 	}
@@ -46,6 +46,21 @@ ubuntu:22.04: 39.0 MiB in 4.3s (9.1 MiB/s) from aliyun 67%, docker.io 33%; 1.0 M
 `
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
+	}
+}
+
+func TestPlainLinesAreFewWhileNothingArrives(t *testing.T) {
+	var out bytes.Buffer
+	v := &plain{notices: notices{out: &out}, last: map[string]plainLine{}}
+	v.show(testStart, testResolved())
+	for s := range 150 {
+		p := testProgress()
+		p.Done = min(int64(s), 12) * mib
+		v.show(testStart.Add(time.Duration(s)*time.Second), p)
+	}
+	// After 5, 10 and 15 seconds, then once a minute.
+	if n := strings.Count(out.String(), "\n"); n != 1+3+2 {
+		t.Errorf("%d lines:\n%s", n, out.String())
 	}
 }
 
@@ -68,7 +83,7 @@ func TestJSONEvents(t *testing.T) {
 	p := testProgress()
 	p.Blobs, p.Sources = p.Blobs[1:2], p.Sources[:1]
 	f := testFinished()
-	f.Result.Corrupt = []string{"daocloud"}
+	f.Result.Corrupt, f.Result.FetchedTwice = []string{"daocloud"}, mib
 	r := testResolved()
 	r.Blobs = r.Blobs[:1]
 	for _, e := range []segpull.Event{
@@ -101,7 +116,7 @@ func TestJSONEvents(t *testing.T) {
 {"event":"corrupt",TIME,"source":"daocloud","proof":"p"}
 {"event":"finished",TIME,"reference":"ubuntu:22.04","digest":"D0","image_id":"D1",
     "path":"ubuntu_22.04_linux_amd64.tar","platform":"linux/amd64",
-    "size":41943040,"fetched":40894464,"resumed":1048576,"up_to_date":false,"duration_seconds":4.3,
+    "size":41943040,"fetched":40894464,"fetched_twice":1048576,"resumed":1048576,"up_to_date":false,"duration_seconds":4.3,
     "sources":[{"name":"aliyun","bytes":27262976},{"name":"docker.io","bytes":13631488},{"name":"daocloud","bytes":0}],
     "corrupt":["daocloud"]}
 {"event":"error",TIME,"message":"no such image","exit_code":3}

@@ -57,11 +57,20 @@ func summary(r segpull.Result) string {
 	if shares := sharesText(r.Sources); shares != "" {
 		s += " from " + shares
 	}
+	if r.FetchedTwice >= noticeable(r.Fetched) {
+		s += "; " + bytesText(r.FetchedTwice) + " came twice"
+	}
 	if r.Resumed > 0 {
 		s += "; " + bytesText(r.Resumed) + " were there already"
 	}
 	return oneLine(s)
 }
+
+// noticeable is how many of the bytes that were fetched have to come twice for the
+// summary to say so. 64 KiB is less than handshakes, headers and manifests cost, which
+// no figure here has. 1 % is less than the other figures show, until it is 1 MiB, which
+// may cost money.
+func noticeable(fetched int64) int64 { return max(64<<10, min(fetched/100, 1<<20)) }
 
 func sharesText(shares []segpull.SourceShare) string {
 	var total int64

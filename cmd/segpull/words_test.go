@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,11 +68,35 @@ func TestSummary(t *testing.T) {
 			segpull.Result{Reference: "a", Fetched: mib, Duration: segpull.Duration{Duration: time.Minute}, Sources: []segpull.SourceShare{{Name: "s", Bytes: mib}}},
 			"a: 1.0 MiB in 1m00s (17.1 KiB/s) from s 100%",
 		},
+		{
+			segpull.Result{Reference: "a", Fetched: 40 * mib, FetchedTwice: mib, Resumed: mib, Duration: segpull.Duration{Duration: time.Second}},
+			"a: 40.0 MiB in 1.0s (40.0 MiB/s); 1.0 MiB came twice; 1.0 MiB were there already",
+		},
 		{segpull.Result{Reference: "a", Path: "a.tar", Resumed: mib, UpToDate: true}, "a: a.tar is up to date"},
 		{segpull.Result{Reference: "a", Resumed: mib}, "a: done, all 1.0 MiB were there already"},
 	} {
 		if got := summary(c.result); got != c.want {
 			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+}
+
+func TestTheSummarySaysWhatCameTwice(t *testing.T) {
+	for _, c := range []struct {
+		fetched, twice int64
+		want           bool
+	}{
+		{mib, 0, false},
+		{100 << 10, 63 << 10, false},
+		{100 << 10, 64 << 10, true},
+		{30 * mib, 300 << 10, false},
+		{30 * mib, 310 << 10, true},
+		{10 << 30, mib - 1, false},
+		{10 << 30, mib, true},
+	} {
+		got := summary(segpull.Result{Fetched: c.fetched, FetchedTwice: c.twice})
+		if strings.Contains(got, "came twice") != c.want {
+			t.Errorf("%d of %d bytes: %s", c.twice, c.fetched, got)
 		}
 	}
 }

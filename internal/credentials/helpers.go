@@ -133,8 +133,8 @@ func (h *helpers) finish(q question, a *answer, login Login, err error) {
 	}
 }
 
-// leave ends a run that no caller waits for any more. It gives the helper's end a
-// moment: a process that exits at once would leave it behind.
+// leave ends a run that no caller waits for any more, and waits a moment for
+// the helper to end: a process that exits at once would leave it behind.
 func (h *helpers) leave(q question, a *answer) {
 	if !h.isLast(q, a) {
 		return

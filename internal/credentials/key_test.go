@@ -53,8 +53,8 @@ func TestKeysThatMatch(t *testing.T) {
 	}
 }
 
-// A file is what anybody wrote: whatever it holds, a login for a repository is
-// one of a key that is the host or a path above the repository.
+// Anybody may have written the file: whatever it holds, a login for a
+// repository comes from a key that is the host or a path above the repository.
 func FuzzFile(f *testing.F) {
 	f.Add([]byte(auths("h/team", "u", "p")), "h", "team/app")
 	f.Add([]byte(`{"auths":{"https://H:443/v1/":{"username":"u"},"h/tea":{"identitytoken":"t"}}}`), "h:443", "team/app")

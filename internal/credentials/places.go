@@ -27,8 +27,8 @@ func places(authfile string) []*file {
 	return files
 }
 
-// runRoot has a directory for each user that has no runtime directory, as root
-// often has not (containers-auth.json(5)).
+// runRoot has a directory for each user without a runtime directory, which root
+// often lacks (containers-auth.json(5)).
 var runRoot = "/run/containers"
 
 // runtimeFile returns the file that podman login writes to.

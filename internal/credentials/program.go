@@ -77,8 +77,8 @@ func timedOut(ctx context.Context) error {
 	}
 }
 
-// refused interprets a helper that failed. Only its own words distinguish a login
-// that is not stored from one that cannot be read.
+// refused interprets a helper that failed. Only its message distinguishes a
+// login that is not stored from one that it cannot read.
 func refused(program, server string, err error, stdout, stderr *head) error {
 	if saysNothingStored(stdout, stderr) {
 		return nil
@@ -99,7 +99,7 @@ func decodeAnswer(program string, stdout, stderr *head) (Login, error) {
 		return Login{}, nil
 	}
 	if err != nil {
-		return Login{}, misbehaved(program, "printed something else than a login in JSON"+quote(string(stderr.text)))
+		return Login{}, misbehaved(program, "printed something other than a login in JSON"+quote(string(stderr.text)))
 	}
 	if answer.Username == identityUser {
 		return Login{IdentityToken: answer.Secret}, nil

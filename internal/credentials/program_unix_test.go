@@ -161,9 +161,9 @@ func TestAHelperFails(t *testing.T) {
 		{"with half a secret", `echo '"Secret" : "hunter2'; exit 1`, `(exit status 1); run`},
 		{"with a secret alone", `echo hunter2; exit 1`, `(exit status 1); run`},
 		{"with a trace", `set -x; true the login hunter2; exit 1`, `(exit status 1); run`},
-		{"with an answer in another form", `echo login hunter2`, `printed something else than a login in JSON; run`},
-		{"with half an answer", `echo '{"Username":"u","Secret":"hunter2'`, `printed something else than a login in JSON; run`},
-		{"with words and without a status", `echo "not logged in" >&2`, `printed something else than a login in JSON: "not logged in"; run`},
+		{"with an answer in another form", `echo login hunter2`, `printed something other than a login in JSON; run`},
+		{"with half an answer", `echo '{"Username":"u","Secret":"hunter2'`, `printed something other than a login in JSON; run`},
+		{"with words and without a status", `echo "not logged in" >&2`, `printed something other than a login in JSON: "not logged in"; run`},
 		{"with too much", `echo '{"Username":"u","Secret":"hunter2","x":"'; head -c 70000 /dev/zero; echo '"}'`, `printed more than 64 KiB; run`},
 	} {
 		t.Run(test.about, func(t *testing.T) {

@@ -74,8 +74,8 @@ func TestASmallBlobIsAskedForWithoutRange(t *testing.T) {
 	q.play(t)
 }
 
-// TestEncodings has web servers that label what they serve by its name, and
-// proxies that compress on the way.
+// TestEncodings pulls from web servers that label what they serve by its name,
+// and through proxies that compress bodies.
 func TestEncodings(t *testing.T) {
 	const manifests = registrytest.KindManifest
 	tar := registrytest.NewImage(registrytest.ImageOptions{
@@ -121,7 +121,7 @@ func TestBlobsOfAnotherSize(t *testing.T) {
 		"longer, chunked": {img: good, faults: []registrytest.Fault{chunked, registrytest.WrongSize(1000).Of(good.Layers[0].Digest)}},
 		"more than the manifest says, chunked": {
 			img: claiming(size - 5), faults: []registrytest.Fault{chunked},
-			code: segpull.ErrMismatch, words: []string{"digest mismatch", "--mirror"}, warns: []string{"trying once more"},
+			code: segpull.ErrMismatch, words: []string{"digest mismatch", "--mirror"}, warns: []string{"tries once more"},
 		},
 		"longer":                    of(good, sizes(size+1000, size), registrytest.WrongSize(1000)),
 		"shorter":                   of(good, sizes(size-1000, size), registrytest.WrongSize(-1000)),
@@ -134,8 +134,9 @@ func TestBlobsOfAnotherSize(t *testing.T) {
 	})
 }
 
-// TestASpooledBlobIsAskedForOnce has a proxy that fetches and scans a whole
-// blob before its first byte. A client that asks again starts that again.
+// TestASpooledBlobIsAskedForOnce pulls through a proxy that fetches and scans a
+// whole blob before it sends the first byte. A client that asks again starts
+// that again.
 func TestASpooledBlobIsAskedForOnce(t *testing.T) {
 	t.Parallel()
 	q := quirk{img: pulltest.ImageOf(1, 200*kib), faults: []registrytest.Fault{registrytest.Spool(5 * time.Second)}}

@@ -34,8 +34,8 @@ func serveTLS(t *testing.T, handler http.Handler) (address, ca string) {
 	return s.URL, ca
 }
 
-// TestContentTypesOfManifests has static servers, which know no type for files
-// without extension (moby#19526).
+// TestContentTypesOfManifests pulls from static servers, which send no type for
+// files without extension (moby#19526).
 func TestContentTypesOfManifests(t *testing.T) {
 	rows := map[string]quirk{}
 	for _, label := range []string{
@@ -68,7 +68,8 @@ func TestRefusalsWithAReason(t *testing.T) {
 	playQuirks(t, rows)
 }
 
-// TestTheOtherScheme names what to write (regclient#268, zarf#4727).
+// TestTheOtherScheme checks that the error names what to write (regclient#268,
+// zarf#4727).
 func TestTheOtherScheme(t *testing.T) {
 	t.Parallel()
 	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 4*kib))

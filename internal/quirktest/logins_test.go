@@ -32,7 +32,8 @@ func (q quirk) warning(words ...string) quirk {
 	return q
 }
 
-// TestHiddenRegistries has hosts whose /v2/ alone says that a login would help.
+// TestHiddenRegistries pulls from hosts of which only /v2/ answers with a
+// challenge.
 func TestHiddenRegistries(t *testing.T) {
 	rows := map[string]quirk{}
 	for name, login := range map[string]registrytest.Fault{"Basic": basic, "Bearer": private} {

@@ -1,5 +1,5 @@
 // Package quirktest tests pulls from registries, stores and proxies as they
-// are, each played by a fault of registrytest.
+// are, each simulated by a fault of registrytest.
 package quirktest
 
 import (

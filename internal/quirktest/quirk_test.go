@@ -16,9 +16,8 @@ import (
 	"github.com/segpull/segpull/sources"
 )
 
-// quirk is something that registries, stores and proxies do, and what a pull
-// from such a one alone makes of it. The label of a row ends with the public
-// reports of it.
+// quirk is something that registries, stores and proxies do, and the result of
+// a pull from it alone. The label of a row ends with the public reports of it.
 type quirk struct {
 	faults []registrytest.Fault
 	img    registrytest.Image // one layer of 2 MiB and a small one, if zero

@@ -12,8 +12,8 @@ import (
 	"github.com/segpull/segpull/sources"
 )
 
-// TestLinksOnTheHost has stores on the registry's own host and port, which
-// refuse a link with a second authorization.
+// TestLinksOnTheHost pulls from stores on the registry's own host and port,
+// which refuse a link with a second authorization.
 func TestLinksOnTheHost(t *testing.T) {
 	rows := map[string]quirk{}
 	for name, login := range map[string]registrytest.Fault{"Basic": basic, "Bearer": private} {
@@ -90,8 +90,8 @@ func TestAFrontSendsAllToHTTPS(t *testing.T) {
 	pulltest.CheckDocker(t, pulltest.Contents(t, r.Path), img)
 }
 
-// TestPathsBeforeV2 has a registry below a path of its host (compose#6894,
-// jib#993, bottlerocket#1888).
+// TestPathsBeforeV2 pulls from a registry below a path of its host
+// (compose#6894, jib#993, bottlerocket#1888).
 func TestPathsBeforeV2(t *testing.T) {
 	for name, login := range map[string]registrytest.Fault{
 		"open": registrytest.All(), "Basic": basic, "hidden": registrytest.HiddenWithoutChallenge(403, basic),
@@ -110,8 +110,8 @@ func TestPathsBeforeV2(t *testing.T) {
 	}
 }
 
-// TestALoopbackRegistryByItsBareName is asked by https first, as docker does it
-// (zarf#4727).
+// TestALoopbackRegistryByItsBareName checks that segpull asks by https first,
+// as docker does (zarf#4727).
 func TestALoopbackRegistryByItsBareName(t *testing.T) {
 	img := pulltest.ImageOf(1, 300*kib)
 	m := pulltest.Serve(t, 1, img)

@@ -46,8 +46,8 @@ func TestARegistryThatWantsALogin(t *testing.T) {
 	})
 }
 
-// TestCredentialsOpenAMirror pulls from a mirror that asks, beside one that
-// does not.
+// TestCredentialsOpenAMirror pulls from a mirror that asks for a login, and one
+// that does not.
 func TestCredentialsOpenAMirror(t *testing.T) {
 	open, locked := startRegistry(t), startLockedRegistry(t)
 	img := newImage(t, registrytest.ImageOptions{Layers: []int64{3 * mib}})
@@ -82,7 +82,7 @@ func (h *home) installHelper(t *testing.T, name, answer string) {
 	h.env = append(h.env, "PATH="+h.settings+string(filepath.ListSeparator)+os.Getenv("PATH"))
 }
 
-// checkArchive sees to it that an archive has the image's blobs.
+// checkArchive checks that an archive has the image's blobs.
 func (h home) checkArchive(t *testing.T, output string, img registrytest.Image) {
 	t.Helper()
 	list := run(t, "tar", "-tf", h.path(output))

@@ -12,7 +12,7 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// greeting is what the images say when they are run.
+// greeting is what the images print when they run.
 const greeting = "hello from the image"
 
 const program = `package main

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// programTimeout is how long a program may take for one thing that is asked of it.
+// programTimeout is how long a program may take for one task.
 const programTimeout = time.Minute
 
 // need skips the test where a program is not installed.
@@ -36,8 +36,7 @@ func lack(t *testing.T, what string) {
 	t.Skip(what + "; .ci/run shows how")
 }
 
-// run runs a program to its end, which must be a good one, and returns what it
-// printed.
+// run runs a program, which must succeed, and returns what it printed.
 func run(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	return feed(t, nil, program, args...)
@@ -98,7 +97,7 @@ func grep(t *testing.T, line *regexp.Regexp, name string) string {
 	return ""
 }
 
-// stop asks a server to end, and sees to it that it does.
+// stop asks a server to end, and makes sure that it does.
 func stop(cmd *exec.Cmd) {
 	timer := time.AfterFunc(15*time.Second, func() { cmd.Process.Kill() })
 	defer timer.Stop()
@@ -106,7 +105,7 @@ func stop(cmd *exec.Cmd) {
 	cmd.Wait()
 }
 
-// directory is a temporary one whose path is short enough for sockets.
+// tempDir returns a temporary directory whose path is short enough for sockets.
 func tempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "segpull-real-")

@@ -161,7 +161,7 @@ func TestTheSameImageGivesTheSameBytes(t *testing.T) {
 	}
 }
 
-// checkClean sees to it that a pull leaves its output alone.
+// checkClean checks that a pull leaves nothing but its output.
 func (h home) checkClean(t *testing.T, output string) {
 	t.Helper()
 	entries, err := os.ReadDir(h.dir)

@@ -38,13 +38,13 @@ func (h home) command(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// result is what a run of segpull ended in.
+// result has the exit code and the output of a run of segpull.
 type result struct {
 	code           int
 	stdout, stderr string
 }
 
-// run runs segpull to whatever end.
+// run runs segpull, which may fail.
 func (h home) run(t *testing.T, args ...string) result {
 	t.Helper()
 	cmd := h.command(t, args...)
@@ -60,7 +60,7 @@ func (h home) run(t *testing.T, args ...string) result {
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// pull is run with a good end.
+// pull is run for a pull that must succeed.
 func (h home) pull(t *testing.T, args ...string) result {
 	t.Helper()
 	r := h.run(t, args...)
