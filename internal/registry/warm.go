@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -204,7 +205,7 @@ func (p *pool) open(ctx context.Context, t *hostTransport, measured func(time.Du
 	if err != nil {
 		return nil
 	}
-	measured(time.Since(began))
+	measured(cmp.Or(roundTrip(conn), time.Since(began)))
 	if p.scheme == "https" {
 		if conn, err = t.secure(ctx, conn, p.address); err != nil {
 			return nil
