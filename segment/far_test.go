@@ -13,7 +13,7 @@ func TestFarLinks(t *testing.T) {
 	for name, c := range map[string]*condition{
 		"200 ms": {simulation: simulation{
 			blobs: blobs, sources: []simSource{{rate: 8 * mib, rtt: ms(200)}},
-		}, rate: 8 * mib, waste: 0.001, efficiency: 0.88},
+		}, rate: 8 * mib, waste: 0.001, efficiency: 0.86},
 		"600 ms": {simulation: simulation{
 			blobs: blobs, sources: []simSource{{rate: 8 * mib, rtt: ms(600)}},
 		}, rate: 8 * mib, waste: 0.001, efficiency: 0.68},
@@ -22,26 +22,29 @@ func TestFarLinks(t *testing.T) {
 		}, rate: 8 * mib, waste: 0.01, efficiency: 0.44},
 		"near and far": {simulation: simulation{
 			blobs: blobs, sources: []simSource{{rate: 2 * mib, rtt: ms(20)}, {rate: 8 * mib, rtt: ms(600)}},
-		}, rate: 10 * mib, waste: 0.005, efficiency: 0.67},
+		}, rate: 10 * mib, waste: 0.015, efficiency: 0.65},
 		"near and fast, far and slow": {simulation: simulation{
 			blobs: blobs, sources: []simSource{{rate: 8 * mib, rtt: ms(20)}, {rate: mib, rtt: ms(600)}},
-		}, rate: 9 * mib, waste: 0.01, efficiency: 0.95},
+		}, rate: 9 * mib, waste: 0.015, efficiency: 0.88},
 		"far, slow and uneven": {simulation: simulation{
 			blobs: []int64{1700 * kib, 200 * kib}, sources: []simSource{{rate: 256 * kib, swing: 0.7, rtt: ms(600)}},
-		}, rate: 256 * kib, waste: 0.035, efficiency: 0.80},
+		}, rate: 256 * kib, waste: 0.04, efficiency: 0.85},
 		"two far and uneven": {simulation: simulation{
 			blobs: blobs, sources: []simSource{{rate: 4 * mib, swing: 0.7, rtt: ms(200)}, {rate: 4 * mib, swing: 0.7, rtt: ms(600)}},
-		}, rate: 8 * mib, waste: 0.055, efficiency: 0.68},
+		}, rate: 8 * mib, waste: 0.01, efficiency: 0.82},
 		"three by satellite": {simulation: simulation{
 			blobs: []int64{8 * mib, 3 * mib, mib}, sources: []simSource{
 				{rate: 1200 * kib, rtt: ms(600), loss: 0.005}, {rate: 800 * kib, rtt: ms(620), loss: 0.005}, {rate: 400 * kib, rtt: ms(640), loss: 0.005},
 			},
-		}, rate: 2400 * kib, waste: 0.06, efficiency: 0.50},
+		}, rate: 2400 * kib, waste: 0.03, efficiency: 0.55},
+		"lossy": {simulation: simulation{
+			blobs: []int64{24 * mib, 6 * mib, 2 * mib}, sources: []simSource{{rate: 4000 * kib, rtt: ms(150), loss: 0.01}},
+		}, rate: 4000 * kib, waste: 0.01, efficiency: 0.77},
 		"lossy and far": {simulation: simulation{
 			blobs: []int64{8 * mib, 3 * mib, mib}, sources: []simSource{
 				{rate: 2500 * kib, rtt: ms(200), loss: 0.01}, {rate: 1250 * kib, rtt: ms(200), loss: 0.02}, {rate: 500 * kib, rtt: ms(200), loss: 0.03},
 			},
-		}, rate: 4250 * kib, waste: 0.04, efficiency: 0.47},
+		}, rate: 4250 * kib, waste: 0.04, efficiency: 0.55},
 		"a small image": {simulation: simulation{
 			blobs: []int64{6 * mib, mib, 100 * kib}, sources: []simSource{{rate: 4 * mib, rtt: ms(200)}, {rate: 8 * mib, rtt: ms(600)}},
 		}, rate: 12 * mib, waste: 0.085, efficiency: 0.24},
@@ -76,8 +79,8 @@ func TestRandomFarLinks(t *testing.T) {
 		doubled += (float64(res.served-res.unread)/float64(total) - 1) / networks
 	}
 	t.Logf("means: efficiency %.3f, %.4f of the bytes unread, %.4f twice", efficiency, unread, doubled)
-	if efficiency < 0.80 {
-		t.Errorf("the mean efficiency is %.3f, want 0.80", efficiency)
+	if efficiency < 0.78 {
+		t.Errorf("the mean efficiency is %.3f, want 0.78", efficiency)
 	}
 	if excess := unread + doubled; excess > 0.015 {
 		t.Errorf("%.4f of the bytes came in excess, want 0.015", excess)

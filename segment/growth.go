@@ -46,6 +46,9 @@ const (
 // whether the source fully uses all connections that it may.
 func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 	wait := min(margin*src.latencyOr(tickInterval), many*usualGap)
+	if src.far {
+		wait /= margin
+	}
 	switch {
 	case !busy || now.Before(g.stayUntil) && src.meter.rate(now) > g.peakRate*clearLoss:
 		g.warm, g.since = time.Time{}, time.Time{}
@@ -55,6 +58,10 @@ func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 	case g.since.IsZero():
 		g.since, g.own, g.all, g.used = now, src.served, all, src.load()
 	case now.Sub(g.since) >= max(many*tickInterval, wait):
+		if src.far && g.rises(src, now) {
+			g.since, g.own, g.all, g.used = now, src.served, all, src.load()
+			return src.target
+		}
 		want := g.judge(src, all, now)
 		g.warm, g.since = time.Time{}, time.Time{}
 		return want
@@ -62,15 +69,21 @@ func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 	return src.target
 }
 
+// rises reports whether the rate still rises without a step, as after a slow start.
+func (g *growth) rises(src *source, now time.Time) bool {
+	before, own := g.ownRate, float64(src.served-g.own)/now.Sub(g.since).Seconds()
+	if g.before > 0 || own <= someGain*before {
+		return false
+	}
+	g.ownRate = own
+	return true
+}
+
 // judge compares the period that is over with the one before the last step.
 func (g *growth) judge(src *source, all int64, now time.Time) int {
 	elapsed := now.Sub(g.since).Seconds()
 	own, total := float64(src.served-g.own)/elapsed, float64(all-g.all)/elapsed
 	g.peakRate = max(g.peakRate, own)
-	if src.far && g.before == 0 && own > someGain*g.ownRate { // it still rises by itself
-		g.ownRate = own
-		return src.target
-	}
 	switch gain := g.gain(own, total); {
 	case own < clearLoss*g.ownRate && !g.scales && g.stayed == 0:
 		return g.grow(src, own, total)
@@ -105,7 +118,7 @@ func (g *growth) gain(own, total float64) float64 {
 // grow takes the next step.
 func (g *growth) grow(src *source, own, total float64) int {
 	target := 2 * src.target
-	if g.before > 0 && own > fullGain*g.ownRate {
+	if g.before == 0 && src.far || g.before > 0 && own > fullGain*g.ownRate {
 		target *= 2
 	}
 	g.doubted = false

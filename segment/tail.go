@@ -54,8 +54,8 @@ func (s *scheduler) takeBack(t *task, now time.Time) {
 		return
 	}
 	src := s.sources[t.source]
-	within, left := s.horizon()+src.latency.value, s.timeLeft(t, now)
-	if s.free > 0 {
+	within, left := max(s.horizon(), src.latency.value), s.timeLeft(t, now)
+	if s.free > 0 && src.far {
 		within += many * src.latency.value
 	}
 	if left < margin*within {
@@ -102,7 +102,8 @@ func (s *scheduler) mayRace(i int, late *task, now time.Time) bool {
 	case late.source != i || src.growth.scales || s.overdue(late, now):
 		return true
 	}
-	return !late.opened.IsZero() && late.silent(now) > moment && s.timeLeft(late, now) > many*float64(late.rest.Len())/s.rateOf(src, now)
+	rate := s.rateOf(src, now)
+	return late.rate(now, rate, src.grace()) < rate/many && late.silent(now) > moment
 }
 
 // worthRacing reports whether src is likely to fetch what late has left in half

@@ -71,22 +71,23 @@ func TestALongSilenceKeepsTheAccounts(t *testing.T) {
 // after the rest. At a far source that costs a connection and what is on its way, so
 // it waits until nobody has anything else to fetch.
 func TestALateRequestOfAFarSourceKeepsItsBytes(t *testing.T) {
-	for free, want := range map[int64]int64{64 * mib: mib, 0: 160 * kib} {
-		s := newScheduler(0, []int64{mib, 64 * mib}, []int{1, 1}, 1)
+	for free, want := range map[int64]int64{64 * mib: 8 * mib, 0: 1088 * kib} {
+		s := newScheduler(0, []int64{8 * mib, 64 * mib}, []int{1, 1}, 1)
 		now := time.Unix(0, 0)
 		s.want(0, Range{0, mib})
 		late := s.next(now)
-		s.opened(late, late.asked, now.Add(time.Second))
+		s.claim(0, Range{0, 8 * mib}) // it is the only request
+		s.opened(late, late.asked, now)
 		s.want(1, Range{0, free})
 		src := s.sources[late.source]
-		src.latency = average{1, true}
-		now = now.Add(10 * time.Second)
-		s.advance(late, 64*kib, now)
-		s.rate = float64(8*mib+free) / 2 // everything else ends in two seconds
+		src.latency, src.far = average{5, true}, true
+		now = now.Add(30 * time.Second)
+		late.asked = Range{0, 8 * mib}
+		late.rest, late.got, late.moved = late.asked, mib, now
 		late.meter = meter{}
 		late.meter.begin(now.Add(-20 * time.Second))
-		late.meter.add(320*kib, now) // 53 s for what is left
-		late.rest = late.asked
+		late.meter.add(640*kib, now) // it needs 38 s
+		s.rate = float64(s.left()) / 0.5
 		s.takeBack(late, now)
 		if got := late.rest.Len(); got != want {
 			t.Errorf("with %d bytes free, the late request keeps %d, want %d", free, got, want)

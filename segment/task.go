@@ -33,17 +33,18 @@ type task struct {
 	index  int       // in the heap of running tasks; -1 once it is over
 }
 
-// rate is the task's bytes a second while they came; or fallback while it is too
-// young to have one, though at most a grain since the answer where no more came.
+// rate is the task's bytes a second at now, or fallback while it is too young to
+// have one. A body that has paused from the start may still come: it has brought at
+// most a grain since the answer.
 func (t *task) rate(now time.Time, fallback float64, grace time.Duration) float64 {
 	age := now.Sub(t.opened)
 	if t.opened.IsZero() || age < tickInterval || t.got < grain && age < grace {
 		return fallback
 	}
-	if t.got < grain || t.meter.weighted == 0 {
+	if t.meter.weighted == 0 {
 		return min(fallback, float64(max(t.got, grain))/age.Seconds())
 	}
-	return t.meter.rate(t.moved)
+	return t.meter.rate(now)
 }
 
 // small is 1 for a request for all of a small blob: its time is the latency,
