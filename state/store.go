@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"github.com/segpull/segpull/segment"
 )
@@ -31,6 +32,7 @@ type Store struct {
 	header  header
 	sources []uint16 // indices of this run's sources in header.Sources
 	blobs   []*Blob
+	fresh   atomic.Int64 // bytes written to the part file since StartWriting last did something
 }
 
 // Open opens the directory of the output at path, see Dir, for the given blobs,
@@ -143,6 +145,20 @@ func (s *Store) Sync() error {
 		return err
 	}
 	return errors.Join(s.part.Sync(), s.log.f.Sync())
+}
+
+// enoughToWrite is how many bytes StartWriting waits for. Of fewer, the disk would have
+// small writes, and Sync little to do.
+const enoughToWrite = 16 << 20
+
+// StartWriting makes the system begin to write to the disk what Write has given to it,
+// if that is much, so that Sync and PromotePart do not wait for all of it. It makes
+// nothing durable.
+func (s *Store) StartWriting() {
+	if s.fresh.Load() >= enoughToWrite {
+		s.fresh.Store(0)
+		startWriting(s.part)
+	}
 }
 
 // Close closes the files and unlocks the directory. What it has stays for the next
