@@ -21,12 +21,9 @@ func (s *Store) Space() (need, free int64, known bool) {
 	if !ok || !known {
 		return 0, 0, false
 	}
-	for _, b := range s.blobs {
-		need = max(need, b.place.Offset+b.place.Size)
-	}
 	// The bytes that are allocated, not those that are recorded: a file system
 	// without holes (exFAT) has allocated all up to the last byte.
-	need = max(0, need-stat.Blocks*512)
+	need = max(0, s.end()-stat.Blocks*512)
 	return need, free, true
 }
 

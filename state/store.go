@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"github.com/segpull/segpull/segment"
 )
@@ -31,6 +32,7 @@ type Store struct {
 	header  header
 	sources []uint16 // indices of this run's sources in header.Sources
 	blobs   []*Blob
+	fresh   atomic.Int64 // bytes written to the part file since StartWriting last did something
 }
 
 // Open opens the directory of the output at path, see Dir, for the given blobs,
@@ -75,7 +77,32 @@ func (s *Store) open(ctx context.Context, path string) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	return s.sweep(s.header.Part)
+	if err := s.sweep(s.header.Part); err != nil {
+		return err
+	}
+	s.reserve()
+	return nil
+}
+
+// reserve allocates the part file, if that fits on the disk. The kernel needs less time
+// for each write then, and puts the blobs in order, however they arrive.
+func (s *Store) reserve() {
+	need, free, known := s.Space()
+	if !known || need == 0 || need > free {
+		return
+	}
+	info, err := s.part.Stat()
+	if err == nil && allocate(s.part, s.end()) != nil {
+		_ = s.part.Truncate(info.Size()) // no other file could use what it did allocate
+	}
+}
+
+// end is the length of the part file up to the last byte of a blob.
+func (s *Store) end() (end int64) {
+	for _, b := range s.blobs {
+		end = max(end, b.place.Offset+b.place.Size)
+	}
+	return end
 }
 
 // begin writes a new sidecar with the known records, and keeps it open for more.
@@ -143,6 +170,20 @@ func (s *Store) Sync() error {
 		return err
 	}
 	return errors.Join(s.part.Sync(), s.log.f.Sync())
+}
+
+// enoughToWrite is how many bytes StartWriting waits for. Of fewer, the disk would have
+// small writes, and Sync little to do.
+const enoughToWrite = 16 << 20
+
+// StartWriting makes the system begin to write to the disk what Write has given to it,
+// if that is much, so that Sync and PromotePart do not wait for all of it. It makes
+// nothing durable.
+func (s *Store) StartWriting() {
+	if s.fresh.Load() >= enoughToWrite {
+		s.fresh.Store(0)
+		startWriting(s.part)
+	}
 }
 
 // Close closes the files and unlocks the directory. What it has stays for the next

@@ -161,3 +161,26 @@ func TestManySourcesOverTheRuns(t *testing.T) {
 		t.Errorf("sources are %v, want those of the last four runs %v", s.header.Sources, want)
 	}
 }
+
+// StartWriting leaves a few bytes to Sync. On a closed Store it does nothing.
+func TestStartWriting(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "x"), []Placement{{"sha256:a", 2 * enoughToWrite, 512}}, "a")
+	p := random(enoughToWrite, 1)
+	must(t, s.Write(0, 0, p[:enoughToWrite-1], 0))
+	s.StartWriting()
+	if got := s.fresh.Load(); got != enoughToWrite-1 {
+		t.Errorf("%d bytes are fresh, want %d", got, enoughToWrite-1)
+	}
+	must(t, s.Write(0, enoughToWrite-1, p[enoughToWrite-1:], 0))
+	s.StartWriting()
+	if got := s.fresh.Load(); got != 0 {
+		t.Errorf("%d bytes are fresh after they were given to the disk", got)
+	}
+	if !bytes.Equal(content(t, s.Blob(0))[:enoughToWrite], p) {
+		t.Error("bytes have changed")
+	}
+	must(t, s.Sync())
+	must(t, s.Write(0, enoughToWrite, p, 0))
+	must(t, s.Close())
+	s.StartWriting()
+}

@@ -17,9 +17,13 @@ import (
 	"github.com/segpull/segpull/verify"
 )
 
-// syncInterval is how much time a loss of power may cost. It also lets the disk
-// write while bytes arrive, so that little is left to write at the end.
-const syncInterval = time.Second
+const (
+	// syncInterval is how much time a loss of power may cost.
+	syncInterval = time.Second
+	// writeInterval makes the disk write while bytes arrive, so that little is left to
+	// write at the end.
+	writeInterval = 100 * time.Millisecond
+)
 
 // Options says which blobs to fetch, from which sources, and where to store
 // them.
@@ -270,22 +274,41 @@ func (t *Transfer) finish(err error) {
 	}
 }
 
-// sync makes what has arrived durable, from time to time.
+// sync makes what has arrived durable, from time to time, and the disk write in between.
 func (t *Transfer) sync(ctx context.Context) error {
-	tick := time.NewTicker(syncInterval)
+	tick := time.NewTicker(writeInterval)
 	defer tick.Stop()
+	synced := time.Now()
 	for {
 		select {
-		case <-tick.C:
-			for store := range t.unfinished() {
-				if err := store.Sync(); err != nil && t.unfinished()[store] {
-					return err
-				}
+		case now := <-tick.C:
+			if now.Sub(synced) < syncInterval {
+				t.startWriting()
+				continue
+			}
+			synced = now
+			if err := t.syncStores(); err != nil {
+				return err
 			}
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+func (t *Transfer) startWriting() {
+	for store := range t.unfinished() {
+		store.StartWriting()
+	}
+}
+
+func (t *Transfer) syncStores() error {
+	for store := range t.unfinished() {
+		if err := store.Sync(); err != nil && t.unfinished()[store] {
+			return err
+		}
+	}
+	return nil
 }
 
 // unfinished returns the stores with blobs that are neither right nor ended:

@@ -50,7 +50,7 @@ func TestADiskFillsUp(t *testing.T) {
 		t.Errorf("it ended with code %d after %d bytes, and said %q", got.code, source.served.Load(), got.stderr)
 	}
 
-	// Another program fills the disk during the pull.
+	// Another program fills the disk during the pull, which has its blocks already.
 	fill(0)
 	source.limit.SetLimit(10 * mib)
 	go func() {
@@ -59,14 +59,10 @@ func TestADiskFillsUp(t *testing.T) {
 		}
 		os.WriteFile(ballast, make([]byte, 20*mib), 0o600) // as much as there is room for
 	}()
-	got = h.run(t, args...)
-	if got.code != 1 || !strings.Contains(got.stderr, "no space left on device; make room") {
-		t.Fatalf("it ended with code %d and said %q", got.code, got.stderr)
-	}
+	h.pull(t, args...)
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	h.pull(t, args...)
 	if served := source.served.Load(); served > totalSize(img)+4*mib {
 		t.Errorf("%d bytes were served for %d", served, totalSize(img))
 	}
