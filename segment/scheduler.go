@@ -85,7 +85,7 @@ func newScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 		s.blobs = append(s.blobs, blob{size: size})
 	}
 	for i, most := range connections {
-		s.sources = append(s.sources, newSource(most, segmentSize))
+		s.sources = append(s.sources, newSource(most))
 		s.offer(i)
 	}
 	return s
@@ -93,7 +93,7 @@ func newScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 
 // expect tells the scheduler what a source was like in an earlier fetch. That
 // counts until the source has shown what it is like now.
-func (s *scheduler) expect(source int, h Hint) { s.sources[source].expect(h) }
+func (s *scheduler) expect(source int, h Hint, now time.Time) { s.sources[source].expect(h, now) }
 
 // limitConnections limits the connections that a source starts with.
 func (s *scheduler) limitConnections(source, connections int) {
@@ -186,6 +186,7 @@ func (s *scheduler) offerIdle() {
 func (s *scheduler) start(t *task, now time.Time) {
 	src := s.sources[t.source]
 	src.active++
+	src.ration.spend(now)
 	src.small += s.small(t)
 	if src.ranges == rangesUntried && t.asked != s.blobs[t.blob].all() {
 		src.probe = t
@@ -208,6 +209,11 @@ func (s *scheduler) takeFree(i int, now time.Time) *task {
 	if src.ranges == rangesIgnored {
 		return s.takeStream(i, now)
 	}
+	if src.ration.known && src.mayRange() {
+		if b, r := s.largest(i, now); !r.Empty() && s.sparing(src, b, now) {
+			return s.takePortion(i, b, r, now)
+		}
+	}
 	for k := range s.withFree {
 		b := s.withFree[s.place(k)]
 		bl := &s.blobs[b]
@@ -221,7 +227,7 @@ func (s *scheduler) takeFree(i int, now time.Time) *task {
 			continue
 		}
 		s.turn++
-		return s.cut(i, b, s.cutSize(bl, src, now))
+		return s.cut(i, b, max(s.cutSize(bl, src, now), s.portion(src, b, now)))
 	}
 	return nil
 }
@@ -264,11 +270,10 @@ func (s *scheduler) cut(i, b int, size int64) *task {
 }
 
 // cutSize is how much of a blob's free bytes a source should take at once: a
-// segment, or several where the source counts requests or delivers that many in
-// a second.
+// segment, or several where the source delivers that many in a second.
 func (s *scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
 	second := min(int64(s.rateOf(src, now)), maxRequest)
-	size := min(s.quota(src, now), max(src.requestSize, second))
+	size := min(s.quota(src, now), max(s.segment, second))
 	if size < s.segment {
 		return size
 	}
@@ -355,7 +360,7 @@ type Status struct {
 func (s *scheduler) status(now time.Time) []Status {
 	all := make([]Status, len(s.sources))
 	for i, src := range s.sources {
-		all[i] = Status{src.served, src.meter.rate(now), src.active, src.ranges == rangesIgnored, src.state(now), src.hint()}
+		all[i] = Status{src.served, src.meter.rate(now), src.active, src.ranges == rangesIgnored, src.state(now), src.hint(now)}
 	}
 	return all
 }
