@@ -124,7 +124,7 @@ func (c *condition) meet(t *testing.T) {
 	}
 	efficiency, waste := size/c.rate/res.took.Seconds(), float64(res.served)/size-1
 	perMost := slices.Max(res.perMost)
-	t.Logf("efficiency %.3f in %v, waste %.4f, %d bytes unread, %d requests, %d at once, %d rejected", efficiency, res.took, waste, res.unread, res.requests, perMost, c.rejected)
+	t.Logf("efficiency %.3f in %v, waste %.4f, %d bytes unread, %d requests, %d at once, %d rejected", efficiency, res.took, waste, res.unread, res.requests, perMost, c.simulation.rejected)
 	if efficiency < c.efficiency {
 		t.Errorf("efficiency %.3f, want %.3f", efficiency, c.efficiency)
 	}

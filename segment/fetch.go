@@ -113,7 +113,7 @@ func NewFetch(opts Options) *Fetch {
 		f.unsettled++
 	}
 	for i, p := range opts.Peers {
-		f.sched.expect(i, p.Hint)
+		f.sched.expect(i, p.Hint, time.Now())
 		f.sched.warm(i, p.Warm, p.RoundTrip)
 		f.sched.limitConnections(i, min(p.Limiter.Connections(), max(1, opts.Limiter.Connections()/len(opts.Peers))))
 	}
@@ -295,6 +295,9 @@ func (f *Fetch) reasons() []error {
 	for i, err := range f.last {
 		if silent := f.sched.silent(i, time.Now()); err == nil && silent > 0 {
 			err = fmt.Errorf("no answer for %v", silent.Round(time.Second))
+		}
+		if wait := f.sched.sources[i].ration.wait(time.Now()); err == nil && wait > 0 {
+			err = fmt.Errorf("it answers no request for another %v", wait.Round(time.Second))
 		}
 		if err != nil {
 			all = append(all, named(f.opts.Peers[i].Name, err))

@@ -9,7 +9,7 @@ import (
 // connections leave their slow start: the step would get the credit for that.
 func TestARateThatRisesByItselfIsNoReasonToGrow(t *testing.T) {
 	for _, far := range []bool{false, true} {
-		src := newSource(0, 4*mib)
+		src := newSource(0)
 		src.far, src.active = far, src.target
 		src.latency = average{0.2, true}
 		now, rate, grewAt := time.Unix(0, 0), 64.*kib, time.Duration(0)

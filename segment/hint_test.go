@@ -27,7 +27,7 @@ func TestHintIsNoTruth(t *testing.T) {
 	sim := simulation{dt: 5 * time.Millisecond, limit: time.Hour, blobs: []int64{40 * mib}, sources: []simSource{
 		{rate: 4 * mib, latency: 40 * time.Millisecond, atOnce: 2}, {rate: 4 * mib, latency: 40 * time.Millisecond},
 	}}
-	sim.hints = []Hint{{Connections: 1000, Request: 1 << 40, Rate: 1}, {Connections: -5, Request: -1, Rate: 1 << 60}}
+	sim.hints = []Hint{{Connections: 1000, Rate: 1}, {Connections: -5, Rate: 1 << 60}}
 	res := sim.run(t)
 	res.complete(t, sim.blobs)
 	if efficiency := 5 / res.took.Seconds(); efficiency < 0.85 {
@@ -67,7 +67,7 @@ func TestTheFirstFlight(t *testing.T) {
 // blobs: they count for one.
 func TestRangesIgnoredAtOnce(t *testing.T) {
 	s := newScheduler(mib, []int64{100 * mib}, []int{32}, 1)
-	s.expect(0, Hint{Connections: 64})
+	s.expect(0, Hint{Connections: 64}, time.Unix(0, 0))
 	s.warm(0, 0, time.Second)
 	s.want(0, Range{0, 100 * mib})
 	now := time.Unix(0, 0)

@@ -14,6 +14,10 @@ func (s *scheduler) opened(t *task, got Range, now time.Time) bool {
 	src := s.sources[t.source]
 	src.latency.add(now.Sub(t.began).Seconds())
 	src.answers++
+	src.ration.grant(t.began, now)
+	if src.ration.known && s.scarce(src, now) {
+		src.ration.hurry(now)
+	}
 	src.peak = max(src.peak, src.answers)
 	t.opened, t.moved = now, now
 	t.meter.begin(now)
@@ -183,7 +187,9 @@ func (s *scheduler) end(t *task, why outcome, now time.Time) {
 	src.active--
 	src.small -= s.small(t)
 	s.tasks.drop(t)
-	if !t.opened.IsZero() {
+	if t.opened.IsZero() {
+		src.ration.lose(t.began)
+	} else {
 		src.answers--
 	}
 	if src.probe == t {

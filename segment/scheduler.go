@@ -87,7 +87,7 @@ func newScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 		s.blobs = append(s.blobs, blob{size: size})
 	}
 	for i, most := range connections {
-		s.sources = append(s.sources, newSource(most, segmentSize))
+		s.sources = append(s.sources, newSource(most))
 		s.offer(i)
 	}
 	return s
@@ -95,7 +95,7 @@ func newScheduler(segmentSize int64, blobs []int64, connections []int, seed uint
 
 // expect tells the scheduler what a source was like in an earlier fetch. That
 // counts until the source has shown what it is like now.
-func (s *scheduler) expect(source int, h Hint) { s.sources[source].expect(h) }
+func (s *scheduler) expect(source int, h Hint, now time.Time) { s.sources[source].expect(h, now) }
 
 // warm tells the scheduler of connections that are open already, and of how long a
 // round trip takes.
@@ -196,6 +196,7 @@ func (s *scheduler) offerIdle() {
 func (s *scheduler) start(t *task, now time.Time) {
 	src := s.sources[t.source]
 	src.active++
+	src.ration.spend(now)
 	src.small += s.small(t)
 	if src.ranges == rangesUntried && t.asked != s.blobs[t.blob].all() {
 		src.probe = t
@@ -218,6 +219,11 @@ func (s *scheduler) takeFree(i int, now time.Time) *task {
 	if src.ranges == rangesIgnored {
 		return s.takeStream(i, now)
 	}
+	if src.ration.known && src.mayRange() {
+		if b, r := s.largest(i, now); !r.Empty() && s.sparing(src, b, now) {
+			return s.takePortion(i, b, r, now)
+		}
+	}
 	for k := range s.withFree {
 		b := s.withFree[s.place(k)]
 		bl := &s.blobs[b]
@@ -231,7 +237,7 @@ func (s *scheduler) takeFree(i int, now time.Time) *task {
 			continue
 		}
 		s.turn++
-		return s.cut(i, b, s.cutSize(bl, src, now))
+		return s.cut(i, b, max(s.cutSize(bl, src, now), s.portion(src, b, now)))
 	}
 	return nil
 }
@@ -274,11 +280,10 @@ func (s *scheduler) cut(i, b int, size int64) *task {
 }
 
 // cutSize is how much of a blob's free bytes a source should take at once: a
-// segment, or several where the source counts requests or delivers that many in
-// a second.
+// segment, or several where the source delivers that many in a second.
 func (s *scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
 	second := min(int64(s.rateOf(src, now)), maxRequest)
-	size := min(s.quota(src, now), max(src.requestSize, second))
+	size := min(s.quota(src, now), max(s.segment, second))
 	if size < s.segment {
 		return size
 	}
@@ -365,7 +370,7 @@ type Status struct {
 func (s *scheduler) status(now time.Time) []Status {
 	all := make([]Status, len(s.sources))
 	for i, src := range s.sources {
-		all[i] = Status{src.served, src.meter.rate(now), src.active, src.ranges == rangesIgnored, src.state(now), src.hint()}
+		all[i] = Status{src.served, src.meter.rate(now), src.active, src.ranges == rangesIgnored, src.state(now), src.hint(now)}
 	}
 	return all
 }

@@ -20,6 +20,7 @@ type simSource struct {
 	most      int
 	atOnce    int           // requests that are answered at the same time, 429 beyond; 0: any
 	budget    int           // requests in a minute, 429 with Retry-After beyond; 0: any
+	ration    simRation     // of requests, 429 beyond
 	perMiB    time.Duration // wait before the first byte for each MiB asked for
 	loss      float64       // of packets; each request then has a window as TCP has
 	slowStart bool          // each request has a window, without losses
@@ -77,6 +78,7 @@ type simulation struct {
 	pools    [][]*simConn            // connections to each source that are free
 	closed   [][]*simTask            // requests to each source that are over, and whose bytes still come
 	rejected int                     // 429s
+	buckets  []simBucket             // of each source with a ration
 	res      simResult
 }
 
@@ -116,11 +118,12 @@ func (sim *simulation) begin(t testing.TB) {
 		sim.s.want(b, Range{0, size})
 	}
 	for i, h := range sim.hints {
-		sim.s.expect(i, h)
+		sim.s.expect(i, h, time.Unix(0, 0))
 	}
 	if sim.rng == nil {
 		sim.rng = rand.New(rand.NewPCG(5, 5))
 	}
+	sim.buckets = make([]simBucket, len(sim.sources))
 	sim.rejected, sim.spent, sim.filled = 0, make(map[int][]time.Duration), make(map[[2]int]bool)
 	sim.running, sim.closed = make([][]*simTask, len(sim.sources)), make([][]*simTask, len(sim.sources))
 	sim.pools = make([][]*simConn, len(sim.sources))
@@ -342,6 +345,9 @@ func (sim *simulation) rejects(src simSource, t *simTask, active int) bool {
 	if src.atOnce > 0 && active >= src.atOnce {
 		return true
 	}
+	if src.ration.burst > 0 {
+		return !sim.takeToken(src, t)
+	}
 	if src.budget == 0 {
 		return false
 	}
@@ -355,6 +361,9 @@ func (sim *simulation) rejects(src simSource, t *simTask, active int) bool {
 }
 
 func (sim *simulation) retryAfter(src simSource, t *simTask) time.Duration {
+	if src.ration.retryAfter {
+		return sim.buckets[t.source].next(src.ration)
+	}
 	if src.budget == 0 {
 		return 0
 	}

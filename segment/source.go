@@ -13,8 +13,8 @@ const (
 
 	// maxRetryAfter bounds what a server may ask for.
 	maxRetryAfter = 10 * time.Minute
-	// maxRequest is the most that one request asks for where the source counts
-	// requests, and the most bytes a second of a hint that count.
+	// maxRequest is the most that one request asks for because its source brings
+	// that in a second, and the most bytes a second of a hint that count.
 	maxRequest = 32 << 20
 	// strikes is how often in a row something has to happen before it counts:
 	// failures, for a source to get one connection only; refusals, for a source
@@ -70,7 +70,6 @@ type source struct {
 	missing     map[int]bool // blobs that it does not have, or will not deliver
 	rejections  map[int]int  // requests in a row for a blob that it rejected
 	streamed    map[int]bool // blobs that others have once left to a stream of it
-	requestSize int64        // bytes that one request asks for
 	peak        int          // most requests that it answered at the same time
 
 	refusals    int       // in a row
@@ -91,43 +90,50 @@ type source struct {
 	moved   time.Time // when it last brought a byte that is of use
 
 	growth growth
+	ration ration
+	best   float64 // bytes a second that it brought at the most
 }
 
-func newSource(most int, requestSize int64) *source {
+func newSource(most int) *source {
 	if most <= 0 {
 		most = DefaultConnections
 	}
-	return &source{most: most, target: min(FirstConnections, most), requestSize: requestSize, missing: make(map[int]bool), streamed: make(map[int]bool), rejections: make(map[int]int)}
+	return &source{most: most, target: min(FirstConnections, most), missing: make(map[int]bool), streamed: make(map[int]bool), rejections: make(map[int]int)}
 }
 
 // Hint is what a source turned out to be like. The zero Hint knows nothing.
 type Hint struct {
 	Connections int   // that were worth having
-	Request     int64 // bytes to ask for at once
 	Rate        int64 // bytes a second of one connection
+
+	Burst     int     // requests that it answers in a row; 0: any number
+	PerMinute float64 // requests that it answers after that
+	Left      int     // of Burst, requests that it answers now
 }
 
 // expect starts from a hint: with half of the connections, so that the next
 // step finds out whether the rest is still worth having.
-func (src *source) expect(h Hint) {
+func (src *source) expect(h Hint, now time.Time) {
 	src.target = min(max(src.target, h.Connections/2), src.most)
-	src.requestSize = max(src.requestSize, min(h.Request, maxRequest))
 	src.hinted = float64(min(max(0, h.Rate), maxRequest))
+	src.ration.expect(h, now)
 }
 
 // hint is what is worth remembering: connections only if more of them brought
 // more.
-func (src *source) hint() Hint {
+func (src *source) hint(now time.Time) Hint {
 	connections := FirstConnections
 	if src.growth.scales {
 		connections = src.target
 	}
-	return Hint{Connections: connections, Request: src.requestSize, Rate: int64(src.perConn.value)}
+	h := Hint{Connections: connections, Rate: int64(src.perConn.value)}
+	src.ration.remember(&h, now)
+	return h
 }
 
 // available reports whether the source may get one more request.
 func (src *source) available(now time.Time) bool {
-	return !src.off && !now.Before(src.until) && src.active < src.most && src.load() < src.allowed()
+	return !src.off && !now.Before(src.until) && src.active < src.most && src.load() < src.allowed() && src.ration.allows(now)
 }
 
 // mayHave reports whether the source can be asked for a blob.
@@ -210,7 +216,9 @@ func (src *source) fail(blob int, why outcome, began, now time.Time, rng *rand.R
 			src.off = true
 			return
 		}
-	case outcomeBusy:
+	}
+	counts := why.kind == outcomeBusy && src.counts(why, began, now)
+	if why.kind == outcomeBusy && !counts {
 		src.backOff429(now)
 	}
 	if began.Before(src.failed) {
@@ -224,15 +232,19 @@ func (src *source) fail(blob int, why outcome, began, now time.Time, rng *rand.R
 	}
 	src.failures++
 	src.failed = now
-	src.until = later(src.until, now.Add(max(min(why.after, maxRetryAfter), src.backoff(rng))))
+	wait := max(min(why.after, maxRetryAfter), src.backoff(rng))
+	src.until = later(src.until, now.Add(wait))
+	if counts {
+		src.ration.refuse(wait, now)
+	}
 }
 
-// backOff429 finds out what a busy source limits. If it answered more requests
-// at once before, it counts requests, and each asks for more from now on; else
-// it gets no more connections than it answers now.
+// backOff429 gives a busy source no more connections than it answers now. If it
+// answered more at once before, the next request finds out whether it counts
+// requests.
 func (src *source) backOff429(now time.Time) {
 	if src.answers < src.peak {
-		src.requestSize = min(2*src.requestSize, maxRequest)
+		src.ration.probe(now)
 		return
 	}
 	src.target = max(1, min(src.target, src.answers))
@@ -251,7 +263,7 @@ func (src *source) state(now time.Time) string {
 	switch {
 	case src.off, src.trust == Excluded && src.active == 0:
 		return "off"
-	case now.Before(src.until):
+	case now.Before(src.until), src.active == 0 && !src.ration.allows(now):
 		return "cooling"
 	case src.failures >= strikes:
 		return "probing"

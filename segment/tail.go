@@ -22,9 +22,7 @@ func (s *scheduler) quota(src *source, now time.Time) int64 {
 		return max(minSplit, min(firstQuota, s.left()/int64(margin*max(1, s.conns))))
 	}
 	seconds := (s.horizon() - src.latency.value) / margin
-	if src.requestSize == s.segment {
-		seconds = min(seconds, max(src.growth.longest().Seconds(), many*src.delay.value))
-	}
+	seconds = min(seconds, max(src.growth.longest().Seconds(), many*src.delay.value))
 	return max(s.minRequest(src, now), int64(min(s.rateOf(src, now)*seconds, float64(s.left()))))
 }
 
@@ -50,10 +48,10 @@ func (s *scheduler) young(t *task, now time.Time) bool {
 // everything else is done: its source may have become slow, or its rate was not
 // known before. t keeps what is on its way, which would otherwise come without use.
 func (s *scheduler) takeBack(t *task, now time.Time) {
-	if s.rate == 0 || t.whole || t.twin != nil || t.revoked || s.young(t, now) {
+	src := s.sources[t.source]
+	if s.rate == 0 || t.whole || t.twin != nil || t.revoked || s.young(t, now) || s.sparing(src, t.blob, now) && !s.unrationed(t.blob) {
 		return
 	}
-	src := s.sources[t.source]
 	within, left := max(s.horizon(), src.latency.value), s.timeLeft(t, now)
 	if s.free > 0 && src.far {
 		within += many * src.latency.value

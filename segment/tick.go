@@ -63,6 +63,9 @@ func (s *scheduler) measure(now time.Time) {
 		}
 		rate := src.meter.rate(now)
 		s.rate += rate
+		if now.Sub(src.meter.start) >= moment {
+			src.best = max(src.best, rate)
+		}
 		s.bestConn = max(s.bestConn, src.connRate(now))
 		s.conns += src.allowed()
 	}

@@ -14,8 +14,9 @@ import (
 // these numbers and measures again. The zero Record says nothing.
 type Record struct {
 	Connections int       `json:"connections,omitempty"` // how many made the pull faster
-	Request     int64     `json:"request,omitempty"`     // bytes of a range that suited the source
 	Rate        int64     `json:"rate,omitempty"`        // bytes a second of one connection
+	Burst       int       `json:"burst,omitempty"`       // requests that it answered in a row before it refused one
+	PerMinute   float64   `json:"per_minute,omitempty"`  // requests a minute that it answered after that; 0: as many as it got
 	Seen        time.Time `json:"seen,omitzero"`         // when all of the above was measured
 	Corrupt     time.Time `json:"corrupt,omitzero"`      // when it last sent wrong bytes; zero: never
 }

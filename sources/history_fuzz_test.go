@@ -12,7 +12,7 @@ import (
 // writes so that LoadHistory returns the same.
 func FuzzHistory(f *testing.F) {
 	now := time.Now().UTC().Format(time.RFC3339)
-	f.Add([]byte(`{"a": {"connections": 4, "request": 4194304, "rate": 1000000, "seen": "` + now + `"}}`))
+	f.Add([]byte(`{"a": {"connections": 4, "burst": 9, "rate": 1000000, "seen": "` + now + `"}}`))
 	f.Add([]byte(`{"a": {"connections": -1, "rate": -9223372036854775808, "seen": "` + now + `"}, "a": {"seen": "` + now + `"}}`))
 	f.Add([]byte(`{"` + "\xff" + `": {"connections": 1e99, "seen": "` + now + `"}}`))
 	f.Add([]byte(`{"a": {"seen": "9999-12-31T23:59:59Z"}, "b": {"seen": "0001-01-01T00:00:00Z"}}`))

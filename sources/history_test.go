@@ -10,7 +10,7 @@ import (
 func TestSaveKeepsTheRecordsOfOthers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cache", "mirrors.json")
 	now := time.Now()
-	mine := History{"a": {Connections: 32, Request: 8 << 20, Rate: 1000, Seen: now}}
+	mine := History{"a": {Connections: 32, Burst: 9, Rate: 1000, Seen: now}}
 	others := History{"b": {Connections: 2, Seen: now}, "a": {Connections: 1, Seen: now}}
 	for _, m := range []History{others, mine, {}} {
 		if err := m.Save(path); err != nil {
@@ -18,7 +18,7 @@ func TestSaveKeepsTheRecordsOfOthers(t *testing.T) {
 		}
 	}
 	got := LoadHistory(path)
-	if len(got) != 2 || got["a"].Connections != 32 || got["a"].Request != 8<<20 || got["b"].Connections != 2 {
+	if len(got) != 2 || got["a"].Connections != 32 || got["a"].Burst != 9 || got["b"].Connections != 2 {
 		t.Errorf("got %+v", got)
 	}
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); len(left) != 1 {

@@ -66,8 +66,14 @@ func (s *source) Served() int64 { return s.served.Load() }
 
 // WholeOnly implements verify.Origin.
 func (s *source) WholeOnly() bool {
-	return s.transfer.fetch.Status()[slices.Index(s.transfer.sources, s)].Whole
+	return s.transfer.fetch.Status()[s.index()].Whole
 }
+
+// Spare implements verify.Origin.
+func (s *source) Spare() bool { return s.transfer.fetch.Spare(s.index()) }
+
+// index is the index of the source in the fetch.
+func (s *source) index() int { return slices.Index(s.transfer.sources, s) }
 
 // LimitTime implements verify.Origin.
 func (s *source) LimitTime(bytes int64) (total time.Duration) {
@@ -82,7 +88,11 @@ func (s *source) LimitTime(bytes int64) (total time.Duration) {
 // ReadRanges implements verify.Origin.
 func (s *source) ReadRanges(ctx context.Context, blob int, ranges []segment.Range, budget segment.Budget, write func(off int64, p []byte) error) error {
 	opts := s.transfer.opts
-	return segment.FetchRanges(ctx, s.peer(), segment.Request{
+	peer := s.peer()
+	known := s.transfer.fetch.Status()[s.index()].Hint
+	peer.Opener = spending{s}
+	peer.Hint = segment.Hint{Burst: known.Burst, PerMinute: known.PerMinute, Left: known.Left}
+	return segment.FetchRanges(ctx, peer, segment.Request{
 		Blob:        blob,
 		Size:        s.transfer.item(blob).descriptor.Size,
 		Ranges:      ranges,
@@ -107,12 +117,22 @@ func (s *source) Open(ctx context.Context, blob int, r segment.Range) (io.ReadCl
 		return nil, r, context.Cause(ctx)
 	}
 	opts := s.transfer.opts
+	ctx = sources.WithQuota(ctx, func(q sources.Quota) { s.transfer.fetch.Learn(s.index(), segment.Quota(q)) })
 	body, start, end, err := s.source.Open(ctx, opts.Repository, s.transfer.item(blob).descriptor, r.Start, r.End)
 	if err != nil {
 		<-s.slots
 		return nil, r, err
 	}
 	return &counted{body: body, source: s}, segment.Range{Start: start, End: end}, nil
+}
+
+// spending is a source whose requests the fetch does not make itself.
+type spending struct{ *source }
+
+// Open implements segment.Opener.
+func (s spending) Open(ctx context.Context, blob int, r segment.Range) (io.ReadCloser, segment.Range, error) {
+	s.transfer.fetch.Spend(s.index())
+	return s.source.Open(ctx, blob, r)
 }
 
 // counted is the body of a request to a source. It is closed once.

@@ -43,7 +43,7 @@ func (t *Transfer) History() sources.History {
 		name := t.sources[i].Name()
 		var h sources.Record
 		if s.Served >= enough {
-			h = sources.Record{Connections: s.Hint.Connections, Request: s.Hint.Request, Rate: s.Hint.Rate, Seen: time.Now()}
+			h = sources.Record{Connections: s.Hint.Connections, Rate: s.Hint.Rate, Burst: s.Hint.Burst, PerMinute: s.Hint.PerMinute, Seen: time.Now()}
 		}
 		if t.opts.Corrupt.Has(name) {
 			h.Corrupt = time.Now()

@@ -103,11 +103,20 @@ func (t *Transfer) fetchOptions() segment.Options {
 	}
 	for _, src := range t.sources {
 		peer := src.peer()
-		h := t.opts.History[src.Name()]
-		peer.Hint = segment.Hint{Connections: h.Connections, Request: h.Request, Rate: h.Rate}
+		peer.Hint = hint(t.opts.History[src.Name()])
 		opts.Peers = append(opts.Peers, peer)
 	}
 	return opts
+}
+
+// hint is what a record says of a source. What has come of its budget of requests
+// since may be all that is left of it.
+func hint(r sources.Record) segment.Hint {
+	left := min(float64(r.Burst), r.PerMinute*time.Since(r.Seen).Minutes())
+	return segment.Hint{
+		Connections: r.Connections, Rate: r.Rate,
+		Burst: r.Burst, PerMinute: r.PerMinute, Left: int(left),
+	}
 }
 
 func (t *Transfer) searchOptions() verify.Options {

@@ -25,7 +25,7 @@ func (s *Search) offerAnswer(blob int) {
 }
 
 // CheckSources waits for the first blob of at most 64 KiB that is right, and
-// asks all sources that did not serve it for it: so one that always sends wrong
+// asks all sources that did not serve it and have a request to spare for it: so one that always sends wrong
 // bytes is found before it has served much. It returns when each has answered,
 // or does not within seconds, or when ctx ends. It is called once.
 func (s *Search) CheckSources(ctx context.Context) {
@@ -47,7 +47,7 @@ func (s *Search) CheckSources(ctx context.Context) {
 	}
 	var checks sync.WaitGroup
 	for k, src := range s.sources {
-		if s.served(blob, src.origin.Name()) == 0 && s.sound(k) {
+		if s.served(blob, src.origin.Name()) == 0 && s.sound(k) && src.origin.Spare() {
 			checks.Go(func() { s.checkSource(ctx, src, blob, right) })
 		}
 	}

@@ -20,6 +20,7 @@ func TestCheckSources(t *testing.T) {
 		"one that is always corrupt":  {size: kib, source: &fakeSource{damage: map[int]damage{0: inverted(everything)}}, found: true},
 		"a single bit":                {size: kib, source: &fakeSource{damage: map[int]damage{0: inverted(segment.Range{Start: 7, End: 8})}}, found: true},
 		"corrupt about another blob":  {size: kib, source: &fakeSource{damage: map[int]damage{1: inverted(everything)}}},
+		"one that counts requests":    {size: kib, source: &fakeSource{rationed: true, damage: map[int]damage{0: inverted(everything)}}},
 		"one that is silent":          {size: kib, source: &fakeSource{silent: true}},
 		"one that lacks the blob":     {size: kib, source: &fakeSource{lacks: true}},
 		"one that has served it":      {size: 2 * kib, source: &fakeSource{damage: map[int]damage{0: sometimes(inverted(segment.Range{}))}}, serves: true},

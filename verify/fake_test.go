@@ -151,21 +151,23 @@ func sometimes(d damage) damage {
 
 // fakeSource is a mirror in memory.
 type fakeSource struct {
-	name    string
-	right   [][]byte
-	damage  map[int]damage // of each blob
-	delay   time.Duration  // before an answer; 0: a millisecond
-	silent  bool
-	lacks   bool
-	whole   bool
-	mu      sync.Mutex
-	calls   int // of ReadRanges
-	answers int
-	served  int64
+	name     string
+	right    [][]byte
+	damage   map[int]damage // of each blob
+	delay    time.Duration  // before an answer; 0: a millisecond
+	silent   bool
+	lacks    bool
+	whole    bool
+	rationed bool
+	mu       sync.Mutex
+	calls    int // of ReadRanges
+	answers  int
+	served   int64
 }
 
 func (s *fakeSource) Name() string                  { return s.name }
 func (s *fakeSource) WholeOnly() bool               { return s.whole }
+func (s *fakeSource) Spare() bool                   { return !s.rationed }
 func (s *fakeSource) LimitTime(int64) time.Duration { return 0 }
 
 func (s *fakeSource) Served() int64 {

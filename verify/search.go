@@ -31,6 +31,9 @@ type Origin interface {
 	// WholeOnly reports whether it answers a request for a range with the whole
 	// blob.
 	WholeOnly() bool
+	// Spare reports whether it is likely to answer a request that no blob needs:
+	// some sources answer only so many in a period.
+	Spare() bool
 	// LimitTime is how long the rate limits take for so many of its bytes; 0 if
 	// there are none.
 	LimitTime(bytes int64) time.Duration

@@ -136,7 +136,7 @@ func (c *check) watchStarts(ctx context.Context) {
 	}
 	var questions sync.WaitGroup
 	for _, r := range c.replicas {
-		if r == server || !c.search.sound(r.index) {
+		if r == server || !c.search.sound(r.index) || !r.source.origin.Spare() {
 			continue
 		}
 		questions.Go(func() {

@@ -54,6 +54,9 @@ func (o *opener) follow(ctx context.Context, method string, p place, header http
 	left := !o.home.is(p.url)
 	for hop := range maxHops + 1 {
 		r, err := o.ask(ctx, method, p, header, hop > 0)
+		if err == nil && o.home.is(p.url) {
+			reportQuota(ctx, r.Header)
+		}
 		if err != nil || !redirected(r.Response) {
 			return r, err
 		}
