@@ -112,11 +112,15 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 // worth having the last time, and no more than share a rate limit well.
 func (c *call) warm(ctx context.Context, set *sources.Set, ref image.Reference) {
 	history, all := sources.LoadHistory(c.opts.History), set.Sources()
-	set.Warm(ctx, ref, func(src *sources.Source) (first, most int) {
-		first = max(segment.FirstConnections, history[src.Name()].Connections)
-		most = transfer.MostConnections(c.opts.Connections, src, len(all))
+	set.Warm(ctx, ref, func(src *sources.Source) sources.Start {
+		record := history[src.Name()]
+		most := transfer.MostConnections(c.opts.Connections, src, len(all))
 		limited := min(c.limits.all.Connections()/len(all), c.limits.mirror(src.Name(), src.LimitRate()).Connections())
-		return first, min(most, max(1, limited))
+		return sources.Start{
+			Connections: max(segment.FirstConnections, record.Connections),
+			Most:        min(most, max(1, limited)),
+			Token:       record.Burst == 0, // else it counts requests
+		}
 	})
 }
 

@@ -8,14 +8,22 @@ import (
 	"github.com/segpull/segpull/internal/registry"
 )
 
+// Start says how Warm prepares a source.
+type Start struct {
+	// Connections are opened in any case, and Most at the most to a source that is
+	// far away.
+	Connections, Most int
+	// Token asks for the token of requests for blobs, which takes a request or two.
+	Token bool
+}
+
 // Warm opens connections to every source at the same time, so that requests for
 // blobs need not wait for them, and fetches the tokens that these requests need.
-// connections returns how many are opened to a source in any case, and how many at
-// the most to a source that is far away. Warm returns at once; Close ends it. It is
+// Warm returns at once; Close ends it. It is
 // called once for each repository, and not at the same time as Close.
 //
 // The source that Fetch asks first for ref answers its challenge in Fetch.
-func (s *Set) Warm(ctx context.Context, ref image.Reference, connections func(*Source) (first, most int)) {
+func (s *Set) Warm(ctx context.Context, ref image.Reference, start func(*Source) Start) {
 	ctx, cancel := context.WithCancel(ctx)
 	s.stops = append(s.stops, cancel)
 	asked := s.sources
@@ -23,10 +31,10 @@ func (s *Set) Warm(ctx context.Context, ref image.Reference, connections func(*S
 		asked = s.trusted()
 	}
 	for _, source := range s.sources {
-		first, most := connections(source)
-		n := registry.Connections{First: first, Most: most, Sources: len(s.sources)}
+		as := start(source)
+		n := registry.Connections{First: as.Connections, Most: as.Most, Sources: len(s.sources)}
 		s.warming.Go(func() {
-			source.client.Warm(ctx, ref.Repository, n, len(asked) > 0 && source != asked[0])
+			source.client.Warm(ctx, ref.Repository, n, as.Token && len(asked) > 0 && source != asked[0])
 		})
 	}
 }
