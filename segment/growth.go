@@ -118,7 +118,7 @@ func (g *growth) gain(own, total float64) float64 {
 // grow takes the next step.
 func (g *growth) grow(src *source, own, total float64) int {
 	target := 2 * src.target
-	if g.before == 0 && src.far || g.before > 0 && own > fullGain*g.ownRate {
+	if g.before > 0 && own > fullGain*g.ownRate {
 		target *= 2
 	}
 	g.doubted = false

@@ -44,7 +44,6 @@ var rules = []rule{
 	{"far is more than a tick", "scheduler.go", "src.far = roundTrip > tickInterval", "src.far = roundTrip > 0", "TestTheFirstFlight"},
 	{"warm connections", "scheduler.go", "src.target = min(max(src.target, connections), src.most)", "", "TestFarLinks/600_ms"},
 	{"no step while the rate rises by itself", "growth.go", "if src.far && g.rises(src, now) {", "if false {", "TestARateThatRisesByItselfIsNoReasonToGrow"},
-	{"a fourfold first step", "growth.go", "if g.before == 0 && src.far || ", "if ", "TestFarLinks/lossy"},
 	{"judge a far source sooner", "growth.go", "wait /= margin", "wait /= 1", "TestFarLinks/lossy_and_far"},
 	{"a grain at most", "task.go", "if t.meter.weighted == 0 {", "if false {", "TestARequestBringsAGrainAtMost"},
 	{"race a connection that hangs", "tail.go", "return late.rate(now, rate, src.grace()) < rate/many && late.silent(now) > moment", "return rate < 0", "TestConditions/a_connection_that_hangs_at_the_end"},
