@@ -19,8 +19,8 @@ type Start struct {
 
 // Warm opens connections to every source at the same time, so that requests for
 // blobs need not wait for them, and fetches the tokens that these requests need.
-// Warm returns at once; Close ends it. It is
-// called once for each repository, and not at the same time as Close.
+// Warm returns at once; Close ends it. It is called once for each repository, and
+// not at the same time as Close.
 //
 // The source that Fetch asks first for ref answers its challenge in Fetch.
 func (s *Set) Warm(ctx context.Context, ref image.Reference, start func(*Source) Start) {

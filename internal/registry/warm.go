@@ -100,10 +100,13 @@ func (t *hostTransport) warm(ctx context.Context, n Connections) {
 	if proxy, err := t.proxy(&http.Request{URL: at}); proxy != nil || err != nil {
 		return
 	}
-	p := &pool{scheme: at.Scheme, address: hostPort(at), conns: make(chan net.Conn, n.Most)}
-	if t.pool.CompareAndSwap(nil, p) {
-		p.fill(ctx, n, t)
+	ctx, cancel := context.WithTimeout(ctx, warmFor)
+	p := &pool{scheme: at.Scheme, address: hostPort(at), conns: make(chan net.Conn, n.Most), stop: cancel}
+	if !t.pool.CompareAndSwap(nil, p) {
+		cancel()
+		return
 	}
+	p.fill(ctx, n, t)
 }
 
 // dial connects to the own host, or to its proxy.
@@ -157,30 +160,30 @@ type pool struct {
 	promised        atomic.Int64  // connections that were opened or are being opened
 	unclaimed       atomic.Int64  // of these, those that nobody waits for
 	roundTrip       atomic.Int64  // nanoseconds; 0: not known yet
-	stop            atomic.Pointer[context.CancelFunc]
+	stop            context.CancelFunc
 }
 
 // fill opens connections, and more of them once it is known how far away the
 // host is.
 func (p *pool) fill(ctx context.Context, n Connections, t *hostTransport) {
-	ctx, cancel := context.WithTimeout(ctx, warmFor)
-	p.stop.Store(&cancel)
 	context.AfterFunc(ctx, p.drain)
 	var opening sync.WaitGroup
 	defer opening.Wait()
-	var once sync.Once
+	var measured sync.Once
+	var open func(connections int)
 	first := min(n.First, n.Most)
-	near := func(roundTrip time.Duration) {
-		once.Do(func() {
+	far := func(roundTrip time.Duration) {
+		measured.Do(func() {
 			p.roundTrip.Store(int64(roundTrip))
-			for range p.promise(min(enough(roundTrip, n.Sources), n.Most) - first) {
-				opening.Go(func() { p.conns <- p.open(ctx, t, func(time.Duration) {}) })
-			}
+			open(min(enough(roundTrip, n.Sources), n.Most) - first)
 		})
 	}
-	for range p.promise(first) {
-		opening.Go(func() { p.conns <- p.open(ctx, t, near) })
+	open = func(connections int) {
+		for range p.promise(connections) {
+			opening.Go(func() { p.conns <- p.open(ctx, t, far) })
+		}
 	}
+	open(first)
 }
 
 // enough is how many connections to one of so many sources carry with their first
@@ -262,8 +265,6 @@ func (p *pool) close() {
 	if p == nil {
 		return
 	}
-	if stop := p.stop.Load(); stop != nil {
-		(*stop)()
-	}
+	p.stop()
 	p.drain()
 }
