@@ -109,16 +109,15 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 }
 
 // warm opens connections for the blobs of ref while it is resolved: as many as were
-// worth having the last time, and no more than share a rate limit well.
+// worth having the last time, and no more than the fetch will start with.
 func (c *call) warm(ctx context.Context, set *sources.Set, ref image.Reference) {
 	history, all := sources.LoadHistory(c.opts.History), set.Sources()
 	set.Warm(ctx, ref, func(src *sources.Source) sources.Start {
 		record := history[src.Name()]
-		most := transfer.MostConnections(c.opts.Connections, src, len(all))
-		limited := min(c.limits.all.Connections()/len(all), c.limits.mirror(src.Name(), src.LimitRate()).Connections())
+		own := c.limits.mirror(src.Name(), src.LimitRate())
 		return sources.Start{
 			Connections: max(segment.FirstConnections, record.Connections),
-			Most:        min(most, max(1, limited)),
+			Most:        min(transfer.MostConnections(c.opts.Connections, src, len(all)), segment.AtFirst(c.limits.all, own, len(all))),
 			Token:       record.Burst == 0, // else it counts requests
 		}
 	})

@@ -115,19 +115,29 @@ func NewFetch(opts Options) *Fetch {
 	for i, p := range opts.Peers {
 		f.sched.expect(i, p.Hint, time.Now())
 		f.sched.warm(i, p.Warm, p.RoundTrip)
-		f.sched.limitConnections(i, min(p.Limiter.Connections(), max(1, opts.Limiter.Connections()/len(opts.Peers))))
+		f.sched.limitConnections(i, AtFirst(opts.Limiter, p.Limiter, len(opts.Peers)))
 	}
 	return f
 }
 
-// connectionsOf is the most connections to one of the peers: all peers together
-// have no more than mostConnections, or one each.
+// AtFirst is how many connections to each of so many sources a fetch starts with at
+// the most. Few share a rate limit: they receive few bytes that nobody has read. all
+// is the limit of all sources together, own that of this one; nil: no limit.
+func AtFirst(all, own *Limiter, sources int) int {
+	return min(own.connections(), max(1, all.connections()/sources), affordable(sources))
+}
+
+// affordable is how many connections to each of so many sources memory allows: all
+// together have no more than mostConnections, or one each.
+func affordable(sources int) int { return max(1, mostConnections/sources) }
+
+// connectionsOf is the most connections to one of the peers.
 func connectionsOf(p Peer, opts Options) int {
 	most := p.Connections
 	if most == 0 {
 		most = DefaultConnections
 	}
-	return min(most, max(1, mostConnections/len(opts.Peers)))
+	return min(most, affordable(len(opts.Peers)))
 }
 
 // Want asks for the bytes of r: at first for what is missing, later for what

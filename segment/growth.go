@@ -56,33 +56,39 @@ func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 		g.warm = now.Add(wait)
 	case now.Before(g.warm):
 	case g.since.IsZero():
-		g.since, g.own, g.all, g.used = now, src.served, all, src.load()
+		g.measure(src, all, now)
 	case now.Sub(g.since) >= max(many*tickInterval, wait):
-		if src.far && g.rises(src, now) {
-			g.since, g.own, g.all, g.used = now, src.served, all, src.load()
+		elapsed := now.Sub(g.since).Seconds()
+		own, total := float64(src.served-g.own)/elapsed, float64(all-g.all)/elapsed
+		if src.far && g.rises(own) {
+			g.measure(src, all, now)
 			return src.target
 		}
-		want := g.judge(src, all, now)
+		want := g.judge(src, own, total, now)
 		g.warm, g.since = time.Time{}, time.Time{}
 		return want
 	}
 	return src.target
 }
 
-// rises reports whether the rate still rises without a step, as after a slow start.
-func (g *growth) rises(src *source, now time.Time) bool {
-	before, own := g.ownRate, float64(src.served-g.own)/now.Sub(g.since).Seconds()
-	if g.before > 0 || own <= someGain*before {
+// measure begins a period.
+func (g *growth) measure(src *source, all int64, now time.Time) {
+	g.since, g.own, g.all, g.used = now, src.served, all, src.load()
+}
+
+// rises reports whether the rate of the source, now own, still rises without a step,
+// as after a slow start.
+func (g *growth) rises(own float64) bool {
+	if g.before > 0 || own <= someGain*g.ownRate {
 		return false
 	}
 	g.ownRate = own
 	return true
 }
 
-// judge compares the period that is over with the one before the last step.
-func (g *growth) judge(src *source, all int64, now time.Time) int {
-	elapsed := now.Sub(g.since).Seconds()
-	own, total := float64(src.served-g.own)/elapsed, float64(all-g.all)/elapsed
+// judge compares the period that is over with the one before the last step. own and
+// total are the bytes a second of the source and of all sources in it.
+func (g *growth) judge(src *source, own, total float64, now time.Time) int {
 	g.peakRate = max(g.peakRate, own)
 	switch gain := g.gain(own, total); {
 	case own < clearLoss*g.ownRate && !g.scales && g.stayed == 0:

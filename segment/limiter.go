@@ -54,10 +54,9 @@ func (l *Limiter) Rate() int64 {
 // unlimited reports whether there is no limit at present.
 func (l *Limiter) unlimited() bool { return l == nil || l.bucket.Limit() == rate.Inf }
 
-// Connections is how many connections should share the limit at first: few, so
-// that they receive few bytes that nobody has read. It is math.MaxInt without a
-// limit.
-func (l *Limiter) Connections() int {
+// connections is how many connections should share the limit at first;
+// math.MaxInt without a limit.
+func (l *Limiter) connections() int {
 	if l.unlimited() {
 		return math.MaxInt
 	}
