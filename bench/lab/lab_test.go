@@ -80,8 +80,9 @@ func TestAToolThatFails(t *testing.T) {
 	}
 }
 
-func TestMirrorThatHangs(t *testing.T) {
-	c := Case{Layers: []int64{mib}, Mirrors: []Mirror{{Name: "hangs", Rate: 256 * kib, HangsAfter: 300 * time.Millisecond}}}
+// setUpCase serves a case until the test ends.
+func setUpCase(t *testing.T, c Case) (*site, *image) {
+	t.Helper()
 	l := &Lab{Dir: t.TempDir()}
 	i, err := l.image(t.Context(), c)
 	if err != nil {
@@ -91,7 +92,13 @@ func TestMirrorThatHangs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.close()
+	t.Cleanup(s.close)
+	return s, i
+}
+
+func TestMirrorThatHangs(t *testing.T) {
+	c := Case{Layers: []int64{mib}, Mirrors: []Mirror{{Name: "hangs", Rate: 256 * kib, HangsAfter: 300 * time.Millisecond}}}
+	s, i := setUpCase(t, c)
 	s.begin()
 	curl := exec.Command("curl", "--silent", "--max-time", "1", "--output", "/dev/null", s.mirrors[0].blobURL(i.Layers[0]))
 	if err := curl.Run(); err == nil {

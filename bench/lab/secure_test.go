@@ -14,16 +14,7 @@ import (
 // TestSecure fetches a manifest as clients do: challenge, token, manifest.
 func TestSecure(t *testing.T) {
 	c := Case{Name: "secure", Layers: quick.Layers, Secure: true, Mirrors: []Mirror{{Name: "tls"}}}
-	l := &Lab{Dir: t.TempDir()}
-	i, err := l.image(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := setUp(c, i)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.close()
+	s, i := setUpCase(t, c)
 	client := clientOf(t, i.authority)
 	defer client.CloseIdleConnections()
 	manifest := s.mirrors[0].url + "/v2/" + repository + "/manifests/" + tag
