@@ -79,7 +79,7 @@ func turnShares(others []string, runs []lab.Run) (shares []float64) {
 	return shares
 }
 
-// least is the lesser of two times, of which before is 0 if there is none.
+// least returns the smaller of two times. It returns now if before is 0, which means that there is none.
 func least(before, now float64) float64 {
 	if before == 0 {
 		return now

@@ -40,7 +40,7 @@ func (s Spread) Seconds() string {
 	return fmt.Sprintf("%s s (%s to %s)", number(s.Median), number(s.Min), number(s.Max))
 }
 
-// percent formats a spread of shares; – if there is none.
+// percent formats a spread of shares, or – where there is no spread.
 func (s *Spread) percent() string {
 	if s == nil {
 		return "–"

@@ -94,10 +94,9 @@ func New(cfg Config) *Client {
 	}
 }
 
-// SetWindow sets how many received bytes that the client has not read a later
-// connection holds before the host has to wait (SO_RCVBUF). Rate limits need a small
-// window: the system's choice is megabytes for each connection. 0: the system's
-// choice.
+// SetWindow sets how many unread bytes each later connection holds before the host
+// has to wait (SO_RCVBUF). Rate limits need a small window: the system chooses
+// megabytes for each connection. 0: the system chooses.
 func (c *Client) SetWindow(bytes int) {
 	c.transport.window.Store(int64(bytes))
 	c.foreignTransport.window.Store(int64(bytes))

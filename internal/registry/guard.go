@@ -65,9 +65,9 @@ var (
 	}
 )
 
-// public reports whether addr, or the IPv4 address in it, is none of loopback,
-// private, link-local, multicast and unspecified, and in a range that is routed on
-// the internet.
+// public reports whether addr, or the IPv4 address in it, is in a range that is
+// routed on the internet: it is not a loopback, private, link-local, multicast or
+// unspecified address.
 func public(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	switch b := addr.As16(); {
