@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/segpull/segpull/segment"
 )
@@ -29,6 +29,8 @@ type check struct {
 	search   *Search
 	index    int
 	blob     Blob
+	hashed   Frontier
+	right    atomic.Bool
 	replicas []*replica // of each source
 
 	// The fields below belong to whoever has the turn; watchers end before the
@@ -37,19 +39,6 @@ type check struct {
 	suspect   *replica        // of the source that the watch suspects; may be nil
 	held      bool            // no blob after this one is fetched
 	unhurried bool            // no source is left to ask except those that were slow
-	wrongAt   time.Time       // when the digest was last found wrong
-}
-
-func (s *Search) newCheck(index int) *check {
-	b := s.target(index).blob
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := &check{search: s, index: index, blob: b, doubted: make(map[string]bool)}
-	for k, src := range s.sources {
-		c.replicas = append(c.replicas, &replica{source: src, index: k, blob: b, scratch: s.scratch, base: s.scratch.end})
-		s.scratch.end += b.Size()
-	}
-	return c
 }
 
 func (c *check) whole() segment.Range { return segment.Range{End: c.blob.Size()} }
@@ -64,6 +53,16 @@ func (c *check) replicaOf(name string) *replica {
 	return nil
 }
 
+// served is how many bytes of the blob came from a source.
+func (c *check) served(name string) (n int64) {
+	for _, run := range c.blob.Runs() {
+		if run.Source == name {
+			n += run.Len()
+		}
+	}
+	return n
+}
+
 // hash returns when the blob is complete, and whether it is right. Meanwhile it
 // is watched.
 func (c *check) hash(ctx context.Context) error {
@@ -73,7 +72,7 @@ func (c *check) hash(ctx context.Context) error {
 	defer stop()
 	watchers.Go(func() { c.watchStream(watching) })
 	watchers.Go(func() { c.watchStarts(watching) })
-	return c.search.target(c.index).hashed.Blob(ctx, c.blob, c.blob.Digest(), c.blob.Size())
+	return c.hashed.Blob(ctx, c.blob, c.blob.Digest(), c.blob.Size())
 }
 
 // repair is called when the blob is complete and its digest is wrong. It
@@ -102,7 +101,6 @@ func (c *check) repair(ctx context.Context, mismatch error) error {
 // begin is called when the digest was found wrong once more. Sources that timed
 // out before may answer again.
 func (c *check) begin() {
-	c.wrongAt = time.Now()
 	for _, r := range c.replicas {
 		r.failure = nil
 	}
@@ -143,11 +141,11 @@ func (c *check) candidates() (all []*replica) {
 	rank := make(map[*replica]int)
 	weight := make(map[*replica]int64)
 	for _, r := range c.replicas {
-		if !s.sound(r.index) {
+		if !s.sound(r.source) {
 			continue
 		}
 		all = append(all, r)
-		weight[r] = s.served(c.index, r.name())
+		weight[r] = c.served(r.name())
 		resolver := r.name() == s.opts.Resolver
 		if resolver && len(c.replicas) == 2 {
 			weight[r] *= 2
@@ -167,53 +165,13 @@ func (c *check) candidates() (all []*replica) {
 	return all
 }
 
-// fetch asks a source for bytes of the blob. After a failure, it fails at once
-// until begin.
-func (c *check) fetch(ctx context.Context, r *replica, ranges []segment.Range) error {
-	if !c.unhurried && r.source.timedOutRecently() {
-		r.failure = &segment.GiveUpError{After: quickAnswer}
-	}
-	if r.failure != nil || len(ranges) == 0 {
-		return r.failure
-	}
-	if r.source.origin.WholeOnly() { // it would start over each time
-		ranges = r.missing(c.whole(), c.blob.Size())
-	}
-	err := r.source.origin.ReadRanges(ctx, c.index, ranges, c.budget(r, ranges), r.keep)
-	r.fail(err)
-	return err
-}
-
-// budget is long only when no other source is left to ask.
-func (c *check) budget(r *replica, ranges []segment.Range) segment.Budget {
-	bytes := int64(0)
-	for _, at := range ranges {
-		bytes += at.Len()
-	}
-	if c.unhurried {
-		return c.search.longBudget(r.source, bytes)
-	}
-	return c.search.shortBudget(r.source, bytes, c.wrongAt)
-}
-
-// fail remembers the error of a source that is not available.
-func (r *replica) fail(err error) {
-	if !unavailable(err) {
-		return
-	}
-	r.failure = err
-	if !hopeless(err) {
-		r.source.timedOut.Store(time.Now().Unix())
-	}
-}
-
 // failed is the error of a blob that can't be repaired: that of a source that
 // may answer later, or a mismatch with the reasons of those that lack the blob.
 func (c *check) failed(mismatch error) (err error, later bool) {
 	for _, r := range c.replicas {
 		switch {
 		case r.failure == nil:
-		case hopeless(r.failure):
+		case is[*segment.HopelessError](r.failure):
 			mismatch = fmt.Errorf("%w (and %v)", mismatch, r.failure)
 		default:
 			return fmt.Errorf("the digest of %s is wrong, and segpull cannot determine which source sent wrong bytes: %w", c.blob.Digest(), r.failure), true

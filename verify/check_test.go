@@ -33,7 +33,7 @@ func TestCandidates(t *testing.T) {
 			}
 			w := newWorld(t, [][]byte{random(mib), random(kib)}, sources...)
 			w.serveAlternately(0, 64*kib, tc.serve...)
-			c := w.search.newCheck(0)
+			c := w.search.check(0)
 			tc.edit(w, c)
 			var got []string
 			for _, r := range c.candidates() {
@@ -49,7 +49,7 @@ func TestCandidates(t *testing.T) {
 // proveRight says that a source has served a blob that is right.
 func (w *world) proveRight(name string) {
 	w.serve(1, int(name[0]-'a'), segment.Range{End: kib})
-	w.search.target(1).right.Store(true)
+	w.search.check(1).right.Store(true)
 }
 
 // TestATimeoutIsRemembered asks a silent source for two blobs.
@@ -59,10 +59,10 @@ func TestATimeoutIsRemembered(t *testing.T) {
 		w.serveAlternately(0, 64*kib, 0)
 		w.serveAlternately(1, 64*kib, 0)
 		for blob, calls := range []int{1, 1, 2} {
-			c := w.search.newCheck(min(blob, 1))
+			c := w.search.check(min(blob, 1))
 			c.begin()
 			began := time.Now()
-			err := c.fetch(t.Context(), c.replicas[1], []segment.Range{{End: kib}})
+			err := c.fetch(t.Context(), c.replicas[1], segment.Range{End: kib})
 			if !unavailable(err) || w.sources[1].calls != calls || time.Since(began) > quickAnswer {
 				t.Errorf("step %d: %d calls, %v", blob, w.sources[1].calls, err)
 			}

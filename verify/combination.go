@@ -18,7 +18,7 @@ const maxHashed = 8 << 30
 // disagree, all combinations are tried, as far as maxHashed goes.
 func (c *check) combine(ctx context.Context) (right bool, err error) {
 	for _, r := range c.replicas {
-		err := c.fetch(ctx, r, r.missing(c.whole(), c.blob.Size()))
+		err := c.fetch(ctx, r, c.whole())
 		if err != nil && !unavailable(err) {
 			return false, err
 		}

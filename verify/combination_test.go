@@ -29,7 +29,7 @@ func TestCombine(t *testing.T) {
 		inBubble(t, what, func(t *testing.T) {
 			w := newWorld(t, [][]byte{random(2 * mib)}, tc.sources...)
 			w.serveAlternately(0, 64*kib, 0)
-			c := w.search.newCheck(0)
+			c := w.search.check(0)
 			c.begin()
 			right, err := c.combine(t.Context())
 			if right != tc.right || err != nil {

@@ -46,7 +46,7 @@ type elimination struct {
 // the blob may be right before all that the others sent was fetched from it.
 func (c *check) eliminate(ctx context.Context) (done bool, err error) {
 	for _, r := range c.candidates() {
-		if !c.search.sound(r.index) {
+		if !c.search.sound(r.source) {
 			continue
 		}
 		right, err := c.tryReference(ctx, r)
@@ -67,7 +67,7 @@ func (c *check) eliminate(ctx context.Context) (done bool, err error) {
 func (c *check) tryReference(ctx context.Context, reference *replica) (right bool, err error) {
 	e := &elimination{check: c, over: c.stored(), reference: reference, repeats: make(map[string]int)}
 	// Steps that each come just in time would add up to hours.
-	fetching, cancel := c.budget(reference, []segment.Range{c.whole()}).Limit(ctx)
+	fetching, cancel := c.budget(reference.source, c.blob.Size()).Limit(ctx)
 	defer cancel()
 	part := []segment.Range{c.whole()} // some of it was fetched before
 	for {
@@ -77,7 +77,7 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (right boo
 			return false, err
 		}
 		e.differs = e.differs || len(beside) > 0
-		if part = e.missing(beside); len(part) == 0 {
+		if part = e.missing(beside...); len(part) == 0 {
 			if right, err := e.proveEarly(ctx); right || err != nil {
 				return right, err
 			}
@@ -85,7 +85,7 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (right boo
 				return e.decide(ctx)
 			}
 		}
-		if err := c.fetch(fetching, reference, part); err != nil {
+		if err := c.fetch(fetching, reference, part...); err != nil {
 			return false, err
 		}
 	}
@@ -110,22 +110,18 @@ func (e *elimination) next() []segment.Range {
 		for at := int64(0); at < size; at += max(2*window, size/samples) {
 			windows = append(windows, segment.Range{Start: at, End: at + window})
 		}
-		if part := e.missing(windows); len(part) > 0 {
+		if part := e.missing(windows...); len(part) > 0 {
 			return part
 		}
 	}
 	e.step *= 2
-	return e.reference.missing(e.check.whole(), e.step/2)
+	part := e.reference.missing(e.step/2, e.check.whole())
+	return part.Ranges()
 }
 
 // missing returns which bytes of ranges are still to be fetched.
-func (e *elimination) missing(ranges []segment.Range) []segment.Range {
-	var found segment.Set
-	for _, r := range ranges {
-		for _, gap := range e.reference.missing(r, r.Len()) {
-			found.Add(gap)
-		}
-	}
+func (e *elimination) missing(ranges ...segment.Range) []segment.Range {
+	found := e.reference.missing(e.check.blob.Size(), ranges...)
 	return found.Ranges()
 }
 
@@ -170,7 +166,7 @@ func (e *elimination) equivocates(ctx context.Context, r *replica, at segment.Ra
 	if r == nil || r.failure != nil || r.source.origin.WholeOnly() && at.End > mostRepeated {
 		return false
 	}
-	again, err := e.check.search.ask(ctx, r.source, e.check.index, at)
+	again, err := e.check.ask(ctx, r.source, at)
 	r.fail(err)
 	return err == nil && !bytes.Equal(again, before)
 }
@@ -190,7 +186,7 @@ func (e *elimination) decide(ctx context.Context) (right bool, err error) {
 	switch {
 	case right || err != nil:
 		return right, err
-	case len(e.reference.missing(e.check.whole(), 1)) > 0:
+	case len(e.missing(e.check.whole())) > 0:
 		return false, nil // of a damaged disk, bytes were fetched again, from others
 	case !e.reference.source.retried && e.alone():
 		return false, e.retry()
@@ -202,7 +198,9 @@ func (e *elimination) decide(ctx context.Context) (right bool, err error) {
 // alone reports whether no other source has the blob.
 func (e *elimination) alone() bool {
 	s := e.check.search
-	return !s.anyOther(e.reference.name(), func(k int) bool { return !s.opts.Scheduler.Lacks(k, e.check.index) })
+	return !slices.ContainsFunc(s.sources, func(src *source) bool {
+		return src != e.reference.source && !s.opts.Scheduler.Lacks(src.index, e.check.index)
+	})
 }
 
 // retry fetches the blob once more from its only source.

@@ -42,7 +42,7 @@ func TestEliminate(t *testing.T) {
 			}
 			w := newWorld(t, [][]byte{random(size)}, copies(tc.sources)...)
 			w.serveAlternately(0, 64*kib, tc.serve...)
-			c := w.search.newCheck(0)
+			c := w.search.check(0)
 			c.begin()
 			done, err := c.eliminate(t.Context())
 			if done != tc.done || err != nil {
@@ -88,7 +88,7 @@ func TestADamagedDiskBlamesNoReference(t *testing.T) {
 			w.serve(0, 1, segment.Range{Start: 64 * kib, End: 128 * kib})
 			return true
 		}
-		c := w.search.newCheck(0)
+		c := w.search.check(0)
 		c.begin()
 		if done, err := c.eliminate(t.Context()); !done || err != nil {
 			t.Fatalf("done: %v, %v", done, err)
@@ -118,7 +118,7 @@ func TestEliminateOfALargeBlob(t *testing.T) {
 			w := newWorld(t, [][]byte{random(16 * mib)}, &fakeSource{}, &fakeSource{damage: map[int]damage{0: tc.damage}})
 			w.search.opts.Resolver = "a"
 			w.serveAlternately(0, mib, 1)
-			c := w.search.newCheck(0)
+			c := w.search.check(0)
 			c.begin()
 			if done, err := c.eliminate(t.Context()); !done || err != nil {
 				t.Fatalf("done: %v, %v", done, err)

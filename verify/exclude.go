@@ -53,16 +53,16 @@ func (s *Search) exclude(name, proof string, args ...any) {
 }
 
 func (s *Search) excludeCorrupt() {
-	for k, src := range s.sources {
+	for _, src := range s.sources {
 		if s.excluded(src.origin.Name()) {
-			s.opts.Scheduler.SetTrust(k, segment.Excluded)
+			s.opts.Scheduler.SetTrust(src.index, segment.Excluded)
 		}
 	}
 }
 
 // excluded reports whether a source is corrupt, and not all of them are.
 func (s *Search) excluded(name string) bool {
-	return s.opts.Corrupt.Has(name) && s.anyOther(name, s.sound)
+	return s.opts.Corrupt.Has(name) && slices.ContainsFunc(s.sources, s.sound)
 }
 
 // Accepts reports whether bytes of a blob are taken from a source: it is not
@@ -73,36 +73,24 @@ func (s *Search) Accepts(source, blob int) bool {
 }
 
 func (s *Search) refused(name string, blob int) bool {
-	return s.opts.Corrupt.Has(name) && s.anyOther(name, func(k int) bool {
-		return s.sound(k) && !s.opts.Scheduler.Lacks(k, blob)
+	return s.opts.Corrupt.Has(name) && slices.ContainsFunc(s.sources, func(src *source) bool {
+		return s.sound(src) && !s.opts.Scheduler.Lacks(src.index, blob)
 	})
 }
 
 // sound reports whether a source was not found corrupt.
-func (s *Search) sound(source int) bool {
-	return !s.opts.Corrupt.Has(s.sources[source].origin.Name())
-}
-
-// anyOther reports whether fn is true of any source but one.
-func (s *Search) anyOther(name string, fn func(source int) bool) bool {
-	for k, src := range s.sources {
-		if src.origin.Name() != name && fn(k) {
-			return true
-		}
-	}
-	return false
-}
+func (s *Search) sound(src *source) bool { return !s.opts.Corrupt.Has(src.origin.Name()) }
 
 // suspect adds n to the number of blobs in which a source is the suspect, and
 // leaves it alone as long as there are any.
-func (s *Search) suspect(source, n int) {
+func (s *Search) suspect(src *source, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	trust := segment.Trusted
-	if s.suspected[source] += n; s.suspected[source] > 0 {
+	if src.suspected += n; src.suspected > 0 {
 		trust = segment.Suspect
 	}
-	s.opts.Scheduler.SetTrust(source, trust)
+	s.opts.Scheduler.SetTrust(src.index, trust)
 }
 
 // ForgetCorrupt discards all that corrupt sources sent of blobs that are not
@@ -110,13 +98,13 @@ func (s *Search) suspect(source, n int) {
 // errors are those of the disk, joined.
 func (s *Search) ForgetCorrupt() error {
 	var errs []error
-	for _, t := range s.allTargets() {
-		if t.right.Load() {
+	for _, c := range s.allChecks() {
+		if c.right.Load() {
 			continue
 		}
-		for _, run := range t.blob.Runs() {
+		for _, run := range c.blob.Runs() {
 			if s.opts.Corrupt.Has(run.Source) {
-				errs = append(errs, t.blob.Forget(run.Range))
+				errs = append(errs, c.blob.Forget(run.Range))
 			}
 		}
 	}

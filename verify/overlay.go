@@ -34,7 +34,7 @@ func (c *check) as(r *replica, at segment.Range) overlay {
 
 // with is the same once the rest of the range was fetched from r.
 func (o overlay) with(ctx context.Context, r *replica, at segment.Range) (overlay, error) {
-	if err := o.check.fetch(ctx, r, r.missing(at, at.Len())); err != nil {
+	if err := o.check.fetch(ctx, r, at); err != nil {
 		return o, err
 	}
 	c := o.check.stored()
@@ -169,7 +169,7 @@ func windows(ranges ...segment.Range) iter.Seq[segment.Range] {
 // it.
 func (o overlay) prove(ctx context.Context) (right bool, err error) {
 	err = new(Frontier).Blob(ctx, o, o.check.blob.Digest(), o.check.blob.Size())
-	if mismatched(err) {
+	if is[*MismatchError](err) {
 		return false, nil
 	}
 	if err != nil {
@@ -188,7 +188,7 @@ func (o overlay) apply(ctx context.Context) error {
 			return err
 		}
 		c.search.exclude(d.source, "%s is right with bytes %v from %s instead", c.blob.Digest(), d.at, d.replica.name())
-		if err := c.blob.Replace(d.at.Start, d.bytes, d.replica.index); err != nil {
+		if err := c.blob.Replace(d.at.Start, d.bytes, d.replica.source.index); err != nil {
 			return err
 		}
 	}

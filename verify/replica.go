@@ -12,30 +12,30 @@ import (
 // sends the same.
 type replica struct {
 	source  *source
-	index   int // of the source
 	blob    Blob
 	scratch *scratch
 	base    int64       // where the blob begins in the scratch file
 	fetched segment.Set // which bytes are in the scratch file
-	failure error       // why the source sends nothing until the next begin
+	failure error       // why the source sends nothing until the next round of steps
 }
 
 func (r *replica) name() string { return r.source.origin.Name() }
 
-// missing returns the bytes that the source neither served nor was asked for
-// later, and that another one served, at most so many.
-func (r *replica) missing(within segment.Range, most int64) []segment.Range {
-	var found segment.Set
+// missing returns the bytes of ranges that the source neither served nor was
+// asked for later, and that another one served, at most so many.
+func (r *replica) missing(most int64, ranges ...segment.Range) (found segment.Set) {
 	for _, run := range r.blob.Runs() {
 		if run.Source == r.name() {
 			continue
 		}
-		for _, gap := range r.fetched.Without(run.Intersect(within)) {
-			gap.End = min(gap.End, gap.Start+most-found.Len())
-			found.Add(gap)
+		for _, at := range ranges {
+			for _, gap := range r.fetched.Without(run.Intersect(at)) {
+				gap.End = min(gap.End, gap.Start+most-found.Len())
+				found.Add(gap)
+			}
 		}
 	}
-	return found.Ranges()
+	return found
 }
 
 // keep puts bytes of the source into the scratch file.

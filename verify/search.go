@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -116,41 +115,25 @@ type Search struct {
 
 	turn     *semaphore.Weighted // one blob is searched at a time
 	watchers *semaphore.Weighted // each watcher decompresses a blob
-	answer   chan int            // a small blob that is right
+	answer   chan *check         // of a small blob that is right
 
-	mu        sync.Mutex // guards what follows
-	targets   []*target
-	suspected []int // in how many blobs each source is the suspect
-}
-
-// target is a blob that is hashed.
-type target struct {
-	blob   Blob
-	right  atomic.Bool
-	hashed Frontier
-}
-
-// source is an Origin, and what the search remembers of it.
-type source struct {
-	origin   Origin
-	timedOut atomic.Int64 // when it last exceeded its budget, in Unix seconds
-	retried  bool         // as the only source of a blob, after the first wrong bytes; guarded by Search.turn
+	mu     sync.Mutex // guards what follows
+	checks []*check
 }
 
 // New prepares a search, and excludes the sources that opts.Corrupt names, as
 // long as there is another.
 func New(opts Options) *Search {
 	s := &Search{
-		opts:      opts,
-		began:     time.Now(),
-		scratch:   &scratch{create: opts.Scratch},
-		turn:      semaphore.NewWeighted(1),
-		watchers:  semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
-		answer:    make(chan int, 1),
-		suspected: make([]int, len(opts.Sources)),
+		opts:     opts,
+		began:    time.Now(),
+		scratch:  &scratch{create: opts.Scratch},
+		turn:     semaphore.NewWeighted(1),
+		watchers: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
+		answer:   make(chan *check, 1),
 	}
-	for _, o := range opts.Sources {
-		s.sources = append(s.sources, &source{origin: o})
+	for k, o := range opts.Sources {
+		s.sources = append(s.sources, &source{origin: o, index: k})
 	}
 	s.excludeCorrupt()
 	return s
@@ -164,25 +147,30 @@ func (s *Search) Close() { s.scratch.close() }
 func (s *Search) Add(b Blob) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.targets = append(s.targets, &target{blob: b})
-	return len(s.targets) - 1
+	c := &check{search: s, index: len(s.checks), blob: b, doubted: make(map[string]bool)}
+	for _, src := range s.sources {
+		c.replicas = append(c.replicas, &replica{source: src, blob: b, scratch: s.scratch, base: s.scratch.end})
+		s.scratch.end += b.Size()
+	}
+	s.checks = append(s.checks, c)
+	return c.index
 }
 
-func (s *Search) target(i int) *target {
+func (s *Search) check(blob int) *check {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.targets[i]
+	return s.checks[blob]
 }
 
-func (s *Search) allTargets() []*target {
+func (s *Search) allChecks() []*check {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.targets)
+	return slices.Clone(s.checks)
 }
 
 // Hashed is the length of the longest prefix of a blob that has been hashed, in
 // bytes. It never falls, also if a repaired blob is hashed again.
-func (s *Search) Hashed(blob int) int64 { return s.target(blob).hashed.Offset() }
+func (s *Search) Hashed(blob int) int64 { return s.check(blob).hashed.Offset() }
 
 // Blob hashes a blob as it arrives, and repairs it, until its digest is right.
 // The error is a *MismatchError where every source of it is corrupt, a
@@ -190,70 +178,33 @@ func (s *Search) Hashed(blob int) int64 { return s.target(blob).hashed.Offset() 
 // of the blob, or the cause of ctx. It may run for several blobs at a time, for
 // each once.
 func (s *Search) Blob(ctx context.Context, blob int) error {
-	c := s.newCheck(blob)
+	c := s.check(blob)
 	defer c.end()
 	for {
 		err := c.hash(ctx)
-		if mismatched(err) {
+		if err == nil {
+			c.right.Store(true)
+			s.offerAnswer(c)
+			return nil
+		}
+		if is[*MismatchError](err) {
 			err = c.repair(ctx, err)
 			c.end()
-			if err == nil {
-				continue
-			}
 		}
-		if err == nil {
-			s.target(blob).right.Store(true)
-			s.offerAnswer(blob)
-		}
-		return err
-	}
-}
-
-// served is how many bytes of a blob came from a source.
-func (s *Search) served(blob int, name string) (n int64) {
-	for _, run := range s.target(blob).blob.Runs() {
-		if run.Source == name {
-			n += run.Len()
+		if err != nil {
+			return err
 		}
 	}
-	return n
 }
 
 // provedRight reports whether a source has served any of a blob that is right.
 func (s *Search) provedRight(name string) bool {
-	for i, t := range s.allTargets() {
-		if t.right.Load() && s.served(i, name) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// ask reads bytes of a blob from a source within a short time; r should be
-// short too.
-func (s *Search) ask(ctx context.Context, src *source, blob int, r segment.Range) ([]byte, error) {
-	p := make([]byte, r.Len())
-	budget := s.shortBudget(src, r.Len(), time.Now())
-	err := src.origin.ReadRanges(ctx, blob, []segment.Range{r}, budget, func(off int64, b []byte) error {
-		copy(p[off-r.Start:], b)
-		return nil
+	return slices.ContainsFunc(s.allChecks(), func(c *check) bool {
+		return c.right.Load() && c.served(name) > 0
 	})
-	return p, err
 }
 
-func mismatched(err error) bool {
-	_, ok := errors.AsType[*MismatchError](err)
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
 	return ok
-}
-
-func hopeless(err error) bool {
-	_, ok := errors.AsType[*segment.HopelessError](err)
-	return ok
-}
-
-// unavailable reports whether an error means that a source does not answer, or
-// not for this blob.
-func unavailable(err error) bool {
-	_, gaveUp := errors.AsType[*segment.GiveUpError](err)
-	return gaveUp || hopeless(err)
 }

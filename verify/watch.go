@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/segpull/segpull/internal/layer"
 	"github.com/segpull/segpull/segment"
@@ -87,13 +86,13 @@ func (c *check) judge(ctx context.Context, a, b, otherwise *replica) {
 // setSuspect replaces the suspect; r may be nil.
 func (c *check) setSuspect(r *replica) {
 	if c.suspect != nil {
-		c.search.suspect(c.suspect.index, -1)
+		c.search.suspect(c.suspect.source, -1)
 		delete(c.doubted, c.suspect.name())
 	}
 	if c.suspect = r; r == nil {
 		return
 	}
-	c.search.suspect(r.index, 1)
+	c.search.suspect(r.source, 1)
 	c.doubted[r.name()] = true
 	c.search.opts.Report.Suspect(r.name(), fmt.Sprintf("its bytes of %s seem to be wrong, so segpull asks other sources until that is clear", c.blob.Digest()))
 }
@@ -134,19 +133,10 @@ func (c *check) watchStarts(ctx context.Context) {
 	if err != nil || start == nil || server == nil { // damaged, or of an earlier run
 		return
 	}
-	var questions sync.WaitGroup
-	for _, r := range c.replicas {
-		if r == server || !c.search.sound(r.index) || !r.source.origin.Spare() {
-			continue
-		}
-		questions.Go(func() {
-			got, err := c.search.ask(ctx, r.source, c.index, segment.Range{End: startSize})
-			if err == nil && !bytes.Equal(got, start) {
-				c.unlessKnown(func() { c.judge(ctx, r, server, nil) })
-			}
-		})
-	}
-	questions.Wait()
+	served := func(r *replica) bool { return r == server }
+	c.askAll(ctx, start, served, func(r *replica, _ []byte) {
+		c.unlessKnown(func() { c.judge(ctx, r, server, nil) })
+	})
 }
 
 // unsound compares two sources by their starts of the layer. If these are the

@@ -45,7 +45,7 @@ func TestWatch(t *testing.T) {
 			w.search.opts.Resolver = tc.resolver
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error)
-			c := w.search.newCheck(0)
+			c := w.search.check(0)
 			go func() { ended <- c.hash(ctx) }()
 			size := w.blobs[0].size
 			for k := int64(0); (k+1)*64*kib < size; k++ {

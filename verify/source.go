@@ -1,0 +1,126 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/segpull/segpull/segment"
+)
+
+const (
+	// quickAnswer is how long a source may be idle while there are others to
+	// ask,
+	quickAnswer = 5 * time.Second
+	// and slowdown how many times slower than before it may be.
+	slowdown = 4
+	// leastRate is, in bytes a second, what is worth waiting for at all.
+	leastRate = 16 << 10
+	// timeoutMemory is for how long a source that exceeded its budget is
+	// passed over.
+	timeoutMemory = 30 * time.Second
+)
+
+// source is an Origin, and what the search remembers of it.
+type source struct {
+	origin    Origin
+	index     int          // in Options.Sources
+	timedOut  atomic.Int64 // when it last exceeded its budget, in Unix seconds
+	retried   bool         // as the only source of a blob, after the first wrong bytes; guarded by Search.turn
+	suspected int          // in how many blobs it is the suspect; guarded by Search.mu
+}
+
+// longBudget is for so many bytes of a source that no other can stand in for.
+func (s *Search) longBudget(src *source, bytes int64) segment.Budget {
+	total := s.opts.GiveUpAfter + time.Duration(bytes/leastRate)*time.Second + 2*src.origin.LimitTime(bytes)
+	return segment.Budget{Total: total, Idle: s.opts.GiveUpAfter}
+}
+
+// shortBudget is for a source beside others.
+func (s *Search) shortBudget(src *source, bytes int64) segment.Budget {
+	perByte := float64(time.Since(s.began)) / float64(max(1, src.origin.Served()))
+	total := quickAnswer + time.Duration(min(slowdown*perByte*float64(bytes), float64(time.Hour)))
+	long := s.longBudget(src, bytes)
+	return segment.Budget{Total: min(total, long.Total), Idle: min(quickAnswer, long.Idle)}
+}
+
+// timedOutRecently reports whether the source exceeded its budget a moment ago.
+func (s *source) timedOutRecently() bool {
+	return time.Since(time.Unix(s.timedOut.Load(), 0)) < timeoutMemory
+}
+
+// unavailable reports whether an error means that a source does not answer, or
+// not for this blob.
+func unavailable(err error) bool {
+	return is[*segment.GiveUpError](err) || is[*segment.HopelessError](err)
+}
+
+// ask reads bytes of the blob from a source within a short time; r should be
+// short too.
+func (c *check) ask(ctx context.Context, src *source, r segment.Range) ([]byte, error) {
+	p := make([]byte, r.Len())
+	budget := c.search.shortBudget(src, r.Len())
+	err := src.origin.ReadRanges(ctx, c.index, []segment.Range{r}, budget, func(off int64, b []byte) error {
+		copy(p[off-r.Start:], b)
+		return nil
+	})
+	return p, err
+}
+
+// askAll asks sources for the first bytes of the blob, all at the same time, and
+// calls differs where one sends others than start. It asks those that are not
+// corrupt and have a request to spare, except where skip is true.
+func (c *check) askAll(ctx context.Context, start []byte, skip func(*replica) bool, differs func(r *replica, got []byte)) {
+	var questions sync.WaitGroup
+	for _, r := range c.replicas {
+		if skip(r) || !c.search.sound(r.source) || !r.source.origin.Spare() {
+			continue
+		}
+		questions.Go(func() {
+			got, err := c.ask(ctx, r.source, segment.Range{End: int64(len(start))})
+			if err == nil && !bytes.Equal(got, start) {
+				differs(r, got)
+			}
+		})
+	}
+	questions.Wait()
+}
+
+// fetch asks a source for bytes of the blob that it has not sent yet. After a
+// failure, it fails at once until the next round of steps.
+func (c *check) fetch(ctx context.Context, r *replica, ranges ...segment.Range) error {
+	if !c.unhurried && r.source.timedOutRecently() {
+		r.failure = &segment.GiveUpError{After: quickAnswer}
+	}
+	if r.source.origin.WholeOnly() { // it would start over each time
+		ranges = []segment.Range{c.whole()}
+	}
+	missing := r.missing(c.blob.Size(), ranges...)
+	if r.failure != nil || missing.Len() == 0 {
+		return r.failure
+	}
+	err := r.source.origin.ReadRanges(ctx, c.index, missing.Ranges(), c.budget(r.source, missing.Len()), r.keep)
+	r.fail(err)
+	return err
+}
+
+// budget is long only when no other source is left to ask.
+func (c *check) budget(src *source, bytes int64) segment.Budget {
+	if c.unhurried {
+		return c.search.longBudget(src, bytes)
+	}
+	return c.search.shortBudget(src, bytes)
+}
+
+// fail remembers the error of a source that is not available.
+func (r *replica) fail(err error) {
+	if !unavailable(err) {
+		return
+	}
+	r.failure = err
+	if is[*segment.GiveUpError](err) {
+		r.source.timedOut.Store(time.Now().Unix())
+	}
+}
