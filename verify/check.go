@@ -70,8 +70,7 @@ func (c *check) hash(ctx context.Context) error {
 	var watchers sync.WaitGroup
 	defer watchers.Wait()
 	defer stop()
-	watchers.Go(func() { c.watchStream(watching) })
-	watchers.Go(func() { c.watchStarts(watching) })
+	watchers.Go(func() { c.watch(watching) })
 	return c.hashed.Blob(ctx, c.blob, c.blob.Digest(), c.blob.Size())
 }
 
@@ -109,7 +108,11 @@ func (c *check) begin() {
 // end is called when it is clear which sources are corrupt, or none is.
 func (c *check) end() {
 	c.unhurried = false
-	c.setSuspect(nil)
+	clear(c.doubted)
+	if c.suspect != nil {
+		c.search.suspect(c.suspect.source, -1)
+		c.suspect = nil
+	}
 	c.release()
 }
 

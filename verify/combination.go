@@ -24,7 +24,7 @@ func (c *check) combine(ctx context.Context) (right bool, err error) {
 		}
 	}
 	for _, r := range c.replicas {
-		if right, err := c.as(r, c.whole()).prove(ctx); right || err != nil {
+		if right, err := c.stored().with(r, c.whole()).prove(ctx); right || err != nil {
 			return right, err
 		}
 	}
@@ -69,7 +69,7 @@ func (c *check) try(ctx context.Context, all []disagreement, left *int64) (right
 		o := c.stored()
 		digits := n // each with a base of its own
 		for _, d := range all {
-			o.use(d.variants[digits%len(d.variants)], d.at)
+			o = o.with(d.variants[digits%len(d.variants)], d.at)
 			digits /= len(d.variants)
 		}
 		if digits > 0 {
@@ -94,7 +94,8 @@ type disagreement struct {
 // they touch and each source agrees with the same others, they are one. What
 // lies within a window is not told apart.
 func (c *check) disagreements(ctx context.Context) (found []disagreement, err error) {
-	for r := range windows(c.whole()) {
+	for at := int64(0); at < c.blob.Size(); at += window {
+		r := segment.Range{Start: at, End: min(at+window, c.blob.Size())}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -118,7 +119,7 @@ func (c *check) variants(r segment.Range) (disagreement, error) {
 	d := disagreement{at: r}
 	var seen [][]byte
 	for _, rep := range c.replicas {
-		p, err := readRange(c.as(rep, r), r)
+		p, err := readRange(c.stored().with(rep, r), r)
 		if err != nil {
 			return d, err
 		}

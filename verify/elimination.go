@@ -34,7 +34,7 @@ const (
 // wrong, the reference is.
 type elimination struct {
 	check     *check
-	over      overlay
+	over      overlay // the blob as the reference has it, as far as it was fetched
 	reference *replica
 	step      int64          // bytes; 0 before the samples
 	repeats   map[string]int // how often each source was asked again
@@ -65,13 +65,13 @@ func (c *check) eliminate(ctx context.Context) (done bool, err error) {
 // with a source excluded. If the reference is not available, the error is a
 // *segment.GiveUpError or a *segment.HopelessError.
 func (c *check) tryReference(ctx context.Context, reference *replica) (right bool, err error) {
-	e := &elimination{check: c, over: c.stored(), reference: reference, repeats: make(map[string]int)}
+	e := &elimination{check: c, reference: reference, repeats: make(map[string]int)}
 	// Steps that each come just in time would add up to hours.
 	fetching, cancel := c.budget(reference.source, c.blob.Size()).Limit(ctx)
 	defer cancel()
 	part := []segment.Range{c.whole()} // some of it was fetched before
 	for {
-		e.over.use(reference, c.whole())
+		e.over = c.stored().with(reference, c.whole())
 		beside, equivocation, err := e.compare(ctx, part)
 		if err != nil || equivocation && !slices.Equal(c.candidates(), []*replica{reference}) {
 			return false, err
@@ -135,7 +135,7 @@ func (e *elimination) compare(ctx context.Context, ranges []segment.Range) (besi
 			if err != nil {
 				return nil, false, err
 			}
-			beside = append(beside, segment.Range{Start: d.at.Start - reach, End: d.at.End + reach})
+			beside = append(beside, segment.Range{Start: d.Start - reach, End: d.End + reach})
 			if equivocation || e.check.search.opts.Corrupt.Has(d.source) || e.repeats[d.source] == repeats {
 				continue
 			}
@@ -150,7 +150,7 @@ func (e *elimination) compare(ctx context.Context, ranges []segment.Range) (besi
 func (e *elimination) repeat(ctx context.Context, d difference) (equivocation bool) {
 	first := firstDifference(d.stored, d.bytes)
 	end := min(first+repeated, len(d.bytes))
-	again := segment.Range{Start: d.at.Start + int64(first), End: d.at.Start + int64(end)}
+	again := segment.Range{Start: d.Start + int64(first), End: d.Start + int64(end)}
 	for name, before := range map[string][]byte{d.source: d.stored[first:end], e.reference.name(): d.bytes[first:end]} {
 		if e.equivocates(ctx, e.check.replicaOf(name), again, before) {
 			e.check.search.exclude(name, "it sent different bytes each time for %v of %s", again, e.check.blob.Digest())

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -73,7 +72,6 @@ type reader struct {
 	ctx      context.Context
 	src      Content
 	off, end int64
-	atEnd    error // what Read returns at end; nil: io.EOF
 }
 
 func (r *reader) wait() error {
@@ -87,7 +85,7 @@ func (r *reader) wait() error {
 func (r *reader) Read(p []byte) (n int, err error) {
 	for n == 0 {
 		if r.off >= r.end {
-			return 0, cmp.Or(r.atEnd, io.EOF)
+			return 0, io.EOF
 		}
 		if err := r.wait(); err != nil {
 			return 0, err

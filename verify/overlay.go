@@ -1,13 +1,12 @@
 package verify
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"iter"
+	"slices"
 
-	"github.com/segpull/segpull/internal/layer"
 	"github.com/segpull/segpull/segment"
 )
 
@@ -19,80 +18,45 @@ const window = 64 << 10
 // the right digest.
 type overlay struct {
 	check *check
-	used  map[*replica]*segment.Set // which bytes are those of each
+	parts []part // a later one covers those before it
+}
+
+// part is bytes of an overlay that one replica has in the scratch file, or that
+// are those on disk.
+type part struct {
+	segment.Range
+	replica *replica // nil: on disk
 }
 
 // stored is the blob as it is on disk.
-func (c *check) stored() overlay { return overlay{c, make(map[*replica]*segment.Set)} }
+func (c *check) stored() overlay { return overlay{check: c} }
 
-// as is the blob as on disk, but with ranges as r has them, if it has them.
-func (c *check) as(r *replica, at segment.Range) overlay {
-	o := c.stored()
-	o.use(r, at)
+// with is the overlay with a range as r has it, if r has it. What is not in the
+// scratch file is r's own on disk.
+func (o overlay) with(r *replica, at segment.Range) overlay {
+	o.parts = append(slices.Clip(o.parts), part{at, nil})
+	for _, fetched := range r.fetched.Within(at) {
+		o.parts = append(o.parts, part{fetched, r})
+	}
 	return o
 }
 
-// with is the same once the rest of the range was fetched from r.
-func (o overlay) with(ctx context.Context, r *replica, at segment.Range) (overlay, error) {
-	if err := o.check.fetch(ctx, r, at); err != nil {
-		return o, err
-	}
-	c := o.check.stored()
-	for r, set := range o.used {
-		c.used[r] = new(segment.Set)
-		for _, part := range set.Ranges() {
-			c.used[r].Add(part)
+// part returns the part that begins at off, up to end.
+func (o overlay) part(off, end int64) part {
+	for _, p := range slices.Backward(o.parts) {
+		switch {
+		case off < p.Start:
+			end = min(end, p.Start)
+		case off < p.End:
+			return part{segment.Range{Start: off, End: min(end, p.End)}, p.replica}
 		}
 	}
-	c.use(r, at)
-	return c, nil
-}
-
-// use puts r's bytes at a range. Those that are not in the scratch file are its
-// own on disk.
-func (o overlay) use(r *replica, at segment.Range) {
-	for _, set := range o.used {
-		set.Remove(at)
-	}
-	if o.used[r] == nil {
-		o.used[r] = new(segment.Set)
-	}
-	for _, part := range r.fetched.Within(at) {
-		o.used[r].Add(part)
-	}
-}
-
-// part returns the replica that the byte at off is of, nil for the disk, and
-// where the bytes of that end, up to end.
-func (o overlay) part(off, end int64) (*replica, int64) {
-	for r, set := range o.used {
-		parts := set.Within(segment.Range{Start: off, End: end})
-		if len(parts) > 0 && parts[0].Start == off {
-			return r, parts[0].End
-		}
-		if len(parts) > 0 {
-			end = parts[0].Start
-		}
-	}
-	return nil, end
-}
-
-// server is the name of the source of the byte at off.
-func (o overlay) server(off int64) string {
-	if r, _ := o.part(off, off+1); r != nil {
-		return r.name()
-	}
-	for _, run := range o.check.blob.Runs() {
-		if run.Contains(segment.Range{Start: off, End: off + 1}) {
-			return run.Source
-		}
-	}
-	return ""
+	return part{segment.Range{Start: off, End: end}, nil}
 }
 
 // Wait implements Content.
 func (o overlay) Wait(ctx context.Context, off int64) error {
-	if r, _ := o.part(off, off+1); r != nil {
+	if o.part(off, off+1).replica != nil {
 		return nil
 	}
 	return o.check.blob.Wait(ctx, off)
@@ -100,34 +64,20 @@ func (o overlay) Wait(ctx context.Context, off int64) error {
 
 // Read implements Content.
 func (o overlay) Read(off int64, buf []byte) (int, error) {
-	r, end := o.part(off, off+MaxRun)
-	if r != nil {
-		return r.read(off, buf[:end-off])
+	p := o.part(off, off+MaxRun)
+	if p.replica != nil {
+		return p.replica.read(off, buf[:p.Len()])
 	}
 	n, err := o.check.blob.Read(off, buf)
-	return int(min(int64(n), end-off)), err
-}
-
-// findBreak returns where the layer breaks, as far as it goes up to end.
-func (o overlay) findBreak(ctx context.Context, end int64) (int64, error) {
-	return findBreak(ctx, o, o.check.blob.Size(), end)
-}
-
-func findBreak(ctx context.Context, src Content, size, end int64) (int64, error) {
-	r := &reader{ctx: ctx, src: src, end: end}
-	if end < size {
-		r.atEnd = layer.ErrCut
-	}
-	return layer.FindBreak(bufio.NewReaderSize(r, MaxRun), size)
+	return int(min(int64(n), p.Len())), err
 }
 
 // difference is bytes that are others on disk than in an overlay.
 type difference struct {
-	at      segment.Range
-	stored  []byte   // on disk
-	source  string   // of these
-	bytes   []byte   // in the overlay
-	replica *replica // of these
+	part          // of the overlay
+	stored []byte // on disk
+	source string // of these
+	bytes  []byte // in the overlay
 }
 
 // differences yields the bytes of r that are others on disk, or an error at
@@ -135,34 +85,33 @@ type difference struct {
 func (o overlay) differences(ctx context.Context, r segment.Range) iter.Seq2[difference, error] {
 	return func(yield func(difference, error) bool) {
 		for _, run := range o.check.blob.Runs() {
-			for rep, set := range o.used {
-				for at := range windows(set.Within(run.Intersect(r))...) {
-					stored, errA := readRange(o.check.blob, at)
-					p, errB := readRange(o, at)
-					if err := cmp.Or(errA, errB, context.Cause(ctx)); err != nil {
-						yield(difference{}, err)
-						return
-					}
-					if stored != nil && !bytes.Equal(stored, p) && !yield(difference{at, stored, run.Source, p, rep}, nil) {
-						return
-					}
+			for at := run.Intersect(r); !at.Empty(); {
+				p := o.part(at.Start, min(at.Start+window, at.End))
+				at.Start = p.End
+				if p.replica == nil {
+					continue
+				}
+				stored, errA := readRange(o.check.blob, p.Range)
+				other, errB := readRange(o, p.Range)
+				if err := cmp.Or(errA, errB, context.Cause(ctx)); err != nil {
+					yield(difference{}, err)
+					return
+				}
+				if stored != nil && !bytes.Equal(stored, other) && !yield(difference{p, stored, run.Source, other}, nil) {
+					return
 				}
 			}
 		}
 	}
 }
 
-// windows yields ranges, a window at a time.
-func windows(ranges ...segment.Range) iter.Seq[segment.Range] {
-	return func(yield func(segment.Range) bool) {
-		for _, r := range ranges {
-			for at := r.Start; at < r.End; at += window {
-				if !yield(segment.Range{Start: at, End: min(at+window, r.End)}) {
-					return
-				}
-			}
-		}
+// firstWrong returns the source of the first bytes of r that are others on disk;
+// "" if there are none.
+func (o overlay) firstWrong(ctx context.Context, r segment.Range) (source string, err error) {
+	for d, err := range o.differences(ctx, r) {
+		return d.source, err
 	}
+	return "", nil
 }
 
 // prove reports whether the blob is right with this overlay, and if so applies
@@ -187,17 +136,17 @@ func (o overlay) apply(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c.search.exclude(d.source, "%s is right with bytes %v from %s instead", c.blob.Digest(), d.at, d.replica.name())
-		if err := c.blob.Replace(d.at.Start, d.bytes, d.replica.source.index); err != nil {
+		c.search.exclude(d.source, "%s is right with bytes %v from %s instead", c.blob.Digest(), d.Range, d.replica.name())
+		if err := c.blob.Replace(d.Start, d.bytes, d.replica.source.index); err != nil {
 			return err
 		}
 	}
 	for _, r := range c.replicas {
-		for d, err := range c.as(r, c.whole()).differences(ctx, c.whole()) {
+		for d, err := range c.stored().with(r, c.whole()).differences(ctx, c.whole()) {
 			if err != nil {
 				return err
 			}
-			c.search.exclude(r.name(), "it sent other bytes %v of %s, which is right without them", d.at, c.blob.Digest())
+			c.search.exclude(r.name(), "it sent other bytes %v of %s, which is right without them", d.Range, c.blob.Digest())
 		}
 	}
 	return nil

@@ -1,8 +1,10 @@
 package verify
 
 import (
+	"bufio"
 	"context"
 
+	"github.com/segpull/segpull/internal/layer"
 	"github.com/segpull/segpull/segment"
 )
 
@@ -21,6 +23,12 @@ const (
 	mostAhead = 16
 )
 
+// findBreak returns where a layer of size bytes breaks, as far as it goes up to
+// end.
+func findBreak(ctx context.Context, src Content, size, end int64) (int64, error) {
+	return layer.FindBreak(bufio.NewReaderSize(&reader{ctx: ctx, src: src, end: end}, MaxRun), size)
+}
+
 // splice follows the breaks of a layer: the bytes around one are fetched from
 // other sources too, and used where the layer goes on beyond them. So only about
 // as much is fetched again as was wrong, and each of several corrupt sources may
@@ -29,16 +37,17 @@ const (
 func (c *check) splice(ctx context.Context) (right bool, err error) {
 	size := c.blob.Size()
 	over := c.stored()
-	at, err := over.findBreak(ctx, size)
+	at, err := findBreak(ctx, over, size, size)
 	if err != nil || at >= size-checksum {
 		return false, err
 	}
 	// Wrong bytes come in a row, so each step takes more of them.
 	for ahead := int64(window); at < size-checksum; ahead = max(window, min(2*ahead, size/mostAhead)) {
-		next, err := c.mend(ctx, &over, at, ahead)
+		next, wrong, err := c.mend(ctx, &over, at, ahead, size)
 		if err != nil || next <= at {
 			return false, err
 		}
+		c.doubted[wrong] = true
 		at = next
 	}
 	return over.prove(ctx)
@@ -46,40 +55,33 @@ func (c *check) splice(ctx context.Context) (right bool, err error) {
 
 // mend looks for the source with whose bytes the layer goes on from a break at
 // at beyond what is fetched, and uses them. It returns where the layer then
-// breaks; 0 if there is no such source.
-func (c *check) mend(ctx context.Context, over *overlay, at, ahead int64) (next int64, err error) {
+// breaks, as far as it goes up to end, and the source of the first bytes that
+// were others; 0 if there is no such source.
+func (c *check) mend(ctx context.Context, over *overlay, at, ahead, end int64) (next int64, wrong string, err error) {
 	size := c.blob.Size()
-	server := over.server(max(0, at-1))
 	for _, rep := range c.candidates() {
 		for back := int64(lookBack); ; back *= 2 {
 			r := segment.Range{Start: max(0, at-back), End: min(at+ahead, size)}
-			o, next, err := c.goesOn(ctx, *over, rep, r, size)
+			err := c.fetch(ctx, rep, r)
+			if unavailable(err) {
+				break
+			}
+			o := over.with(rep, r)
+			if err == nil {
+				next, err = findBreak(ctx, o, size, end)
+			}
 			if err != nil {
-				return 0, err
+				return 0, "", err
 			}
 			if next >= min(r.End, size-checksum) {
-				c.doubted[server] = server != rep.name()
 				*over = o
-				return next, nil
+				wrong, err = o.firstWrong(ctx, r)
+				return next, wrong, err
 			}
 			if r.Start == 0 || back >= size/mostAhead {
 				break
 			}
 		}
 	}
-	return 0, nil
-}
-
-// goesOn returns where the layer breaks with a source's bytes of r, as far as it
-// goes up to end; 0 if the source is not available.
-func (c *check) goesOn(ctx context.Context, over overlay, rep *replica, r segment.Range, end int64) (o overlay, at int64, err error) {
-	o, err = over.with(ctx, rep, r)
-	if unavailable(err) {
-		return o, 0, nil
-	}
-	if err != nil {
-		return o, 0, err
-	}
-	at, err = o.findBreak(ctx, end)
-	return o, at, err
+	return 0, "", nil
 }

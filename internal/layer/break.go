@@ -23,20 +23,18 @@ const (
 	readSize = 64 << 10
 )
 
-// ErrCut is the error of the reader of FindBreak for the end of the available bytes,
-// when the layer has more.
-var ErrCut = errors.New("the rest of the layer is not read")
+var errCut = errors.New("the rest of the layer is not read")
 
 // FindBreak returns the offset in a layer of size bytes at which decompressing it, or
 // reading its tar, fails, or Unbroken. The first wrong byte is at that offset or before
-// it, mostly by less than a block of the compression. The error is one of r, other than
-// io.EOF and ErrCut.
+// it, mostly by less than a block of the compression. If r has only the first bytes of
+// the layer, that is no break. The error is one of r, other than io.EOF.
 func FindBreak(r io.Reader, size int64) (at int64, err error) {
-	s := &source{r: r}
+	s := &source{r: r, size: size}
 	buffered := bufio.NewReaderSize(s, readSize)
 	sound := sound(buffered, maxExpansion*size)
 	switch {
-	case s.err == ErrCut:
+	case s.err == errCut:
 		return Unbroken, nil
 	case s.err != nil:
 		return 0, s.err
@@ -66,14 +64,17 @@ func sound(r *bufio.Reader, limit int64) bool {
 
 // source counts the bytes read from r, and keeps its error.
 type source struct {
-	r   io.Reader
-	off int64
-	err error // other than io.EOF
+	r         io.Reader
+	off, size int64
+	err       error // errCut if r ends before size; not io.EOF
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	s.off += int64(n)
+	if err == io.EOF && s.off < s.size {
+		err = errCut
+	}
 	if err != nil && err != io.EOF {
 		s.err = err
 	}

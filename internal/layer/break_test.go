@@ -55,7 +55,7 @@ func TestFindBreakReturnsTheErrorOfItsReader(t *testing.T) {
 		at         int64
 	}{
 		{stop, stop, 0},
-		{ErrCut, nil, Unbroken},
+		{io.EOF, nil, Unbroken},
 	} {
 		r := io.MultiReader(bytes.NewReader(content[:garbled]), iotest.ErrReader(tc.read))
 		if at, err := FindBreak(r, int64(len(content))); at != tc.at || err != tc.want {
