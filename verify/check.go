@@ -78,31 +78,27 @@ func (c *check) hash(ctx context.Context) error {
 // returns nil when a source was excluded, or bytes were replaced or are wanted
 // again. It takes the steps in the order of their costs, with short budgets
 // first, and only if that has no result with long ones.
-func (c *check) repair(ctx context.Context, mismatch error) error {
+func (c *check) repair(ctx context.Context, mismatch error) (err error) {
 	if c.search.turn.Acquire(ctx, 1) != nil {
 		return context.Cause(ctx)
 	}
 	defer c.search.turn.Release(1)
 	c.hold()
-	for c.unhurried = false; ; c.unhurried = true {
-		c.begin()
+	for _, c.unhurried = range []bool{false, true} {
+		for _, r := range c.replicas {
+			r.failure = nil // it may answer again
+		}
 		for _, step := range []func(context.Context) (bool, error){c.splice, c.refetchExcluded, c.eliminate, c.combine} {
 			if done, err := step(ctx); done || err != nil {
 				return err
 			}
 		}
-		if err, later := c.failed(mismatch); !later || c.unhurried {
-			return err
+		var later bool
+		if err, later = c.failed(mismatch); !later {
+			break
 		}
 	}
-}
-
-// begin is called when the digest was found wrong once more. Sources that timed
-// out before may answer again.
-func (c *check) begin() {
-	for _, r := range c.replicas {
-		r.failure = nil
-	}
+	return err
 }
 
 // end is called when it is clear which sources are corrupt, or none is.

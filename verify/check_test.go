@@ -60,7 +60,7 @@ func TestATimeoutIsRemembered(t *testing.T) {
 		w.serveAlternately(1, 64*kib, 0)
 		for blob, calls := range []int{1, 1, 2} {
 			c := w.search.check(min(blob, 1))
-			c.begin()
+			c.replicas[1].failure = nil
 			began := time.Now()
 			err := c.fetch(t.Context(), c.replicas[1], segment.Range{End: kib})
 			if !unavailable(err) || w.sources[1].calls != calls || time.Since(began) > quickAnswer {

@@ -2,14 +2,16 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"iter"
 	"slices"
 
 	"github.com/segpull/segpull/segment"
 )
 
-// maxHashed is how many bytes are hashed for combinations, and again for
-// boundaries, at the most: less than a minute's work for each.
+// maxHashed is how many bytes are hashed for combinations at the most: less than
+// a minute's work.
 const maxHashed = 8 << 30
 
 // combine is called when every source is corrupt, or not available. The blob
@@ -18,76 +20,38 @@ const maxHashed = 8 << 30
 // disagree, all combinations are tried, as far as maxHashed goes.
 func (c *check) combine(ctx context.Context) (right bool, err error) {
 	for _, r := range c.replicas {
-		err := c.fetch(ctx, r, c.whole())
-		if err != nil && !unavailable(err) {
-			return false, err
+		if err = c.fetch(ctx, r, c.whole()); err == nil {
+			right, err = c.stored().with(r, c.whole()).prove(ctx)
 		}
-	}
-	for _, r := range c.replicas {
-		if right, err := c.stored().with(r, c.whole()).prove(ctx); right || err != nil {
+		if right || err != nil && !unavailable(err) {
 			return right, err
 		}
 	}
 	if _, later := c.failed(nil); later && !c.unhurried {
 		return false, nil // all this hashing is for when no source is left to ask
 	}
-	return c.tryCombinations(ctx)
-}
-
-// tryCombinations tries first to take each disagreement as a whole from one
-// source, then to change the source within one of them, as where wrong bytes of
-// two sources touch: servers and disks corrupt by blocks.
-func (c *check) tryCombinations(ctx context.Context) (right bool, err error) {
 	all, err := c.disagreements(ctx)
 	if err != nil {
 		return false, err
 	}
 	left := int64(maxHashed)
-	if right, err := c.try(ctx, all, &left); right || err != nil {
-		return right, err
-	}
-	left = maxHashed
-	for _, block := range []int64{1 << 20, 64 << 10, 4 << 10} {
-		for k, d := range all {
-			for at := (d.at.Start/block + 1) * block; at < d.at.End; at += block {
-				before, after := d, d
-				before.at.End, after.at.Start = at, at
-				split := slices.Replace(slices.Clone(all), k, k+1, before, after)
-				if right, err := c.try(ctx, split, &left); right || err != nil {
-					return right, err
-				}
+	for cut := range cuts(all) {
+		for o := range c.combinations(cut) {
+			if left -= c.blob.Size(); left < 0 {
+				return false, nil
+			}
+			if right, err := o.prove(ctx); right || err != nil {
+				return right, err
 			}
 		}
 	}
 	return false, nil
 }
 
-// try tries all combinations of the variants, as long as bytes are left that may
-// be hashed.
-func (c *check) try(ctx context.Context, all []disagreement, left *int64) (right bool, err error) {
-	for n := 0; *left > 0; n++ {
-		o := c.stored()
-		digits := n // each with a base of its own
-		for _, d := range all {
-			o = o.with(d.variants[digits%len(d.variants)], d.at)
-			digits /= len(d.variants)
-		}
-		if digits > 0 {
-			break
-		}
-		if right, err := o.prove(ctx); right || err != nil {
-			return right, err
-		}
-		*left -= c.blob.Size()
-	}
-	return false, nil
-}
-
 // disagreement is bytes of which not every source has the same.
 type disagreement struct {
-	at       segment.Range
-	variants []*replica // one of those that agree, for each variant
-	parts    []int      // which variant each replica has
+	segment.Range
+	same []int // for each replica, the first one that has the same
 }
 
 // disagreements finds the bytes of which not every source has the same. Where
@@ -95,18 +59,20 @@ type disagreement struct {
 // lies within a window is not told apart.
 func (c *check) disagreements(ctx context.Context) (found []disagreement, err error) {
 	for at := int64(0); at < c.blob.Size(); at += window {
-		r := segment.Range{Start: at, End: min(at+window, c.blob.Size())}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		d := disagreement{Range: segment.Range{Start: at, End: min(at+window, c.blob.Size())}}
+		var seen [][]byte
+		for _, r := range c.replicas {
+			p, err := readRange(c.stored().with(r, d.Range), d.Range)
+			if err := cmp.Or(err, context.Cause(ctx)); err != nil {
+				return nil, err
+			}
+			seen = append(seen, p)
+			d.same = append(d.same, slices.IndexFunc(seen, func(other []byte) bool { return bytes.Equal(p, other) }))
 		}
-		d, err := c.variants(r)
-		if err != nil {
-			return nil, err
-		}
-		switch n := len(found); {
-		case len(d.variants) < 2:
-		case n > 0 && found[n-1].at.End == r.Start && slices.Equal(found[n-1].parts, d.parts):
-			found[n-1].at.End = r.End
+		switch last := len(found) - 1; {
+		case slices.Max(d.same) == 0:
+		case last >= 0 && found[last].End == d.Start && slices.Equal(found[last].same, d.same):
+			found[last].End = d.End
 		default:
 			found = append(found, d)
 		}
@@ -114,22 +80,40 @@ func (c *check) disagreements(ctx context.Context) (found []disagreement, err er
 	return found, nil
 }
 
-// variants sorts the replicas by what they have of r.
-func (c *check) variants(r segment.Range) (disagreement, error) {
-	d := disagreement{at: r}
-	var seen [][]byte
-	for _, rep := range c.replicas {
-		p, err := readRange(c.stored().with(rep, r), r)
-		if err != nil {
-			return d, err
+// cuts yields the disagreements as they are, and then with one of them cut in two,
+// as where wrong bytes of two sources touch: servers and disks corrupt by blocks.
+func cuts(all []disagreement) iter.Seq[[]disagreement] {
+	return func(yield func([]disagreement) bool) {
+		if !yield(all) {
+			return
 		}
-		part := slices.IndexFunc(seen, func(other []byte) bool { return bytes.Equal(p, other) })
-		if part < 0 {
-			part = len(seen)
-			seen = append(seen, p)
-			d.variants = append(d.variants, rep)
+		for _, block := range []int64{1 << 20, 64 << 10, 4 << 10} {
+			for k, d := range all {
+				for at := (d.Start/block + 1) * block; at < d.End; at += block {
+					before, after := d, d
+					before.End, after.Start = at, at
+					if !yield(slices.Replace(slices.Clone(all), k, k+1, before, after)) {
+						return
+					}
+				}
+			}
 		}
-		d.parts = append(d.parts, part)
 	}
-	return d, nil
+}
+
+// combinations yields the blob with each way to take disagreements from sources.
+func (c *check) combinations(all []disagreement) iter.Seq[overlay] {
+	return func(yield func(overlay) bool) {
+		for n := 0; ; n++ {
+			o, digits := c.stored(), n // each with a base of its own
+			for _, d := range all {
+				variants := slices.Compact(slices.Sorted(slices.Values(d.same)))
+				o = o.with(c.replicas[variants[digits%len(variants)]], d.Range)
+				digits /= len(variants)
+			}
+			if digits > 0 || !yield(o) {
+				return
+			}
+		}
+	}
 }

@@ -30,7 +30,6 @@ func TestCombine(t *testing.T) {
 			w := newWorld(t, [][]byte{random(2 * mib)}, tc.sources...)
 			w.serveAlternately(0, 64*kib, 0)
 			c := w.search.check(0)
-			c.begin()
 			right, err := c.combine(t.Context())
 			if right != tc.right || err != nil {
 				t.Fatalf("right: %v, %v", right, err)

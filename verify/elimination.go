@@ -34,11 +34,12 @@ const (
 // wrong, the reference is.
 type elimination struct {
 	check     *check
-	over      overlay // the blob as the reference has it, as far as it was fetched
 	reference *replica
-	step      int64          // bytes; 0 before the samples
-	repeats   map[string]int // how often each source was asked again
-	differs   bool           // the reference differs from what is on disk
+	over      overlay     // the blob as the reference has it, as far as it was fetched
+	beside    segment.Set // what is around bytes that differ: wrong ones come in a row
+	step      int64       // bytes; 0 before the samples
+	repeats   int         // how often two sources were asked again
+	caught    bool        // one of them sent something else
 }
 
 // eliminate tries one reference after the other, until a source is excluded or
@@ -65,39 +66,33 @@ func (c *check) eliminate(ctx context.Context) (done bool, err error) {
 // with a source excluded. If the reference is not available, the error is a
 // *segment.GiveUpError or a *segment.HopelessError.
 func (c *check) tryReference(ctx context.Context, reference *replica) (right bool, err error) {
-	e := &elimination{check: c, reference: reference, repeats: make(map[string]int)}
+	e := &elimination{check: c, reference: reference}
 	// Steps that each come just in time would add up to hours.
 	fetching, cancel := c.budget(reference.source, c.blob.Size()).Limit(ctx)
 	defer cancel()
 	part := []segment.Range{c.whole()} // some of it was fetched before
 	for {
 		e.over = c.stored().with(reference, c.whole())
-		beside, equivocation, err := e.compare(ctx, part)
-		if err != nil || equivocation && !slices.Equal(c.candidates(), []*replica{reference}) {
+		err := e.compare(ctx, part)
+		if err != nil || e.caught && !slices.Equal(c.candidates(), []*replica{reference}) {
 			return false, err
 		}
-		e.differs = e.differs || len(beside) > 0
-		if part = e.missing(beside...); len(part) == 0 {
-			if right, err := e.proveEarly(ctx); right || err != nil {
-				return right, err
+		part = reference.missing(c.blob.Size(), e.beside.Ranges()...)
+		if len(part) == 0 {
+			part = e.next()
+			if e.beside.Len() > 0 || len(part) == 0 { // where wrong bytes are few, it may be right by now
+				if right, err := e.over.prove(ctx); right || err != nil {
+					return right, err
+				}
 			}
-			if part = e.next(); len(part) == 0 {
-				return e.decide(ctx)
+			if len(part) == 0 {
+				return false, c.decide(reference)
 			}
 		}
 		if err := c.fetch(fetching, reference, part...); err != nil {
 			return false, err
 		}
 	}
-}
-
-// proveEarly hashes the blob before all of it was fetched from the reference: where
-// wrong bytes are few, it may be right by now.
-func (e *elimination) proveEarly(ctx context.Context) (right bool, err error) {
-	if !e.differs {
-		return false, nil
-	}
-	return e.over.prove(ctx)
 }
 
 // next returns which bytes are fetched from the reference when those beside
@@ -110,103 +105,76 @@ func (e *elimination) next() []segment.Range {
 		for at := int64(0); at < size; at += max(2*window, size/samples) {
 			windows = append(windows, segment.Range{Start: at, End: at + window})
 		}
-		if part := e.missing(windows...); len(part) > 0 {
+		if part := e.reference.missing(size, windows...); len(part) > 0 {
 			return part
 		}
 	}
 	e.step *= 2
-	part := e.reference.missing(e.step/2, e.check.whole())
-	return part.Ranges()
+	return e.reference.missing(e.step/2, e.check.whole())
 }
 
-// missing returns which bytes of ranges are still to be fetched.
-func (e *elimination) missing(ranges ...segment.Range) []segment.Range {
-	found := e.reference.missing(e.check.blob.Size(), ranges...)
-	return found.Ranges()
-}
-
-// compare returns what is beside bytes that differ: wrong ones come in a row. It
-// asks both the source of bytes on disk and the reference again for some of
-// them, and excludes a source that equivocates.
-func (e *elimination) compare(ctx context.Context, ranges []segment.Range) (beside []segment.Range, equivocation bool, err error) {
+// compare finds what differs. It asks both the source of bytes on disk and the
+// reference again for some of them, and excludes a source that sends something
+// else than before.
+func (e *elimination) compare(ctx context.Context, ranges []segment.Range) error {
 	reach := max(window, e.check.blob.Size()/(2*samples))
 	for _, r := range ranges {
 		for d, err := range e.over.differences(ctx, r) {
 			if err != nil {
-				return nil, false, err
+				return err
 			}
-			beside = append(beside, segment.Range{Start: d.Start - reach, End: d.End + reach})
-			if equivocation || e.check.search.opts.Corrupt.Has(d.source) || e.repeats[d.source] == repeats {
-				continue
+			e.beside.Add(segment.Range{Start: d.Start - reach, End: d.End + reach})
+			if !e.caught && !e.check.search.opts.Corrupt.Has(d.source) && e.repeats < repeats {
+				e.repeats++
+				e.repeat(ctx, d)
 			}
-			e.repeats[d.source]++
-			equivocation = e.repeat(ctx, d)
 		}
 	}
-	return beside, equivocation, nil
+	return nil
 }
 
 // repeat asks both sources of a difference again for its first bytes.
-func (e *elimination) repeat(ctx context.Context, d difference) (equivocation bool) {
-	first := firstDifference(d.stored, d.bytes)
+func (e *elimination) repeat(ctx context.Context, d difference) {
+	first := 0
+	for d.stored[first] == d.bytes[first] {
+		first++
+	}
 	end := min(first+repeated, len(d.bytes))
 	again := segment.Range{Start: d.Start + int64(first), End: d.Start + int64(end)}
 	for name, before := range map[string][]byte{d.source: d.stored[first:end], e.reference.name(): d.bytes[first:end]} {
-		if e.equivocates(ctx, e.check.replicaOf(name), again, before) {
+		if e.check.equivocates(ctx, e.check.replicaOf(name), again, before) {
 			e.check.search.exclude(name, "it sent different bytes each time for %v of %s", again, e.check.blob.Digest())
-			equivocation = true
+			e.caught = true
 		}
 	}
-	return equivocation
 }
 
 // equivocates reports whether a source sends something else than before. r is
 // nil for one of an earlier run.
-func (e *elimination) equivocates(ctx context.Context, r *replica, at segment.Range, before []byte) bool {
+func (c *check) equivocates(ctx context.Context, r *replica, at segment.Range, before []byte) bool {
 	if r == nil || r.failure != nil || r.source.origin.WholeOnly() && at.End > mostRepeated {
 		return false
 	}
-	again, err := e.check.ask(ctx, r.source, at)
+	again, err := c.ask(ctx, r.source, at)
 	r.fail(err)
 	return err == nil && !bytes.Equal(again, before)
 }
 
-func firstDifference(a, b []byte) int {
-	for i := range a {
-		if a[i] != b[i] {
-			return i
-		}
+// decide is called when all was fetched from a reference, and is wrong. If no
+// other source has the blob, it is fetched once more.
+func (c *check) decide(reference *replica) error {
+	if len(reference.missing(c.blob.Size(), c.whole())) > 0 {
+		return nil // of a damaged disk, bytes were fetched again, from others
 	}
-	return len(a)
-}
-
-// decide says who is corrupt, once all was fetched.
-func (e *elimination) decide(ctx context.Context) (right bool, err error) {
-	right, err = e.over.prove(ctx)
-	switch {
-	case right || err != nil:
-		return right, err
-	case len(e.missing(e.check.whole())) > 0:
-		return false, nil // of a damaged disk, bytes were fetched again, from others
-	case !e.reference.source.retried && e.alone():
-		return false, e.retry()
-	}
-	e.check.search.exclude(e.reference.name(), "the bytes that it alone sent for %s have another digest", e.check.blob.Digest())
-	return false, nil
-}
-
-// alone reports whether no other source has the blob.
-func (e *elimination) alone() bool {
-	s := e.check.search
-	return !slices.ContainsFunc(s.sources, func(src *source) bool {
-		return src != e.reference.source && !s.opts.Scheduler.Lacks(src.index, e.check.index)
+	others := slices.ContainsFunc(c.search.sources, func(src *source) bool {
+		return src != reference.source && !c.search.opts.Scheduler.Lacks(src.index, c.index)
 	})
-}
-
-// retry fetches the blob once more from its only source.
-func (e *elimination) retry() error {
-	e.reference.source.retried = true
-	e.check.search.opts.Report.Warn(fmt.Sprintf("%s served wrong bytes of %s: segpull tries once more; give another mirror with --mirror if that fails",
-		e.reference.name(), e.check.blob.Digest()))
-	return e.check.refetch(e.check.whole())
+	if others || reference.source.retried {
+		c.search.exclude(reference.name(), "the bytes that it alone sent for %s have another digest", c.blob.Digest())
+		return nil
+	}
+	reference.source.retried = true
+	c.search.opts.Report.Warn(fmt.Sprintf("%s served wrong bytes of %s: segpull tries once more; give another mirror with --mirror if that fails",
+		reference.name(), c.blob.Digest()))
+	return c.refetch(c.whole())
 }

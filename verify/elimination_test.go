@@ -43,7 +43,6 @@ func TestEliminate(t *testing.T) {
 			w := newWorld(t, [][]byte{random(size)}, copies(tc.sources)...)
 			w.serveAlternately(0, 64*kib, tc.serve...)
 			c := w.search.check(0)
-			c.begin()
 			done, err := c.eliminate(t.Context())
 			if done != tc.done || err != nil {
 				t.Fatalf("done: %v, %v", done, err)
@@ -89,7 +88,6 @@ func TestADamagedDiskBlamesNoReference(t *testing.T) {
 			return true
 		}
 		c := w.search.check(0)
-		c.begin()
 		if done, err := c.eliminate(t.Context()); !done || err != nil {
 			t.Fatalf("done: %v, %v", done, err)
 		}
@@ -119,7 +117,6 @@ func TestEliminateOfALargeBlob(t *testing.T) {
 			w.search.opts.Resolver = "a"
 			w.serveAlternately(0, mib, 1)
 			c := w.search.check(0)
-			c.begin()
 			if done, err := c.eliminate(t.Context()); !done || err != nil {
 				t.Fatalf("done: %v, %v", done, err)
 			}

@@ -23,7 +23,8 @@ func (r *replica) name() string { return r.source.origin.Name() }
 
 // missing returns the bytes of ranges that the source neither served nor was
 // asked for later, and that another one served, at most so many.
-func (r *replica) missing(most int64, ranges ...segment.Range) (found segment.Set) {
+func (r *replica) missing(most int64, ranges ...segment.Range) []segment.Range {
+	var found segment.Set
 	for _, run := range r.blob.Runs() {
 		if run.Source == r.name() {
 			continue
@@ -35,7 +36,7 @@ func (r *replica) missing(most int64, ranges ...segment.Range) (found segment.Se
 			}
 		}
 	}
-	return found
+	return found.Ranges()
 }
 
 // keep puts bytes of the source into the scratch file.

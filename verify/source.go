@@ -98,10 +98,14 @@ func (c *check) fetch(ctx context.Context, r *replica, ranges ...segment.Range) 
 		ranges = []segment.Range{c.whole()}
 	}
 	missing := r.missing(c.blob.Size(), ranges...)
-	if r.failure != nil || missing.Len() == 0 {
+	if r.failure != nil || len(missing) == 0 {
 		return r.failure
 	}
-	err := r.source.origin.ReadRanges(ctx, c.index, missing.Ranges(), c.budget(r.source, missing.Len()), r.keep)
+	bytes := int64(0)
+	for _, at := range missing {
+		bytes += at.Len()
+	}
+	err := r.source.origin.ReadRanges(ctx, c.index, missing, c.budget(r.source, bytes), r.keep)
 	r.fail(err)
 	return err
 }

@@ -39,7 +39,6 @@ func TestSplice(t *testing.T) {
 			w := newWorld(t, [][]byte{tc.blob}, tc.sources...)
 			w.serveAlternately(0, 64*kib, upTo(len(tc.sources))...)
 			c := w.search.check(0)
-			c.begin()
 			right, err := c.splice(t.Context())
 			if right != tc.right || err != nil {
 				t.Fatalf("right: %v, %v", right, err)
@@ -75,7 +74,6 @@ func TestSpliceLooksBack(t *testing.T) {
 		w.serve(0, 1, segment.Range{End: 320 * kib})
 		before := w.sources[0].Served()
 		c := w.search.check(0)
-		c.begin()
 		if right, err := c.splice(t.Context()); !right || err != nil {
 			t.Fatalf("right: %v, %v", right, err)
 		}
@@ -113,7 +111,6 @@ func TestSpliceOfALargeLayer(t *testing.T) {
 			w := newWorld(t, [][]byte{layer}, &fakeSource{damage: map[int]damage{0: tc.sources[0]}}, &fakeSource{damage: map[int]damage{0: tc.sources[1]}})
 			w.serveAlternately(0, 256*kib, tc.serve...)
 			c := w.search.check(0)
-			c.begin()
 			if right, err := c.splice(t.Context()); right != tc.right || err != nil {
 				t.Fatalf("right: %v, %v", right, err)
 			}
