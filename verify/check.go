@@ -104,7 +104,6 @@ func (c *check) repair(ctx context.Context, mismatch error) (err error) {
 // end is called when it is clear which sources are corrupt, or none is.
 func (c *check) end() {
 	c.unhurried = false
-	clear(c.doubted)
 	if c.suspect != nil {
 		c.search.suspect(c.suspect.source, -1)
 		c.suspect = nil

@@ -33,7 +33,7 @@ func TestCandidates(t *testing.T) {
 			}
 			w := newWorld(t, [][]byte{random(mib), random(kib)}, sources...)
 			w.serveAlternately(0, 64*kib, tc.serve...)
-			c := w.search.check(0)
+			c := w.search.all()[0]
 			tc.edit(w, c)
 			var got []string
 			for _, r := range c.candidates() {
@@ -49,7 +49,7 @@ func TestCandidates(t *testing.T) {
 // proveRight says that a source has served a blob that is right.
 func (w *world) proveRight(name string) {
 	w.serve(1, int(name[0]-'a'), segment.Range{End: kib})
-	w.search.check(1).right.Store(true)
+	w.search.all()[1].right.Store(true)
 }
 
 // TestATimeoutIsRemembered asks a silent source for two blobs.
@@ -59,7 +59,7 @@ func TestATimeoutIsRemembered(t *testing.T) {
 		w.serveAlternately(0, 64*kib, 0)
 		w.serveAlternately(1, 64*kib, 0)
 		for blob, calls := range []int{1, 1, 2} {
-			c := w.search.check(min(blob, 1))
+			c := w.search.all()[min(blob, 1)]
 			c.replicas[1].failure = nil
 			began := time.Now()
 			err := c.fetch(t.Context(), c.replicas[1], segment.Range{End: kib})

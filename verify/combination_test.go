@@ -19,7 +19,7 @@ func TestCombine(t *testing.T) {
 		corrupt []string
 	}{
 		"apart":                        {[]*fakeSource{source(r(100, 200)), source(r(500, 600))}, true, []string{"a", "b"}},
-		"touching":                     {[]*fakeSource{source(r(0, 512)), source(r(512, 1024))}, true, []string{"a", "b"}},
+		"touching":                     {[]*fakeSource{source(r(0, 1024)), source(r(1024, 2048))}, true, []string{"a", "b"}},
 		"two of three agree":           {[]*fakeSource{source(r(100, 200)), source(r(100, 200)), source(r(500, 600))}, true, []string{"a", "b", "c"}},
 		"all have the same byte wrong": {[]*fakeSource{source(r(100, 200)), source(r(150, 160))}, false, nil},
 		"one that is right":            {[]*fakeSource{source(r(100, 200)), {}}, true, []string{"a"}},
@@ -29,7 +29,7 @@ func TestCombine(t *testing.T) {
 		inBubble(t, what, func(t *testing.T) {
 			w := newWorld(t, [][]byte{random(2 * mib)}, tc.sources...)
 			w.serveAlternately(0, 64*kib, 0)
-			c := w.search.check(0)
+			c := w.search.all()[0]
 			right, err := c.combine(t.Context())
 			if right != tc.right || err != nil {
 				t.Fatalf("right: %v, %v", right, err)
@@ -38,6 +38,25 @@ func TestCombine(t *testing.T) {
 			w.wantCorrupt(tc.corrupt...)
 		})
 	}
+}
+
+// TestNoCombinationsWhileASourceMayAnswer has a silent source, which may answer
+// when it is given more time.
+func TestNoCombinationsWhileASourceMayAnswer(t *testing.T) {
+	inBubble(t, "", func(t *testing.T) {
+		var many damage = inverted(segment.Range{End: kib})
+		for at := int64(128 * kib); at < 2*mib; at += 128 * kib {
+			many = both(many, inverted(segment.Range{Start: at, End: at + kib}))
+		}
+		w := newWorld(t, [][]byte{random(2 * mib)}, &fakeSource{damage: map[int]damage{0: many}}, &fakeSource{silent: true})
+		w.serveAlternately(0, 64*kib, 1, 0)
+		if right, err := w.search.all()[0].combine(t.Context()); right || err != nil {
+			t.Fatalf("right: %v, %v", right, err)
+		}
+		if n := w.blobs[0].read / mib; n > 10 {
+			t.Errorf("%d MiB of a blob of 2 MiB were read", n)
+		}
+	})
 }
 
 func both(a, b damage) damage {

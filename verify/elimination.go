@@ -47,9 +47,6 @@ type elimination struct {
 // the blob may be right before all that the others sent was fetched from it.
 func (c *check) eliminate(ctx context.Context) (done bool, err error) {
 	for _, r := range c.candidates() {
-		if !c.search.sound(r.source) {
-			continue
-		}
 		right, err := c.tryReference(ctx, r)
 		if right || err != nil && !unavailable(err) {
 			return right, err
@@ -68,7 +65,7 @@ func (c *check) eliminate(ctx context.Context) (done bool, err error) {
 func (c *check) tryReference(ctx context.Context, reference *replica) (right bool, err error) {
 	e := &elimination{check: c, reference: reference}
 	// Steps that each come just in time would add up to hours.
-	fetching, cancel := c.budget(reference.source, c.blob.Size()).Limit(ctx)
+	fetching, cancel := c.search.budget(reference.source, c.blob.Size(), c.unhurried).Limit(ctx)
 	defer cancel()
 	part := []segment.Range{c.whole()} // some of it was fetched before
 	for {

@@ -3,6 +3,7 @@ package verify
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/segpull/segpull/segment"
 )
@@ -42,7 +43,7 @@ func TestEliminate(t *testing.T) {
 			}
 			w := newWorld(t, [][]byte{random(size)}, copies(tc.sources)...)
 			w.serveAlternately(0, 64*kib, tc.serve...)
-			c := w.search.check(0)
+			c := w.search.all()[0]
 			done, err := c.eliminate(t.Context())
 			if done != tc.done || err != nil {
 				t.Fatalf("done: %v, %v", done, err)
@@ -87,11 +88,30 @@ func TestADamagedDiskBlamesNoReference(t *testing.T) {
 			w.serve(0, 1, segment.Range{Start: 64 * kib, End: 128 * kib})
 			return true
 		}
-		c := w.search.check(0)
+		c := w.search.all()[0]
 		if done, err := c.eliminate(t.Context()); !done || err != nil {
 			t.Fatalf("done: %v, %v", done, err)
 		}
 		w.wantCorrupt()
+	})
+}
+
+// TestStepsOfAReferenceShareABudget has a reference that takes nearly as long for
+// each step as for all of them together.
+func TestStepsOfAReferenceShareABudget(t *testing.T) {
+	inBubble(t, "", func(t *testing.T) {
+		bit := inverted(segment.Range{Start: 5*mib + 300*kib, End: 5*mib + 300*kib + 1})
+		w := newWorld(t, [][]byte{random(16 * mib)}, &fakeSource{delay: quickAnswer - time.Second}, &fakeSource{damage: map[int]damage{0: bit}})
+		w.search.opts.Resolver = "a"
+		w.serveAlternately(0, mib, 1)
+		began := time.Now()
+		if done, err := w.search.all()[0].eliminate(t.Context()); !done || err != nil {
+			t.Fatalf("done: %v, %v", done, err)
+		}
+		w.wantCorrupt("b")
+		if took := time.Since(began); took > 2*quickAnswer {
+			t.Errorf("it took %v", took)
+		}
 	})
 }
 
@@ -116,7 +136,7 @@ func TestEliminateOfALargeBlob(t *testing.T) {
 			w := newWorld(t, [][]byte{random(16 * mib)}, &fakeSource{}, &fakeSource{damage: map[int]damage{0: tc.damage}})
 			w.search.opts.Resolver = "a"
 			w.serveAlternately(0, mib, 1)
-			c := w.search.check(0)
+			c := w.search.all()[0]
 			if done, err := c.eliminate(t.Context()); !done || err != nil {
 				t.Fatalf("done: %v, %v", done, err)
 			}

@@ -48,21 +48,20 @@ func (s *Search) exclude(name, proof string, args ...any) {
 	if !s.opts.Corrupt.add(name) {
 		return
 	}
-	s.excludeCorrupt()
-	s.opts.Report.Corrupt(Finding{Source: name, Proof: fmt.Sprintf(proof, args...), Excluded: s.excluded(name)})
+	s.opts.Report.Corrupt(Finding{Source: name, Proof: fmt.Sprintf(proof, args...), Excluded: s.excludeCorrupt()})
 }
 
-func (s *Search) excludeCorrupt() {
+// excludeCorrupt returns false where all sources are corrupt: then all are used.
+func (s *Search) excludeCorrupt() bool {
+	if !slices.ContainsFunc(s.sources, s.sound) {
+		return false
+	}
 	for _, src := range s.sources {
-		if s.excluded(src.origin.Name()) {
+		if !s.sound(src) {
 			s.opts.Scheduler.SetTrust(src.index, segment.Excluded)
 		}
 	}
-}
-
-// excluded reports whether a source is corrupt, and not all of them are.
-func (s *Search) excluded(name string) bool {
-	return s.opts.Corrupt.Has(name) && slices.ContainsFunc(s.sources, s.sound)
+	return true
 }
 
 // Accepts reports whether bytes of a blob are taken from a source: it is not
@@ -98,7 +97,7 @@ func (s *Search) suspect(src *source, n int) {
 // errors are those of the disk, joined.
 func (s *Search) ForgetCorrupt() error {
 	var errs []error
-	for _, c := range s.allChecks() {
+	for _, c := range s.all() {
 		if c.right.Load() {
 			continue
 		}

@@ -159,6 +159,7 @@ type fakeSource struct {
 	lacks    bool
 	whole    bool
 	rationed bool
+	limited  time.Duration // by rate limits
 	mu       sync.Mutex
 	calls    int // of ReadRanges
 	answers  int
@@ -168,7 +169,7 @@ type fakeSource struct {
 func (s *fakeSource) Name() string                  { return s.name }
 func (s *fakeSource) WholeOnly() bool               { return s.whole }
 func (s *fakeSource) Spare() bool                   { return !s.rationed }
-func (s *fakeSource) LimitTime(int64) time.Duration { return 0 }
+func (s *fakeSource) LimitTime(int64) time.Duration { return s.limited }
 
 func (s *fakeSource) Served() int64 {
 	s.mu.Lock()
@@ -227,7 +228,8 @@ type world struct {
 
 	mu       sync.Mutex
 	trust    []segment.Trust
-	holds    int // Hold less Release
+	holds    int  // Hold less Release
+	held     bool // at any time
 	wanted   []segment.Range
 	suspects []string
 	warnings []string
@@ -289,6 +291,7 @@ func (w *world) Hold(int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.holds++
+	w.held = true
 }
 
 func (w *world) Release(int) {

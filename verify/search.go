@@ -156,21 +156,16 @@ func (s *Search) Add(b Blob) int {
 	return c.index
 }
 
-func (s *Search) check(blob int) *check {
+// all are the checks by the index of their blobs.
+func (s *Search) all() []*check {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.checks[blob]
-}
-
-func (s *Search) allChecks() []*check {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.checks)
+	return s.checks // which only grows
 }
 
 // Hashed is the length of the longest prefix of a blob that has been hashed, in
 // bytes. It never falls, also if a repaired blob is hashed again.
-func (s *Search) Hashed(blob int) int64 { return s.check(blob).hashed.Offset() }
+func (s *Search) Hashed(blob int) int64 { return s.all()[blob].hashed.Offset() }
 
 // Blob hashes a blob as it arrives, and repairs it, until its digest is right.
 // The error is a *MismatchError where every source of it is corrupt, a
@@ -178,7 +173,7 @@ func (s *Search) Hashed(blob int) int64 { return s.check(blob).hashed.Offset() }
 // of the blob, or the cause of ctx. It may run for several blobs at a time, for
 // each once.
 func (s *Search) Blob(ctx context.Context, blob int) error {
-	c := s.check(blob)
+	c := s.all()[blob]
 	defer c.end()
 	for {
 		err := c.hash(ctx)
@@ -199,7 +194,7 @@ func (s *Search) Blob(ctx context.Context, blob int) error {
 
 // provedRight reports whether a source has served any of a blob that is right.
 func (s *Search) provedRight(name string) bool {
-	return slices.ContainsFunc(s.allChecks(), func(c *check) bool {
+	return slices.ContainsFunc(s.all(), func(c *check) bool {
 		return c.right.Load() && c.served(name) > 0
 	})
 }

@@ -32,18 +32,17 @@ type source struct {
 	suspected int          // in how many blobs it is the suspect; guarded by Search.mu
 }
 
-// longBudget is for so many bytes of a source that no other can stand in for.
-func (s *Search) longBudget(src *source, bytes int64) segment.Budget {
-	total := s.opts.GiveUpAfter + time.Duration(bytes/leastRate)*time.Second + 2*src.origin.LimitTime(bytes)
-	return segment.Budget{Total: total, Idle: s.opts.GiveUpAfter}
-}
-
-// shortBudget is for a source beside others.
-func (s *Search) shortBudget(src *source, bytes int64) segment.Budget {
-	perByte := float64(time.Since(s.began)) / float64(max(1, src.origin.Served()))
-	total := quickAnswer + time.Duration(min(slowdown*perByte*float64(bytes), float64(time.Hour)))
-	long := s.longBudget(src, bytes)
-	return segment.Budget{Total: min(total, long.Total), Idle: min(quickAnswer, long.Idle)}
+// budget is for so many bytes of a source: long where no other can stand in for
+// it.
+func (s *Search) budget(src *source, bytes int64, long bool) segment.Budget {
+	idle := s.opts.GiveUpAfter
+	total := idle + time.Duration(bytes/leastRate)*time.Second + 2*src.origin.LimitTime(bytes)
+	if !long {
+		perByte := float64(time.Since(s.began)) / float64(max(1, src.origin.Served()))
+		usual := min(slowdown*perByte*float64(bytes), float64(time.Hour))
+		idle, total = min(idle, quickAnswer), min(total, quickAnswer+time.Duration(usual))
+	}
+	return segment.Budget{Total: total, Idle: idle}
 }
 
 // timedOutRecently reports whether the source exceeded its budget a moment ago.
@@ -61,7 +60,7 @@ func unavailable(err error) bool {
 // short too.
 func (c *check) ask(ctx context.Context, src *source, r segment.Range) ([]byte, error) {
 	p := make([]byte, r.Len())
-	budget := c.search.shortBudget(src, r.Len())
+	budget := c.search.budget(src, r.Len(), false)
 	err := src.origin.ReadRanges(ctx, c.index, []segment.Range{r}, budget, func(off int64, b []byte) error {
 		copy(p[off-r.Start:], b)
 		return nil
@@ -105,17 +104,9 @@ func (c *check) fetch(ctx context.Context, r *replica, ranges ...segment.Range) 
 	for _, at := range missing {
 		bytes += at.Len()
 	}
-	err := r.source.origin.ReadRanges(ctx, c.index, missing, c.budget(r.source, bytes), r.keep)
+	err := r.source.origin.ReadRanges(ctx, c.index, missing, c.search.budget(r.source, bytes, c.unhurried), r.keep)
 	r.fail(err)
 	return err
-}
-
-// budget is long only when no other source is left to ask.
-func (c *check) budget(src *source, bytes int64) segment.Budget {
-	if c.unhurried {
-		return c.search.longBudget(src, bytes)
-	}
-	return c.search.shortBudget(src, bytes)
 }
 
 // fail remembers the error of a source that is not available.

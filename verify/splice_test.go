@@ -38,7 +38,7 @@ func TestSplice(t *testing.T) {
 		inBubble(t, what, func(t *testing.T) {
 			w := newWorld(t, [][]byte{tc.blob}, tc.sources...)
 			w.serveAlternately(0, 64*kib, upTo(len(tc.sources))...)
-			c := w.search.check(0)
+			c := w.search.all()[0]
 			right, err := c.splice(t.Context())
 			if right != tc.right || err != nil {
 				t.Fatalf("right: %v, %v", right, err)
@@ -73,7 +73,7 @@ func TestSpliceLooksBack(t *testing.T) {
 		w.serveAlternately(0, 64*kib, 0)
 		w.serve(0, 1, segment.Range{End: 320 * kib})
 		before := w.sources[0].Served()
-		c := w.search.check(0)
+		c := w.search.all()[0]
 		if right, err := c.splice(t.Context()); !right || err != nil {
 			t.Fatalf("right: %v, %v", right, err)
 		}
@@ -110,7 +110,7 @@ func TestSpliceOfALargeLayer(t *testing.T) {
 		inBubble(t, what, func(t *testing.T) {
 			w := newWorld(t, [][]byte{layer}, &fakeSource{damage: map[int]damage{0: tc.sources[0]}}, &fakeSource{damage: map[int]damage{0: tc.sources[1]}})
 			w.serveAlternately(0, 256*kib, tc.serve...)
-			c := w.search.check(0)
+			c := w.search.all()[0]
 			if right, err := c.splice(t.Context()); right != tc.right || err != nil {
 				t.Fatalf("right: %v, %v", right, err)
 			}

@@ -80,10 +80,11 @@ func (c *check) watchStarts(ctx context.Context) {
 	served := func(r *replica) bool { return r == server }
 	c.askAll(ctx, start, served, func(r *replica, got []byte) {
 		c.suspectOne(func() *replica {
-			switch a, b := c.soundStart(got), c.soundStart(start); {
-			case !a && !b:
-				return nil
-			case !a, b && server.name() == c.search.opts.Resolver:
+			trusted := c.soundStart(start)
+			if trusted == c.soundStart(got) { // only the digest can tell
+				trusted = server.name() == c.search.opts.Resolver
+			}
+			if trusted {
 				return r
 			}
 			return server

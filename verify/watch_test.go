@@ -17,7 +17,8 @@ func TestWatch(t *testing.T) {
 	middle := inverted(segment.Range{Start: mib, End: 2 * mib})
 	all := inverted(segment.Range{End: 6 * mib})
 	another := func(p []byte, off int64, _ int) { copy(p, other[off:]) }
-	farIn := slices.Concat(make([]int, 32), slices.Repeat([]int{1}, 16)) // 2 MiB of a, then b
+	farIn := slices.Concat(make([]int, 32), slices.Repeat([]int{1}, 16))  // 2 MiB of a, then b
+	lateOn := slices.Concat(slices.Repeat([]int{1}, 16), make([]int, 80)) // 1 MiB of b, then a
 	source := func(d damage) *fakeSource { return &fakeSource{damage: map[int]damage{0: d}} }
 	for what, tc := range map[string]struct {
 		blob     []byte
@@ -36,6 +37,8 @@ func TestWatch(t *testing.T) {
 		"the resolver is wrong":           {layer, []*fakeSource{source(all), {}}, []int{0}, "a", []string{"a"}, true},
 		"the same without a resolver":     {layer, []*fakeSource{{}, source(all)}, []int{0}, "", []string{"b"}, true},
 		"two sound layers":                {layer, []*fakeSource{{}, source(another)}, []int{1}, "a", []string{"b"}, true},
+		"two sound layers, shown late":    {layer, []*fakeSource{{delay: 300 * time.Millisecond}, source(another)}, lateOn, "a", []string{"b"}, true},
+		"both others differ at the start": {layer, []*fakeSource{source(all), {}, {}}, []int{0}, "b", []string{"a"}, false},
 		"a blob that is no layer":         {random(6 * mib), []*fakeSource{{}, source(middle)}, []int{0, 1}, "a", nil, false},
 		"a small blob":                    {layerOf(mib / 2), []*fakeSource{{}, source(all)}, []int{0, 1}, "a", nil, false},
 		"a single source":                 {layer, []*fakeSource{source(all)}, []int{0}, "a", nil, false},
@@ -45,7 +48,7 @@ func TestWatch(t *testing.T) {
 			w.search.opts.Resolver = tc.resolver
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error)
-			c := w.search.check(0)
+			c := w.search.all()[0]
 			go func() { ended <- c.hash(ctx) }()
 			size := w.blobs[0].size
 			for k := int64(0); (k+1)*64*kib < size; k++ {
@@ -75,6 +78,31 @@ func TestWatch(t *testing.T) {
 			}
 			w.wantCorrupt()
 		})
+	}
+}
+
+// TestAResumedBlobIsNotWatched has a blob that is complete.
+func TestAResumedBlobIsNotWatched(t *testing.T) {
+	inBubble(t, "", func(t *testing.T) {
+		w := newWorld(t, [][]byte{layerOf(6 * mib)}, &fakeSource{}, &fakeSource{})
+		w.serveAlternately(0, mib, 0)
+		if err := w.search.Blob(t.Context(), 0); err != nil || w.sources[1].calls > 0 {
+			t.Errorf("it was asked for %d times, %v", w.sources[1].calls, err)
+		}
+	})
+}
+
+// TestASuspectOfTwoBlobs is one until both are verified.
+func TestASuspectOfTwoBlobs(t *testing.T) {
+	w := newWorld(t, nil, &fakeSource{})
+	for _, tc := range []struct {
+		n    int
+		want segment.Trust
+	}{{1, segment.Suspect}, {1, segment.Suspect}, {-1, segment.Suspect}, {-1, segment.Trusted}} {
+		w.search.suspect(w.search.sources[0], tc.n)
+		if w.trust[0] != tc.want {
+			t.Errorf("trust %v, not %v", w.trust[0], tc.want)
+		}
 	}
 }
 
@@ -120,8 +148,8 @@ func TestBlob(t *testing.T) {
 			if len(tc.corrupt) > 0 && len(w.corrupt.Names()) == 0 {
 				t.Error("no source is excluded")
 			}
-			if w.holds != 0 {
-				t.Errorf("later blobs are held %d times", w.holds)
+			if pair := len(tc.sources) == 2 && tc.corrupt != nil; pair && !w.held || w.holds != 0 {
+				t.Errorf("later blobs were held: %v, and are held %d times", w.held, w.holds)
 			}
 		})
 	}
