@@ -31,7 +31,7 @@ type check struct {
 	blob     Blob
 	hashed   Frontier
 	right    atomic.Bool
-	replicas []*replica // of each source
+	replicas []*replica // of each source, by its index
 
 	// The fields below belong to whoever has the turn; watchers end before the
 	// check goes on.

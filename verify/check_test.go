@@ -73,6 +73,22 @@ func TestATimeoutIsRemembered(t *testing.T) {
 	})
 }
 
+// TestASilentSourceIsNotAskedAgain for bytes that it has sent.
+func TestASilentSourceIsNotAskedAgain(t *testing.T) {
+	inBubble(t, "", func(t *testing.T) {
+		w := newWorld(t, [][]byte{random(mib)}, &fakeSource{}, &fakeSource{silent: true})
+		c := w.search.all()[0]
+		for range 2 {
+			if c.equivocates(t.Context(), c.replicas[1], segment.Range{End: kib}, w.right[0][:kib]) {
+				t.Error("silence is taken for other bytes")
+			}
+		}
+		if n := w.sources[1].calls; n != 1 {
+			t.Errorf("it was asked %d times", n)
+		}
+	})
+}
+
 func TestTheWatchDoesNotLag(t *testing.T) {
 	w := newWorld(t, [][]byte{make([]byte, mostBehind+mib)}, &fakeSource{})
 	w.serveAlternately(0, mib, 0)

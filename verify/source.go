@@ -100,11 +100,11 @@ func (c *check) fetch(ctx context.Context, r *replica, ranges ...segment.Range) 
 	if r.failure != nil || len(missing) == 0 {
 		return r.failure
 	}
-	bytes := int64(0)
+	total := int64(0)
 	for _, at := range missing {
-		bytes += at.Len()
+		total += at.Len()
 	}
-	err := r.source.origin.ReadRanges(ctx, c.index, missing, c.search.budget(r.source, bytes, c.unhurried), r.keep)
+	err := r.source.origin.ReadRanges(ctx, c.index, missing, c.search.budget(r.source, total, c.unhurried), r.keep)
 	r.fail(err)
 	return err
 }
