@@ -10,6 +10,7 @@ import (
 )
 
 func TestSourcesThatCorruptDifferentBytes(t *testing.T) {
+	t.Parallel()
 	noise, text := pulltest.ImageOf(1, 2*mib, 2*mib), pulltest.TextImage(t, 1, 2*mib, 2*mib)
 	faults := func(faults ...registrytest.Fault) []registrytest.Fault { return faults }
 	for what, tc := range map[string]struct {

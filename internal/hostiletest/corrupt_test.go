@@ -29,6 +29,7 @@ func (i inverse) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func TestTheCorruptSourceIsFound(t *testing.T) {
+	t.Parallel()
 	img := pulltest.ImageOf(1, 3*mib, mib, 300*kib)
 	large, small := img.Layers[0], img.Layers[2]
 	flips := registrytest.Flip(0, large.Size)
@@ -133,6 +134,7 @@ func TestACorruptSourceIsNotUsedAgain(t *testing.T) {
 }
 
 func TestWithCorruptSourcesAloneNothingIsKept(t *testing.T) {
+	t.Parallel()
 	img := pulltest.ImageOf(1, mib, 300*kib)
 	large := img.Layers[0]
 	for what, faults := range map[string][]registrytest.Fault{

@@ -16,6 +16,7 @@ import (
 // compress, and some that do not. If few bytes are wrong, or if they come from another
 // layer, the stream may not break, and finding them costs more.
 func TestWhatACorruptSourceCosts(t *testing.T) {
+	t.Parallel()
 	sizes := []int64{2 * mib, mib / 2, 200 * kib}
 	text, otherText := pulltest.TextImage(t, 1, sizes...), pulltest.TextImage(t, 11, sizes...)
 	noise, otherNoise := pulltest.ImageOf(1, sizes...), pulltest.ImageOf(11, sizes...)

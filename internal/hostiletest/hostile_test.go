@@ -180,6 +180,7 @@ func anotherETag(next http.Handler) http.Handler {
 // first, and an honest one, which is so slow that segpull asks the other as well. The
 // pull succeeds, and soon.
 func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
+	t.Parallel()
 	img := pulltest.ImageOf(1, 300*kib, 50*kib)
 	for what, mirror := range misbehaviours() {
 		t.Run(what, func(t *testing.T) {
@@ -206,6 +207,7 @@ func TestAHostileMirrorBesideAnHonestOne(t *testing.T) {
 // TestAHostileMirrorAlone pulls only from such a mirror: the pull ends soon, with an error
 // that is safe to print on a terminal, and the next pull succeeds when the mirror behaves.
 func TestAHostileMirrorAlone(t *testing.T) {
+	t.Parallel()
 	img := pulltest.ImageOf(1, 300*kib, 50*kib)
 	for what, mirror := range misbehaviours() {
 		if mirror.alone == errSlow {

@@ -33,6 +33,7 @@ func breaksOff() registrytest.Fault {
 // TestAStreamThatAlwaysBreaksOff has a source that sends the same bytes again and again.
 // They must not count as progress, nor delay the other source.
 func TestAStreamThatAlwaysBreaksOff(t *testing.T) {
+	t.Parallel()
 	t.Run("beside an honest one", func(t *testing.T) {
 		t.Parallel()
 		m := pulltest.Serve(t, 2, pulltest.ImageOf(1, 8*mib))
@@ -70,6 +71,7 @@ func TestAStreamThatAlwaysBreaksOff(t *testing.T) {
 // TestACorruptSourceServesWhatNoOtherHas checks that a blob that only a corrupt
 // source has is fetched from it: its digest decides.
 func TestACorruptSourceServesWhatNoOtherHas(t *testing.T) {
+	t.Parallel()
 	img := pulltest.ImageOf(1, 2*mib, 4*mib)
 	small, large := img.Layers[0].Digest, img.Layers[1].Digest
 	lacks := func(of ...registrytest.Blob) registrytest.Fault {
@@ -110,6 +112,7 @@ func bitsOf(b registrytest.Blob, step int64) registrytest.Fault {
 // TestACorruptSourceDelaysNoPull pulls from a source that stops answering, or
 // answers slowly, after it sent wrong bytes.
 func TestACorruptSourceDelaysNoPull(t *testing.T) {
+	t.Parallel()
 	img := pulltest.ImageOf(1, 4*mib, 60*kib)
 	for what, tc := range map[string]struct {
 		corrupt int // 0: it resolves the tag, and is trusted first
@@ -145,6 +148,7 @@ func TestACorruptSourceDelaysNoPull(t *testing.T) {
 // TestASourceWithoutRangesProvesWrongBytes compares with a source whose answers all
 // begin with the first byte.
 func TestASourceWithoutRangesProvesWrongBytes(t *testing.T) {
+	t.Parallel()
 	t.Run("at little cost", func(t *testing.T) {
 		t.Parallel()
 		img := pulltest.ImageOf(1, 16*mib)

@@ -15,7 +15,7 @@ import (
 func Main(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		_ = f.Value.Set("6")
+		_ = f.Value.Set("10")
 	}
 	home, err := os.MkdirTemp("", "segpull")
 	if err != nil {
