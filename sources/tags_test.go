@@ -82,8 +82,6 @@ func TestRejectCountsOnlySourcesThatAreTrusted(t *testing.T) {
 
 func TestAManifestThatItsResolverLacksIsWithdrawn(t *testing.T) {
 	gone := ocispec.Descriptor{Digest: digest.FromString("gone"), Size: 4}
-	ill, broken := serving(t, imageB)
-	_, tagged := odd(t)
 	digested := app
 	digested.Digest = gone.Digest
 	for _, test := range []struct {
@@ -95,26 +93,30 @@ func TestAManifestThatItsResolverLacksIsWithdrawn(t *testing.T) {
 		{"refused", []registrytest.Fault{registrytest.Status(403).On()}, true},
 		{"failing", []registrytest.Fault{registrytest.Status(500).On()}, false},
 	} {
-		resolver, address := odd(t)
-		set := newSet(t, Config{}, address, broken, tagged)
-		if _, _, err := set.Fetch(t.Context(), app, ocispec.Descriptor{}); err != nil {
-			t.Fatal(err)
-		}
-		ill.Misbehave(registrytest.Status(500).On()) // an error that may pass does not decide
-		resolver.Misbehave(test.faults...)
-		_, _, err := set.Fetch(t.Context(), app, gone)
-		if e, ok := errors.AsType[*FetchError](err); !ok || e.Withdrawn() != test.want {
-			t.Errorf("%s: %v", test.about, err)
-		}
-		_, err = set.Blob(t.Context(), app, gone)
-		if e, ok := errors.AsType[*FetchError](err); !ok || e.Withdrawn() != test.want {
-			t.Errorf("%s, of a blob: %v", test.about, err)
-		}
-		_, _, err = set.Fetch(t.Context(), digested, gone)
-		if e, ok := errors.AsType[*FetchError](err); !ok || e.Withdrawn() {
-			t.Errorf("%s, named by digest: %v", test.about, err)
-		}
-		ill.Misbehave()
+		t.Run(test.about, func(t *testing.T) {
+			t.Parallel()
+			resolver, address := odd(t)
+			ill, broken := serving(t, imageB)
+			_, tagged := odd(t)
+			set := newSet(t, Config{}, address, broken, tagged)
+			if _, _, err := set.Fetch(t.Context(), app, ocispec.Descriptor{}); err != nil {
+				t.Fatal(err)
+			}
+			ill.Misbehave(registrytest.Status(500).On()) // an error that may pass does not decide
+			resolver.Misbehave(test.faults...)
+			_, _, err := set.Fetch(t.Context(), app, gone)
+			if e, ok := errors.AsType[*FetchError](err); !ok || e.Withdrawn() != test.want {
+				t.Error(err)
+			}
+			_, err = set.Blob(t.Context(), app, gone)
+			if e, ok := errors.AsType[*FetchError](err); !ok || e.Withdrawn() != test.want {
+				t.Errorf("of a blob: %v", err)
+			}
+			_, _, err = set.Fetch(t.Context(), digested, gone)
+			if e, ok := errors.AsType[*FetchError](err); !ok || e.Withdrawn() {
+				t.Errorf("named by digest: %v", err)
+			}
+		})
 	}
 	_, none := serving(t)
 	_, _, err := newSet(t, Config{}, none).Fetch(t.Context(), app, ocispec.Descriptor{})
