@@ -16,6 +16,7 @@ import (
 // fails with an error and leaves no output. The next pull succeeds, and fetches no bytes
 // again that could be kept.
 func TestAnyCallOfTheSystemMayFail(t *testing.T) {
+	t.Parallel()
 	img := pulltest.ImageOf(1, 6*mib, 2*mib)
 	errors := []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.EMFILE}
 	for _, format := range []string{"docker-archive", "legacy", "oci"} {

@@ -32,6 +32,7 @@ const (
 )
 
 func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	img := pulltest.ImageOf(1, 6*mib, 2*mib)
 	var kills atomic.Int64
 	t.Cleanup(func() {

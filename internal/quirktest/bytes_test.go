@@ -31,6 +31,7 @@ func fewRanges(faults ...registrytest.Fault) quirk {
 }
 
 func TestRangesThatAreRefused(t *testing.T) {
+	t.Parallel()
 	rows := map[string]quirk{}
 	for _, status := range []int{400, 403, 416, 501} {
 		rows[fmt.Sprintf("%d (registry.k8s.io#333, buzz#4079)", status)] = fewRanges(registrytest.RangeRefused(status))
@@ -40,6 +41,7 @@ func TestRangesThatAreRefused(t *testing.T) {
 }
 
 func TestAnswersToRanges(t *testing.T) {
+	t.Parallel()
 	partly := func(faults ...registrytest.Fault) quirk {
 		q := quirky(faults...)
 		q.asked = func(t *testing.T, seen registrytest.Stats) {
@@ -77,6 +79,7 @@ func TestASmallBlobIsAskedForWithoutRange(t *testing.T) {
 // TestEncodings pulls from web servers that label what they serve by its name,
 // and through proxies that compress bodies.
 func TestEncodings(t *testing.T) {
+	t.Parallel()
 	const manifests = registrytest.KindManifest
 	tar := registrytest.NewImage(registrytest.ImageOptions{
 		Seed: 1, Layers: []int64{mib}, Compression: registrytest.Uncompressed, Platform: "linux/amd64",
@@ -98,6 +101,7 @@ func TestEncodings(t *testing.T) {
 }
 
 func TestBlobsOfAnotherSize(t *testing.T) {
+	t.Parallel()
 	good := pulltest.ImageOf(1, 300*kib)
 	size := good.Layers[0].Size
 	sizes := func(got, want int64) []string {

@@ -37,6 +37,7 @@ func serveTLS(t *testing.T, handler http.Handler) (address, ca string) {
 // TestContentTypesOfManifests pulls from static servers, which send no type for
 // files without extension (moby#19526).
 func TestContentTypesOfManifests(t *testing.T) {
+	t.Parallel()
 	rows := map[string]quirk{}
 	for _, label := range []string{
 		"", "text/html", "text/plain; charset=utf-8", "application/json", "application/octet-stream",
@@ -49,6 +50,7 @@ func TestContentTypesOfManifests(t *testing.T) {
 
 // TestRefusalsWithAReason ends soon with what the registry says.
 func TestRefusalsWithAReason(t *testing.T) {
+	t.Parallel()
 	const (
 		policy    = `{"errors":[{"code":"PROJECTPOLICYVIOLATION","message":"current image with 3 vulnerabilities cannot be pulled"}]}`
 		page      = "<!doctype html><title>403 Forbidden</title><style>p{}</style><p>Not available in your <b>country</b>."
@@ -92,6 +94,7 @@ func TestTheOtherScheme(t *testing.T) {
 // TestAProxyThatWantsALogin checks that the error says where to put it (hub-feedback#826,
 // spring-boot#47901). The proxy of an http mirror answers in its place.
 func TestAProxyThatWantsALogin(t *testing.T) {
+	t.Parallel()
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Proxy-Authenticate", `Basic realm="corp"`)
 		w.WriteHeader(http.StatusProxyAuthRequired)

@@ -35,6 +35,7 @@ func (q quirk) warning(words ...string) quirk {
 // TestHiddenRegistries pulls from hosts of which only /v2/ answers with a
 // challenge.
 func TestHiddenRegistries(t *testing.T) {
+	t.Parallel()
 	rows := map[string]quirk{}
 	for name, login := range map[string]registrytest.Fault{"Basic": basic, "Bearer": private} {
 		for status, alone := range map[int]error{401: segpull.ErrCredentials, 403: segpull.ErrCredentials, 404: segpull.ErrNotFound} {
@@ -65,6 +66,7 @@ func unasked(t *testing.T, seen registrytest.Stats) {
 }
 
 func TestStaleLogins(t *testing.T) {
+	t.Parallel()
 	rows := map[string]quirk{}
 	for _, status := range []int{400, 401, 403} {
 		stale := registrytest.StaleLogin(status)
@@ -80,6 +82,7 @@ func TestStaleLogins(t *testing.T) {
 }
 
 func TestTokensAndChallenges(t *testing.T) {
+	t.Parallel()
 	playQuirks(t, map[string]quirk{
 		"a token server that redirects (moby#38662)":     quirky(registrytest.TokenRedirect(), private).with(goodLogin),
 		"two challenges in two fields":                   quirky(registrytest.Challenge("Negotiate", registrytest.OwnChallenge), private).with(goodLogin),

@@ -15,6 +15,7 @@ import (
 // TestLinksOnTheHost pulls from stores on the registry's own host and port,
 // which refuse a link with a second authorization.
 func TestLinksOnTheHost(t *testing.T) {
+	t.Parallel()
 	rows := map[string]quirk{}
 	for name, login := range map[string]registrytest.Fault{"Basic": basic, "Bearer": private} {
 		signed := quirky(registrytest.SignedLinkOnHost(), login).with(goodLogin)
@@ -44,6 +45,7 @@ func authorizedLink(r registrytest.Request) bool {
 // TestAFrontSendsAllElsewhere asks a front end that is another origin than the
 // registry, which alone asks for a login (harbor#6122).
 func TestAFrontSendsAllElsewhere(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
 		for name, login := range map[string]registrytest.Fault{"Basic": basic, "Bearer": private} {
 			t.Run(fmt.Sprintf("%d, %s", status, name), func(t *testing.T) {
@@ -93,6 +95,7 @@ func TestAFrontSendsAllToHTTPS(t *testing.T) {
 // TestPathsBeforeV2 pulls from a registry below a path of its host
 // (compose#6894, jib#993, bottlerocket#1888).
 func TestPathsBeforeV2(t *testing.T) {
+	t.Parallel()
 	for name, login := range map[string]registrytest.Fault{
 		"open": registrytest.All(), "Basic": basic, "hidden": registrytest.HiddenWithoutChallenge(403, basic),
 	} {
@@ -113,6 +116,7 @@ func TestPathsBeforeV2(t *testing.T) {
 // TestALoopbackRegistryByItsBareName checks that segpull asks by https first,
 // as docker does (zarf#4727).
 func TestALoopbackRegistryByItsBareName(t *testing.T) {
+	t.Parallel()
 	img := pulltest.ImageOf(1, 300*kib)
 	m := pulltest.Serve(t, 1, img)
 	secure, ca := serveTLS(t, m.Servers[0].Mirror())
