@@ -51,6 +51,7 @@ func TestWeakNetworkScript(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds segpull")
 	}
+	t.Parallel()
 	first, second, urls := twoMirrors(t)
 	first.Throttle(8 << 20)
 	second.Throttle(8 << 20)
@@ -93,6 +94,7 @@ func TestKillAndResumeScript(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds segpull, and waits for seconds")
 	}
+	t.Parallel()
 	first, second, urls := twoMirrors(t)
 	if early := script(t, "kill-and-resume.sh", "-n", "1", "-s", "0.001", "bench:1", urls[0]); !strings.Contains(early, "killed before anything arrived") {
 		t.Errorf("killed at the start, it says\n%s", early)
