@@ -17,6 +17,7 @@ import (
 )
 
 func TestExitCodes(t *testing.T) {
+	t.Parallel()
 	layer := pulltest.ImageOf(1, 300*kib).Layers[0].Digest
 	for what, tc := range map[string]struct {
 		faults  []registrytest.Fault

@@ -17,6 +17,7 @@ import (
 // TestPullsSurvive lists faults of an honest mirror and its network, and what each may
 // cost.
 func TestPullsSurvive(t *testing.T) {
+	t.Parallel()
 	img := pulltest.ImageOf(1, 3*mib, 300*kib)
 	for what, tc := range map[string]struct {
 		mirrors int
