@@ -4,6 +4,8 @@ package pulltest
 
 import (
 	"flag"
+	"io"
+	"log"
 	"os"
 	"testing"
 
@@ -11,9 +13,10 @@ import (
 )
 
 // Main is the TestMain of such tests. It hides the credentials, mirrors and proxies of the user who runs the
-// tests. Most tests wait for a slow mirror, so more tests run at the same time than there are processors.
+// tests, and what net/http logs of unsolicited answers. Most tests wait for a slow mirror, so more tests run at the same time than there are processors.
 func Main(m *testing.M) {
 	flag.Parse()
+	log.SetOutput(io.Discard)
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
 		_ = f.Value.Set("10")
 	}
