@@ -26,6 +26,9 @@ func (s *Search) offerAnswer(c *check) {
 // returns when each has answered, or does not within seconds, or when ctx ends.
 // It is called once.
 func (s *Search) CheckSources(ctx context.Context) {
+	if len(s.sources) == 1 { // no other could replace it
+		return
+	}
 	var c *check
 	select {
 	case c = <-s.answer:

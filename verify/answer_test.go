@@ -67,3 +67,20 @@ func TestCheckSourcesAgainstADisk(t *testing.T) {
 	w.search.CheckSources(t.Context())
 	w.wantCorrupt()
 }
+
+// TestCheckSourcesOfOne asks the only source for nothing: its answer would change
+// nothing, also where an earlier pull fetched the blob.
+func TestCheckSourcesOfOne(t *testing.T) {
+	only := &fakeSource{}
+	w := newWorld(t, [][]byte{random(kib)}, only)
+	w.serve(0, 0, segment.Range{End: kib})
+	w.blobs[0].names = []string{"of an earlier pull"}
+	if err := w.search.Blob(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	before := only.Served()
+	w.search.CheckSources(t.Context())
+	if got := only.Served(); got != before {
+		t.Errorf("the only source was asked for %d bytes", got-before)
+	}
+}
