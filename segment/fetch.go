@@ -11,10 +11,20 @@ import (
 
 // Opener is what a Fetch needs of a mirror.
 type Opener interface {
-	// Open asks for the bytes r of a blob. It returns the body and the range
-	// that the body really is: r, or the whole blob where the source does not
-	// serve ranges. Errors may have the methods that failure.go lists.
-	Open(ctx context.Context, blob int, r Range) (io.ReadCloser, Range, error)
+	// Open asks for the bytes r of a blob. Errors may have the methods that
+	// failure.go lists.
+	Open(ctx context.Context, blob int, r Range) (Answer, error)
+}
+
+// Answer is what a source sends for a request.
+type Answer struct {
+	Body io.ReadCloser
+	// Range is the bytes of the blob that the body is: those asked for, or the
+	// first of them, or the whole blob where the source does not serve ranges.
+	Range Range
+	// Sent is when the request had a connection and was sent; zero: when Open was
+	// called.
+	Sent time.Time
 }
 
 // Sink is where the bytes go.

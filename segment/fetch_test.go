@@ -16,31 +16,36 @@ const mib = 1 << 20
 // fakeMirror serves blobs whose byte at offset i is byte(i*7), at a pace, and
 // fails as its script says.
 type fakeMirror struct {
-	rate    int64         // bytes a second of one connection; 0: at once
-	latency time.Duration // before an answer
-	dies    int64         // each body breaks off after so many bytes; 0: never
-	stalls  int64         // each body falls silent after so many bytes; 0: never
-	whole   bool          // answers every range with the whole blob
-	clips   int64         // answers with so many bytes of a range at the most; 0: with all
-	size    int64
-	err     func(n int) error // what the n-th request gets instead of an answer
+	rate     int64         // bytes a second of one connection; 0: at once
+	connects time.Duration // before each request is sent
+	latency  time.Duration // from then on, before an answer
+	dies     int64         // each body breaks off after so many bytes; 0: never
+	stalls   int64         // each body falls silent after so many bytes; 0: never
+	whole    bool          // answers every range with the whole blob
+	clips    int64         // answers with so many bytes of a range at the most; 0: with all
+	size     int64
+	err      func(n int) error // what the n-th request gets instead of an answer
 
 	mu     sync.Mutex
 	asked  []Range
 	served int64
 }
 
-func (m *fakeMirror) Open(ctx context.Context, _ int, r Range) (io.ReadCloser, Range, error) {
+func (m *fakeMirror) Open(ctx context.Context, _ int, r Range) (Answer, error) {
 	m.mu.Lock()
 	m.asked = append(m.asked, r)
 	n := len(m.asked)
 	m.mu.Unlock()
+	if err := sleep(ctx, m.connects); err != nil {
+		return Answer{}, err
+	}
+	sent := time.Now()
 	if err := sleep(ctx, m.latency); err != nil {
-		return nil, r, err
+		return Answer{}, err
 	}
 	if m.err != nil {
 		if err := m.err(n); err != nil {
-			return nil, r, err
+			return Answer{}, err
 		}
 	}
 	if m.whole {
@@ -49,7 +54,7 @@ func (m *fakeMirror) Open(ctx context.Context, _ int, r Range) (io.ReadCloser, R
 	if m.clips > 0 {
 		r.End = min(r.End, r.Start+m.clips)
 	}
-	return &fakeBody{ctx: ctx, m: m, at: r.Start, end: r.End, start: r.Start}, r, nil
+	return Answer{&fakeBody{ctx: ctx, m: m, at: r.Start, end: r.End, start: r.Start}, r, sent}, nil
 }
 
 type fakeBody struct {
@@ -157,6 +162,20 @@ func totalServed(mirrors ...*fakeMirror) (n int64) {
 		n += m.served
 	}
 	return n
+}
+
+// TestAHandshakeIsNoLatency measures from when a request was sent how long its answer
+// takes: the next request may need no new connection.
+func TestAHandshakeIsNoLatency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, sink, err := fetchAll(t, t.Context(), Options{Blobs: []int64{mib}}, &fakeMirror{connects: time.Second, latency: 200 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := sink.fetch.sched.sources[0].latency.value; got < 0.19 || got > 0.21 {
+			t.Errorf("a latency of %.3f s, want 0.2", got)
+		}
+	})
 }
 
 func TestFetchSurvives(t *testing.T) {

@@ -28,3 +28,19 @@ func TestARateThatRisesByItselfIsNoReasonToGrow(t *testing.T) {
 		}
 	}
 }
+
+// TestAFullQueueIsNoReasonToGrow tries no step at a far source whose answers take
+// twice as long as a round trip: they wait in a queue, as more connections would.
+func TestAFullQueueIsNoReasonToGrow(t *testing.T) {
+	for latency, grows := range map[float64]bool{0.2: true, 0.39: true, 0.41: false, 2: false} {
+		s := newScheduler(0, []int64{mib}, []int{0}, 1)
+		s.warm(0, 6, 200*time.Millisecond)
+		src, now := s.sources[0], time.Unix(1, 0)
+		src.active, src.served, src.latency = src.target, mib, average{latency, true}
+		src.meter.begin(time.Unix(0, 0))
+		src.meter.add(mib, now)
+		if got := s.worthGrowing(src, now); got != grows {
+			t.Errorf("a latency of %.2f s: worth growing %v", latency, got)
+		}
+	}
+}

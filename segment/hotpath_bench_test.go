@@ -151,8 +151,8 @@ func (s *sink) Write(_ int, off int64, p []byte, _ int) error {
 // zeros is a source with no end of zeros.
 type zeros struct{}
 
-func (zeros) Open(_ context.Context, _ int, r Range) (io.ReadCloser, Range, error) {
-	return io.NopCloser(io.LimitReader(zeros{}, r.Len())), r, nil
+func (zeros) Open(_ context.Context, _ int, r Range) (Answer, error) {
+	return Answer{Body: io.NopCloser(io.LimitReader(zeros{}, r.Len())), Range: r}, nil
 }
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

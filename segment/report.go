@@ -12,7 +12,7 @@ import (
 // reports whether the body is of use; if not, the caller ends the task.
 func (s *scheduler) opened(t *task, got Range, now time.Time) bool {
 	src := s.sources[t.source]
-	src.latency.add(now.Sub(t.began).Seconds())
+	src.latency.add(now.Sub(t.sent).Seconds())
 	src.answers++
 	src.ration.grant(t.began, now)
 	if src.ration.known && s.scarce(src, now) {

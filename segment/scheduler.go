@@ -102,7 +102,7 @@ func (s *scheduler) expect(source int, h Hint, now time.Time) { s.sources[source
 func (s *scheduler) warm(source, connections int, roundTrip time.Duration) {
 	src := s.sources[source]
 	src.target = min(max(src.target, connections), src.most)
-	src.far = roundTrip > tickInterval
+	src.far, src.roundTrip = roundTrip > tickInterval, roundTrip
 }
 
 // limitConnections limits the connections that a source starts with.
@@ -146,7 +146,7 @@ func (s *scheduler) next(now time.Time) *task {
 			t = s.takeFree(i, now)
 		}
 		if t == nil {
-			t = s.race(i, now)
+			t = s.help(i, now)
 		}
 		if t != nil {
 			s.start(t, now)
@@ -202,7 +202,7 @@ func (s *scheduler) start(t *task, now time.Time) {
 		src.probe = t
 	}
 	src.meter.begin(now)
-	t.began, t.moved = now, now
+	t.began, t.sent, t.moved = now, now, now
 	t.finish = now.Add(seconds(s.eta(t, now)))
 	heap.Push(&s.tasks, t)
 	if t.twin != nil {

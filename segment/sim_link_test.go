@@ -33,7 +33,7 @@ type simConn struct {
 // most is how many bytes the window lets through in dt. It doubles in each
 // round trip until the first loss or until it fills the link, from then on grows
 // by a packet, and falls by 0.3 with each loss, as CUBIC's does.
-func (c *simConn) most(src simSource, dt time.Duration, rng *rand.Rand) float64 {
+func (c *simConn) most(src simSource, link *simLink, dt time.Duration, rng *rand.Rand) float64 {
 	if c.packets == 0 {
 		c.packets = firstWindow
 	}
@@ -41,10 +41,11 @@ func (c *simConn) most(src simSource, dt time.Duration, rng *rand.Rand) float64 
 		c.silent -= dt
 		return 0
 	}
-	trips := dt.Seconds() / src.trip().Seconds()
+	trip := src.trip() + link.wait()
+	trips := dt.Seconds() / trip.Seconds()
 	sent := c.packets * trips
 	switch {
-	case rng.Float64() < 1-math.Pow(1-src.loss, sent):
+	case rng.Float64() < 1-math.Pow(1-src.loss-link.drops, sent):
 		c.lossy = true
 		c.packets = max(2, 0.7*c.packets)
 		if rng.Float64() < lossByTimeout {
@@ -53,7 +54,7 @@ func (c *simConn) most(src simSource, dt time.Duration, rng *rand.Rand) float64 
 	case c.lossy:
 		c.packets += trips
 	default:
-		full := src.rate * src.trip().Seconds() / packetSize
+		full := src.rate * trip.Seconds() / packetSize
 		c.packets = max(c.packets, min(c.packets*math.Exp2(trips), full))
 	}
 	return sent * packetSize
@@ -67,19 +68,19 @@ func (src simSource) trip() time.Duration {
 	return src.latency
 }
 
-// dial returns a connection to source i, and how long a request on it travels
-// and its answer back: the connection that was used last, or else a new one.
+// dial returns a connection to source i, and how long it takes to open it: the
+// connection that was used last, or else a new one.
 func (sim *simulation) dial(i int) (*simConn, time.Duration) {
 	rtt, pool := sim.sources[i].rtt, sim.pools[i]
 	if len(pool) == 0 {
-		return &simConn{}, (handshakes + 1) * rtt
+		return &simConn{}, handshakes * rtt
 	}
 	c := pool[len(pool)-1]
 	sim.pools[i] = pool[:len(pool)-1]
 	if sim.now-c.idle > windowKept+rtt {
 		c.packets = 0
 	}
-	return c, rtt
+	return c, 0
 }
 
 // warm opens connections to source i while the image is resolved, so that its first
@@ -133,4 +134,47 @@ func (sim *simulation) drain(i int, left float64, open int) float64 {
 		sharers--
 	}
 	return left
+}
+
+// simLink is the user's own link, which all connections share: what it cannot
+// carry waits in its queue, and is lost where that is full.
+type simLink struct {
+	rate  float64       // bytes a second; 0: any
+	queue time.Duration // the longest wait
+
+	waiting float64 // bytes in the queue
+	offered float64 // bytes in the present step
+	passes  float64 // part of what is offered that the link carries
+	drops   float64 // part of the packets that find the queue full
+}
+
+// step ends a step of dt.
+func (l *simLink) step(dt time.Duration) {
+	l.passes, l.drops = 1, 0
+	if l.rate == 0 || l.offered == 0 {
+		return
+	}
+	carried := l.rate * dt.Seconds()
+	most := l.rate * l.queue.Seconds()
+	l.passes = min(1, carried/l.offered)
+	l.waiting = max(0, l.waiting+l.offered-carried)
+	if l.waiting > most {
+		l.drops = min(0.5, (l.waiting-most)/l.offered)
+		l.waiting = most
+	}
+	l.offered = 0
+}
+
+// carry returns how many of so many bytes arrive in the present step.
+func (l *simLink) carry(bytes float64) float64 {
+	l.offered += bytes
+	return bytes * l.passes
+}
+
+// wait is how long a byte waits in the queue.
+func (l *simLink) wait() time.Duration {
+	if l.rate == 0 {
+		return 0
+	}
+	return time.Duration(l.waiting / l.rate * float64(time.Second))
 }

@@ -62,6 +62,7 @@ type simulation struct {
 	sources   []simSource
 	hints     []Hint
 	limitRate float64 // bytes a second of all sources together; 0: no limit
+	link      simLink // that all connections share
 	sinkRate  float64 // bytes a second that the sink takes; 0: any
 	noRace    bool    // nothing is fetched twice for speed
 	lean      bool    // check the accounts at each tick only, where there are thousands of tasks
@@ -124,6 +125,7 @@ func (sim *simulation) begin(t testing.TB) {
 		sim.rng = rand.New(rand.NewPCG(5, 5))
 	}
 	sim.buckets = make([]simBucket, len(sim.sources))
+	sim.link = simLink{rate: sim.link.rate, queue: sim.link.queue}
 	sim.rejected, sim.spent, sim.filled = 0, make(map[int][]time.Duration), make(map[[2]int]bool)
 	sim.running, sim.closed = make([][]*simTask, len(sim.sources)), make([][]*simTask, len(sim.sources))
 	sim.pools = make([][]*simConn, len(sim.sources))
@@ -151,6 +153,7 @@ func (sim *simulation) run(t testing.TB) simResult {
 			sinceTick = 0
 		}
 		sim.handOut()
+		sim.link.step(sim.dt)
 		sharers := sim.s.active()
 		for i := range sim.running {
 			sim.running[i] = sim.step(i, sim.running[i], sharers)
@@ -177,8 +180,9 @@ func (sim *simulation) handOut() {
 		src := sim.sources[i]
 		sim.res.requests++
 		sim.check("Next")
-		conn, delay := sim.dial(i)
-		delay += src.latency + time.Duration(float64(src.perMiB)*float64(task.asked.Len())/mib)
+		conn, handshake := sim.dial(i)
+		task.sent = sim.at.Add(handshake)
+		delay := handshake + src.rtt + sim.link.wait() + src.latency + time.Duration(float64(src.perMiB)*float64(task.asked.Len())/mib)
 		if src.jitter > 0 {
 			delay += time.Duration(sim.rng.Int64N(int64(src.jitter)))
 		}
@@ -238,7 +242,7 @@ func (sim *simulation) share(src simSource, t *simTask, share float64) float64 {
 		share = min(share, src.connCap*sim.dt.Seconds())
 	}
 	if src.loss > 0 || src.slowStart || src.rtt > 0 {
-		share = min(share, t.conn.most(src, sim.dt, sim.rng))
+		share = sim.link.carry(min(share, t.conn.most(src, &sim.link, sim.dt, sim.rng)))
 	}
 	return share
 }

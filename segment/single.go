@@ -2,7 +2,6 @@ package segment
 
 import (
 	"context"
-	"io"
 	"sync"
 	"time"
 )
@@ -76,7 +75,7 @@ type oneBlob struct {
 }
 
 // Open implements Opener.
-func (o oneBlob) Open(ctx context.Context, _ int, r Range) (io.ReadCloser, Range, error) {
+func (o oneBlob) Open(ctx context.Context, _ int, r Range) (Answer, error) {
 	return o.source.Open(ctx, o.blob, r)
 }
 

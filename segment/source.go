@@ -77,8 +77,9 @@ type source struct {
 	noProgress  int       // streams in a row that made none
 	failed      time.Time // when the last of them was noticed
 	ranges      rangeSupport
-	probe       *task // the one that finds out whether ranges are served
-	far         bool  // a round trip takes longer than a tick
+	probe       *task         // the one that finds out whether ranges are served
+	far         bool          // a round trip takes longer than a tick
+	roundTrip   time.Duration // while its connections were opened; 0: unknown
 	rangesAgain time.Time
 
 	meter   meter
@@ -195,6 +196,12 @@ func (src *source) plausible(rate float64) float64 {
 // grace is how old a body has to be before its own rate counts.
 func (src *source) grace() time.Duration {
 	return usualGap + seconds(margin*src.delay.value)
+}
+
+// congested reports whether the answers of a far source wait in a full queue: they
+// take twice as long as a round trip.
+func (src *source) congested() bool {
+	return src.far && src.latencyOr(0) > margin*src.roundTrip
 }
 
 func (src *source) latencyOr(fallback time.Duration) time.Duration {

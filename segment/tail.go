@@ -41,7 +41,7 @@ func (s *scheduler) tooSlow(src *source, now time.Time) bool {
 // trips of a slow start, but no longer than everything else should take.
 func (s *scheduler) young(t *task, now time.Time) bool {
 	start := many * s.sources[t.source].latency.value
-	return now.Sub(t.began) < max(moment, seconds(min(start, s.horizon())))
+	return now.Sub(t.sent) < max(moment, seconds(min(start, s.horizon())))
 }
 
 // takeBack frees the end of a range that t is not expected to deliver before
@@ -61,30 +61,62 @@ func (s *scheduler) takeBack(t *task, now time.Time) {
 	}
 	keep := max(s.minRequest(src, now), int64(float64(t.rest.Len())*within/left))
 	keep = (keep + grain - 1) / grain * grain
-	if t.rest.Len() < margin*keep {
+	r := Range{t.rest.Start + keep, t.rest.End}
+	if r.Len() < max(keep, many*s.onItsWay(t)) {
 		return
 	}
-	r := Range{t.rest.Start + keep, t.rest.End}
 	t.rest.End = r.Start
 	s.inFlight -= r.Len()
 	s.giveBack(t.blob, r)
 	s.setFinish(t, now)
 }
 
-// race gives to source i what another request is expected to bring last, where
-// every byte is already being fetched. The first of the two to finish wins.
-func (s *scheduler) race(i int, now time.Time) *task {
+// help gives to source i a part of what another request is expected to bring last,
+// where every byte is already being fetched.
+func (s *scheduler) help(i int, now time.Time) *task {
 	src := s.sources[i]
 	if !src.mayRange() || s.tooSlow(src, now) {
 		return nil
 	}
 	// The last to finish are at the front of the heap, though not in order.
 	for _, late := range s.tasks[:min(look, len(s.tasks))] {
+		if late.rest.Empty() || late.whole || src.missing[late.blob] || s.barred(i, late.blob) {
+			continue
+		}
+		if r := s.latterPart(src, late, now); !r.Empty() {
+			return s.split(i, late, r, now)
+		}
 		if s.mayRace(i, late, now) && s.worthRacing(src, late, now) {
 			return s.double(i, late)
 		}
 	}
 	return nil
+}
+
+// latterPart is the end of late that src would fetch in the time that late needs for
+// the rest. It is empty where late has not shown yet what it brings, or keeps nothing,
+// and where the part is not worth a request, or not what comes unread because late
+// ends early. A source with a budget of requests makes none for that.
+func (s *scheduler) latterPart(src *source, late *task, now time.Time) (r Range) {
+	if late.twin != nil || late.opened.IsZero() || s.young(late, now) || src.ration.known {
+		return r
+	}
+	other := s.sources[late.source]
+	ours, theirs := s.rateOf(src, now), max(1, late.rate(now, s.rateOf(other, now), other.grace()))
+	alone := src.delay.value + s.cost(src, late.rest.Len(), now) // that src would need for all
+	keep := int64(alone * ours * theirs / (ours + theirs))
+	r = Range{late.rest.Start + (keep+grain-1)/grain*grain, late.rest.End}
+	if r.Len() < max(s.minRequest(src, now)/many, many*s.onItsWay(late)) {
+		return Range{}
+	}
+	return r
+}
+
+// split gives the end r of what late has left to source i.
+func (s *scheduler) split(i int, late *task, r Range, now time.Time) *task {
+	late.rest.End = r.Start
+	s.setFinish(late, now)
+	return &task{source: i, blob: late.blob, asked: r, rest: r}
 }
 
 // mayRace reports whether source i could fetch what late has left. A source
@@ -93,8 +125,6 @@ func (s *scheduler) race(i int, now time.Time) *task {
 func (s *scheduler) mayRace(i int, late *task, now time.Time) bool {
 	src := s.sources[i]
 	switch {
-	case late.rest.Empty(), late.whole, src.missing[late.blob], s.barred(i, late.blob):
-		return false
 	case late.twin != nil && (late.source == i || late.twin.source == i):
 		return false
 	case late.source != i || src.growth.scales || s.overdue(late, now):

@@ -23,6 +23,7 @@ type task struct {
 	stalled time.Duration // for how long it was silent when it was taken away for that
 
 	began  time.Time // of the request
+	sent   time.Time // of the same, once it had a connection
 	opened time.Time // of the answer's headers; zero before them
 	moved  time.Time // of the last bytes
 	got    int64     // bytes that came

@@ -82,9 +82,10 @@ func (s *scheduler) sinkIsFull(now time.Time) bool {
 }
 
 // worthGrowing reports whether more connections to src could matter: it uses all
-// that it may, waits for no rate limit, and brings enough for a gain to count.
+// that it may, waits for no rate limit and in no queue, and brings enough for a gain
+// to count.
 func (s *scheduler) worthGrowing(src *source, now time.Time) bool {
-	return src.served > 0 && src.load() == src.allowed() && src.paused == 0 &&
+	return src.served > 0 && src.load() == src.allowed() && src.paused == 0 && !src.congested() &&
 		src.meter.rate(now) >= trickle*s.rate
 }
 

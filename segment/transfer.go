@@ -53,19 +53,23 @@ func (e *stallError) Error() string {
 }
 
 func (f *Fetch) request(t *handedOut) (failure, sinkErr error) {
-	body, got, err := f.opts.Peers[t.source].Open(t.ctx, t.blob, t.asked)
+	answer, err := f.opts.Peers[t.source].Open(t.ctx, t.blob, t.asked)
 	if err != nil {
 		return err, nil
 	}
-	defer body.Close()
+	defer answer.Body.Close()
+	got := answer.Range
 	var useful bool
-	f.locked(func() { useful = f.sched.opened(t.task, got, time.Now()) })
+	f.locked(func() {
+		t.sent = later(t.sent, answer.Sent)
+		useful = f.sched.opened(t.task, got, time.Now())
+	})
 	f.poke()
 	short := clipped(t.asked, got)
 	if !useful {
 		return short, nil
 	}
-	x := &transfer{fetch: f, task: t, body: body, at: got.Start, wanted: got.Len()}
+	x := &transfer{fetch: f, task: t, body: answer.Body, at: got.Start, wanted: got.Len()}
 	x.block = blocks.Get().(*[blockSize]byte)
 	defer blocks.Put(x.block)
 	failure, sinkErr = x.run()

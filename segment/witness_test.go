@@ -281,12 +281,12 @@ func TestATrickleReachesTheSink(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- f.Run(ctx) }()
-		time.Sleep(15 * time.Second)
+		time.Sleep(10 * time.Second)
 		sink.mu.Lock()
 		got := sink.have[0].Len()
 		sink.mu.Unlock()
 		if got < 128*kib {
-			t.Errorf("%d bytes are in the sink after 15 seconds", got)
+			t.Errorf("%d bytes are in the sink after 10 seconds", got)
 		}
 		stop()
 		<-ended

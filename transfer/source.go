@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"net/http/httptrace"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -110,27 +111,35 @@ func (s *source) trouble(err error) {
 }
 
 // Open implements segment.Opener.
-func (s *source) Open(ctx context.Context, blob int, r segment.Range) (io.ReadCloser, segment.Range, error) {
+func (s *source) Open(ctx context.Context, blob int, r segment.Range) (segment.Answer, error) {
 	select {
 	case s.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, r, context.Cause(ctx)
+		return segment.Answer{}, context.Cause(ctx)
 	}
 	opts := s.transfer.opts
+	var sent atomic.Int64 // in Unix nanoseconds
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { sent.Store(time.Now().UnixNano()) },
+	})
 	ctx = sources.WithQuota(ctx, func(q sources.Quota) { s.transfer.fetch.Learn(s.index(), segment.Quota(q)) })
 	body, start, end, err := s.source.Open(ctx, opts.Repository, s.transfer.item(blob).descriptor, r.Start, r.End)
 	if err != nil {
 		<-s.slots
-		return nil, r, err
+		return segment.Answer{}, err
 	}
-	return &counted{body: body, source: s}, segment.Range{Start: start, End: end}, nil
+	return segment.Answer{
+		Body:  &counted{body: body, source: s},
+		Range: segment.Range{Start: start, End: end},
+		Sent:  time.Unix(0, sent.Load()),
+	}, nil
 }
 
 // spending is a source whose requests the fetch does not make itself.
 type spending struct{ *source }
 
 // Open implements segment.Opener.
-func (s spending) Open(ctx context.Context, blob int, r segment.Range) (io.ReadCloser, segment.Range, error) {
+func (s spending) Open(ctx context.Context, blob int, r segment.Range) (segment.Answer, error) {
 	s.transfer.fetch.Spend(s.index())
 	return s.source.Open(ctx, blob, r)
 }
