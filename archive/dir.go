@@ -13,6 +13,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -36,15 +37,37 @@ func WriteDir(ctx context.Context, dir string, img image.Image, blobs Blobs) err
 	if err := img.Validate(); err != nil {
 		return err
 	}
+	return WriteTree(ctx, dir, img.ArchiveName(), img.Manifest, img.Blobs(), withManifest{img, blobs})
+}
+
+// WriteTree adds an image of any number of platforms to the layout in dir, as
+// [WriteDir] does. root is its manifest or its index, and blobs has that too. content
+// is what to write beside it: other manifests, configs, layers. The digests must be
+// well-formed SHA-256. A name without a tag is none.
+func WriteTree(ctx context.Context, dir string, name image.Reference, root ocispec.Descriptor, content []ocispec.Descriptor, blobs Blobs) error {
 	f, err := openDir(dir)
 	if err != nil {
 		return err
 	}
 	defer f.root.Close()
-	if err := f.add(ctx, img, blobs); err != nil {
+	if err := f.add(ctx, indexEntry(root, name), append(slices.Clip(content), root), blobs); err != nil {
 		return fmt.Errorf("directory %s: %w", dir, err)
 	}
 	return nil
+}
+
+// withManifest has an image's manifest beside its blobs.
+type withManifest struct {
+	image image.Image
+	blobs Blobs
+}
+
+// Blob implements Blobs.
+func (w withManifest) Blob(d digest.Digest) (*io.SectionReader, error) {
+	if d == w.image.Manifest.Digest {
+		return io.NewSectionReader(bytes.NewReader(w.image.ManifestBytes), 0, w.image.Manifest.Size), nil
+	}
+	return w.blobs.Blob(d)
 }
 
 // CheckDir returns an error if [WriteDir] could not add an image to a directory that
@@ -107,11 +130,11 @@ func openDir(dir string) (layoutDir, error) {
 	return layoutDir{root}, err
 }
 
-func (f layoutDir) add(ctx context.Context, img image.Image, blobs Blobs) error {
+func (f layoutDir) add(ctx context.Context, entry ocispec.Descriptor, content []ocispec.Descriptor, blobs Blobs) error {
 	if err := f.claim(); err != nil {
 		return err
 	}
-	index, err := f.merge(indexEntry(img))
+	index, err := f.merge(entry)
 	if err != nil {
 		return err
 	}
@@ -121,13 +144,10 @@ func (f layoutDir) add(ctx context.Context, img image.Image, blobs Blobs) error 
 	if err := f.sync(ocispec.ImageBlobsDir); err != nil {
 		return err
 	}
-	for _, b := range img.Blobs() {
+	for _, b := range content {
 		if err := f.putBlob(ctx, b, blobs); err != nil {
 			return err
 		}
-	}
-	if err := f.putBytes(blobPath(img.Manifest.Digest), img.ManifestBytes); err != nil {
-		return err
 	}
 	return f.putBytes(ocispec.ImageIndexFile, index)
 }

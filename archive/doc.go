@@ -17,7 +17,8 @@
 // [Plan] computes the layout of the archive before a blob is fetched: the caller
 // writes each blob directly to its [Layout.Offset], and [Layout.Finish] writes the
 // bytes between the blobs. [Write] writes the same bytes, or a legacy archive, as
-// one stream. [WriteDir] writes a directory.
+// one stream. [WriteDir] writes a directory, [WriteTree] one with an index of several
+// platforms.
 //
 // In each format, an image has the name that [image.Image.ArchiveName] returns, or
 // none if that is zero.

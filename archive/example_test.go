@@ -167,3 +167,25 @@ func ExampleCheckConfig() {
 	fmt.Println(strings.Replace(err.Error(), img.Config.Digest.String(), "DIGEST", 1))
 	// Output: config DIGEST has 0 diff IDs but its manifest has 1 layers, so docker load would refuse it; choose the format oci or oci-archive
 }
+
+// A layout keeps the index of an image of several platforms.
+func ExampleWriteTree() {
+	img, content := exampleImage()
+	content[img.Manifest.Digest] = registrytest.NewBlob(img.Manifest.MediaType, img.ManifestBytes)
+	index := registrytest.NewBlob(ocispec.MediaTypeImageIndex, fmt.Appendf(nil,
+		`{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`, img.Manifest.MediaType, img.Manifest.Digest, img.Manifest.Size))
+	content[index.Digest] = index
+	dir, err := os.MkdirTemp("", "layout")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+
+	all := append(img.Blobs(), img.Manifest)
+	fmt.Println(archive.WriteTree(context.Background(), dir, img.Reference, index.Descriptor, all, content))
+	files, err := os.ReadDir(filepath.Join(dir, "blobs", "sha256"))
+	fmt.Println(len(files), err)
+	// Output:
+	// <nil>
+	// 4 <nil>
+}

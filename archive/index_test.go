@@ -71,7 +71,7 @@ func TestMergeIndexKeepsWhatItDoesNotKnow(t *testing.T) {
 	const entry = `{"mediaType":"x/y","digest":"md5:1","size":12345678901234567890123,"future":[1,{"a":null}]}`
 	const old = `{"schemaVersion":2,"annotations":{"a":"b"},"later":[0.10],"manifests":[` + entry + `]}`
 	img, _ := newImage("a/b:1")
-	got, err := mergeIndex([]byte(old), indexEntry(img))
+	got, err := mergeIndex([]byte(old), indexEntry(img.Manifest, img.ArchiveName()))
 	must(err)
 	for _, want := range []string{entry, `"annotations":{"a":"b"}`, `"later":[0.10]`, `"schemaVersion":2`} {
 		if !strings.Contains(string(got), want) {
@@ -92,11 +92,11 @@ func FuzzMergeIndex(f *testing.F) {
 	}
 	img, _ := newImage("a/b:1")
 	f.Fuzz(func(t *testing.T, old []byte) {
-		merged, err := mergeIndex(old, indexEntry(img))
+		merged, err := mergeIndex(old, indexEntry(img.Manifest, img.ArchiveName()))
 		if err != nil {
 			return
 		}
-		again, err := mergeIndex(merged, indexEntry(img))
+		again, err := mergeIndex(merged, indexEntry(img.Manifest, img.ArchiveName()))
 		if err != nil || string(again) != string(merged) {
 			t.Errorf("merged again, %s becomes %s, %v", merged, again, err)
 		}

@@ -31,14 +31,14 @@ func ociIndex(img image.Image) []byte {
 	return encode(ocispec.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2},
 		MediaType: ocispec.MediaTypeImageIndex,
-		Manifests: []ocispec.Descriptor{indexEntry(img)},
+		Manifests: []ocispec.Descriptor{indexEntry(img.Manifest, img.ArchiveName())},
 	})
 }
 
-// indexEntry describes the image in index.json. An image without a name has no annotations.
-func indexEntry(img image.Image) ocispec.Descriptor {
-	d := ocispec.Descriptor{MediaType: img.Manifest.MediaType, Digest: img.Manifest.Digest, Size: img.Manifest.Size}
-	if name := img.ArchiveName(); name.Tag != "" {
+// indexEntry describes an image in index.json. One without a name has no annotations.
+func indexEntry(root ocispec.Descriptor, name image.Reference) ocispec.Descriptor {
+	d := ocispec.Descriptor{MediaType: root.MediaType, Digest: root.Digest, Size: root.Size}
+	if name.Tag != "" {
 		d.Annotations = map[string]string{
 			nameAnnotation:            name.Name() + ":" + name.Tag,
 			ocispec.AnnotationRefName: name.Tag,

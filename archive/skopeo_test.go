@@ -4,8 +4,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull/image"
 )
@@ -64,4 +69,22 @@ func checkConfig(t *testing.T, source string, img image.Image, blobs memory) {
 	}
 	out := t.TempDir()
 	skopeo(t, "copy", "--quiet", "--insecure-policy", source, "oci:"+out+":copy") // reads every layer
+}
+
+// An index keeps its digest, also where the layout lacks the image of another platform.
+func TestSkopeoReadsAnIndexInTheDirectory(t *testing.T) {
+	img, blobs := newImage("a/b:1", gzipped("x"))
+	blobs[img.Manifest.Digest] = img.ManifestBytes
+	here, absent := img.Manifest, img.Manifest
+	here.Platform = &ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}
+	absent.Digest, absent.Platform = digest.FromString("absent"), &ocispec.Platform{OS: "linux", Architecture: "s390x"}
+	root := blobs.add(ocispec.MediaTypeImageIndex, encode(ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{absent, here},
+	}))
+	dir := t.TempDir()
+	must(WriteTree(t.Context(), dir, img.Reference, root, append(img.Blobs(), img.Manifest), blobs))
+	checkConfig(t, "oci:"+dir+":1", img, blobs)
+	if raw := skopeo(t, "inspect", "--raw", "oci:"+dir+":1"); raw != string(blobs[root.Digest]) {
+		t.Errorf("the image is %s, want the index", raw)
+	}
 }
