@@ -43,6 +43,7 @@ var packages = map[string]struct {
 
 	".": {4, []string{"archive", "image", "segment", "sources", "state", "transfer", "verify"}, "the library combines the parts, and nothing below depends on it"},
 
+	"cache":    {3, []string{"archive", "image", "state"}, "the cache keeps what a transfer fetched, and does not depend on mirrors"},
 	"transfer": {3, []string{"segment", "sources", "state", "verify"}, "a transfer fetches blobs to disk, and does not depend on references or archives"},
 
 	"archive": {2, []string{"image", "internal/layer"}, "an archive is written from verified blobs, wherever they came from"},

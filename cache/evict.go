@@ -1,0 +1,162 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/segpull/segpull/state"
+)
+
+// Evicted is what was removed to make room.
+type Evicted struct {
+	Images int   `json:"images"` // with or without a name
+	Blobs  int   `json:"blobs"`
+	Bytes  int64 `json:"bytes"` // of blobs and unfinished ones
+}
+
+// Room makes room for so many more bytes: if the cache would be above its limit with
+// them, it evicts the images that were least recently used, until it would be at 90 %
+// of the limit. Blobs that no image needs, and what ended processes have left of
+// others, are evicted by their own age. It does not evict the image keep, a digest of a
+// manifest or an index, "" for none, nor running Parts: so the cache may stay above its
+// limit, and another Room without keep evicts the image when it is not needed any more.
+//
+// The error is one of the file system, or the cause of ctx.
+func (c *Cache) Room(ctx context.Context, bytes int64, keep digest.Digest) (Evicted, error) {
+	size, err := c.size()
+	if err != nil || size+bytes <= c.limit {
+		return Evicted{}, err
+	}
+	var e *eviction
+	err = c.change(ctx, func() (err error) {
+		if e, err = c.newEviction(ctx); err == nil {
+			err = e.run(ctx, c.limit/10*9-bytes, keep)
+		}
+		return err
+	})
+	if e == nil {
+		return Evicted{}, err
+	}
+	return e.done, err
+}
+
+// eviction removes the least recently used, while the cache is locked.
+type eviction struct {
+	*index
+	cache *Cache
+	size  int64 // of the cache
+	done  Evicted
+}
+
+// victim is what is evicted at once.
+type victim struct {
+	used  time.Time
+	evict func(ctx context.Context) error
+}
+
+func (c *Cache) newEviction(ctx context.Context) (*eviction, error) {
+	x, err := c.scan(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e := &eviction{index: x, cache: c}
+	for _, b := range x.blobs {
+		if b.here {
+			e.size += b.Size
+		}
+	}
+	for _, p := range x.parts {
+		e.size += p.size
+	}
+	return e, nil
+}
+
+// run evicts until the cache has at most so many bytes.
+func (e *eviction) run(ctx context.Context, most int64, keep digest.Digest) error {
+	var all []victim
+	for _, r := range e.roots {
+		if r.digest != keep {
+			all = append(all, victim{r.used, func(context.Context) error { return e.image(r) }})
+		}
+	}
+	for _, d := range e.orphans {
+		all = append(all, victim{e.blobs[d].used, func(context.Context) error { return e.blob(d) }})
+	}
+	for _, p := range e.parts {
+		all = append(all, victim{p.used, func(ctx context.Context) error { return e.part(ctx, p) }})
+	}
+	slices.SortStableFunc(all, func(a, b victim) int { return a.used.Compare(b.used) })
+	for _, v := range all {
+		if e.size <= most {
+			break
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := v.evict(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// image removes the names of an image first: what a kill then leaves has no name.
+func (e *eviction) image(r *root) error {
+	for _, n := range r.names {
+		path, err := e.cache.namePath(n.reference())
+		if err == nil {
+			err = remove(path)
+		}
+		if err != nil {
+			return err
+		}
+		for dir := filepath.Dir(path); dir != e.cache.namesDir() && os.Remove(dir) == nil; dir = filepath.Dir(dir) {
+		}
+	}
+	e.done.Images++
+	for _, d := range r.blobs {
+		if e.shared[d]--; e.shared[d] > 0 {
+			continue
+		}
+		if err := e.blob(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *eviction) blob(d digest.Digest) error {
+	b := e.blobs[d]
+	if err := errors.Join(remove(e.cache.blobPath(d)), remove(e.cache.recordPath(d))); err != nil {
+		return err
+	}
+	if b.here {
+		e.size -= b.Size
+		e.done.Blobs++
+		e.done.Bytes += b.Size
+	}
+	return nil
+}
+
+// part removes what an ended process has left of a blob.
+func (e *eviction) part(ctx context.Context, p part) error {
+	store, err := state.Open(ctx, e.cache.partPath(p.digest), nil, nil)
+	if _, running := errors.AsType[*state.LockedError](err); running {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(store.Remove(), store.Close()); err != nil {
+		return err
+	}
+	e.size -= p.size
+	e.done.Bytes += p.size
+	return nil
+}

@@ -1,0 +1,203 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// sizeOf is the size of an image in a cache that has nothing else.
+func sizeOf(img registrytest.Image) int64 {
+	n := img.Manifest.Size + img.Config.Size
+	for _, l := range img.Layers {
+		n += l.Size
+	}
+	return n
+}
+
+// makeRoom is Room with another limit, and checks what it says.
+func makeRoom(t *testing.T, c *Cache, limit, bytes int64, keep digest.Digest) {
+	t.Helper()
+	before, err := c.List(t.Context())
+	must(t, err)
+	done, err := New(c.Dir(), limit).Room(t.Context(), bytes, keep)
+	must(t, err)
+	after, err := c.List(t.Context())
+	must(t, err)
+	if blobs, size := len(before.Blobs)-len(after.Blobs), before.Size-after.Size; done.Blobs != blobs || done.Bytes != size {
+		t.Errorf("it says that %+v were evicted, but %d blobs of %d bytes are gone", done, blobs, size)
+	}
+}
+
+func listedSize(t *testing.T, c *Cache) int64 {
+	t.Helper()
+	l, err := c.List(t.Context())
+	must(t, err)
+	return l.Size
+}
+
+func TestTheLeastRecentlyUsedImageGoesFirst(t *testing.T) {
+	c := New(t.TempDir(), DefaultLimit)
+	var images []registrytest.Image
+	for i, minutes := range []int{3, 9, 1, 5} {
+		images = append(images, newImage(uint64(i), 200*kib))
+		putImage(t, c, fmt.Sprintf("app:%d", i), images[i])
+		use(t, c, minutes, images[i])
+	}
+	one := sizeOf(images[0])
+	for _, step := range []struct {
+		limit, bytes int64
+		keep         digest.Digest
+		want         []string
+	}{
+		{4 * one * 2, 0, "", []string{"app:0", "app:1", "app:2", "app:3"}},
+		{4*one + 4*kib, kib, "", []string{"app:0", "app:1", "app:2", "app:3"}}, // there is room
+		{4*one + 4*kib, 5 * kib, "", []string{"app:0", "app:2", "app:3"}},      // one less is below 90 %
+		{3*one - 1, 0, images[3].Manifest.Digest, []string{"app:2", "app:3"}},
+		{2*one - 1, 0, "", []string{"app:2"}},
+		{one / 2, 0, images[2].Manifest.Digest, []string{"app:2"}}, // larger than the limit, and in use
+		{one / 2, 0, "", nil},
+	} {
+		makeRoom(t, c, step.limit, step.bytes, step.keep)
+		if got := names(t, c); !slices.Equal(got, step.want) {
+			t.Errorf("limit %d, %d bytes more: %q are left, want %q", step.limit, step.bytes, got, step.want)
+		}
+	}
+	for _, dir := range []string{c.namesDir(), c.blobsDir()} {
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("%s has %v, %v", dir, left, err)
+		}
+	}
+	if x, err := c.scan(t.Context()); err != nil || len(x.blobs) > 0 {
+		t.Errorf("%d records are left, %v", len(x.blobs), err)
+	}
+}
+
+// An eviction goes down to 90 % of the limit, so that the next blob does not cause one.
+func TestEvictionLeavesRoom(t *testing.T) {
+	c := New(t.TempDir(), DefaultLimit)
+	for i := range 20 {
+		img := newImage(uint64(i), 20*kib)
+		putImage(t, c, fmt.Sprintf("app:%d", i), img)
+		use(t, c, 100-i, img)
+	}
+	makeRoom(t, c, listedSize(t, c)-1, 0, "")
+	if got := len(names(t, c)); got != 17 {
+		t.Errorf("%d of 20 images are left, want 17", got)
+	}
+}
+
+func TestASharedBlobStays(t *testing.T) {
+	c := New(t.TempDir(), DefaultLimit)
+	old := newImage(1, 200*kib, 90*kib)
+	other := newImage(1, 200*kib, 100*kib) // has the same first layer
+	if old.Layers[0].Digest != other.Layers[0].Digest {
+		t.Fatal("the images share no layer")
+	}
+	arm := registrytest.NewImage(registrytest.ImageOptions{Seed: 1, Layers: []int64{200 * kib}, Platform: "linux/arm64"})
+	index := registrytest.NewIndex(arm)
+	putImage(t, c, "old:1", old)
+	putImage(t, c, "old:2", old) // another name for it
+	putImage(t, c, "other:1", other)
+	putImage(t, c, "index:1", index)
+	use(t, c, 9, old)
+	use(t, c, 5, other)
+
+	makeRoom(t, c, listedSize(t, c)-1, 0, "")
+	if got := names(t, c); !slices.Equal(got, []string{"index:1", "other:1"}) {
+		t.Errorf("%q are left", got)
+	}
+	if has(t, c, old.Layers[1]) || has(t, c, old.Manifest) {
+		t.Error("what only the evicted image has is here")
+	}
+	makeRoom(t, c, listedSize(t, c)-1, 0, "")
+	if got := names(t, c); !slices.Equal(got, []string{"index:1"}) || !has(t, c, arm.Layers[0]) {
+		t.Errorf("%q are left, and the shared layer is here: %t", got, has(t, c, arm.Layers[0]))
+	}
+}
+
+// Blobs without an image, images without a name, and what a kill left of a blob go by
+// their own age.
+func TestWhatHasNoNameIsEvicted(t *testing.T) {
+	c := New(t.TempDir(), DefaultLimit)
+	named, nameless, orphan, killed := newImage(1, 100*kib), newImage(2, 100*kib), newImage(3, 100*kib), newImage(4, 100*kib)
+	putImage(t, c, "app:1", named)
+	putImage(t, c, "", nameless)
+	must(t, put(t.Context(), c, orphan.Layers[0]))
+	p, err := c.Begin(t.Context(), killed.Layers[0].Descriptor, []string{"mirror"}, 0)
+	must(t, err)
+	must(t, p.Store().Write(0, 0, bytesOf(killed.Layers[0]), 0))
+
+	use(t, c, 8, nameless)
+	at := time.Now().Add(-7 * time.Minute)
+	must(t, os.Chtimes(c.recordPath(orphan.Layers[0].Digest), at, at))
+	makeRoom(t, c, sizeOf(named), 0, named.Manifest.Digest)
+	if has(t, c, nameless.Manifest) || has(t, c, orphan.Layers[0]) {
+		t.Error("an image without a name or a blob without an image is here")
+	}
+	if c.Arrived(killed.Layers[0].Digest) == 0 {
+		t.Error("a blob in flight was evicted")
+	}
+	must(t, p.Close())
+	if _, err := New(c.Dir(), 1).Room(t.Context(), 0, named.Manifest.Digest); err != nil || c.Arrived(killed.Layers[0].Digest) > 0 {
+		t.Errorf("what a kill left is here, %v", err)
+	}
+	if got := names(t, c); !slices.Equal(got, []string{"app:1"}) {
+		t.Errorf("%q are left", got)
+	}
+}
+
+func TestAnEvictedBlobStaysReadable(t *testing.T) {
+	c, img := New(t.TempDir(), DefaultLimit), newImage(1, 100*kib)
+	putImage(t, c, "app:1", img)
+	f, err := c.Open(t.Context(), img.Layers[0].Digest)
+	must(t, err)
+	defer f.Close()
+	makeRoom(t, c, 0, 0, "")
+	if right, err := isRight(t.Context(), f, img.Layers[0].Digest); !right || err != nil {
+		t.Errorf("it is right: %t, %v", right, err)
+	}
+}
+
+// While a manifest is put, no eviction takes its blobs: both wait for one lock.
+func TestEvictionWaitsForTheLock(t *testing.T) {
+	c := New(t.TempDir(), 0)
+	putImage(t, c, "app:1", newImage(1))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	must(t, c.change(t.Context(), func() error {
+		if _, err := c.Room(ctx, 0, ""); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Room() = %v while another change runs", err)
+		}
+		return nil
+	}))
+}
+
+// What others put into the directory is left alone.
+func TestOtherFilesAreIgnored(t *testing.T) {
+	c, img := New(t.TempDir(), DefaultLimit), newImage(1)
+	putImage(t, c, "app:1", img)
+	for _, name := range []string{"blobs/sha256/README", "blobs/sha256/" + digest.FromString("x").Encoded() + "/x", "names/x", "records/x/y", "parts/x"} {
+		path := filepath.Join(c.Dir(), filepath.FromSlash(name))
+		must(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		must(t, os.WriteFile(path, []byte("x"), 0o600))
+	}
+	if l, err := c.List(t.Context()); err != nil || len(l.Blobs) != 3 {
+		t.Errorf("%+v, %v", l, err)
+	}
+	if v, err := c.Verify(t.Context()); err != nil || v.Blobs != 3 || len(v.Damaged) > 0 {
+		t.Errorf("%+v, %v", v, err)
+	}
+	if _, err := New(c.Dir(), 0).Room(t.Context(), 0, ""); err != nil {
+		t.Error(err)
+	}
+}
