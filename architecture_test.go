@@ -41,7 +41,7 @@ var packages = map[string]struct {
 	"internal/quirktest":   {6, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "odd registries are tested as users meet them"},
 	"internal/crashtest":   {6, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "crashes are tested as users meet them"},
 
-	".": {4, []string{"archive", "image", "segment", "sources", "state", "transfer", "verify"}, "the library combines the parts, and nothing below depends on it"},
+	".": {4, []string{"archive", "cache", "image", "segment", "sources", "state", "transfer", "verify"}, "the library combines the parts, and nothing below depends on it"},
 
 	"cache":    {3, []string{"archive", "image", "state"}, "the cache keeps what a transfer fetched, and does not depend on mirrors"},
 	"transfer": {3, []string{"segment", "sources", "state", "verify"}, "a transfer fetches blobs to disk, and does not depend on references or archives"},

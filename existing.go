@@ -80,6 +80,9 @@ func (j *job) section(i int) *io.SectionReader {
 	if j.existing != nil {
 		return io.NewSectionReader(j.existing, j.layout.Offset(j.blobs[i].Digest), j.blobs[i].Size)
 	}
+	if j.cached != nil {
+		return j.cached.section(i)
+	}
 	return j.store.Blob(i).Section()
 }
 
@@ -105,10 +108,13 @@ func (j *job) warnOfDir(err error) {
 	j.call.warn(fmt.Sprintf("the image is complete, but segpull could not remove its part directory: %v; remove it by hand", err))
 }
 
-// close closes the files: the existing archive, or the part directory.
+// close closes the files: the existing archive, those of the cache, or the part directory.
 func (j *job) close() {
 	if j.existing != nil {
 		j.existing.Close()
+	}
+	if j.cached != nil {
+		j.cached.close()
 	}
 	if j.store != nil {
 		j.store.Close()

@@ -36,6 +36,7 @@ type job struct {
 	existing  *os.File          // the archive, if it existed and was right; then store is nil
 	compared  []verify.Frontier // how far each blob of the existing archive was hashed
 	store     *state.Store
+	cached    *cached // the blobs, if the call has a cache; then store has only the output
 	transfer  *transfer.Transfer
 	announced bool
 	resumed   int64
@@ -83,6 +84,11 @@ func (j *job) run(ctx context.Context) (Result, error) {
 	if err := j.store.Remove(); err != nil {
 		j.warnOfDir(err)
 	}
+	if j.cached != nil {
+		if err := j.cached.keep(ctx); err != nil {
+			j.call.warn(fmt.Sprintf("%s is complete, but segpull could not update the cache: %v", j.name(), err))
+		}
+	}
 	return j.result(), nil
 }
 
@@ -93,15 +99,17 @@ func smallestFirst(blobs []ocispec.Descriptor) []ocispec.Descriptor {
 	return blobs
 }
 
-// open opens the part directory, and copies the blobs that earlier images have.
+// open opens the part directory, and prepares the transfer. It finds the blobs that the
+// cache has, or copies those that earlier images have.
 func (j *job) open(ctx context.Context, placements []state.Placement) (err error) {
-	var names []string
-	for _, src := range j.set.Sources() {
-		names = append(names, src.Name())
+	names := j.sourceNames()
+	if j.call.cache != nil {
+		err = j.openCached(ctx, names, placements)
+	} else if j.store, err = state.Open(ctx, j.out.work, placements, names); err != nil {
+		err = j.out.explain(err)
 	}
-	names = append(names, sharedSource)
-	if j.store, err = state.Open(ctx, j.out.work, placements, names); err != nil {
-		return j.out.explain(err)
+	if err != nil {
+		return err
 	}
 	history := sources.LoadHistory(j.call.opts.History)
 	j.transfer = transfer.New(j.transferOptions(history))
@@ -109,17 +117,29 @@ func (j *job) open(ctx context.Context, placements []state.Placement) (err error
 		return err
 	}
 	j.warnOfDoubted(history)
+	if j.cached != nil {
+		return nil
+	}
 	for i := range j.blobs {
-		if err := j.adopt(ctx, i); err != nil {
+		b := j.store.Blob(i)
+		if err := j.adopt(ctx, i, b); err != nil {
 			return err
 		}
-		j.resumed += j.store.Blob(i).Done()
-		if err := j.unpack(ctx, i); err != nil {
+		j.resumed += b.Done()
+		if err := j.unpack(ctx, i, b); err != nil {
 			return err
 		}
-		j.missing += j.blobs[i].Size - j.store.Blob(i).Done()
+		j.missing += b.Size() - b.Done()
 	}
 	return nil
+}
+
+// sourceNames returns the names of the sources for state.Open.
+func (j *job) sourceNames() (names []string) {
+	for _, src := range j.set.Sources() {
+		names = append(names, src.Name())
+	}
+	return append(names, sharedSource)
 }
 
 func (j *job) transferOptions(history sources.History) transfer.Options {
@@ -128,9 +148,14 @@ func (j *job) transferOptions(history sources.History) transfer.Options {
 	for _, src := range j.set.Sources() {
 		limiters[src.Name()] = c.limits.mirror(src.Name(), src.LimitRate())
 	}
+	blobs := j.blobs
+	if j.cached != nil {
+		blobs = nil // each is added with a store of its own
+	}
 	return transfer.Options{
 		Repository:  j.image.Reference.Repository,
-		Blobs:       j.blobs,
+		Blobs:       blobs,
+		KeepOpen:    j.cached != nil,
 		Sources:     j.set.Sources(),
 		Store:       j.store,
 		History:     history,
@@ -177,10 +202,9 @@ func (j *job) inPlace() bool {
 // sharedSource is the name of the source of bytes from an earlier image.
 const sharedSource = "(another image)"
 
-// adopt copies blob i from an earlier image of this call, or from the layout that is
+// adopt copies blob i to b from an earlier image of this call, or from the layout that is
 // the output.
-func (j *job) adopt(ctx context.Context, i int) error {
-	b := j.store.Blob(i)
+func (j *job) adopt(ctx context.Context, i int, b *state.Blob) error {
 	if b.Done() == b.Size() {
 		return nil
 	}
@@ -201,10 +225,9 @@ func (j *job) adopt(ctx context.Context, i int) error {
 	return fill(ctx, b, io.NewSectionReader(f, 0, b.Size()), len(j.set.Sources()))
 }
 
-// unpack writes the content of blob i from its descriptor, if that has it: from the
+// unpack writes the content of blob i to b from its descriptor, if that has it: from the
 // manifest, or because resolve has read it.
-func (j *job) unpack(ctx context.Context, i int) error {
-	b := j.store.Blob(i)
+func (j *job) unpack(ctx context.Context, i int, b *state.Blob) error {
 	data, ok := image.Inline(j.blobs[i])
 	if !ok || b.Done() == b.Size() {
 		return nil
@@ -235,9 +258,14 @@ func fill(ctx context.Context, b *state.Blob, from *io.SectionReader, source int
 func (j *job) fetch(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
 	var reports sync.WaitGroup
-	reports.Go(func() { j.warnOfDisagreements(watching) })
 	reports.Go(func() { j.sample(watching) })
-	err := j.transfer.Run(ctx)
+	var err error
+	if j.cached == nil {
+		reports.Go(func() { j.warnOfDisagreements(watching) })
+		err = j.transfer.Run(ctx)
+	} else {
+		err = j.cached.run(ctx)
+	}
 	stop()
 	reports.Wait()
 	_ = j.transfer.History().Save(j.call.opts.History) // it only helps the next pull

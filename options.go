@@ -55,6 +55,13 @@ type Options struct {
 	// each byte: the pull may take longer, and receives less. It still fetches what
 	// a repair of wrong bytes needs. false: up to 2 % of the bytes come twice.
 	NoRace bool
+	// CacheDir is the directory of a cache of blobs, see package cache, which other
+	// pulls may use at the same time. The pull takes from it what it has, fetches the
+	// rest into it, and writes the output when it has all. Empty: no cache.
+	CacheDir string
+	// CacheSize is the number of bytes above which the cache evicts the images that
+	// were least recently used. 0: 20 GiB.
+	CacheSize int64
 	// History is the file in which pulls record the rates and faults of mirrors,
 	// such as sources.HistoryPath. Empty: the pull neither reads nor records them.
 	History string

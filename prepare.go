@@ -83,8 +83,11 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	}
 	j.set.Waiting = func(sources []string) { j.call.notify(Waiting{Reference: familiar(ref), Sources: sources}) }
 	j.set.Stalled = func(silent time.Duration, reasons []error) { j.call.stalled(ref, silent, reasons) }
-	j.call.warm(ctx, j.set, ref)
-	img, err := image.Resolve(ctx, fetcher{j.set, j.call}, ref, j.call.platform)
+	if !j.call.known(ctx, ref) {
+		j.call.warm(ctx, j.set, ref)
+	}
+	f := &fetcher{set: j.set, call: j.call}
+	img, err := image.Resolve(ctx, f, ref, j.call.platform)
 	switch {
 	case classOf(err) == ErrNetwork && unreachable(err):
 		return fmt.Errorf("%w; check the network, or give other mirrors with --mirror", err)
@@ -96,9 +99,12 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 		return err
 	}
 	if needPlatform {
-		if img, err = image.ReadPlatform(ctx, fetcher{j.set, j.call}, img); err != nil {
+		if img, err = image.ReadPlatform(ctx, f, img); err != nil {
 			return err
 		}
+	}
+	if err := f.keep(ctx); err != nil {
+		return err
 	}
 	img.Name = name
 	j.image, j.resolver = img, j.set.Resolver(ref)
@@ -147,28 +153,59 @@ func (j *job) warnOfNameless() {
 }
 
 // fetcher is the image.Fetcher of a set of sources. It charges the bytes that it fetches to the limit for all
-// traffic, and warns of rejected sources.
+// traffic, and warns of rejected sources. It asks no source for what the cache has.
 type fetcher struct {
-	set  *sources.Set
-	call *call
+	set     *sources.Set
+	call    *call
+	fetched []manifest // what led to the image, from sources
+}
+
+// manifest is a manifest or an index, as a source served it.
+type manifest struct {
+	mediaType string
+	body      []byte
 }
 
 // Fetch implements image.Fetcher.
-func (f fetcher) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descriptor) (ocispec.Descriptor, []byte, error) {
+func (f *fetcher) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descriptor) (ocispec.Descriptor, []byte, error) {
+	if f.call.cache != nil && want.Digest != "" {
+		if got, body, err := f.call.cache.Manifest(ctx, want.Digest); err == nil {
+			return got, body, nil
+		}
+	}
 	got, body, err := f.set.Fetch(ctx, ref, want)
 	if err == nil {
 		err = charge(ctx, f.call.limits.all, len(body))
+		f.fetched = append(f.fetched, manifest{got.MediaType, body})
 	}
 	return got, body, err
 }
 
 // Blob implements image.Fetcher.
-func (f fetcher) Blob(ctx context.Context, ref image.Reference, b ocispec.Descriptor) ([]byte, error) {
+func (f *fetcher) Blob(ctx context.Context, ref image.Reference, b ocispec.Descriptor) ([]byte, error) {
+	if f.call.cache != nil {
+		if body, err := f.call.cache.Read(ctx, b); err == nil {
+			return body, nil
+		}
+	}
 	body, err := f.set.Blob(ctx, ref, b)
 	if err == nil {
 		err = charge(ctx, f.call.limits.all, len(body))
 	}
 	return body, err
+}
+
+// keep puts the manifests that led to the image into the cache, if the call has one.
+func (f *fetcher) keep(ctx context.Context) error {
+	for _, m := range f.fetched {
+		if f.call.cache == nil {
+			break
+		}
+		if _, err := f.call.cache.PutManifest(ctx, m.mediaType, m.body); err != nil {
+			return fmt.Errorf("put a manifest into the cache: %w", err)
+		}
+	}
+	return nil
 }
 
 // charge waits until the limiter has permitted this number of bytes.
@@ -184,7 +221,8 @@ func charge(ctx context.Context, limiter *segment.Limiter, bytes int) error {
 }
 
 // Reject implements image.Fetcher.
-func (f fetcher) Reject(ref image.Reference, reason error) (source string, more bool) {
+func (f *fetcher) Reject(ref image.Reference, reason error) (source string, more bool) {
+	f.fetched = nil
 	source, more = f.set.Reject(ref, reason)
 	if more {
 		f.call.warn(fmt.Sprintf("mirror %s: its answer for %s is not usable: %s; segpull asks the next source",

@@ -48,12 +48,8 @@ func (j *job) progress() Progress {
 		Blobs: []BlobProgress{}, Sources: []SourceProgress{},
 	}
 	for i, d := range j.blobs {
-		b := BlobProgress{
-			Digest:   string(d.Digest),
-			Done:     j.done(i),
-			Verified: j.hashed(i),
-			Size:     d.Size,
-		}
+		b := BlobProgress{Digest: string(d.Digest), Size: d.Size}
+		b.Done, b.Verified = j.done(i)
 		e.Done += b.Done
 		e.Total += b.Size
 		e.Blobs = append(e.Blobs, b)
@@ -74,20 +70,16 @@ func (j *job) progress() Progress {
 	return e
 }
 
-// done returns the number of bytes of blob i that are on disk.
-func (j *job) done(i int) int64 {
-	if j.existing != nil {
-		return j.blobs[i].Size
+// done returns how many bytes of blob i are on disk, and how many of them SHA-256 has
+// seen.
+func (j *job) done(i int) (done, hashed int64) {
+	switch {
+	case j.existing != nil:
+		return j.blobs[i].Size, j.compared[i].Offset()
+	case j.cached != nil:
+		return j.cached.done(i)
 	}
-	return j.store.Blob(i).Done()
-}
-
-// hashed returns the number of bytes of blob i that SHA-256 has seen.
-func (j *job) hashed(i int) int64 {
-	if j.existing != nil {
-		return j.compared[i].Offset()
-	}
-	return j.transfer.Hashed(i)
+	return j.store.Blob(i).Done(), j.transfer.Hashed(i)
 }
 
 func (j *job) result() Result {

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/segpull/segpull/archive"
+	"github.com/segpull/segpull/cache"
 	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/sources"
@@ -61,6 +62,7 @@ type call struct {
 	format   archive.Format
 	platform image.Platform
 	limits   *Limits
+	cache    *cache.Cache // nil: none
 	logins   *sources.Logins
 	sets     map[string]*sources.Set // by registry
 	done     []*job                  // jobs that have run; later jobs take blobs from them
@@ -84,6 +86,12 @@ func newCall(opts Options) (*call, error) {
 	}
 	if opts.Connections < 0 || opts.SegmentSize < 0 || opts.GiveUpAfter < 0 {
 		return nil, usage(errors.New("neither Connections nor SegmentSize nor GiveUpAfter may be negative"))
+	}
+	if opts.CacheSize < 0 {
+		return nil, usage(errors.New("CacheSize must not be negative"))
+	}
+	if opts.CacheDir != "" {
+		c.cache = cache.New(opts.CacheDir, cmp.Or(opts.CacheSize, cache.DefaultLimit))
 	}
 	if opts.GiveUpAfter == 0 {
 		c.opts.GiveUpAfter = segment.DefaultGiveUp

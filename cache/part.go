@@ -26,7 +26,7 @@ type Part struct {
 }
 
 // BusyError says that another Part has a blob, in this process or another, and that no
-// byte of it has arrived for some time.
+// byte of any blob has arrived for some time.
 type BusyError struct {
 	Digest digest.Digest
 	Dir    string // of the cache
@@ -34,7 +34,7 @@ type BusyError struct {
 }
 
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("another process fetches blob %s into the cache %s, and no byte has arrived for %v: end it, or use another --cache-dir",
+	return fmt.Sprintf("another process fetches blob %s into the cache %s, and nothing has arrived there for %v: end it, or use another --cache-dir",
 		e.Digest, e.Dir, e.Silent)
 }
 
@@ -42,19 +42,19 @@ func (e *BusyError) Error() string {
 // that an earlier Part has left. Of the descriptor, it needs digest and size. The
 // sources are those of state.Open.
 //
-// While another Part has the blob, Begin waits until that has ended, or until no byte
-// has arrived there for the given time; then the error is a *BusyError. If the cache
+// While another Part has the blob, Begin waits until that has ended, or until no byte of
+// any blob has arrived for the given time; then the error is a *BusyError. If the cache
 // has the blob, the error wraps fs.ErrExist. Otherwise it is one of the file system, or
 // the cause of ctx. Close the Part.
 func (c *Cache) Begin(ctx context.Context, blob ocispec.Descriptor, sources []string, wait time.Duration) (*Part, error) {
-	arrived, since := int64(-1), time.Now()
+	var moved, since time.Time
 	for {
 		p, err := c.begin(ctx, blob, sources)
 		if _, locked := errors.AsType[*state.LockedError](err); !locked {
 			return p, err
 		}
-		if n := c.Arrived(blob.Digest); n != arrived {
-			arrived, since = n, time.Now()
+		if last := c.moved(); since.IsZero() || last.After(moved) {
+			moved, since = last, time.Now()
 		}
 		if time.Since(since) >= wait {
 			return nil, &BusyError{blob.Digest, c.dir, wait}
@@ -65,6 +65,17 @@ func (c *Cache) Begin(ctx context.Context, blob ocispec.Descriptor, sources []st
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// moved returns when a byte last arrived in any Part: a process takes its blobs in turn.
+func (c *Cache) moved() (last time.Time) {
+	_ = walk(c.partsDir(), func(_ string, file fs.DirEntry) error {
+		if info, err := file.Info(); err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+		return nil
+	})
+	return last
 }
 
 func (c *Cache) begin(ctx context.Context, blob ocispec.Descriptor, sources []string) (*Part, error) {
@@ -113,7 +124,7 @@ func (p *Part) Store() *state.Store { return p.store }
 
 // Commit makes the blob appear in the cache. Call it once, when the Part has all bytes
 // and their digest is right, which Commit does not check. The store stays readable
-// until Close.
+// until Close, also if the blob is evicted.
 func (p *Part) Commit(ctx context.Context) error {
 	path := p.cache.blobPath(p.blob.Digest)
 	if err := os.MkdirAll(p.cache.blobsDir(), 0o700); err != nil {
@@ -125,6 +136,8 @@ func (p *Part) Commit(ctx context.Context) error {
 	info, err := os.Stat(path)
 	if err == nil {
 		err = p.cache.note(ctx, p.blob, info)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = nil // another process has evicted it since
 	}
 	return errors.Join(err, p.store.Remove())
 }

@@ -1,0 +1,374 @@
+package segpull
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/segpull/segpull/cache"
+	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/state"
+	"github.com/segpull/segpull/transfer"
+	"github.com/segpull/segpull/verify"
+)
+
+// mostParts is how many blobs a job fetches into the cache at once: each needs a few
+// descriptors, and the transfer takes them in order anyway.
+const mostParts = 16
+
+// cached are the blobs of a job that uses a cache: the job fetches what is missing into
+// the cache, and writes the output from there.
+type cached struct {
+	job     *job
+	cache   *cache.Cache
+	sources []string // for Begin
+	earlier bool     // a pull without the cache has left blobs in job.store
+
+	mu    sync.Mutex // guards what follows
+	blobs []cachedBlob
+}
+
+// cachedBlob is a blob, which has one of: nothing, a file, a part.
+type cachedBlob struct {
+	file    *os.File    // of the cache
+	part    *cache.Part // that this job fetches, or has fetched
+	index   int         // of the part in the transfer
+	arrived int64       // bytes that were seen in a part of another process, or of an earlier one
+}
+
+// openCached finds what the cache has. The directory beside the output gets only the
+// output, unless an earlier pull without the cache has left blobs there.
+func (j *job) openCached(ctx context.Context, names []string, placements []state.Placement) (err error) {
+	j.layout = nil // the archive is written when the cache has all blobs
+	_, absent := os.Lstat(state.Dir(j.out.work))
+	if absent != nil {
+		placements = nil
+	}
+	if j.store, err = state.Open(ctx, j.out.work, placements, names); err != nil {
+		return j.out.explain(err)
+	}
+	k := &cached{job: j, cache: j.call.cache, sources: names, earlier: absent == nil, blobs: make([]cachedBlob, len(j.blobs))}
+	j.cached = k
+	for i, d := range j.blobs {
+		b := &k.blobs[i]
+		switch b.file, err = k.cache.Open(ctx, d.Digest); {
+		case err == nil:
+			j.resumed += d.Size
+		case !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("cannot use the cache: %w", err)
+		default:
+			b.file, b.arrived = nil, k.cache.Arrived(d.Digest)
+			if k.earlier {
+				b.arrived = max(b.arrived, j.store.Blob(i).Done())
+			}
+			j.resumed += b.arrived
+		}
+	}
+	return nil
+}
+
+// run hashes the blobs that the cache has, and fetches the others into it.
+func (k *cached) run(ctx context.Context) error {
+	if err := k.hash(ctx); err != nil {
+		return err
+	}
+	missing, need := k.missing()
+	if len(missing) == 0 {
+		return nil
+	}
+	if _, err := k.cache.Room(ctx, need, k.job.image.Digest); err != nil {
+		return fmt.Errorf("make room in the cache: %w", err)
+	}
+	return k.fetch(ctx, missing, need)
+}
+
+// missing returns the blobs that the cache does not have, and how many bytes that is.
+func (k *cached) missing() (blobs []int, need int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i, b := range k.blobs {
+		if b.file == nil {
+			blobs = append(blobs, i)
+			need += k.job.blobs[i].Size - b.arrived
+		}
+	}
+	return blobs, need
+}
+
+// hash checks the blobs that the cache has.
+func (k *cached) hash(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range k.blobs {
+		if f := k.blobs[i].file; f != nil {
+			group.Go(func() error {
+				right, err := k.check(ctx, i, f)
+				if !right {
+					k.set(i, cachedBlob{})
+				}
+				return err
+			})
+		}
+	}
+	return group.Wait()
+}
+
+// check hashes a blob's file. If the bytes are wrong, it closes the file, and removes
+// it from the cache.
+func (k *cached) check(ctx context.Context, i int, f *os.File) (right bool, err error) {
+	d := k.job.blobs[i]
+	err = k.job.compared[i].Blob(ctx, whole{io.NewSectionReader(f, 0, d.Size)}, string(d.Digest), d.Size)
+	if err == nil {
+		return true, nil
+	}
+	defer f.Close()
+	if ctx.Err() != nil {
+		return false, err
+	}
+	if _, mismatch := errors.AsType[*verify.MismatchError](err); !mismatch {
+		k.job.call.warn(fmt.Sprintf("segpull cannot read blob %s in the cache, and fetches it again: %v", d.Digest, err))
+	} else {
+		k.job.call.warn(fmt.Sprintf("blob %s in the cache was damaged, and segpull fetches it again: check the disk", d.Digest))
+	}
+	return false, k.cache.Discard(ctx, d.Digest, f)
+}
+
+// fetch runs the transfer until the cache has all blobs. Those that another process
+// fetches come last: that may have them by then, or may have ended.
+func (k *cached) fetch(ctx context.Context, missing []int, need int64) error {
+	group, ctx := errgroup.WithContext(ctx)
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- k.job.transfer.Run(running) }()
+
+	slots := make(chan struct{}, mostParts)
+	group.Go(func() error {
+		var elsewhere []int
+		for _, i := range missing {
+			ours, err := k.obtain(ctx, i, 0, need, slots, group)
+			if _, busy := errors.AsType[*cache.BusyError](err); busy {
+				elsewhere = append(elsewhere, i)
+			} else if err != nil {
+				return err
+			}
+			if ours {
+				need = 0 // there was room for all
+			}
+		}
+		if len(elsewhere) > 0 {
+			k.job.call.warn(fmt.Sprintf("%s: another segpull fetches %d of its blobs into the cache; this one waits for them", k.job.name(), len(elsewhere)))
+		}
+		for _, i := range elsewhere {
+			if _, err := k.obtain(ctx, i, k.job.call.opts.GiveUpAfter, 0, slots, group); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	err := group.Wait()
+	stop()
+	if runErr := <-ended; errors.Is(err, transfer.ErrEnded) {
+		err = runErr
+	}
+	return err
+}
+
+// obtain takes a blob from the cache, or starts to fetch it; then ours is true.
+func (k *cached) obtain(ctx context.Context, i int, wait time.Duration, need int64, slots chan struct{}, group *errgroup.Group) (ours bool, err error) {
+	for {
+		if done, err := k.take(ctx, i); done || err != nil {
+			return false, err
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		}
+		part, err := k.cache.Begin(ctx, k.job.blobs[i], k.sources, wait)
+		if err == nil {
+			index, err := k.start(ctx, i, part, need)
+			if err != nil {
+				return false, err
+			}
+			group.Go(func() error {
+				defer func() { <-slots }()
+				return k.finish(ctx, index, part)
+			})
+			return true, nil
+		}
+		<-slots
+		if !errors.Is(err, fs.ErrExist) {
+			return false, err
+		}
+	}
+}
+
+// take takes a blob from the cache, if it has it, with the right bytes.
+func (k *cached) take(ctx context.Context, i int) (done bool, err error) {
+	f, err := k.cache.Open(ctx, k.job.blobs[i].Digest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	right, err := k.check(ctx, i, f)
+	if right {
+		k.set(i, cachedBlob{file: f})
+	}
+	return right, err
+}
+
+// start gives a part to the transfer, with what is elsewhere of the blob. need is what
+// must fit on the disk.
+func (k *cached) start(ctx context.Context, i int, part *cache.Part, need int64) (index int, err error) {
+	k.set(i, cachedBlob{part: part, index: -1})
+	if _, free, known := part.Store().Space(); known && free < need {
+		return 0, fmt.Errorf("the cache %s needs %s more and has %s free: %w", k.cache.Dir(), bytesText(need), bytesText(free), syscall.ENOSPC)
+	}
+	b, j := part.Store().Blob(0), k.job
+	err = k.inherit(ctx, i, b)
+	if err == nil {
+		err = j.adopt(ctx, i, b)
+	}
+	if err == nil {
+		err = j.unpack(ctx, i, b)
+	}
+	if err != nil {
+		return 0, err
+	}
+	j.missing += b.Size() - b.Done()
+	index, err = j.transfer.Add(j.blobs[i:i+1], part.Store())
+	k.set(i, cachedBlob{part: part, index: index})
+	return index, err
+}
+
+// inherit copies what a pull without the cache has left beside the output.
+func (k *cached) inherit(ctx context.Context, i int, b *state.Blob) error {
+	if !k.earlier {
+		return nil
+	}
+	old, buf := k.job.store.Blob(i), make([]byte, state.MaxRecord)
+	for _, run := range old.Runs() {
+		source := slices.Index(k.sources, run.Source)
+		if source < 0 {
+			source = len(k.sources) - 1
+		}
+		for off := run.Start; off < run.End; {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			n, err := old.Read(off, buf)
+			if err != nil || n == 0 {
+				return err
+			}
+			if err := b.Write(off, buf[:n], source); err != nil {
+				return err
+			}
+			off += int64(n)
+		}
+	}
+	return nil
+}
+
+// finish puts a blob that is right into the cache.
+func (k *cached) finish(ctx context.Context, index int, part *cache.Part) error {
+	if err := k.job.transfer.Wait(ctx, index); err != nil {
+		return err
+	}
+	if err := part.Commit(ctx); err != nil {
+		return fmt.Errorf("put a blob into the cache: %w", err)
+	}
+	return nil
+}
+
+func (k *cached) set(i int, b cachedBlob) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.blobs[i] = b
+}
+
+// section returns a reader of blob i, which is verified.
+func (k *cached) section(i int) *io.SectionReader {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if b := k.blobs[i]; b.file == nil {
+		return b.part.Store().Blob(0).Section()
+	}
+	return io.NewSectionReader(k.blobs[i].file, 0, k.job.blobs[i].Size)
+}
+
+// done returns how many bytes of blob i are on disk, and hashed how many of them
+// SHA-256 has seen.
+func (k *cached) done(i int) (done, hashed int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	b, d := &k.blobs[i], k.job.blobs[i]
+	switch {
+	case b.file != nil:
+		return d.Size, k.job.compared[i].Offset()
+	case b.part == nil:
+		b.arrived = max(b.arrived, k.cache.Arrived(d.Digest))
+		return b.arrived, 0
+	case b.index < 0:
+		return b.part.Store().Blob(0).Done(), 0
+	}
+	return b.part.Store().Blob(0).Done(), k.job.transfer.Hashed(b.index)
+}
+
+// keep records the tag of an image that is complete, and evicts what is above the limit
+// of the cache.
+func (k *cached) keep(ctx context.Context) error {
+	j, ref := k.job, k.job.image.Reference
+	if ref.Digest == "" {
+		err := k.cache.SetName(ctx, cache.Name{
+			Registry: ref.Registry, Repository: ref.Repository, Tag: ref.Tag,
+			Digest: j.image.Digest, Checked: j.began, Source: j.resolver,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if _, err := k.cache.Room(ctx, 0, ""); err != nil {
+		return err
+	}
+	if _, _, err := k.cache.Manifest(ctx, j.image.Manifest.Digest); errors.Is(err, fs.ErrNotExist) {
+		j.call.warn(fmt.Sprintf("%s has %s, so it does not stay in the cache: allow more with --cache-size", j.name(), bytesText(j.size())))
+	}
+	return nil
+}
+
+// close closes the files.
+func (k *cached) close() {
+	for _, b := range k.blobs {
+		if b.file != nil {
+			b.file.Close()
+		}
+		if b.part != nil {
+			b.part.Close()
+		}
+	}
+}
+
+// known reports whether the cache probably has the image of a reference.
+func (c *call) known(ctx context.Context, ref image.Reference) bool {
+	if c.cache == nil {
+		return false
+	}
+	if ref.Digest == "" {
+		_, err := c.cache.Name(ref)
+		return err == nil
+	}
+	_, _, err := c.cache.Manifest(ctx, ref.Digest)
+	return err == nil
+}
