@@ -46,6 +46,9 @@ func New(dir string, limit int64) *Cache { return &Cache{dir, limit} }
 // Dir returns the directory.
 func (c *Cache) Dir() string { return c.dir }
 
+// Limit returns the limit in bytes.
+func (c *Cache) Limit() int64 { return c.limit }
+
 // record is what is known of a blob, whether it is here or not.
 type record struct {
 	MediaType string               `json:"mediaType,omitempty"`

@@ -33,17 +33,31 @@ func (c *Cache) Room(ctx context.Context, bytes int64, keep digest.Digest) (Evic
 	if err != nil || size+bytes <= c.limit {
 		return Evicted{}, err
 	}
-	var e *eviction
-	err = c.change(ctx, func() (err error) {
-		if e, err = c.newEviction(ctx); err == nil {
-			err = e.run(ctx, c.limit/10*9-bytes, keep)
-		}
-		return err
-	})
-	if e == nil {
+	return c.evict(ctx, c.limit/10*9-bytes, keep)
+}
+
+// Prune evicts in the same way until the cache is not above its limit, and keeps no
+// image.
+func (c *Cache) Prune(ctx context.Context) (Evicted, error) {
+	size, err := c.size()
+	if err != nil || size <= c.limit {
 		return Evicted{}, err
 	}
-	return e.done, err
+	return c.evict(ctx, c.limit, "")
+}
+
+// evict evicts until the cache has at most so many bytes.
+func (c *Cache) evict(ctx context.Context, most int64, keep digest.Digest) (done Evicted, err error) {
+	err = c.change(ctx, func() error {
+		e, err := c.newEviction(ctx)
+		if err != nil {
+			return err
+		}
+		err = e.run(ctx, most, keep)
+		done = e.done
+		return err
+	})
+	return done, err
 }
 
 // eviction removes the least recently used, while the cache is locked.

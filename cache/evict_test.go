@@ -82,7 +82,8 @@ func TestTheLeastRecentlyUsedImageGoesFirst(t *testing.T) {
 	}
 }
 
-// An eviction goes down to 90 % of the limit, so that the next blob does not cause one.
+// Room goes down to 90 % of the limit, so that the next blob does not cause an eviction;
+// Prune goes down to the limit.
 func TestEvictionLeavesRoom(t *testing.T) {
 	c := New(t.TempDir(), DefaultLimit)
 	for i := range 20 {
@@ -90,9 +91,13 @@ func TestEvictionLeavesRoom(t *testing.T) {
 		putImage(t, c, fmt.Sprintf("app:%d", i), img)
 		use(t, c, 100-i, img)
 	}
-	makeRoom(t, c, listedSize(t, c)-1, 0, "")
-	if got := len(names(t, c)); got != 17 {
-		t.Errorf("%d of 20 images are left, want 17", got)
+	limit := listedSize(t, c) - 1
+	if done, err := New(c.Dir(), limit).Prune(t.Context()); err != nil || done.Images != 1 || len(names(t, c)) != 19 {
+		t.Errorf("pruned %+v, %v", done, err)
+	}
+	makeRoom(t, c, limit, 25*kib, "")
+	if got := len(names(t, c)); got != 16 {
+		t.Errorf("%d of 20 images are left, want 16", got)
 	}
 }
 

@@ -108,6 +108,16 @@ func ExampleCache_Room() {
 	// Output: 2 <nil>
 }
 
+func ExampleCache_Prune() {
+	ctx := context.Background()
+	c, remove := newCache(0)
+	defer remove()
+	putImage(ctx, c, "1", "layer one")
+	evicted, err := c.Prune(ctx)
+	fmt.Println(evicted.Images, evicted.Blobs, err)
+	// Output: 1 2 <nil>
+}
+
 func ExampleCache_Verify() {
 	ctx := context.Background()
 	c, remove := newCache(cache.DefaultLimit)

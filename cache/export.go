@@ -9,20 +9,24 @@ import (
 	"os"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/image"
 )
 
-// dockerList is the media type of Docker's index.
-const dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
+// Media types of Docker's index and manifest.
+const (
+	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+)
 
 // Export adds every image that is complete for one platform at least to the OCI image
 // layout in a directory, see archive.WriteTree, and returns how many it added, and
 // which named images are not complete. An image has the name of its tag, and one name
-// for each tag. In place of a Docker manifest list, which tools do not read in a
-// layout, Export writes an OCI index of the same manifests.
+// for each tag. skopeo finds no Docker manifest and no manifest list by its tag in a
+// layout, so Export adds an OCI index of the manifest, or of those in the list.
 func (c *Cache) Export(ctx context.Context, dir string) (added int, incomplete []Image, err error) {
 	x, err := c.scan(ctx)
 	if err != nil {
@@ -51,8 +55,14 @@ func (c *Cache) Export(ctx context.Context, dir string) (added int, incomplete [
 
 func (c *Cache) export(ctx context.Context, dir string, x *index, r *root, name image.Reference) error {
 	root, body, err := c.Manifest(ctx, r.digest)
-	if err == nil && root.MediaType == dockerList {
+	if err != nil {
+		return err
+	}
+	switch root.MediaType {
+	case dockerList:
 		root, body, err = asIndex(body)
+	case dockerManifest:
+		root, body = indexOf(root)
 	}
 	if err != nil {
 		return err
@@ -61,7 +71,7 @@ func (c *Cache) export(ctx context.Context, dir string, x *index, r *root, name 
 	defer blobs.close()
 	var content []ocispec.Descriptor
 	for _, d := range r.blobs {
-		if e := x.blobs[d]; e.here && d != r.digest {
+		if e := x.blobs[d]; e.here && d != root.Digest {
 			content = append(content, ocispec.Descriptor{Digest: d, Size: e.Size})
 		}
 	}
@@ -75,8 +85,20 @@ func asIndex(list []byte) (ocispec.Descriptor, []byte, error) {
 		return ocispec.Descriptor{}, nil, err
 	}
 	fields["mediaType"] = encode(ocispec.MediaTypeImageIndex)
-	body := encode(fields)
-	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(body), Size: int64(len(body))}, body, nil
+	d, body := describe(encode(fields))
+	return d, body, nil
+}
+
+// indexOf returns an OCI index of one manifest.
+func indexOf(manifest ocispec.Descriptor) (ocispec.Descriptor, []byte) {
+	return describe(encode(ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{manifest},
+	}))
+}
+
+// describe returns the descriptor of an OCI index, and its bytes.
+func describe(index []byte) (ocispec.Descriptor, []byte) {
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(index), Size: int64(len(index))}, index
 }
 
 // exported has the blobs of one export. It is the archive.Blobs of a writer that takes

@@ -14,9 +14,10 @@ import (
 // Listing is what a cache has. encoding/json writes its lists as [] where they are
 // empty.
 type Listing struct {
-	Size   int64   `json:"size"`   // bytes of all blobs
-	Blobs  []Blob  `json:"blobs"`  // by digest
-	Images []Image `json:"images"` // by name
+	Size       int64   `json:"size"`       // bytes of all blobs
+	Unfinished int64   `json:"unfinished"` // bytes of blobs that are being fetched, or will be continued
+	Blobs      []Blob  `json:"blobs"`      // by digest
+	Images     []Image `json:"images"`     // by name
 }
 
 // Blob is a blob that is here.
@@ -49,6 +50,9 @@ func (c *Cache) List(ctx context.Context) (Listing, error) {
 			l.Size += e.Size
 			l.Blobs = append(l.Blobs, Blob{d, e.Size, e.used})
 		}
+	}
+	for _, p := range x.parts {
+		l.Unfinished += c.Arrived(p.digest)
 	}
 	for _, r := range x.roots {
 		for _, n := range r.names {

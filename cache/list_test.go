@@ -51,7 +51,7 @@ func TestListsAreNeverNull(t *testing.T) {
 	must(t, err)
 	v, err := c.Verify(t.Context())
 	must(t, err)
-	if got := string(encode([]any{l, v})); got != `[{"size":0,"blobs":[],"images":[]},{"blobs":0,"bytes":0,"damaged":[]}]` {
+	if got := string(encode([]any{l, v})); got != `[{"size":0,"unfinished":0,"blobs":[],"images":[]},{"blobs":0,"bytes":0,"damaged":[]}]` {
 		t.Error(got)
 	}
 	if _, err := c.Room(t.Context(), 0, ""); err != nil {
@@ -70,6 +70,8 @@ func TestExport(t *testing.T) {
 	putImage(t, c, "app:1", img)
 	putImage(t, c, "app:2", img)
 	putImage(t, c, "", other)
+	docker := registrytest.NewImage(registrytest.ImageOptions{Seed: 4, Docker: true})
+	putImage(t, c, "docker:4", docker)
 	_, err := c.PutManifest(t.Context(), "", bytesOf(list))
 	must(t, err)
 	must(t, c.SetName(t.Context(), nameOf(t, "list:3", registrytest.Image{Manifest: list})))
@@ -77,7 +79,7 @@ func TestExport(t *testing.T) {
 
 	dir := filepath.Join(t.TempDir(), "layout")
 	added, incomplete, err := c.Export(t.Context(), dir)
-	if err != nil || added != 3 || len(incomplete) != 1 || incomplete[0].key() != "docker.io/library/lost:1" {
+	if err != nil || added != 4 || len(incomplete) != 1 || incomplete[0].key() != "docker.io/library/lost:1" {
 		t.Errorf("%d added, %+v are not complete, %v", added, incomplete, err)
 	}
 	var layout ocispec.Index
@@ -92,9 +94,15 @@ func TestExport(t *testing.T) {
 		}
 	}
 	slices.Sort(got)
-	want := []string{"1 " + ocispec.MediaTypeImageManifest, "2 " + ocispec.MediaTypeImageManifest, "3 " + ocispec.MediaTypeImageIndex}
+	want := []string{"1 " + ocispec.MediaTypeImageManifest, "2 " + ocispec.MediaTypeImageManifest, "3 " + ocispec.MediaTypeImageIndex, "4 " + ocispec.MediaTypeImageIndex}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+
+	for _, b := range []registrytest.Blob{img.Layers[0], other.Manifest, docker.Manifest} {
+		if _, err := os.Stat(filepath.Join(dir, "blobs/sha256", b.Digest.Encoded())); err != nil {
+			t.Error(err)
+		}
 	}
 
 	quietly(t, c.blobPath(img.Layers[0].Digest))

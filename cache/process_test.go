@@ -76,6 +76,9 @@ func TestTheSecondProcessTakesOver(t *testing.T) {
 	if n := c.Arrived(held.Digest); n != held.Size/2 {
 		t.Errorf("%d bytes have arrived there, want %d", n, held.Size/2)
 	}
+	if l, err := c.List(t.Context()); err != nil || l.Unfinished != held.Size/2 || l.Size > 0 {
+		t.Errorf("%+v, %v", l, err)
+	}
 	_, err := c.Begin(t.Context(), held.Descriptor, []string{"other"}, 50*time.Millisecond)
 	if busy, ok := errors.AsType[*BusyError](err); !ok || busy.Digest != held.Digest {
 		t.Errorf("Begin() = %v while another process has it", err)
