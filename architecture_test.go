@@ -22,7 +22,7 @@ var packages = map[string]struct {
 	imports []string
 	why     string
 }{
-	"cmd/segpull":   {5, []string{".", "sources"}, "the command reads flags and shows events; only the library defines a pull"},
+	"cmd/segpull":   {5, []string{".", "cache", "image", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
 	"bench":         {8, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/soak"}, "the command line parses flags; the packages below measure"},
 	"bench/chart":   {0, nil, "a picture shows figures of any program"},
 	"bench/corrupt": {6, []string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
@@ -39,7 +39,7 @@ var packages = map[string]struct {
 	"internal/pulltest":    {5, []string{".", "internal/registrytest"}, "the tests of pulls see what users see"},
 	"internal/hostiletest": {6, []string{".", "internal/pulltest", "internal/registrytest"}, "hostile mirrors are tested as users meet them"},
 	"internal/quirktest":   {6, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "odd registries are tested as users meet them"},
-	"internal/crashtest":   {6, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "crashes are tested as users meet them"},
+	"internal/crashtest":   {6, []string{".", "cache", "internal/pulltest", "internal/registrytest", "sources"}, "crashes are tested as users meet them"},
 
 	".": {4, []string{"archive", "cache", "image", "segment", "sources", "state", "transfer", "verify"}, "the library combines the parts, and nothing below depends on it"},
 

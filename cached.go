@@ -42,28 +42,29 @@ type cached struct {
 type cachedBlob struct {
 	file    *os.File    // of the cache
 	part    *cache.Part // that this job fetches, or has fetched
-	index   int         // of the part in the transfer
+	index   int         // of the part in the transfer; -1: not in it yet
 	arrived int64       // bytes that were seen in a part of another process, or of an earlier one
+	resumed int64       // bytes that job.resumed counts
 }
 
 // openCached finds what the cache has. The directory beside the output gets only the
 // output, unless an earlier pull without the cache has left blobs there.
 func (j *job) openCached(ctx context.Context, names []string, placements []state.Placement) (err error) {
 	j.layout = nil // the archive is written when the cache has all blobs
-	_, absent := os.Lstat(state.Dir(j.out.work))
-	if absent != nil {
+	earlier := state.Recorded(j.out.work) > 0
+	if !earlier {
 		placements = nil
 	}
 	if j.store, err = state.Open(ctx, j.out.work, placements, names); err != nil {
 		return j.out.explain(err)
 	}
-	k := &cached{job: j, cache: j.call.cache, sources: names, earlier: absent == nil, blobs: make([]cachedBlob, len(j.blobs))}
+	k := &cached{job: j, cache: j.call.cache, sources: names, earlier: earlier, blobs: make([]cachedBlob, len(j.blobs))}
 	j.cached = k
 	for i, d := range j.blobs {
 		b := &k.blobs[i]
 		switch b.file, err = k.cache.Open(ctx, d.Digest); {
 		case err == nil:
-			j.resumed += d.Size
+			k.resume(i, d.Size)
 		case !errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("cannot use the cache: %w", err)
 		default:
@@ -71,7 +72,7 @@ func (j *job) openCached(ctx context.Context, names []string, placements []state
 			if k.earlier {
 				b.arrived = max(b.arrived, j.store.Blob(i).Done())
 			}
-			j.resumed += b.arrived
+			k.resume(i, b.arrived)
 		}
 	}
 	return nil
@@ -225,6 +226,7 @@ func (k *cached) take(ctx context.Context, i int) (done bool, err error) {
 	right, err := k.check(ctx, i, f)
 	if right {
 		k.set(i, cachedBlob{file: f})
+		k.resume(i, k.job.blobs[i].Size)
 	}
 	return right, err
 }
@@ -241,6 +243,7 @@ func (k *cached) start(ctx context.Context, i int, part *cache.Part, need int64)
 	if err == nil {
 		err = j.adopt(ctx, i, b)
 	}
+	k.resume(i, b.Done())
 	if err == nil {
 		err = j.unpack(ctx, i, b)
 	}
@@ -295,7 +298,17 @@ func (k *cached) finish(ctx context.Context, index int, part *cache.Part) error 
 func (k *cached) set(i int, b cachedBlob) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	b.resumed = k.blobs[i].resumed
 	k.blobs[i] = b
+}
+
+// resume says how many bytes of a blob this job does not fetch. Other processes may
+// bring more.
+func (k *cached) resume(i int, bytes int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.job.resumed.Add(bytes - k.blobs[i].resumed)
+	k.blobs[i].resumed = bytes
 }
 
 // section returns a reader of blob i, which is verified.
@@ -330,7 +343,8 @@ func (k *cached) done(i int) (done, hashed int64) {
 // of the cache.
 func (k *cached) keep(ctx context.Context) error {
 	j, ref := k.job, k.job.image.Reference
-	if ref.Digest == "" {
+	_, _, evicted := k.cache.Manifest(ctx, j.image.Digest)
+	if ref.Digest == "" && evicted == nil {
 		err := k.cache.SetName(ctx, cache.Name{
 			Registry: ref.Registry, Repository: ref.Repository, Tag: ref.Tag,
 			Digest: j.image.Digest, Checked: j.began, Source: j.resolver,
@@ -339,17 +353,18 @@ func (k *cached) keep(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := k.cache.Room(ctx, 0, ""); err != nil {
-		return err
-	}
-	if _, _, err := k.cache.Manifest(ctx, j.image.Manifest.Digest); errors.Is(err, fs.ErrNotExist) {
+	if j.size() > k.cache.Limit() {
 		j.call.warn(fmt.Sprintf("%s has %s, so it does not stay in the cache: allow more with --cache-size", j.name(), bytesText(j.size())))
 	}
-	return nil
+	_, err := k.cache.Room(ctx, 0, "")
+	return err
 }
 
-// close closes the files.
+// close closes the files, and leaves nothing beside the output: the cache has it.
 func (k *cached) close() {
+	if !k.earlier {
+		_ = k.job.store.Remove() // it fails if that has been done
+	}
 	for _, b := range k.blobs {
 		if b.file != nil {
 			b.file.Close()

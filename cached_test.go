@@ -104,10 +104,14 @@ func TestPullsAtTheSameTimeShareEachBlob(t *testing.T) {
 		opts := opts
 		opts.Output = filepath.Join(t.TempDir(), fmt.Sprint(i))
 		pulls.Go(func() {
-			if r, err := m.Pull(t, opts); err != nil {
+			r, err := m.Pull(t, opts)
+			if err != nil {
 				t.Error(err)
-			} else {
-				pulltest.CheckOCI(t, pulltest.Contents(t, r[0].Path), img)
+				return
+			}
+			pulltest.CheckOCI(t, pulltest.Contents(t, r[0].Path), img)
+			if got := r[0].Resumed + r[0].Fetched - r[0].FetchedTwice; got != r[0].Size {
+				t.Errorf("%d bytes were resumed or fetched, of %d: %+v", got, r[0].Size, r[0])
 			}
 		})
 	}
@@ -131,6 +135,7 @@ func TestAnInterruptedPullContinuesInTheCache(t *testing.T) {
 	if _, err := m.PullContext(ctx, t, opts); err == nil {
 		t.Fatal("it was not interrupted")
 	}
+	pulltest.WantFiles(t, filepath.Dir(opts.Output))
 	opts.Output, opts.Observer = filepath.Join(t.TempDir(), "second"), nil
 	r := other.MustPull(t, opts)
 	pulltest.CheckOCI(t, pulltest.Contents(t, r.Path), img)

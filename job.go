@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -39,7 +40,7 @@ type job struct {
 	cached    *cached // the blobs, if the call has a cache; then store has only the output
 	transfer  *transfer.Transfer
 	announced bool
-	resumed   int64
+	resumed   atomic.Int64
 	missing   int64 // bytes that were not on disk when the transfer began
 	began     time.Time
 }
@@ -125,7 +126,7 @@ func (j *job) open(ctx context.Context, placements []state.Placement) (err error
 		if err := j.adopt(ctx, i, b); err != nil {
 			return err
 		}
-		j.resumed += b.Done()
+		j.resumed.Add(b.Done())
 		if err := j.unpack(ctx, i, b); err != nil {
 			return err
 		}

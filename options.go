@@ -81,7 +81,7 @@ type Result struct {
 	Size         int64         `json:"size"`             // bytes of all blobs, each digest once
 	Fetched      int64         `json:"fetched"`          // bytes of blobs that sources served in this call, without a config that was read for its platform
 	FetchedTwice int64         `json:"fetched_twice"`    // of Fetched, bytes that the image did not need: they were there already, or were fetched again later
-	Resumed      int64         `json:"resumed"`          // bytes that were on disk before this call
+	Resumed      int64         `json:"resumed"`          // bytes that were on disk before this call, or that another one fetched into the cache
 	UpToDate     bool          `json:"up_to_date"`       // the archive existed, complete and right; the pull did not change it
 	Duration     Duration      `json:"duration_seconds"` // of this image's pull
 	Sources      []SourceShare `json:"sources"`          // the bytes of each source

@@ -44,7 +44,7 @@ func (j *job) sample(ctx context.Context) {
 // progress returns a sample of the progress of the pull.
 func (j *job) progress() Progress {
 	e := Progress{
-		Reference: j.name(), Resumed: j.resumed, Remaining: Duration{-1},
+		Reference: j.name(), Resumed: j.resumed.Load(), Remaining: Duration{-1},
 		Blobs: []BlobProgress{}, Sources: []SourceProgress{},
 	}
 	for i, d := range j.blobs {
@@ -90,7 +90,7 @@ func (j *job) result() Result {
 		Path:      j.out.path,
 		Platform:  j.image.Platform.String(),
 		Size:      j.size(),
-		Resumed:   j.resumed,
+		Resumed:   j.resumed.Load(),
 		Duration:  Duration{time.Since(j.began)},
 		Sources:   []SourceShare{},
 		Corrupt:   append([]string{}, j.call.corrupt.Names()...),

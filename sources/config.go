@@ -48,6 +48,11 @@ type Config struct {
 	// Authfile is the only file to read logins from. Empty: the files of docker
 	// and podman. LoadConfig resolves paths relative to the configuration file.
 	Authfile string `toml:"authfile"`
+	// CacheDir is the directory of the cache of blobs; empty: none. LoadConfig
+	// resolves it like Authfile.
+	CacheDir string `toml:"cache-dir"`
+	// CacheSize is the number of bytes above which the cache evicts images.
+	CacheSize Size `toml:"cache-size"`
 	// InsecureRegistries are the registries to ask by HTTP if their port does not
 	// speak TLS: host, host:port, or a network such as 10.0.0.0/8. Registries on
 	// loopback always are.
@@ -184,6 +189,7 @@ func parseConfig(data []byte, path string) (Config, error) {
 		c.Mirror[name] = m
 	}
 	c.Authfile = resolved(c.Authfile, filepath.Dir(path))
+	c.CacheDir = resolved(c.CacheDir, filepath.Dir(path))
 	return c, nil
 }
 
@@ -198,6 +204,7 @@ func (c Config) check() error {
 	}
 	refuse("connections", int64(c.Connections))
 	refuse("segment-size", int64(c.SegmentSize))
+	refuse("cache-size", int64(c.CacheSize))
 	for _, name := range c.mirrorNames() {
 		m := c.Mirror[name]
 		refuse("mirror."+name+".limit-rate", int64(m.LimitRate))

@@ -23,6 +23,8 @@ connections = 8
 segment-size = "1MiB"
 no-race = true
 progress = "plain"
+cache-dir = "blobs"
+cache-size = "5GiB"
 quiet = true
 verbose = true
 
@@ -65,6 +67,7 @@ func TestConfigHasADefaultForEveryFlag(t *testing.T) {
 	want := Config{
 		Mirrors: []string{"corp", "aliyun"}, Output: "images", Format: "oci", Platform: "linux/arm64",
 		LimitRate: Constant(2 << 20), GiveUpAfter: Duration{90 * time.Second}, NoRace: true, Connections: 8, SegmentSize: 1 << 20, Progress: "plain", Quiet: true, Verbose: true,
+		CacheDir: filepath.Join(dir, "blobs"), CacheSize: 5 << 30,
 		Mirror: map[string]Mirror{
 			"corp": {
 				URL: "https://harbor.corp/dockerhub", Registries: []string{"docker.io"},
@@ -104,6 +107,7 @@ func TestConfigErrorsSayWhere(t *testing.T) {
 		{"negative", "limit-rate = -5", `c.toml: rate "-5": not a number of bytes; write bytes a second as 500K, 2M, 4MiB, 1.5MB, or unlimited`},
 		{"a time without a unit", "give-up-after = 90", `c.toml: time "90": write it with its unit, as in "90s"`},
 		{"a negative time", "give-up-after = '-5s'", `c.toml:1:17: time "-5s": write it`},
+		{"a negative size of the cache", "cache-size = -1", "c.toml: cache-size = -1 must not be negative"},
 		{"negative in a mirror", "[mirror.a]\nconnections = -1", "c.toml: mirror.a.connections = -1 must not be negative"},
 		{"too large", "#" + strings.Repeat(" ", maxConfig), "c.toml: the file is larger than 1MiB"},
 	} {

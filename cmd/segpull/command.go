@@ -20,31 +20,56 @@ var help string
 const seeHelp = "; run 'segpull --help'"
 
 func (a *app) command() *cobra.Command {
+	cmd := a.pullCommand("segpull [flags] IMAGE [IMAGE...]", "")
+	cmd.Version = buildVersion()
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.CompletionOptions.DisableDefaultCmd = true
+	// No argument has this name: "help" is an image, as without commands.
+	cmd.SetHelpCommand(&cobra.Command{Use: "\x00"})
+	cmd.SetOut(a.stdout)
+	cmd.SetErr(a.stderr)
+	cmd.SetVersionTemplate("segpull {{.Version}}\n")
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { io.WriteString(cmd.OutOrStdout(), helpOf(cmd)) })
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if helpOf(cmd) == cacheHelp {
+			return usagef("%v%s", plainly(err), seeCacheHelp)
+		}
+		return usagef("%v%s", plainly(err), seeHelp)
+	})
+	cmd.AddCommand(a.pullCommand("pull", alsoAnImage("pull")), a.cacheCommand())
+	return cmd
+}
+
+// pullCommand returns a command that pulls images. note ends the error if none is named.
+func (a *app) pullCommand(use, note string) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:           "segpull [flags] IMAGE [IMAGE...]",
-		Version:       buildVersion(),
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Use: use,
 		Args: func(_ *cobra.Command, refs []string) error {
 			if len(refs) == 0 {
-				return usagef("no image named%s", seeHelp)
+				return usagef("no image named%s%s", seeHelp, note)
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, refs []string) error {
+			a.set = cmd.Flags()
 			return a.pull(cmd.Context(), refs)
 		},
 	}
-	cmd.CompletionOptions.DisableDefaultCmd = true
-	cmd.SetOut(a.stdout)
-	cmd.SetErr(a.stderr)
-	cmd.SetVersionTemplate("segpull {{.Version}}\n")
-	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { io.WriteString(cmd.OutOrStdout(), help) })
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return usagef("%v%s", plainly(err), seeHelp)
-	})
 	a.define(cmd.Flags())
 	return cmd
+}
+
+// alsoAnImage says how to name an image that is called like a command.
+func alsoAnImage(command string) string {
+	return fmt.Sprintf("; an image that is called %[1]s is written library/%[1]s or %[1]s:latest", command)
+}
+
+// helpOf returns the help for a command.
+func helpOf(cmd *cobra.Command) string {
+	if cmd.Name() == "cache" || cmd.HasParent() && cmd.Parent().Name() == "cache" {
+		return cacheHelp
+	}
+	return help
 }
 
 // plainly replaces an error of Go's strconv by what the flag expects.

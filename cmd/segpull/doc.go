@@ -96,7 +96,8 @@
 //	                  config that was read for its platform
 //	fetched_twice     of these, bytes that the image did not need: they were there
 //	                  already, or were fetched again later
-//	resumed           bytes that were there before this run
+//	resumed           bytes that were there before this run, or that another one
+//	                  fetched into the cache
 //	up_to_date        the archive was there already, whole and right, and was
 //	                  not changed
 //	duration_seconds  of this image's pull

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,11 +30,16 @@ type flags struct {
 	noRace      bool
 	progress    string
 	authfile    string
+	cacheDir    string
+	cacheSize   sources.Size
 	config      string
 	quiet       bool
 	verbose     bool
 
-	doubts []string // warnings about the above
+	json bool // of the verbs of the cache
+
+	environment string   // $SEGPULL_CACHE
+	doubts      []string // warnings about the above
 }
 
 var progressForms = []string{"auto", "bar", "plain", "json", "none"}
@@ -54,17 +60,25 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.BoolVar(&f.noRace, "no-race", false, "")
 	set.StringVar(&f.progress, "progress", "auto", "")
 	set.StringVar(&f.authfile, "authfile", "", "")
-	set.StringVar(&f.config, "config", "", "")
+	f.defineCache(set)
+	f.defineCacheSize(set)
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "")
 	set.BoolVarP(&f.verbose, "verbose", "v", false, "")
+}
+
+// defineCache binds the flags that pulls and the verbs of the cache share.
+func (f *flags) defineCache(set *pflag.FlagSet) {
+	set.StringVar(&f.cacheDir, "cache-dir", "", "")
+	set.StringVar(&f.config, "config", "", "")
+}
+
+func (f *flags) defineCacheSize(set *pflag.FlagSet) {
+	set.TextVar(&f.cacheSize, "cache-size", sources.Size(0), "")
 }
 
 // inherit reads the configuration file, and takes from it the values of flags that the
 // command line does not have. Pull uses the file's mirrors.
 func (f *flags) inherit() (sources.Config, error) {
-	if f.set.Changed("config") && f.config == "" {
-		return sources.Config{}, usagef("--config needs a file name")
-	}
 	config, err := f.load()
 	if err != nil {
 		return config, usagef("%v", err)
@@ -79,6 +93,7 @@ func (f *flags) inherit() (sources.Config, error) {
 	inherit(f.set, "no-race", &f.noRace, config.NoRace)
 	inherit(f.set, "progress", &f.progress, config.Progress)
 	inherit(f.set, "authfile", &f.authfile, config.Authfile)
+	f.inheritCache(config)
 	// -q or -v on the command line has precedence over both in the file.
 	if !f.set.Changed("quiet") && !f.set.Changed("verbose") {
 		f.quiet, f.verbose = config.Quiet, config.Verbose
@@ -87,9 +102,19 @@ func (f *flags) inherit() (sources.Config, error) {
 	return config, f.check()
 }
 
+// inheritCache takes the place and the size of the cache from the environment and the
+// configuration, if the command line does not have them.
+func (f *flags) inheritCache(config sources.Config) {
+	inherit(f.set, "cache-dir", &f.cacheDir, cmp.Or(f.environment, config.CacheDir))
+	inherit(f.set, "cache-size", &f.cacheSize, config.CacheSize)
+}
+
 // load reads the configuration file. A file that the user did not name may belong to
 // another user, as after su or sudo; then the flags may be enough.
 func (f *flags) load() (sources.Config, error) {
+	if f.set.Changed("config") && f.config == "" {
+		return sources.Config{}, errors.New("--config needs a file name")
+	}
 	config, err := sources.LoadConfig(f.config)
 	if f.config == "" && errors.Is(err, fs.ErrPermission) {
 		f.doubts = append(f.doubts, fmt.Sprintf("%v; segpull continues without it: make it readable, or give another with --config", err))

@@ -114,7 +114,7 @@ func TestHelpNamesEveryFlagIn80Columns(t *testing.T) {
 			t.Errorf("the help has no line for %q", want)
 		}
 	})
-	for line := range strings.Lines(help) {
+	for line := range strings.Lines(help + cacheHelp) {
 		if n := len(strings.TrimSuffix(line, "\n")); n > 80 {
 			t.Errorf("%d columns: %s", n, line)
 		}

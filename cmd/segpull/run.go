@@ -26,6 +26,7 @@ func run(args []string, stdout, stderr *os.File) int {
 	ctx, stop := interruptible()
 	defer stop()
 	a := &app{stdout: stdout, stderr: stderr}
+	a.environment = os.Getenv("SEGPULL_CACHE")
 	cmd := a.command()
 	cmd.SetArgs(args)
 	return a.exit(cmd.ExecuteContext(ctx))
@@ -71,6 +72,8 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 		SegmentSize: int64(a.segmentSize),
 		GiveUpAfter: a.giveUpAfter.Duration,
 		NoRace:      a.noRace,
+		CacheDir:    a.cacheDir,
+		CacheSize:   int64(a.cacheSize),
 		History:     sources.HistoryPath(),
 		Stdout:      a.stdout,
 		Observer:    feed,

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -61,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"exits":    exits,
 			"events":   events,
 			"fill":     fill,
+			"flip":     flip,
 		},
 	})
 }
@@ -117,6 +119,24 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// flip DIR flips a bit of the largest file in a directory.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	files, err := os.ReadDir(dir)
+	ts.Check(err)
+	var largest []byte
+	var path string
+	for _, f := range files {
+		body, err := os.ReadFile(filepath.Join(dir, f.Name()))
+		ts.Check(err)
+		if len(body) > len(largest) {
+			largest, path = body, filepath.Join(dir, f.Name())
+		}
+	}
+	largest[len(largest)/2] ^= 1
+	ts.Check(os.WriteFile(path, largest, 0o600))
 }
 
 // fill FILE puts the values of variables into a file.

@@ -36,6 +36,7 @@ var fileCalls = []uint32{
 type watched struct {
 	Mirrors        []string
 	Output, Format string
+	Cache          string
 
 	kill      int           // kill it before this call, from 1; 0: do not
 	killAtEnd bool          // kill it when all is verified
@@ -79,7 +80,7 @@ func (w watched) pull() {
 	fmt.Println(listener)
 	if err == nil {
 		_, err = segpull.Pull(context.Background(), segpull.Options{
-			Mirrors: w.Mirrors, Output: w.Output, Format: w.Format, Platform: "linux/amd64", Connections: 1, Observer: w,
+			Mirrors: w.Mirrors, Output: w.Output, Format: w.Format, CacheDir: w.Cache, Platform: "linux/amd64", Connections: 1, Observer: w,
 		}, ref)
 	}
 	if err != nil {
