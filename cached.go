@@ -10,21 +10,14 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"syscall"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/segpull/segpull/cache"
 	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/state"
-	"github.com/segpull/segpull/transfer"
 	"github.com/segpull/segpull/verify"
 )
-
-// mostParts is how many blobs a job fetches into the cache at once: each needs a few
-// descriptors, and the transfer takes them in order anyway.
-const mostParts = 16
 
 // cached are the blobs of a job that uses a cache: the job fetches what is missing into
 // the cache, and writes the output from there.
@@ -62,13 +55,13 @@ func (j *job) openCached(ctx context.Context, names []string, placements []state
 	j.cached = k
 	for i, d := range j.blobs {
 		b := &k.blobs[i]
-		switch b.file, err = k.cache.Open(ctx, d.Digest); {
+		switch b.file, err = k.open(ctx, i); {
 		case err == nil:
 			k.resume(i, d.Size)
 		case !errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("cannot use the cache: %w", err)
+			return err
 		default:
-			b.file, b.arrived = nil, k.cache.Arrived(d.Digest)
+			b.arrived = k.cache.Arrived(d.Digest)
 			if k.earlier {
 				b.arrived = max(b.arrived, j.store.Blob(i).Done())
 			}
@@ -76,6 +69,24 @@ func (j *job) openCached(ctx context.Context, names []string, placements []state
 		}
 	}
 	return nil
+}
+
+// open opens blob i in the cache. The error wraps fs.ErrNotExist if it is not there.
+func (k *cached) open(ctx context.Context, i int) (*os.File, error) {
+	d := k.job.blobs[i]
+	f, err := k.cache.Open(ctx, d.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("open a blob of the cache: %w", err)
+	}
+	info, err := f.Stat()
+	if err == nil && info.Size() != d.Size {
+		err = &classified{fmt.Errorf("blob %s has %d bytes, and the manifest of the image says %d", d.Digest, info.Size(), d.Size), ErrMismatch}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // run hashes the blobs that the cache has, and fetches the others into it.
@@ -144,79 +155,9 @@ func (k *cached) check(ctx context.Context, i int, f *os.File) (right bool, err 
 	return false, k.cache.Discard(ctx, d.Digest, f)
 }
 
-// fetch runs the transfer until the cache has all blobs. Those that another process
-// fetches come last: that may have them by then, or may have ended.
-func (k *cached) fetch(ctx context.Context, missing []int, need int64) error {
-	group, ctx := errgroup.WithContext(ctx)
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- k.job.transfer.Run(running) }()
-
-	slots := make(chan struct{}, mostParts)
-	group.Go(func() error {
-		var elsewhere []int
-		for _, i := range missing {
-			ours, err := k.obtain(ctx, i, 0, need, slots, group)
-			if _, busy := errors.AsType[*cache.BusyError](err); busy {
-				elsewhere = append(elsewhere, i)
-			} else if err != nil {
-				return err
-			}
-			if ours {
-				need = 0 // there was room for all
-			}
-		}
-		if len(elsewhere) > 0 {
-			k.job.call.warn(fmt.Sprintf("%s: another segpull fetches %d of its blobs into the cache; this one waits for them", k.job.name(), len(elsewhere)))
-		}
-		for _, i := range elsewhere {
-			if _, err := k.obtain(ctx, i, k.job.call.opts.GiveUpAfter, 0, slots, group); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	err := group.Wait()
-	stop()
-	if runErr := <-ended; errors.Is(err, transfer.ErrEnded) {
-		err = runErr
-	}
-	return err
-}
-
-// obtain takes a blob from the cache, or starts to fetch it; then ours is true.
-func (k *cached) obtain(ctx context.Context, i int, wait time.Duration, need int64, slots chan struct{}, group *errgroup.Group) (ours bool, err error) {
-	for {
-		if done, err := k.take(ctx, i); done || err != nil {
-			return false, err
-		}
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
-		}
-		part, err := k.cache.Begin(ctx, k.job.blobs[i], k.sources, wait)
-		if err == nil {
-			index, err := k.start(ctx, i, part, need)
-			if err != nil {
-				return false, err
-			}
-			group.Go(func() error {
-				defer func() { <-slots }()
-				return k.finish(ctx, index, part)
-			})
-			return true, nil
-		}
-		<-slots
-		if !errors.Is(err, fs.ErrExist) {
-			return false, err
-		}
-	}
-}
-
 // take takes a blob from the cache, if it has it, with the right bytes.
 func (k *cached) take(ctx context.Context, i int) (done bool, err error) {
-	f, err := k.cache.Open(ctx, k.job.blobs[i].Digest)
+	f, err := k.open(ctx, i)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -231,13 +172,8 @@ func (k *cached) take(ctx context.Context, i int) (done bool, err error) {
 	return right, err
 }
 
-// start gives a part to the transfer, with what is elsewhere of the blob. need is what
-// must fit on the disk.
-func (k *cached) start(ctx context.Context, i int, part *cache.Part, need int64) (index int, err error) {
-	k.set(i, cachedBlob{part: part, index: -1})
-	if _, free, known := part.Store().Space(); known && free < need {
-		return 0, fmt.Errorf("the cache %s needs %s more and has %s free: %w", k.cache.Dir(), bytesText(need), bytesText(free), syscall.ENOSPC)
-	}
+// add adds a part to the transfer, with what is elsewhere of the blob.
+func (k *cached) add(ctx context.Context, i int, part *cache.Part) (index int, err error) {
 	b, j := part.Store().Blob(0), k.job
 	err = k.inherit(ctx, i, b)
 	if err == nil {
@@ -280,17 +216,6 @@ func (k *cached) inherit(ctx context.Context, i int, b *state.Blob) error {
 			}
 			off += int64(n)
 		}
-	}
-	return nil
-}
-
-// finish puts a blob that is right into the cache.
-func (k *cached) finish(ctx context.Context, index int, part *cache.Part) error {
-	if err := k.job.transfer.Wait(ctx, index); err != nil {
-		return err
-	}
-	if err := part.Commit(ctx); err != nil {
-		return fmt.Errorf("put a blob into the cache: %w", err)
 	}
 	return nil
 }

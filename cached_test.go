@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/cache"
@@ -208,11 +209,21 @@ func TestManyImagesIntoOneCache(t *testing.T) {
 	one, two := pulltest.ImageOf(1, sizes...), pulltest.ImageOf(1, sizes[:30]...)
 	m := pulltest.Serve(t, 2, one)
 	m.Servers[0].Push(repo, "2", two)
+	m.Servers[0].Throttle(mib)
+	m.Servers[1].Throttle(mib)
 	opts := segpull.Options{CacheDir: t.TempDir(), Output: t.TempDir()}
+	most := 0
+	opts.Observer = &pulltest.Recorder{Hook: func(segpull.Event) {
+		parts, _ := os.ReadDir(filepath.Join(opts.CacheDir, "parts"))
+		most = max(most, len(parts))
+	}}
 	results, err := m.Pull(t, opts, ref, strings.TrimSuffix(ref, "1")+"2")
 	pulltest.Must(t, err)
 	pulltest.CheckOCI(t, pulltest.Contents(t, results[0].Path), one)
 	pulltest.CheckOCI(t, pulltest.Contents(t, results[1].Path), two)
+	if most < 2 || most > 16 {
+		t.Errorf("%d blobs were fetched at once, want at most 16", most)
+	}
 	// Each mirror is asked for the config.
 	if got, want := results[1].Fetched, 2*two.Config.Size; got > want {
 		t.Errorf("the second image, which shares its layers, fetched %d bytes, want %d", got, want)
@@ -222,4 +233,22 @@ func TestManyImagesIntoOneCache(t *testing.T) {
 	if len(l.Images) != 2 || !l.Images[0].Complete || !l.Images[1].Complete {
 		t.Errorf("the cache has %+v", l.Images)
 	}
+}
+
+// A manifest that gives a blob another size cannot remove it from the cache.
+func TestAManifestWithAnotherSizeHarmsNoBlob(t *testing.T) {
+	t.Parallel()
+	img := pulltest.ImageOf(1, 64*kib)
+	m := pulltest.Serve(t, 1, img)
+	m.Servers[0].Push(repo, "2", registrytest.NewImage(registrytest.ImageOptions{
+		Seed: 1, Layers: []int64{64 * kib}, Platform: "linux/amd64",
+		EditManifest: func(m *ocispec.Manifest) { m.Layers[0].Size++ },
+	}))
+	opts := segpull.Options{CacheDir: t.TempDir()}
+	m.MustPull(t, opts)
+	_, err := m.Pull(t, opts, strings.TrimSuffix(ref, "1")+"2")
+	pulltest.WantError(t, err, segpull.ErrMismatch, img.Layers[0].Digest.String(), "65537")
+	f, err := cache.New(opts.CacheDir, 0).Open(t.Context(), img.Layers[0].Digest)
+	pulltest.Must(t, err)
+	f.Close()
 }

@@ -139,6 +139,13 @@ func (c *Cache) Read(ctx context.Context, d ocispec.Descriptor) ([]byte, error) 
 		return nil, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() != d.Size {
+		return nil, fmt.Errorf("blob %s has %d bytes, not %d: %w", d.Digest, info.Size(), d.Size, fs.ErrNotExist)
+	}
 	body := make([]byte, d.Size)
 	if _, err := io.ReadFull(io.NewSectionReader(f, 0, d.Size), body); err != nil || digest.FromBytes(body) != d.Digest {
 		return nil, errors.Join(c.Discard(ctx, d.Digest, f), fmt.Errorf("blob %s was damaged: %w", d.Digest, fs.ErrNotExist))

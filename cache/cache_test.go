@@ -319,6 +319,11 @@ func TestAManifestAndASmallBlobAreAlwaysChecked(t *testing.T) {
 	if body, err := c.Read(t.Context(), img.Config.Descriptor); err != nil || !bytes.Equal(body, bytesOf(img.Config)) {
 		t.Error(err)
 	}
+	wrong := img.Config.Descriptor
+	wrong.Size++
+	if _, err := c.Read(t.Context(), wrong); !errors.Is(err, fs.ErrNotExist) || !has(t, c, img.Config) {
+		t.Errorf("with another size: %v, and the blob stays: %t", err, has(t, c, img.Config))
+	}
 	quietly(t, c.blobPath(img.Manifest.Digest))
 	quietly(t, c.blobPath(img.Config.Digest))
 	if _, _, err := c.Manifest(t.Context(), img.Manifest.Digest); !errors.Is(err, fs.ErrNotExist) {

@@ -1,0 +1,117 @@
+package segpull
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/segpull/segpull/cache"
+	"github.com/segpull/segpull/transfer"
+)
+
+// mostParts is how many blobs a job fetches into the cache at once: each needs a few
+// descriptors, and the transfer takes them in order anyway.
+const mostParts = 16
+
+// fetch runs the transfer until the cache has all blobs. need is how many bytes must
+// fit on the disk.
+func (k *cached) fetch(ctx context.Context, missing []int, need int64) error {
+	group, ctx := errgroup.WithContext(ctx)
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- k.job.transfer.Run(running) }()
+	f := filler{cached: k, group: group, slots: make(chan struct{}, mostParts), need: need}
+	group.Go(func() error { return f.fill(ctx, missing) })
+	err := group.Wait()
+	stop()
+	if runErr := <-ended; errors.Is(err, transfer.ErrEnded) {
+		err = runErr
+	}
+	return err
+}
+
+// filler starts to fetch blobs, one after the other.
+type filler struct {
+	cached *cached
+	group  *errgroup.Group
+	slots  chan struct{} // one for each part that is not complete
+	need   int64         // bytes that must fit on the disk
+}
+
+// fill fetches the blobs. Those that another process fetches come last: that may have
+// them by then, or may have ended.
+func (f *filler) fill(ctx context.Context, missing []int) error {
+	var elsewhere []int
+	for _, i := range missing {
+		err := f.obtain(ctx, i, 0)
+		if _, busy := errors.AsType[*cache.BusyError](err); busy {
+			elsewhere = append(elsewhere, i)
+		} else if err != nil {
+			return err
+		}
+	}
+	j := f.cached.job
+	if len(elsewhere) > 0 {
+		j.call.warn(fmt.Sprintf("%s: another segpull fetches %d of its blobs into the cache; this one waits for them", j.name(), len(elsewhere)))
+	}
+	for _, i := range elsewhere {
+		if err := f.obtain(ctx, i, j.call.opts.GiveUpAfter); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// obtain takes a blob from the cache, or starts to fetch it. It waits for another
+// process as cache.Begin does.
+func (f *filler) obtain(ctx context.Context, i int, wait time.Duration) error {
+	k := f.cached
+	for {
+		if done, err := k.take(ctx, i); done || err != nil {
+			return err
+		}
+		select {
+		case f.slots <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		part, err := k.cache.Begin(ctx, k.job.blobs[i], k.sources, wait)
+		if err == nil {
+			return f.start(ctx, i, part)
+		}
+		<-f.slots
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+}
+
+// start gives a part to the transfer, and puts it into the cache when it is right.
+func (f *filler) start(ctx context.Context, i int, part *cache.Part) error {
+	k := f.cached
+	k.set(i, cachedBlob{part: part, index: -1})
+	if _, free, known := part.Store().Space(); known && free < f.need {
+		return fmt.Errorf("the cache %s needs %s more and has %s free: %w", k.cache.Dir(), bytesText(f.need), bytesText(free), syscall.ENOSPC)
+	}
+	f.need = 0 // there is room for all
+	index, err := k.add(ctx, i, part)
+	if err != nil {
+		return err
+	}
+	f.group.Go(func() error {
+		if err := k.job.transfer.Wait(ctx, index); err != nil {
+			return err
+		}
+		if err := part.Commit(ctx); err != nil {
+			return fmt.Errorf("put a blob into the cache: %w", err)
+		}
+		<-f.slots
+		return nil
+	})
+	return nil
+}
