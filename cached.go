@@ -272,7 +272,7 @@ func (k *cached) keep(ctx context.Context) error {
 	if ref.Digest == "" && evicted == nil {
 		err := k.cache.SetName(ctx, cache.Name{
 			Registry: ref.Registry, Repository: ref.Repository, Tag: ref.Tag,
-			Digest: j.image.Digest, Checked: j.began, Source: j.resolver,
+			Digest: j.image.Digest, Checked: j.asked, Source: j.resolver,
 		})
 		if err != nil {
 			return err

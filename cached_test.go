@@ -14,6 +14,7 @@ import (
 
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/cache"
+	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
 )
@@ -221,6 +222,11 @@ func TestManyImagesIntoOneCache(t *testing.T) {
 	pulltest.Must(t, err)
 	pulltest.CheckOCI(t, pulltest.Contents(t, results[0].Path), one)
 	pulltest.CheckOCI(t, pulltest.Contents(t, results[1].Path), two)
+	first, second := nameIn(t, opts.CacheDir, "1"), nameIn(t, opts.CacheDir, "2")
+	// Both tags were resolved before the first image was fetched.
+	if got := second.Checked.Sub(first.Checked); first.Source != m.Name(0) || second.Digest != two.Manifest.Digest || got > results[0].Duration.Duration/2 {
+		t.Errorf("%+v and %v later %+v; the first pull took %v", first, got, second, results[0].Duration)
+	}
 	if most < 2 || most > 16 {
 		t.Errorf("%d blobs were fetched at once, want at most 16", most)
 	}
@@ -233,6 +239,13 @@ func TestManyImagesIntoOneCache(t *testing.T) {
 	if len(l.Images) != 2 || !l.Images[0].Complete || !l.Images[1].Complete {
 		t.Errorf("the cache has %+v", l.Images)
 	}
+}
+
+func nameIn(t *testing.T, dir, tag string) cache.Name {
+	t.Helper()
+	n, err := cache.New(dir, 0).Name(image.Reference{Registry: "registry.example", Repository: repo, Tag: tag})
+	pulltest.Must(t, err)
+	return n
 }
 
 // A manifest that gives a blob another size cannot remove it from the cache.

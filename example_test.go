@@ -101,3 +101,32 @@ func ExamplePull() {
 	// registry.example/team/app:1 app.tar
 	// true
 }
+
+// Two pulls share a cache: the second, in another format, fetches no blob.
+func ExamplePull_cache() {
+	registry := registrytest.New()
+	registry.Push("team/app", "1", registrytest.NewImage(registrytest.ImageOptions{Layers: []int64{1 << 20}}))
+	server := httptest.NewServer(registry)
+	defer server.Close()
+	dir, err := os.MkdirTemp("", "segpull")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+
+	for _, format := range []string{"docker-archive", "oci"} {
+		results, err := segpull.Pull(context.Background(), segpull.Options{
+			Mirrors:  []string{server.URL},
+			Format:   format,
+			Output:   filepath.Join(dir, format),
+			CacheDir: filepath.Join(dir, "cache"),
+		}, "registry.example/team/app:1")
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(results[0].Fetched > 0)
+	}
+	// Output:
+	// true
+	// false
+}

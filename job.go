@@ -30,7 +30,8 @@ type job struct {
 	image    image.Image
 	set      *sources.Set
 	out      output
-	resolver string // name of the source that resolved the tag
+	resolver string    // name of the source that resolved the tag
+	asked    time.Time // when the tag was asked for
 
 	blobs     []ocispec.Descriptor
 	layout    *archive.Layout   // nil if the blobs have other offsets in the output than in the part file

@@ -86,6 +86,7 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	if !j.call.known(ctx, ref) {
 		j.call.warm(ctx, j.set, ref)
 	}
+	j.asked = time.Now()
 	f := &fetcher{set: j.set, call: j.call}
 	img, err := image.Resolve(ctx, f, ref, j.call.platform)
 	switch {

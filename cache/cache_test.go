@@ -197,6 +197,30 @@ func TestNamesAreDistinct(t *testing.T) {
 	}
 }
 
+// A slow pull does not replace what another process has found out since.
+func TestTheLaterNameStays(t *testing.T) {
+	c := New(t.TempDir(), DefaultLimit)
+	n := nameOf(t, "app:1", newImage(1))
+	for _, step := range []struct {
+		digest digest.Digest
+		after  time.Duration
+		want   digest.Digest
+	}{
+		{digest.FromString("a"), time.Hour, digest.FromString("a")},
+		{digest.FromString("b"), time.Minute, digest.FromString("a")},
+		{digest.FromString("c"), time.Hour, digest.FromString("c")},
+		{digest.FromString("d"), 100 * 365 * 24 * time.Hour, digest.FromString("d")}, // by a clock that was wrong
+		{digest.FromString("e"), time.Hour, digest.FromString("e")},
+	} {
+		n := n
+		n.Digest, n.Checked = step.digest, n.Checked.Add(step.after)
+		must(t, c.SetName(t.Context(), n))
+		if got, err := c.Name(n.reference()); err != nil || got.Digest != step.want {
+			t.Errorf("after %+v: %+v, %v", step, got, err)
+		}
+	}
+}
+
 func TestNothingIsWrittenElsewhere(t *testing.T) {
 	c := New(filepath.Join(t.TempDir(), "cache"), DefaultLimit)
 	good := digest.FromString("x")

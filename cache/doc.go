@@ -19,8 +19,8 @@
 //	new                             one of these that is being written
 //
 // There is no database: a pull, a server and a command would lock each other out of
-// one. Records and names are JSON. ":" is "+" in their paths. Time of last use of a
-// blob is the modification time of its record.
+// one. Records and names are JSON. ":" is "+" in their paths. A blob was last used when
+// its record was modified.
 //
 // # Guarantees
 //
@@ -35,6 +35,6 @@
 //     file that is open stays readable.
 //   - Every wait ends with the context.
 //
-// The directory is readable for its user alone. Whoever can write to it is trusted, as
-// with the user's other files. A Cache is safe for concurrent use.
+// The cache creates the directory for its user alone. Whoever can write to it is trusted,
+// as with the user's other files. A Cache is safe for concurrent use.
 package cache

@@ -109,8 +109,10 @@ func (n Name) reference() image.Reference {
 	return image.Reference{Registry: n.Registry, Repository: n.Repository, Tag: n.Tag}
 }
 
-// SetName records a name, in place of an earlier one for the tag. The error says why a
-// part of it is invalid, or is one of the file system, or the cause of ctx.
+// SetName records a name, unless the cache has one for the tag that was checked later,
+// and not in the future.
+// The error says why a part of it is invalid, or is one of the file system, or the cause
+// of ctx.
 func (c *Cache) SetName(ctx context.Context, n Name) error {
 	path, err := c.namePath(n.reference())
 	if err == nil {
@@ -119,7 +121,12 @@ func (c *Cache) SetName(ctx context.Context, n Name) error {
 	if err != nil {
 		return err
 	}
-	return c.change(ctx, func() error { return c.write(path, encode(n)) })
+	return c.change(ctx, func() error {
+		if known, err := c.Name(n.reference()); err == nil && known.Checked.After(n.Checked) && known.Checked.Before(time.Now()) {
+			return nil
+		}
+		return c.write(path, encode(n))
+	})
 }
 
 // Name returns what the tag of a reference was resolved to, whatever its digest. The

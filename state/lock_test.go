@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -36,6 +37,13 @@ func TestRecorded(t *testing.T) {
 	if n := Recorded(path); n != 400<<10 {
 		t.Errorf("%d bytes while it is open, want %d", n, 400<<10)
 	}
+	moved := filepath.Join(t.TempDir(), "moved")
+	part := filepath.Join(Dir(path), s.header.Part)
+	must(t, os.Rename(part, moved))
+	if n := Recorded(path); n != 0 {
+		t.Errorf("%d bytes without the part file", n)
+	}
+	must(t, os.Rename(moved, part))
 	must(t, s.Blob(0).Forget(s.Blob(0).Runs()[0].Range))
 	if n := Recorded(path); n != 0 {
 		t.Errorf("%d bytes that were forgotten", n)
