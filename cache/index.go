@@ -51,15 +51,9 @@ func (c *Cache) scan(ctx context.Context) (*index, error) {
 	x := &index{blobs: make(map[digest.Digest]entry), shared: make(map[digest.Digest]int)}
 	names := make(map[digest.Digest][]Name)
 	set := make(map[digest.Digest]time.Time)
-	for _, step := range []func() error{
-		func() error { return c.scanRecords(ctx, x) },
-		func() error { return c.scanBlobs(x) },
-		func() error { return c.scanNames(names, set) },
-		func() error { return c.scanParts(x) },
-	} {
-		if err := step(); err != nil {
-			return nil, err
-		}
+	// Blobs complete the entries of records.
+	if err := errors.Join(c.scanRecords(ctx, x), c.scanBlobs(x), c.scanNames(names, set), c.scanParts(x)); err != nil {
+		return nil, err
 	}
 	x.findRoots(names, set)
 	return x, nil
@@ -138,6 +132,7 @@ func walk(dir string, fn func(path string, file fs.DirEntry) error) error {
 	})
 }
 
+// findRoots sorts blobs by the images that need them. set says when names were set.
 func (x *index) findRoots(names map[digest.Digest][]Name, set map[digest.Digest]time.Time) {
 	inner := make(map[digest.Digest]bool)
 	for d, e := range x.blobs {

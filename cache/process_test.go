@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -103,6 +104,34 @@ func TestTheSecondProcessTakesOver(t *testing.T) {
 	}
 	if _, err := c.Begin(t.Context(), held.Descriptor, nil, 0); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("Begin() = %v when it is there", err)
+	}
+}
+
+// A process fetches its blobs in turn, so that one which waits does not give up while
+// bytes of another blob arrive.
+func TestBeginWaitsWhileAnythingArrives(t *testing.T) {
+	c, img := New(t.TempDir(), DefaultLimit), newImage(1, 400*kib)
+	p, err := c.Begin(t.Context(), img.Config.Descriptor, []string{"mirror"}, 0)
+	must(t, err)
+	defer p.Close()
+	other, err := c.Begin(t.Context(), img.Layers[0].Descriptor, []string{"mirror"}, 0)
+	must(t, err)
+	defer other.Close()
+	const arriving = 400 * time.Millisecond
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	began := time.Now()
+	writing.Go(func() {
+		for off := int64(0); time.Since(began) < arriving; off += kib {
+			if err := other.Store().Write(0, off, bytesOf(img.Layers[0])[off:off+kib], 0); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	_, err = c.Begin(t.Context(), img.Config.Descriptor, nil, 200*time.Millisecond)
+	if _, busy := errors.AsType[*BusyError](err); !busy || time.Since(began) < arriving {
+		t.Errorf("it ended after %v with %v", time.Since(began), err)
 	}
 }
 
