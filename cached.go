@@ -76,7 +76,7 @@ func (k *cached) open(ctx context.Context, i int) (*os.File, error) {
 	d := k.job.blobs[i]
 	f, err := k.cache.Open(ctx, d.Digest)
 	if err != nil {
-		return nil, fmt.Errorf("open a blob of the cache: %w", err)
+		return nil, k.explain(err)
 	}
 	info, err := f.Stat()
 	if err == nil && info.Size() != d.Size {
@@ -89,6 +89,18 @@ func (k *cached) open(ctx context.Context, i int) (*os.File, error) {
 	return f, nil
 }
 
+// explain adds to an error of the file system what to do about it.
+func (k *cached) explain(err error) error { return k.job.call.explainCache(err) }
+
+func (c *call) explainCache(err error) error {
+	_, path := errors.AsType[*fs.PathError](err)
+	_, link := errors.AsType[*os.LinkError](err)
+	if !path && !link {
+		return err
+	}
+	return fmt.Errorf("cannot use the cache %s: %w; give another with --cache-dir", c.cache.Dir(), err)
+}
+
 // run hashes the blobs that the cache has, and fetches the others into it.
 func (k *cached) run(ctx context.Context) error {
 	if err := k.hash(ctx); err != nil {
@@ -99,7 +111,7 @@ func (k *cached) run(ctx context.Context) error {
 		return nil
 	}
 	if _, err := k.cache.Room(ctx, need, k.job.image.Digest); err != nil {
-		return fmt.Errorf("make room in the cache: %w", err)
+		return k.explain(err)
 	}
 	return k.fetch(ctx, missing, need)
 }

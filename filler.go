@@ -10,7 +10,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/cache"
+	"github.com/segpull/segpull/state"
 	"github.com/segpull/segpull/transfer"
 )
 
@@ -86,7 +88,7 @@ func (f *filler) obtain(ctx context.Context, i int, wait time.Duration) error {
 		}
 		<-f.slots
 		if !errors.Is(err, fs.ErrExist) {
-			return err
+			return k.explain(err)
 		}
 	}
 }
@@ -95,10 +97,9 @@ func (f *filler) obtain(ctx context.Context, i int, wait time.Duration) error {
 func (f *filler) start(ctx context.Context, i int, part *cache.Part) error {
 	k := f.cached
 	k.set(i, cachedBlob{part: part, index: -1})
-	if _, free, known := part.Store().Space(); known && free < f.need {
-		return fmt.Errorf("the cache %s needs %s more and has %s free: %w", k.cache.Dir(), bytesText(f.need), bytesText(free), syscall.ENOSPC)
+	if err := f.checkSpace(part.Store()); err != nil {
+		return err
 	}
-	f.need = 0 // there is room for all
 	index, err := k.add(ctx, i, part)
 	if err != nil {
 		return err
@@ -108,10 +109,26 @@ func (f *filler) start(ctx context.Context, i int, part *cache.Part) error {
 			return err
 		}
 		if err := part.Commit(ctx); err != nil {
-			return fmt.Errorf("put a blob into the cache: %w", err)
+			return k.explain(err)
 		}
 		<-f.slots
 		return nil
 	})
+	return nil
+}
+
+// checkSpace returns an error, before the first blob is fetched, if the disk has no room
+// for all of them. An output on the same disk comes on top, unless it may share blocks.
+func (f *filler) checkSpace(store *state.Store) error {
+	j, need := f.cached.job, f.need
+	if need > 0 && j.out.path != stdout && j.out.format != archive.OCI && store.SharesDisk(j.store) {
+		need += j.size()
+	}
+	f.need = 0
+	own, free, known := store.Space()
+	need += own - (store.Blob(0).Size() - store.Blob(0).Done()) // it may be allocated
+	if known && free < need {
+		return fmt.Errorf("the cache %s and the output need %s more and have %s free: %w", f.cached.cache.Dir(), bytesText(need), bytesText(free), syscall.ENOSPC)
+	}
 	return nil
 }

@@ -203,7 +203,7 @@ func (f *fetcher) keep(ctx context.Context) error {
 			break
 		}
 		if _, err := f.call.cache.PutManifest(ctx, m.mediaType, m.body); err != nil {
-			return fmt.Errorf("put a manifest into the cache: %w", err)
+			return f.call.explainCache(err)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -52,7 +53,7 @@ func (c *Cache) scan(ctx context.Context) (*index, error) {
 	names := make(map[digest.Digest][]Name)
 	set := make(map[digest.Digest]time.Time)
 	// Blobs complete the entries of records.
-	if err := errors.Join(c.scanRecords(ctx, x), c.scanBlobs(x), c.scanNames(names, set), c.scanParts(x)); err != nil {
+	if err := cmp.Or(c.scanRecords(ctx, x), c.scanBlobs(x), c.scanNames(names, set), c.scanParts(x)); err != nil {
 		return nil, err
 	}
 	x.findRoots(names, set)

@@ -28,3 +28,21 @@ func Recorded(path string) (bytes int64) {
 	}
 	return bytes
 }
+
+// SharesDisk reports whether two directories are known to be on one file system, so that
+// both need room there.
+func (s *Store) SharesDisk(other *Store) bool {
+	var numbers [2]uint64
+	for i, f := range []*os.File{s.part, other.part} {
+		info, err := f.Stat()
+		if err != nil {
+			return false
+		}
+		number, known := device(info)
+		if !known {
+			return false
+		}
+		numbers[i] = number
+	}
+	return numbers[0] == numbers[1]
+}

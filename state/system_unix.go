@@ -46,6 +46,15 @@ func links(info fs.FileInfo) int {
 	return int(stat.Nlink)
 }
 
+// device returns the number of the file system that has a file.
+func device(info fs.FileInfo) (number uint64, known bool) {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return uint64(stat.Dev), true
+}
+
 // renameOut renames a file of root to path. It uses the open directory, since another
 // directory could have its name now.
 func renameOut(root *os.Root, name, path string) error {

@@ -31,6 +31,9 @@ func owned(fs.FileInfo) bool { return true }
 // links is always 1: only who may write to a file can give it another name.
 func links(fs.FileInfo) int { return 1 }
 
+// device is not known: the information of a file has no volume.
+func device(fs.FileInfo) (number uint64, known bool) { return 0, false }
+
 // renameOut renames a file of root to path.
 func renameOut(root *os.Root, name, path string) error {
 	return os.Rename(filepath.Join(root.Name(), name), path)

@@ -3,8 +3,10 @@ package main
 import (
 	"cmp"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -59,7 +61,11 @@ func (a *app) cacheVerb(name string, arguments int, run func(*cobra.Command, *ca
 			if err != nil {
 				return err
 			}
-			return run(cmd, c, args)
+			err = run(cmd, c, args)
+			if _, path := errors.AsType[*fs.PathError](err); path {
+				return fmt.Errorf("cannot use the cache %s: %w", c.Dir(), err)
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&a.json, "json", false, "")
