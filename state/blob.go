@@ -27,8 +27,9 @@ type Blob struct {
 	mu      sync.Mutex
 	held    segment.Set // bytes that are recorded or being written
 	records haves
-	done    int64         // bytes recorded
-	changed chan struct{} // closed when a record is added; nil if no caller waits
+	done    int64           // bytes recorded
+	altered []segment.Range // that were recorded, and went missing or were replaced, in this order
+	changed chan struct{}   // closed when a record is added; nil if no caller waits
 }
 
 // Run is a range of recorded bytes that one source served.
@@ -64,6 +65,36 @@ func (b *Blob) Missing() []segment.Range {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.held.Without(segment.Range{End: b.place.Size})
+}
+
+// Recorded returns the end of the bytes from off on that are recorded without a gap, but
+// not more than most of them: off, if the byte there is not.
+func (b *Blob) Recorded(off, most int64) (end int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i, _ := b.records.overlapping(segment.Range{Start: off, End: off + 1})
+	for end = off; i < len(b.records) && b.records[i].Start <= end && end < off+most; i++ {
+		end = b.records[i].End
+	}
+	return min(end, off+most)
+}
+
+// Alterations returns how often recorded bytes have gone missing, or have been replaced,
+// since Open.
+func (b *Blob) Alterations() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.altered)
+}
+
+// Altered reports whether that has happened to a record with bytes of r since
+// Alterations returned since.
+func (b *Blob) Altered(since int, r segment.Range) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.altered[since:], func(a segment.Range) bool {
+		return a.Start < r.End && r.Start < a.End
+	})
 }
 
 // Runs returns the recorded bytes with their sources, in ascending order. It merges
@@ -177,6 +208,7 @@ func (b *Blob) insert(h have) {
 func (b *Blob) cut(r segment.Range) []have {
 	gone := b.records.cut(r)
 	for _, h := range gone {
+		b.altered = append(b.altered, h.Range)
 		b.held.Remove(h.Range)
 		b.done -= h.Len()
 	}

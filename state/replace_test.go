@@ -64,3 +64,39 @@ func TestReaderOvertakenByReplace(t *testing.T) {
 		t.Errorf("reported %v, %d bytes are left", reported(), b.Done())
 	}
 }
+
+func TestAlterationsAreOfRecordedBytes(t *testing.T) {
+	const size = 3 * MaxRecord
+	s := open(t, filepath.Join(t.TempDir(), "x"), []Placement{{Digest: "sha256:a", Size: size}}, "a", "b")
+	b := s.Blob(0)
+	must(t, b.Write(0, random(MaxRecord, 1), 0))
+	must(t, b.Write(2*MaxRecord, random(MaxRecord, 1), 0))
+	for _, test := range []struct{ off, most, want int64 }{
+		{0, size, MaxRecord}, {10, 20, 30}, {MaxRecord, size, MaxRecord}, {2*MaxRecord + 1, size, size}, {0, 0, 0},
+	} {
+		if end := b.Recorded(test.off, test.most); end != test.want {
+			t.Errorf("Recorded(%d, %d) = %d, want %d", test.off, test.most, end, test.want)
+		}
+	}
+	before := b.Alterations()
+	must(t, b.Write(MaxRecord, random(MaxRecord, 1), 0))
+	if b.Alterations() != before || b.Recorded(0, size) != size {
+		t.Error("a gap that is filled counts as an alteration")
+	}
+	must(t, b.Replace(10, random(10, 2), 1))
+	must(t, b.Forget(segment.Range{Start: 2 * MaxRecord, End: size}))
+	for _, test := range []struct {
+		segment.Range
+		since int
+		want  bool
+	}{
+		{segment.Range{Start: 5, End: 15}, before, true},
+		{segment.Range{Start: MaxRecord, End: 2 * MaxRecord}, before, false},
+		{segment.Range{Start: size - 1, End: size}, before, true},
+		{segment.Range{Start: 0, End: size}, b.Alterations(), false},
+	} {
+		if got := b.Altered(test.since, test.Range); got != test.want {
+			t.Errorf("Altered(%d, %v) = %t", test.since, test.Range, got)
+		}
+	}
+}

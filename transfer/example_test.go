@@ -70,7 +70,7 @@ func ExampleTransfer_Run() {
 	ended := make(chan error)
 	go func() { ended <- t.Run(ctx) }()
 	var got bytes.Buffer
-	fmt.Println(t.Send(ctx, &got, 0), bytes.Equal(got.Bytes(), layer.Bytes()))
+	fmt.Println(t.Send(ctx, &got, 0, segment.Range{End: layer.Size}), bytes.Equal(got.Bytes(), layer.Bytes()))
 	fmt.Println(<-ended, t.Wait(ctx, 0), t.Hashed(0))
 	// Output:
 	// <nil> true

@@ -2,16 +2,13 @@ package transfer
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"hash"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/state"
-	"github.com/segpull/segpull/verify"
 )
 
 // ErrEnded is the error of a blob that End was called for, or that was added
@@ -83,69 +80,128 @@ func (t *Transfer) Wait(ctx context.Context, blob int) error {
 // return ErrEnded; what has arrived stays in the store.
 func (t *Transfer) End(blob int) { t.item(blob).outcome.end(ErrEnded) }
 
-// Send writes a blob to w while it arrives; the fetch prefers the bytes that w
-// waits for. Send holds the last bytes back until the blob is right, and if
-// those before them were wrong when it wrote them, it returns a
-// *verify.MismatchError: so w gets the whole blob only with the right bytes.
-func (t *Transfer) Send(ctx context.Context, w io.Writer, blob int) error {
-	ctx, cancel := t.item(blob).outcome.bind(ctx)
+// ErrAltered is the error of a reader that got bytes which turned out to be wrong.
+var ErrAltered = errors.New("bytes of the blob that were read have been replaced since")
+
+// Send writes the bytes r of a blob to w while they arrive, in blocks of at most 32 KiB;
+// the fetch prefers those that w waits for. While some bytes of the blob are probably
+// wrong, Send waits. It holds the last 1 MiB of the blob, or the last 1 % if that is
+// less, back until the blob is right. If what it wrote before has been replaced, it
+// returns ErrAltered: so w gets the last bytes only after right ones.
+//
+// The store must be open until Send returns. The error is that of w, of the disk or of
+// Wait, or the cause of ctx.
+func (t *Transfer) Send(ctx context.Context, w io.Writer, blob int, r segment.Range) error {
+	item := t.item(blob)
+	ctx, cancel := item.outcome.bind(ctx)
 	defer cancel()
-	b := t.item(blob).stored
-	buf := buffers.Get().(*[state.MaxRecord]byte)
-	defer buffers.Put(buf)
-	sum := sha256.New()
-	for off := int64(0); off < b.Size(); {
-		n, err := t.next(ctx, blob, off, buf[:])
+	f := follower{transfer: t, item: item, blob: blob, all: r, began: item.stored.Alterations()}
+	buf := sendBuffers.Get().(*[sendBlock]byte)
+	defer sendBuffers.Put(buf)
+	for off := r.Start; off < r.End; {
+		n, err := f.next(ctx, off, buf[:min(sendBlock, r.End-off)])
 		if err != nil {
 			return err
-		}
-		sum.Write(buf[:n])
-		off += int64(n)
-		if off == b.Size() {
-			if err := t.compare(blob, sum); err != nil {
-				return err
-			}
 		}
 		if _, err := w.Write(buf[:n]); err != nil {
 			return err
 		}
+		off += int64(n)
 	}
 	return nil
 }
 
-var buffers = sync.Pool{New: func() any { return new([state.MaxRecord]byte) }}
+// Arrived reports whether the byte at off of a blob is there, or the blob is right.
+func (t *Transfer) Arrived(blob int, off int64) bool {
+	return t.item(blob).stored.Recorded(off, 1) > off
+}
 
-// next reads bytes of a blob from off on, once they are there: the last ones,
-// once the blob is right.
-func (t *Transfer) next(ctx context.Context, blob int, off int64, buf []byte) (int, error) {
-	b := t.item(blob).stored
+const (
+	// sendBlock is how many bytes Send reads at once: a server has many readers.
+	sendBlock = 32 << 10
+	// mostHeldBack and heldBackPart are how much of a blob Send holds back.
+	mostHeldBack = 1 << 20
+	heldBackPart = 100
+	// preferAfter is how long a reader waits until its bytes are preferred again: most
+	// of what it waits for is on its way.
+	preferAfter = time.Second
+	// doubtInterval is how often a reader looks whether wrong bytes have been replaced.
+	doubtInterval = 20 * time.Millisecond
+)
+
+var records = sync.Pool{New: func() any { return new([state.MaxRecord]byte) }}
+
+var sendBuffers = sync.Pool{New: func() any { return new([sendBlock]byte) }}
+
+// follower is a reader of a blob that arrives.
+type follower struct {
+	transfer *Transfer
+	item     *item
+	blob     int
+	all      segment.Range // that it reads
+	began    int           // state.Blob.Alterations at its start
+}
+
+// next reads bytes from off on, once they may be sent.
+func (f *follower) next(ctx context.Context, off int64, buf []byte) (int, error) {
+	b := f.item.stored
 	for {
-		if b.Prefix() <= off {
-			t.fetch.Prefer(blob, segment.Range{Start: off, End: min(off+readAhead, b.Size())})
-		}
-		if err := b.Wait(ctx, off); err != nil {
-			return 0, err
-		}
-		n, err := b.Read(off, buf)
+		end, err := f.wait(ctx, off)
 		if err != nil {
 			return 0, err
 		}
-		if off+int64(n) == b.Size() {
-			if err := t.Wait(ctx, blob); err != nil {
-				return 0, err
-			}
-			n, err = b.Read(off, buf) // it may have been replaced
+		before := b.Alterations()
+		n, err := f.read(off, buf[:min(int64(len(buf)), end-off)])
+		if err != nil {
+			return 0, err
 		}
-		if n > 0 || err != nil {
-			return n, err
+		switch {
+		case b.Altered(f.began, segment.Range{Start: f.all.Start, End: off}):
+			return 0, ErrAltered
+		case n > 0 && !b.Altered(before, segment.Range{Start: off, End: off + int64(n)}):
+			return n, nil
 		}
 	}
 }
 
-func (t *Transfer) compare(blob int, sum hash.Hash) error {
-	want := string(t.item(blob).descriptor.Digest)
-	if got := "sha256:" + hex.EncodeToString(sum.Sum(nil)); got != want {
-		return &verify.MismatchError{Want: want, Got: got}
+// read reads bytes that are recorded. Of those that were not hashed yet, it checks the
+// records, which an earlier process may have left.
+func (f *follower) read(off int64, buf []byte) (int, error) {
+	b := f.item.stored
+	if off+int64(len(buf)) <= f.transfer.Hashed(f.blob) {
+		n := b.Recorded(off, int64(len(buf))) - off
+		return b.Section().ReadAt(buf[:n], off)
 	}
-	return nil
+	record := records.Get().(*[state.MaxRecord]byte)
+	defer records.Put(record)
+	n, err := b.Read(off, record[:])
+	return copy(buf, record[:n]), err
+}
+
+// wait waits until the byte at off may be sent, and returns up to where others may be.
+func (f *follower) wait(ctx context.Context, off int64) (end int64, err error) {
+	t, size := f.transfer, f.item.stored.Size()
+	if end = size - max(1, min(size/heldBackPart, mostHeldBack)); off >= end {
+		return size, t.Wait(ctx, f.blob)
+	}
+	for t.search.Doubts(f.blob) {
+		select {
+		case <-time.After(doubtInterval):
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+	for f.item.stored.Recorded(off, 1) == off {
+		t.fetch.Prefer(f.blob, segment.Range{Start: off, End: min(off+readAhead, f.all.End)})
+		waiting, cancel := context.WithTimeout(ctx, preferAfter)
+		err := f.item.stored.Wait(waiting, off)
+		cancel()
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		if err != nil && waiting.Err() == nil {
+			return 0, err
+		}
+	}
+	return end, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -31,7 +32,8 @@ type Options struct {
 	Repository  string                      // of the blobs, as each source knows it, e.g. "library/alpine"
 	Blobs       []ocispec.Descriptor        // in the order in which they are fetched; an index into them names a blob
 	Sources     []*sources.Source           // at least one; no two of a name
-	Store       *state.Store                // opened for these blobs, and for the names of these sources first
+	Store       *state.Store                // opened for these blobs, and for the names of these sources first; nil if there are none
+	Scratch     func() (*os.File, error)    // makes a file for what sources send a second time; nil: Store.Create
 	KeepOpen    bool                        // Run goes on for blobs that are added later, and a blob that no source has right does not end it
 	History     sources.History             // what sources were like before; may be nil
 	Limiter     *segment.Limiter            // for all traffic together
@@ -84,9 +86,14 @@ func New(opts Options) *Transfer {
 	for _, src := range opts.Sources {
 		t.sources = append(t.sources, newSource(t, src))
 	}
+	if opts.Scratch == nil {
+		t.opts.Scratch = opts.Store.Create // it is removed with the store
+	}
 	t.fetch = segment.NewFetch(t.fetchOptions())
 	t.search = verify.New(t.searchOptions())
-	t.add(opts.Blobs, opts.Store)
+	if len(opts.Blobs) > 0 {
+		t.add(opts.Blobs, opts.Store)
+	}
 	return t
 }
 
@@ -126,7 +133,7 @@ func (t *Transfer) searchOptions() verify.Options {
 		Doubted:     make(map[string]bool),
 		Resolver:    t.opts.Resolver,
 		GiveUpAfter: t.opts.GiveUpAfter,
-		Scratch:     t.opts.Store.Create, // it is removed with the store
+		Scratch:     t.opts.Scratch,
 		Report:      t.opts.Report.Search,
 	}
 	for _, src := range t.sources {
@@ -348,7 +355,11 @@ func (s sink) Write(blob int, off int64, p []byte, source int) error {
 		t.fetch.Want(blob, segment.Range{Start: off, End: off + int64(len(p))})
 		return nil
 	}
-	if err := t.item(blob).stored.Write(off, p, source); err != nil {
+	item := t.item(blob)
+	if err := item.stored.Write(off, p, source); err != nil {
+		if item.outcome.known() {
+			return nil // its store may be closed
+		}
 		return err
 	}
 	t.pace()

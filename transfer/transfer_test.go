@@ -121,7 +121,7 @@ func TestSendWhileItArrives(t *testing.T) {
 		for i, l := range f.img.Layers {
 			readers.Go(func() {
 				var got bytes.Buffer
-				if err := f.transfer.Send(t.Context(), &got, i); err != nil || !bytes.Equal(got.Bytes(), l.Bytes()) {
+				if err := f.transfer.Send(t.Context(), &got, i, whole(l)); err != nil || !bytes.Equal(got.Bytes(), l.Bytes()) {
 					t.Errorf("layer %d: %d bytes, %v", i, got.Len(), err)
 				}
 			})
@@ -132,7 +132,7 @@ func TestSendWhileItArrives(t *testing.T) {
 		t.Error(err)
 	}
 	var got bytes.Buffer
-	if err := f.transfer.Send(t.Context(), &got, 0); err != nil || !bytes.Equal(got.Bytes(), f.img.Layers[0].Bytes()) {
+	if err := f.transfer.Send(t.Context(), &got, 0, whole(f.img.Layers[0])); err != nil || !bytes.Equal(got.Bytes(), f.img.Layers[0].Bytes()) {
 		t.Errorf("afterwards: %d bytes, %v", got.Len(), err)
 	}
 }
@@ -149,7 +149,7 @@ func TestSendNeverEndsWithWrongBytes(t *testing.T) {
 			f.mirrors[0].Misbehave(registrytest.Flip(mib/2, 2*mib))
 			wait := f.run(t)
 			var got bytes.Buffer
-			err := f.transfer.Send(t.Context(), &got, 0)
+			err := f.transfer.Send(t.Context(), &got, 0, whole(f.img.Layers[0]))
 			if right := bytes.Equal(got.Bytes(), f.img.Layers[0].Bytes()); right != (err == nil) {
 				t.Errorf("right: %v, %v", right, err)
 			}
@@ -180,7 +180,7 @@ func TestAReaderComesFirst(t *testing.T) {
 			return 0, enough
 		}
 		return len(p), nil
-	}), 1)
+	}), 1, whole(f.img.Layers[1]))
 	if took := time.Since(began); err != enough || took > 3*time.Second {
 		t.Errorf("half a MiB of the second blob took %v, %v", took, err)
 	}
@@ -200,7 +200,7 @@ func TestEndOneBlob(t *testing.T) {
 	f.throttle(mib)
 	wait := f.run(t)
 	sent := make(chan error)
-	go func() { sent <- f.transfer.Send(t.Context(), io.Discard, 0) }()
+	go func() { sent <- f.transfer.Send(t.Context(), io.Discard, 0, whole(f.img.Layers[0])) }()
 	time.Sleep(200 * time.Millisecond)
 	f.transfer.End(0)
 	if err := <-sent; err != ErrEnded {
@@ -221,7 +221,7 @@ func TestEndOneBlob(t *testing.T) {
 	if err := f.transfer.Wait(t.Context(), 1); err != nil {
 		t.Errorf("a blob that is right ended with %v", err)
 	}
-	if err := f.transfer.Send(t.Context(), io.Discard, 1); err != nil {
+	if err := f.transfer.Send(t.Context(), io.Discard, 1, whole(f.img.Layers[1])); err != nil {
 		t.Errorf("a blob that is right can't be read: %v", err)
 	}
 }
@@ -235,7 +235,7 @@ func TestWaitsEndWithTheirContext(t *testing.T) {
 	if err := f.transfer.Wait(ctx, 0); err != cause {
 		t.Error(err)
 	}
-	if err := f.transfer.Send(ctx, io.Discard, 0); err != cause {
+	if err := f.transfer.Send(ctx, io.Discard, 0, whole(f.img.Layers[0])); err != cause {
 		t.Error(err)
 	}
 	if err := f.transfer.Run(ctx); err != cause {
@@ -282,7 +282,7 @@ func TestAdd(t *testing.T) {
 	}
 	time.Sleep(3 * syncInterval / 2) // the stores that are gone are left out
 	var got bytes.Buffer
-	if err := f.transfer.Send(t.Context(), &got, 1); err != nil || !bytes.Equal(got.Bytes(), other.Layers[0].Bytes()) {
+	if err := f.transfer.Send(t.Context(), &got, 1, whole(other.Layers[0])); err != nil || !bytes.Equal(got.Bytes(), other.Layers[0].Bytes()) {
 		t.Errorf("%d bytes of the blob that was added, %v", got.Len(), err)
 	}
 	cause := errors.New("enough")
@@ -293,6 +293,80 @@ func TestAdd(t *testing.T) {
 	late, err := f.transfer.Add(f.place(t, other.Layers[0]))
 	if err != ErrEnded || f.transfer.Wait(t.Context(), late) != ErrEnded {
 		t.Errorf("added after the end: %v", err)
+	}
+}
+
+func whole(b registrytest.Blob) segment.Range { return segment.Range{End: b.Size} }
+
+// TestSendARange reads ranges of a blob that arrives slowly: the middle at once, and the
+// last bytes only when the blob is right.
+func TestSendARange(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, 2, 4*mib)
+	f.throttle(mib)
+	wait := f.run(t)
+	layer := f.img.Layers[0]
+	var readers sync.WaitGroup
+	for _, r := range []struct {
+		segment.Range
+		last bool
+	}{
+		{segment.Range{Start: 2 * mib, End: 2*mib + 100}, false},
+		{segment.Range{Start: 3 * mib, End: 3*mib + 1}, false},
+		{segment.Range{Start: 0, End: 1}, false},
+		{segment.Range{Start: 3*mib + mib/2, End: layer.Size}, true},
+		{segment.Range{Start: layer.Size - 1, End: layer.Size}, true},
+	} {
+		readers.Go(func() {
+			var got bytes.Buffer
+			began := time.Now()
+			err := f.transfer.Send(t.Context(), &got, 0, r.Range)
+			if err != nil || !bytes.Equal(got.Bytes(), layer.Bytes()[r.Start:r.End]) {
+				t.Errorf("%v: %d bytes, %v", r, got.Len(), err)
+			}
+			if took := time.Since(began); !r.last && took > time.Second {
+				t.Errorf("%v took %v", r, took)
+			}
+			if right := f.transfer.Wait(canceled(), 0) == nil; right != r.last {
+				t.Errorf("%v: the blob is right: %t", r, right)
+			}
+		})
+	}
+	readers.Wait()
+	if err := wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// canceled is for a Wait that does not wait.
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// TestSendStopsWhereBytesWereReplaced reads a range with wrong bytes, and then slowly
+// the rest: it ends before the last bytes.
+func TestSendStopsWhereBytesWereReplaced(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, 2, 2*mib)
+	f.throttle(2 * mib)
+	f.mirrors[0].Misbehave(registrytest.Flip(0, 2*mib))
+	wait := f.run(t)
+	layer := f.img.Layers[0]
+	var got bytes.Buffer
+	err := f.transfer.Send(t.Context(), writer(func(p []byte) (int, error) {
+		if got.Len() == 0 {
+			_ = f.transfer.Wait(t.Context(), 0) // so that wrong bytes have been replaced
+		}
+		return got.Write(p)
+	}), 0, whole(layer))
+	first := min(got.Len(), 100)
+	if wrong := !bytes.Equal(got.Bytes()[:first], layer.Bytes()[:first]); wrong != (err == ErrAltered) || err != nil && err != ErrAltered {
+		t.Errorf("wrong bytes: %t, %v after %d bytes", wrong, err, got.Len())
+	}
+	if err := wait(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -31,7 +31,8 @@ type check struct {
 	blob     Blob
 	hashed   Frontier
 	right    atomic.Bool
-	replicas []*replica // of each source, by its index
+	doubt    atomic.Bool // some bytes are probably wrong, and it is not clear yet which
+	replicas []*replica  // of each source, by its index
 
 	// The fields below belong to whoever has the turn; watchers end before the
 	// check goes on.
@@ -103,6 +104,7 @@ func (c *check) repair(ctx context.Context, mismatch error) (err error) {
 
 // end is called when it is clear which sources are corrupt, or none is.
 func (c *check) end() {
+	c.doubt.Store(false)
 	c.unhurried = false
 	if c.suspect != nil {
 		c.search.suspect(c.suspect.source, -1)

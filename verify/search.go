@@ -167,6 +167,9 @@ func (s *Search) all() []*check {
 // bytes. It never falls, also if a repaired blob is hashed again.
 func (s *Search) Hashed(blob int) int64 { return s.all()[blob].hashed.Offset() }
 
+// Doubts reports whether some bytes of a blob are probably wrong, and will be replaced.
+func (s *Search) Doubts(blob int) bool { return s.all()[blob].doubt.Load() }
+
 // Blob hashes a blob as it arrives, and repairs it, until its digest is right.
 // The error is a *MismatchError where every source of it is corrupt, a
 // *segment.GiveUpError where a source is silent that could repair it, an error
@@ -183,6 +186,7 @@ func (s *Search) Blob(ctx context.Context, blob int) error {
 			return nil
 		}
 		if is[*MismatchError](err) {
+			c.doubt.Store(true)
 			err = c.repair(ctx, err)
 			c.end()
 		}

@@ -114,6 +114,7 @@ func (c *check) suspectOne(find func() *replica) {
 		c.release()
 		return
 	}
+	c.doubt.Store(true)
 	name := c.suspect.name()
 	c.doubted[name] = true
 	c.search.suspect(c.suspect.source, 1)
