@@ -37,6 +37,19 @@ func (s *Set) Blob(ctx context.Context, ref image.Reference, b ocispec.Descripto
 	return a.body, s.blame(ref, err)
 }
 
+// Size returns the size in bytes that a source gives for ref's digest, which names a blob:
+// the source may be wrong. It asks as Fetch does for a digest, and the errors are the same.
+func (s *Set) Size(ctx context.Context, ref image.Reference) (int64, error) {
+	a, err := s.race(s.sources, 0, func(ctx context.Context, source *Source) answer {
+		size, err := source.client.Size(ctx, ref.Repository, ref.Digest)
+		if err != nil {
+			err = source.explain(err)
+		}
+		return answer{source: source, descriptor: ocispec.Descriptor{Size: size}, err: err}
+	}).run(ctx)
+	return a.descriptor.Size, err
+}
+
 // whole reads a blob from its start to its end, again where it breaks off.
 func (s *Source) whole(ctx context.Context, repository string, b ocispec.Descriptor) (a answer) {
 	for range blobTries {

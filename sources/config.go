@@ -109,6 +109,9 @@ type Mirror struct {
 	// is false, neither that host nor one that it redirects to gets credentials;
 	// the certificates of the latter are checked all the same. Default true.
 	TLSVerify *bool `toml:"tls-verify"`
+	// Private says whether a server may use this mirror's login, Authorization header
+	// and client certificate for its own clients, see [Server]. Default false.
+	Private bool `toml:"private"`
 	// AllowInsecureStorage says whether to follow redirects of this mirror from
 	// https to http. Default false.
 	AllowInsecureStorage bool `toml:"allow-insecure-storage"`

@@ -10,7 +10,13 @@ import (
 
 // Logins are the logins that docker login and podman login stored. They are safe
 // for concurrent use, and several Sets may share them.
-type Logins struct{ store *credentials.Store }
+type Logins struct {
+	store *credentials.Store
+	// PrivateOnly withholds logins, and leaves out mirrors that need an Authorization
+	// header or a client certificate, where the mirror's table does not have private =
+	// true. Set it before the first New: a server sends what it gets to others.
+	PrivateOnly bool
+}
 
 // NewLogins returns the logins in authfile alone or, if that is "", in the files
 // of docker and podman. It reads nothing yet: each file is read when a host first
@@ -19,7 +25,7 @@ type Logins struct{ store *credentials.Store }
 func NewLogins(authfile string, warn func(message string)) *Logins {
 	store := credentials.New(authfile)
 	store.Warn = warn
-	return &Logins{store}
+	return &Logins{store: store}
 }
 
 func (l *Logins) find(ctx context.Context, host, repository string) (registry.Login, error) {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull/image"
@@ -60,19 +61,42 @@ func (s *Set) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descr
 }
 
 func (s *Set) byTag(ctx context.Context, ref image.Reference) (ocispec.Descriptor, []byte, error) {
+	a, err := s.raceForTag(ctx, ref, func(ctx context.Context, source *Source) answer {
+		return source.manifest(ctx, ref.Repository, ref.Tag)
+	})
+	return a.descriptor, a.body, err
+}
+
+// Claim returns the digest of ref's tag, and the name of the source that gave it. It
+// asks as Fetch does, by HEAD, which Docker Hub does not count. The digest is "" if that
+// source gives none. The errors are those of Fetch.
+func (s *Set) Claim(ctx context.Context, ref image.Reference) (claimed digest.Digest, source string, err error) {
+	a, err := s.raceForTag(ctx, ref, func(ctx context.Context, source *Source) answer {
+		d, err := source.client.Claim(ctx, ref.Repository, ref.Tag)
+		if err != nil {
+			err = source.explain(err)
+		}
+		return answer{source: source, descriptor: ocispec.Descriptor{Digest: d}, err: err}
+	})
+	if err != nil {
+		return "", "", err
+	}
+	return a.descriptor.Digest, a.source.Name(), nil
+}
+
+// raceForTag asks the sources that are trusted for tags.
+func (s *Set) raceForTag(ctx context.Context, ref image.Reference, ask func(context.Context, *Source) answer) (answer, error) {
 	if len(s.trusted()) == 0 {
-		return ocispec.Descriptor{}, nil, &UsageError{ref.Registry, []error{&MirrorError{
+		return answer{}, &UsageError{ref.Registry, []error{&MirrorError{
 			s.sources[0].Name(), "not trusted for tags, nor is any other",
 			"name the image by digest, or add --mirror " + ref.Registry,
 		}}}
 	}
-	a, err := s.race(s.askable(s.tags.of(ref)), precedence, func(ctx context.Context, source *Source) answer {
-		return source.manifest(ctx, ref.Repository, ref.Tag)
-	}).run(ctx)
+	a, err := s.race(s.askable(s.tags.of(ref)), precedence, ask).run(ctx)
 	if err == nil {
 		s.tags.change(ref, func(state *tagState) { state.resolver = a.source })
 	}
-	return a.descriptor, a.body, err
+	return a, err
 }
 
 // resolverFirst returns the sources, led by the one that resolved ref's tag:

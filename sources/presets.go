@@ -78,6 +78,7 @@ func (p preset) with(m Mirror) preset {
 	p.TLSVerify = cmp.Or(m.TLSVerify, p.TLSVerify)
 	p.ClientCert = cmp.Or(m.ClientCert, p.ClientCert)
 	p.ClientKey = cmp.Or(m.ClientKey, p.ClientKey)
+	p.Private = m.Private || p.Private
 	p.AllowInsecureStorage = m.AllowInsecureStorage || p.AllowInsecureStorage
 	p.AllowPrivateStorage = m.AllowPrivateStorage || p.AllowPrivateStorage
 	return p

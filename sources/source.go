@@ -145,6 +145,12 @@ func (e endpoint) open(registryName string, logins *Logins, warn func(message st
 	if !e.verified() {
 		config.Login = logins.withhold
 	}
+	if logins.PrivateOnly && !e.Private {
+		if header.Get("Authorization") != "" || e.ClientCert != "" {
+			return nil, &MirrorError{e.name, "it needs credentials, which segpull serve uses for all its clients only if it may", "set private = true under " + e.table}
+		}
+		config.Login = nil
+	}
 	if e.NS != nil && *e.NS {
 		config.Namespace = registryName
 	}

@@ -43,7 +43,7 @@ func (c *Client) Manifest(ctx context.Context, repository, reference string) (oc
 	f := c.manifestAt(repository, reference)
 	var cut error
 	for range manifestTries {
-		resp, at, err := c.openManifest(ctx, f)
+		resp, at, err := c.openSoon(ctx, f)
 		if err != nil {
 			return ocispec.Descriptor{}, nil, err
 		}
@@ -59,7 +59,8 @@ func (c *Client) Manifest(ctx context.Context, repository, reference string) (oc
 	return ocispec.Descriptor{}, nil, cut
 }
 
-func (c *Client) openManifest(ctx context.Context, f fetch) (resp *http.Response, at *url.URL, err error) {
+// openSoon requires the headers within manifestTimeout.
+func (c *Client) openSoon(ctx context.Context, f fetch) (resp *http.Response, at *url.URL, err error) {
 	resp, err = within(ctx, manifestTimeout, func(ctx context.Context) (*http.Response, error) {
 		r, err := c.open(ctx, f)
 		at = r.at
@@ -78,7 +79,7 @@ func (c *Client) Claim(ctx context.Context, repository, tag string) (digest.Dige
 	}
 	f := c.manifestAt(repository, tag)
 	f.method = http.MethodHead
-	resp, _, err := c.openManifest(ctx, f)
+	resp, _, err := c.openSoon(ctx, f)
 	if err != nil {
 		return "", err
 	}
@@ -88,6 +89,32 @@ func (c *Client) Claim(ctx context.Context, repository, tag string) (digest.Dige
 		return "", nil
 	}
 	return claimed, nil
+}
+
+// Size returns the size in bytes that the host gives for a blob: it asks for the first
+// byte, since some hosts do not answer HEAD. The host may be wrong. Each error is an
+// *Error.
+func (c *Client) Size(ctx context.Context, repository string, d digest.Digest) (int64, error) {
+	if err := c.chooseScheme(ctx); err != nil {
+		return 0, err
+	}
+	f := fetch{
+		op: "blob", at: c.endpoint(repository, "blobs", d.String()), via: c.blobs,
+		header: http.Header{"Accept-Encoding": {"identity"}, "Range": {"bytes=0-0"}},
+	}
+	resp, at, err := c.openSoon(ctx, f)
+	if err != nil {
+		return 0, err
+	}
+	resp.Body.Close()
+	size := resp.ContentLength
+	if resp.StatusCode == http.StatusPartialContent {
+		_, _, size, _ = parseContentRange(resp.Header.Get("Content-Range"))
+	}
+	if size <= 0 {
+		return 0, c.fault(f.op, at, mismatch("it gives no size"))
+	}
+	return size, nil
 }
 
 func (c *Client) manifestAt(repository, reference string) fetch {
