@@ -131,6 +131,39 @@ func (c *Cache) Manifest(ctx context.Context, d digest.Digest) (ocispec.Descript
 	return ocispec.Descriptor{MediaType: r.MediaType, Digest: d, Size: r.Size}, body, err
 }
 
+// Lacks returns what a manifest or an index names that is not here. Of an index, one image
+// is enough: then it returns nothing. The error wraps fs.ErrNotExist if PutManifest has not
+// put the manifest here.
+func (c *Cache) Lacks(d digest.Digest) (missing []digest.Digest, err error) {
+	const mostDepth = 3 // an index of an index of images
+	return c.lacks(d, mostDepth)
+}
+
+func (c *Cache) lacks(d digest.Digest, depth int) (missing []digest.Digest, err error) {
+	if err := check(d); err != nil {
+		return nil, err
+	}
+	r, _, ok := c.record(d)
+	if !ok || r.Refers == nil || depth == 0 || !c.has(d) {
+		return nil, fmt.Errorf("manifest %s is not in the cache: %w", d, fs.ErrNotExist)
+	}
+	for _, b := range r.Refers {
+		inner, err := c.lacks(b.Digest, depth-1)
+		if err == nil && len(inner) == 0 {
+			return nil, nil
+		}
+		if err == nil || !c.has(b.Digest) {
+			missing = append(missing, b.Digest)
+		}
+	}
+	return missing, nil
+}
+
+func (c *Cache) has(d digest.Digest) bool {
+	_, err := os.Lstat(c.blobPath(d))
+	return err == nil
+}
+
 // Read returns a small blob, after it has checked the digest, and marks it as used. The
 // error wraps fs.ErrNotExist if the blob is not here with this size, or was damaged.
 func (c *Cache) Read(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {

@@ -413,3 +413,66 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAManifestLacks(t *testing.T) {
+	c, one, two := New(t.TempDir(), DefaultLimit), newImage(1, 300*kib), newImage(2, 300*kib)
+	lacks := func(b registrytest.Blob, want ...registrytest.Blob) {
+		t.Helper()
+		got, err := c.Lacks(b.Digest)
+		if err != nil {
+			t.Error(err)
+		}
+		var digests []digest.Digest
+		for _, w := range want {
+			digests = append(digests, w.Digest)
+		}
+		slices.Sort(got)
+		slices.Sort(digests)
+		if !slices.Equal(got, digests) {
+			t.Errorf("it lacks %v, want %v", got, digests)
+		}
+	}
+	index := registrytest.NewIndex(one, two)
+	manifest := func(b registrytest.Blob) {
+		_, err := c.PutManifest(t.Context(), b.MediaType, bytesOf(b))
+		must(t, err)
+	}
+	if _, err := c.Lacks(index.Manifest.Digest); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v before it is here", err)
+	}
+	manifest(index.Manifest)
+	lacks(index.Manifest, one.Manifest, two.Manifest)
+	manifest(one.Manifest)
+	lacks(one.Manifest, one.Config, one.Layers[0])
+	lacks(index.Manifest, one.Manifest, two.Manifest)
+	must(t, put(t.Context(), c, one.Config))
+	lacks(one.Manifest, one.Layers[0])
+	must(t, put(t.Context(), c, one.Layers[0]))
+	lacks(one.Manifest)
+	lacks(index.Manifest)
+}
+
+func TestScratchIsGoneWithItsFile(t *testing.T) {
+	c := New(t.TempDir(), DefaultLimit)
+	f, err := c.Scratch()
+	must(t, err)
+	defer f.Close()
+	_, err = f.WriteString("bytes")
+	must(t, err)
+	if size, err := c.size(); err != nil || size > 0 {
+		t.Errorf("%d bytes, %v", size, err)
+	}
+}
+
+func TestDiscardedBytesAreFetchedAgain(t *testing.T) {
+	c, b := New(t.TempDir(), DefaultLimit), newImage(1, 300*kib).Layers[0]
+	p, err := c.Begin(t.Context(), b.Descriptor, []string{"mirror"}, 0)
+	must(t, err)
+	must(t, p.Store().Write(0, 0, bytesOf(b)[:kib], 0))
+	must(t, p.Discard())
+	must(t, p.Close())
+	if n := c.Arrived(b.Digest); n > 0 {
+		t.Errorf("%d bytes are left", n)
+	}
+	must(t, put(t.Context(), c, b))
+}

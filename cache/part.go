@@ -119,6 +119,22 @@ func (c *Cache) Arrived(d digest.Digest) int64 {
 	return state.Recorded(c.partPath(d))
 }
 
+// Scratch returns a file for a transfer, which nobody else sees. The caller closes it.
+func (c *Cache) Scratch() (*os.File, error) {
+	if err := os.MkdirAll(c.partsDir(), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(c.partsDir(), "scratch-")
+	if err == nil {
+		_ = os.Remove(f.Name()) // on Windows, it stays
+	}
+	return f, err
+}
+
+// Discard removes all bytes of the blob, since none of them can be trusted. The Part is
+// still to be closed.
+func (p *Part) Discard() error { return p.store.Remove() }
+
 // Store returns where to write the blob: the one with index 0.
 func (p *Part) Store() *state.Store { return p.store }
 

@@ -59,6 +59,7 @@ func hold(ctx context.Context, c *Cache) error {
 	if err != nil {
 		return err
 	}
+	defer p.Close() // a collected file would unlock the part
 	if err := p.Store().Write(0, 0, bytesOf(held)[:held.Size/2], 0); err != nil {
 		return err
 	}
