@@ -1,7 +1,9 @@
 package segment
 
 import (
+	"container/heap"
 	"slices"
+	"time"
 )
 
 // preferred is a range that somebody waits for.
@@ -14,7 +16,7 @@ type preferred struct {
 // others, also of a blob after one that is on hold. It does not fetch bytes
 // that Want has not asked for.
 func (f *Fetch) Prefer(blob int, r Range) {
-	f.locked(func() { f.sched.prefer(blob, r) })
+	f.locked(func() { f.sched.prefer(blob, r, time.Now()) })
 	f.poke()
 }
 
@@ -39,8 +41,15 @@ func (f *Fetch) Drop(blob int) {
 	f.poke()
 }
 
-// prefer hands out what is free of a range before all else.
-func (s *scheduler) prefer(blob int, r Range) {
+// prefer hands out what is free of a range before all else, and frees what requests will
+// not deliver soon.
+func (s *scheduler) prefer(blob int, r Range, now time.Time) {
+	for _, t := range append(running(nil), s.tasks...) {
+		if t.blob == blob {
+			s.yield(t, r, now)
+		}
+	}
+	heap.Init(&s.tasks)
 	p := preferred{blob, r}
 	if !slices.Contains(s.preferred, p) {
 		s.preferred = append(s.preferred, p)
@@ -64,6 +73,18 @@ func (s *scheduler) drop(blob int) bool {
 	s.claim(blob, s.blobs[blob].all())
 	s.blobs[blob].dropped = true
 	return true
+}
+
+// yield frees the end of a range that t holds, from r on, if t will not come to r within a
+// moment.
+func (s *scheduler) yield(t *task, r Range, now time.Time) {
+	keep := (t.rest.Intersect(r).Start - t.rest.Start + grain - 1) / grain * grain
+	if t.rest.Intersect(r).Empty() || t.whole || t.twin != nil || t.revoked || keep >= t.rest.Len() {
+		return
+	}
+	if s.timeLeft(t, now)*float64(keep)/float64(t.rest.Len()) > moment.Seconds() {
+		s.keepOnly(t, keep, now)
+	}
 }
 
 // takePreferred gives the first free bytes of a preferred range to source i: as

@@ -50,6 +50,35 @@ func TestPrefer(t *testing.T) {
 	}
 }
 
+// A range that somebody waits for is asked for at once, though each connection is busy.
+func TestAPreferredRangeComesSoon(t *testing.T) {
+	for what, test := range map[string]struct {
+		blob int
+		Range
+	}{
+		"of another blob":      {1, Range{10 * mib, 10*mib + 1}},
+		"that a request holds": {0, Range{mib - grain, mib - grain + 1}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s, now := newScheduler(0, []int64{20 * mib, 20 * mib}, []int{8}, 1), time.Unix(0, 0)
+			s.sources[0].ranges = rangesServed
+			for i := range s.blobs {
+				s.want(i, Range{0, 20 * mib})
+			}
+			for s.next(now) != nil {
+			}
+			s.prefer(test.blob, test.Range, now)
+			task := s.next(now)
+			if task == nil || task.blob != test.blob || !task.asked.Contains(test.Range) {
+				t.Errorf("the next request is %+v", task)
+			}
+			if next := s.next(now); next != nil {
+				t.Errorf("and then %+v", next)
+			}
+		})
+	}
+}
+
 func TestDrop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()

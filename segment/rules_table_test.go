@@ -23,6 +23,8 @@ var rules = []rule{
 	{"small blobs whole at first", "scheduler.go", " || s.fitsFirst(src, b)", "", "TestTheFirstRequestMayBeForAllOfABlob"},
 	{"nothing large from an unknown source", "stream.go", " || bl.size > s.segment", "", "TestPrefer/one_that_is_not"},
 	{"preferred ranges in small requests", "demand.go", "min(first.End, first.Start+minSplit)", "first.End", "TestAPreferredRangeIsShared"},
+	{"more connections for preferred ranges", "scheduler.go", "!src.available(now, margin)", "!src.available(now, 0)", "TestAPreferredRangeComesSoon/of_another_blob"},
+	{"requests yield preferred ranges", "demand.go", "keep >= t.rest.Len()", "keep >= 0", "TestAPreferredRangeComesSoon/that_a_request_holds"},
 	{"blobs side by side", "scheduler.go", "return (s.turn + k) % width", "return k", "TestBlobsSideBySide"},
 	{"no rate of a body that has hardly begun", "task.go", " || t.got < grain && age < grace", "", "TestEfficiency/a_pause_in_each_body"},
 	{"no rate within a tick", "task.go", "age < tickInterval || ", "", "TestABodyThatHasJustBegun"},
@@ -133,5 +135,5 @@ var rules = []rule{
 	{"stalledAfter", "fetch.go", "stalledAfter = 10 * time.Second", "stalledAfter = time.Hour", "TestAFetchThatStandsStillSaysWhyOnce/an_hour_to_wait"},
 	{"mostConnections", "fetch.go", "mostConnections = 96", "mostConnections = 1000", "TestBlocksAreBounded"},
 	{"blockSize", "transfer.go", "blockSize = 256 << 10", "blockSize = 4 << 20", "TestBlocksAreBounded"},
-	{"flushAfter", "transfer.go", "flushAfter = 2 * time.Second", "flushAfter = time.Hour", "TestATrickleReachesTheSink"},
+	{"flushAfter", "transfer.go", "flushAfter = 500 * time.Millisecond", "flushAfter = time.Hour", "TestATrickleReachesTheSink"},
 }

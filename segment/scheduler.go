@@ -138,10 +138,13 @@ func (s *scheduler) next(now time.Time) *task {
 		s.ready = s.ready[1:]
 		src := s.sources[i]
 		src.queued = false
-		if !src.available(now) || src.skip() {
+		if !src.available(now, margin) || src.skip() {
 			continue
 		}
-		t := s.takePreferred(i)
+		t := s.takePreferred(i) // with more connections, since the others may be busy for long
+		if t == nil && !src.available(now, 0) {
+			continue
+		}
 		if t == nil {
 			t = s.takeFree(i, now)
 		}

@@ -132,9 +132,10 @@ func (src *source) hint(now time.Time) Hint {
 	return h
 }
 
-// available reports whether the source may get one more request.
-func (src *source) available(now time.Time) bool {
-	return !src.off && !now.Before(src.until) && src.active < src.most && src.load() < src.allowed() && src.ration.allows(now)
+// available reports whether the source may get one more request, if it may have so many
+// more connections than it is allowed.
+func (src *source) available(now time.Time, more int) bool {
+	return !src.off && !now.Before(src.until) && src.active < src.most && src.load() < src.allowed()+more && src.ration.allows(now)
 }
 
 // mayHave reports whether the source can be asked for a blob.

@@ -65,6 +65,12 @@ func (s *scheduler) takeBack(t *task, now time.Time) {
 	if r.Len() < max(keep, many*s.onItsWay(t)) {
 		return
 	}
+	s.keepOnly(t, keep, now)
+}
+
+// keepOnly leaves so many bytes to t, and frees the others.
+func (s *scheduler) keepOnly(t *task, keep int64, now time.Time) {
+	r := Range{t.rest.Start + keep, t.rest.End}
 	t.rest.End = r.Start
 	s.inFlight -= r.Len()
 	s.giveBack(t.blob, r)

@@ -12,7 +12,7 @@ const (
 	// a kill can cost each connection.
 	blockSize = 256 << 10
 	// flushAfter is the longest that bytes wait for a block to fill.
-	flushAfter = 2 * time.Second
+	flushAfter = 500 * time.Millisecond
 )
 
 var blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}

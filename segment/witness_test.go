@@ -237,7 +237,7 @@ func TestTheFirstRequestMayBeForAllOfABlob(t *testing.T) {
 func TestAPreferredRangeIsShared(t *testing.T) {
 	s := newScheduler(0, []int64{64 * mib}, []int{0, 0}, 1)
 	s.want(0, Range{0, 64 * mib})
-	s.prefer(0, Range{32 * mib, 33 * mib})
+	s.prefer(0, Range{32 * mib, 33 * mib}, time.Unix(0, 0))
 	now := time.Unix(0, 0)
 	for i := range 2 {
 		if task := s.next(now); task.source != i || !(Range{32 * mib, 33 * mib}).Contains(task.asked) {
