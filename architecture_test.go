@@ -22,26 +22,29 @@ var packages = map[string]struct {
 	imports []string
 	why     string
 }{
-	"cmd/segpull":   {5, []string{".", "cache", "image", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
-	"bench":         {8, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/soak"}, "the command line parses flags; the packages below measure"},
+	"cmd/segpull":   {6, []string{".", "cache", "image", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
+	"bench":         {9, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/soak"}, "the command line parses flags; the packages below measure"},
 	"bench/chart":   {0, nil, "a picture shows figures of any program"},
-	"bench/corrupt": {6, []string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
-	"bench/demo":    {6, []string{"internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "the demo shows one pull and measures nothing"},
-	"bench/lab":     {5, []string{".", "internal/registrytest", "bench/output", "bench/program", "bench/weaknet"}, "the lab measures what users get, and does not know how it is reported"},
-	"bench/limits":  {7, []string{"bench/lab", "bench/program", "bench/report", "bench/weaknet"}, "a promise is measured by runs of the lab"},
+	"bench/corrupt": {7, []string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
+	"bench/demo":    {7, []string{"internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "the demo shows one pull and measures nothing"},
+	"bench/lab":     {6, []string{".", "internal/registrytest", "bench/output", "bench/program", "bench/weaknet"}, "the lab measures what users get, and does not know how it is reported"},
+	"bench/limits":  {8, []string{"bench/lab", "bench/program", "bench/report", "bench/weaknet"}, "a promise is measured by runs of the lab"},
 	"bench/output":  {0, nil, "a reader that shared code with the writers would share their mistakes"},
 	"bench/program": {0, nil, "any program is measured the same way, so its package knows none"},
-	"bench/report":  {6, []string{"internal/registrytest", "bench/chart", "bench/lab"}, "a report shows runs, and starts none"},
+	"bench/report":  {7, []string{"internal/registrytest", "bench/chart", "bench/lab"}, "a report shows runs, and starts none"},
 	"bench/scripts": {1, []string{"bench/program"}, "the scripts need segpull and a shell, nothing of the bench"},
-	"bench/soak":    {6, []string{".", "internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "a soak compares the command with its promises, and measures no speed"},
+	"bench/soak":    {7, []string{".", "internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "a soak compares the command with its promises, and measures no speed"},
 	"bench/weaknet": {0, nil, "a network carries packets of any program"},
 
-	"internal/pulltest":    {5, []string{".", "internal/registrytest"}, "the tests of pulls see what users see"},
-	"internal/hostiletest": {6, []string{".", "internal/pulltest", "internal/registrytest"}, "hostile mirrors are tested as users meet them"},
-	"internal/quirktest":   {6, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "odd registries are tested as users meet them"},
-	"internal/crashtest":   {6, []string{".", "cache", "internal/pulltest", "internal/registrytest", "sources"}, "crashes are tested as users meet them"},
+	"internal/pulltest":    {6, []string{".", "internal/registrytest"}, "the tests of pulls see what users see"},
+	"internal/hostiletest": {7, []string{".", "internal/pulltest", "internal/registrytest"}, "hostile mirrors are tested as users meet them"},
+	"internal/quirktest":   {7, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "odd registries are tested as users meet them"},
+	"internal/servetest":   {7, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "a server is tested as clients meet it"},
+	"internal/crashtest":   {7, []string{".", "cache", "internal/pulltest", "internal/registrytest", "sources"}, "crashes are tested as users meet them"},
 
-	".": {4, []string{"archive", "cache", "image", "segment", "sources", "state", "transfer", "verify"}, "the library combines the parts, and nothing below depends on it"},
+	".": {5, []string{"archive", "cache", "image", "segment", "serve", "sources", "state", "transfer", "verify"}, "the library combines the parts, and nothing below depends on it"},
+
+	"serve": {4, []string{"cache", "image", "segment", "transfer", "verify"}, "an HTTP handler over the cache and transfers; which mirrors there are is an interface of its own"},
 
 	"cache":    {3, []string{"archive", "image", "state"}, "the cache keeps what a transfer fetched, and does not depend on mirrors"},
 	"transfer": {3, []string{"segment", "sources", "state", "verify"}, "a transfer fetches blobs to disk, and does not depend on references or archives"},

@@ -145,21 +145,23 @@ func (j *job) sourceNames() (names []string) {
 }
 
 func (j *job) transferOptions(history sources.History) transfer.Options {
-	c := j.call
+	opts := j.call.transferOptions(j.set, j.image.Reference, history)
+	opts.Store, opts.Resolver = j.store, j.resolver
+	if opts.KeepOpen = j.cached != nil; !opts.KeepOpen {
+		opts.Blobs = j.blobs // otherwise each is added with a store of its own
+	}
+	return opts
+}
+
+// transferOptions returns what all transfers of blobs of a reference's repository have.
+func (c *call) transferOptions(set *sources.Set, ref image.Reference, history sources.History) transfer.Options {
 	limiters := make(map[string]*segment.Limiter)
-	for _, src := range j.set.Sources() {
+	for _, src := range set.Sources() {
 		limiters[src.Name()] = c.limits.mirror(src.Name(), src.LimitRate())
 	}
-	blobs := j.blobs
-	if j.cached != nil {
-		blobs = nil // each is added with a store of its own
-	}
 	return transfer.Options{
-		Repository:  j.image.Reference.Repository,
-		Blobs:       blobs,
-		KeepOpen:    j.cached != nil,
-		Sources:     j.set.Sources(),
-		Store:       j.store,
+		Repository:  ref.Repository,
+		Sources:     set.Sources(),
 		History:     history,
 		Limiter:     c.limits.all,
 		Limiters:    limiters,
@@ -167,12 +169,11 @@ func (j *job) transferOptions(history sources.History) transfer.Options {
 		SegmentSize: c.opts.SegmentSize,
 		GiveUpAfter: c.opts.GiveUpAfter,
 		NoRace:      c.opts.NoRace,
-		Resolver:    j.resolver,
 		Corrupt:     &c.corrupt,
 		Report: transfer.Report{
 			Search:  verify.Report{Corrupt: c.found, Suspect: c.suspect, Warn: c.warn},
 			Trouble: c.trouble,
-			Stalled: func(silent time.Duration, reasons []error) { c.stalled(j.image.Reference, silent, reasons) },
+			Stalled: func(silent time.Duration, reasons []error) { c.stalled(ref, silent, reasons) },
 		},
 	}
 }

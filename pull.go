@@ -64,9 +64,10 @@ type call struct {
 	limits   *Limits
 	cache    *cache.Cache // nil: none
 	logins   *sources.Logins
-	sets     map[string]*sources.Set // by registry
-	done     []*job                  // jobs that have run; later jobs take blobs from them
-	corrupt  verify.Corrupt          // sources that sent wrong bytes
+	names    func(registry string) []string // of the sources to use
+	sets     map[string]*sources.Set        // by registry
+	done     []*job                         // jobs that have run; later jobs take blobs from them
+	corrupt  verify.Corrupt                 // sources that sent wrong bytes
 
 	mu sync.Mutex // held while Observer.Observe runs
 }
@@ -98,6 +99,7 @@ func newCall(opts Options) (*call, error) {
 	}
 	c.limits = cmp.Or(opts.Limits, NewLimits(0))
 	c.logins = sources.NewLogins(opts.Authfile, c.warn)
+	c.names = func(string) []string { return opts.Mirrors }
 	return c, nil
 }
 
@@ -106,7 +108,7 @@ func (c *call) sources(registry string) (*sources.Set, error) {
 	if set := c.sets[registry]; set != nil {
 		return set, nil
 	}
-	set, problems, err := sources.New(c.opts.Config, c.logins, c.opts.Mirrors, registry)
+	set, problems, err := sources.New(c.opts.Config, c.logins, c.names(registry), registry)
 	if err != nil {
 		return nil, err
 	}

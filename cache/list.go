@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -85,4 +86,18 @@ func (x *index) complete(d digest.Digest) bool {
 		return e.here && slices.ContainsFunc(e.Refers, func(b ocispec.Descriptor) bool { return inner(b) && x.complete(b.Digest) })
 	}
 	return e.here && e.Refers != nil && !slices.ContainsFunc(e.Refers, missing)
+}
+
+// Usage returns how many blobs the cache has, and the bytes of all blobs, with those of
+// unfinished ones.
+func (c *Cache) Usage(ctx context.Context) (blobs int, bytes int64, err error) {
+	err = walk(c.blobsDir(), func(string, fs.DirEntry) error {
+		blobs++
+		return context.Cause(ctx)
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	bytes, err = c.size()
+	return blobs, bytes, err
 }

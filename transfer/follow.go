@@ -15,10 +15,6 @@ import (
 // when the transfer had ended.
 var ErrEnded = errors.New("the transfer of the blob was ended")
 
-// readAhead is how many bytes, from the one that a reader waits for, the fetch
-// prefers to all others.
-const readAhead = 1 << 20
-
 // outcome is what becomes of a blob.
 type outcome struct {
 	right  chan struct{}   // closed when the blob is right
@@ -122,8 +118,13 @@ const (
 	// mostHeldBack and heldBackPart are how much of a blob Send holds back.
 	mostHeldBack = 1 << 20
 	heldBackPart = 100
-	// preferAfter is how long a reader waits until its bytes are preferred again: most
-	// of what it waits for is on its way.
+	// readAhead is how many bytes, from the one that a reader waits for, the fetch prefers
+	// to all others: fewer for a reader of the rest of the blob, so that several of them
+	// have their first bytes soon.
+	readAhead     = 1 << 20
+	restReadAhead = 256 << 10
+	// preferAfter is how long a reader of the rest waits until bytes are preferred again:
+	// large requests bring what it waits for, and are faster.
 	preferAfter = time.Second
 	// doubtInterval is how often a reader looks whether wrong bytes have been replaced.
 	doubtInterval = 20 * time.Millisecond
@@ -140,6 +141,7 @@ type follower struct {
 	blob     int
 	all      segment.Range // that it reads
 	began    int           // state.Blob.Alterations at its start
+	waited   bool
 }
 
 // next reads bytes from off on, once they may be sent.
@@ -191,8 +193,8 @@ func (f *follower) wait(ctx context.Context, off int64) (end int64, err error) {
 			return 0, context.Cause(ctx)
 		}
 	}
-	for f.item.stored.Recorded(off, 1) == off {
-		t.fetch.Prefer(f.blob, segment.Range{Start: off, End: min(off+readAhead, f.all.End)})
+	for again := false; f.item.stored.Recorded(off, 1) == off; again = true {
+		f.prefer(off, again)
 		waiting, cancel := context.WithTimeout(ctx, preferAfter)
 		err := f.item.stored.Wait(waiting, off)
 		cancel()
@@ -204,4 +206,18 @@ func (f *follower) wait(ctx context.Context, off int64) (end int64, err error) {
 		}
 	}
 	return end, nil
+}
+
+// prefer makes the fetch prefer the bytes from off on, for which the reader waits: again,
+// if it has waited for preferAfter.
+func (f *follower) prefer(off int64, again bool) {
+	r := segment.Range{Start: off, End: min(off+readAhead, f.all.End)}
+	if f.all.End == f.item.stored.Size() {
+		if f.waited && !again {
+			return
+		}
+		r.End = min(off+restReadAhead, f.all.End)
+	}
+	f.waited = true
+	f.transfer.fetch.Prefer(f.blob, r)
 }

@@ -1,0 +1,206 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/cache"
+	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/segment"
+	"github.com/segpull/segpull/transfer"
+	"github.com/segpull/segpull/verify"
+)
+
+const (
+	// goOnFor is how long a download goes on that no client waits for.
+	goOnFor = time.Minute
+	// mostUnavailable bounds what is remembered of blobs that no source had.
+	mostUnavailable = 1000
+)
+
+var (
+	errPaused = errors.New("no client waits for the blob any more")
+	errClosed = errors.New("the server is shutting down")
+)
+
+// download is a blob that is being fetched into the cache.
+type download struct {
+	ref  image.Reference // whose repository has the blob
+	blob ocispec.Descriptor
+	stop context.CancelCauseFunc
+
+	started chan struct{} // closed when transfer, index and part are set
+	ended   chan struct{} // closed when the cache has the blob, or err is set
+	err     error
+
+	transfer *transfer.Transfer
+	index    int // of the blob in it
+	part     *cache.Part
+
+	// Handler.mu guards what follows.
+	clients int
+	idle    *time.Timer // pauses the download; nil while there are clients
+	paused  bool
+	over    bool // run has returned
+}
+
+// begin reports whether the handler is open, and if so adds to running.
+func (h *Handler) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.running.Add(1)
+	}
+	return !h.closed
+}
+
+// join returns the download of a blob, which it begins if there is none. Call leave.
+func (h *Handler) join(ref image.Reference, blob ocispec.Descriptor) (d *download, began bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, false, errClosed
+	}
+	if d := h.downloads[blob.Digest]; d != nil && !d.paused {
+		d.clients++
+		if d.idle != nil {
+			d.idle.Stop()
+			d.idle = nil
+		}
+		return d, false, nil
+	}
+	ctx, stop := context.WithCancelCause(h.lifetime)
+	d = &download{ref: ref, blob: blob, stop: stop, clients: 1, started: make(chan struct{}), ended: make(chan struct{})}
+	h.downloads[blob.Digest] = d
+	h.running.Go(func() { h.run(ctx, d) })
+	return d, true, nil
+}
+
+// leave is called when a client does not use a download any more.
+func (h *Handler) leave(d *download) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if d.clients--; d.clients > 0 {
+		return
+	}
+	if d.over {
+		h.release(d)
+		return
+	}
+	d.idle = time.AfterFunc(goOnFor, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if d.clients == 0 {
+			d.paused = true
+			d.stop(errPaused)
+		}
+	})
+}
+
+// release closes the part of a download that has ended and has no clients.
+func (h *Handler) release(d *download) {
+	if d.part != nil {
+		d.part.Close()
+		d.part = nil
+	}
+}
+
+// run fetches a blob into the cache.
+func (h *Handler) run(ctx context.Context, d *download) {
+	defer d.stop(nil)
+	err := h.fetch(ctx, d)
+	_, hopeless := errors.AsType[*segment.HopelessError](err)
+	switch {
+	case err == nil:
+		h.opts.Log.Debug("fetched the blob", "digest", d.blob.Digest, "size", d.blob.Size)
+	case ctx.Err() == nil:
+		h.opts.Log.Warn("cannot fetch the blob", "image", d.ref.Name(), "digest", d.blob.Digest, "error", err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	d.err, d.over = err, true
+	close(d.ended)
+	if h.downloads[d.blob.Digest] == d {
+		delete(h.downloads, d.blob.Digest)
+	}
+	if d.idle != nil {
+		d.idle.Stop()
+	}
+	if d.clients == 0 {
+		h.release(d)
+	}
+	if hopeless {
+		h.setUnavailable(d.blob.Digest)
+	} else {
+		delete(h.unavailable, d.blob.Digest)
+	}
+}
+
+func (h *Handler) setUnavailable(d digest.Digest) {
+	if len(h.unavailable) >= mostUnavailable {
+		clear(h.unavailable)
+	}
+	h.unavailable[d] = time.Now()
+}
+
+func (h *Handler) fetch(ctx context.Context, d *download) error {
+	r, err := h.enter(d.ref)
+	if err != nil {
+		return err
+	}
+	defer h.exit(r)
+	if err := h.makeRoom(ctx, d.blob.Size); err != nil {
+		return err
+	}
+	part, err := h.opts.Cache.Begin(ctx, d.blob, r.sources, segment.DefaultGiveUp)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d.part = part
+	if own, free, known := part.Store().Space(); known && free < own {
+		return fmt.Errorf("blob %s needs %d bytes, and the disk of the cache %s has %d: %w", d.blob.Digest, own, h.opts.Cache.Dir(), free, syscall.ENOSPC)
+	}
+	index, err := r.transfer.Add([]ocispec.Descriptor{d.blob}, part.Store())
+	if err != nil {
+		return err
+	}
+	d.transfer, d.index = r.transfer, index
+	close(d.started)
+	err = r.transfer.Wait(ctx, index)
+	r.transfer.End(index)
+	if _, wrong := errors.AsType[*verify.MismatchError](err); wrong {
+		return errors.Join(err, part.Discard()) // the next download asks for all of it
+	}
+	if err != nil {
+		return err
+	}
+	if d.blob.Size > h.opts.Cache.Limit() {
+		return part.Discard() // its clients can still read it
+	}
+	return errors.Join(part.Commit(h.lifetime), h.makeRoom(h.lifetime, 0))
+}
+
+// makeRoom makes room for a blob: what was least recently used leaves the cache, so the
+// image that is being pulled does so last. One that is larger than the cache does not
+// stay there, so nothing has to leave for it.
+func (h *Handler) makeRoom(ctx context.Context, size int64) error {
+	if size > h.opts.Cache.Limit() {
+		return nil
+	}
+	evicted, err := h.opts.Cache.Room(ctx, size, "")
+	if evicted.Images > 0 || evicted.Blobs > 0 {
+		h.metrics.evicted(evicted.Bytes)
+		h.opts.Log.Info("made room in the cache", "images", evicted.Images, "blobs", evicted.Blobs, "bytes", evicted.Bytes)
+	}
+	return err
+}

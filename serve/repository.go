@@ -1,0 +1,94 @@
+package serve
+
+import (
+	"context"
+	"time"
+
+	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/transfer"
+)
+
+const (
+	// transferLasts is how long a transfer is kept that has nothing to fetch: engines ask
+	// for the layers of an image a few at a time.
+	transferLasts = 10 * time.Second
+	// mostTransfers is how many run at once: each has up to 24 MiB of blocks.
+	mostTransfers = 8
+)
+
+// repository fetches blobs of one repository by one transfer: a source may refuse another
+// repository, and counts as lost for its transfer then.
+type repository struct {
+	name     string
+	transfer *transfer.Transfer
+	sources  []string
+	stop     context.CancelFunc
+
+	// Handler.mu guards what follows.
+	users int
+	idle  *time.Timer
+	ended bool
+}
+
+// enter returns the repository of a reference, with a running transfer. Call exit.
+func (h *Handler) enter(ref image.Reference) (*repository, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r := h.repositories[ref.Name()]; r != nil && !r.ended {
+		r.users++
+		if r.idle != nil {
+			r.idle.Stop()
+		}
+		return r, nil
+	}
+	t, sources, err := h.opts.Upstream.Transfer(ref)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(h.lifetime)
+	r := &repository{name: ref.Name(), transfer: t, sources: sources, stop: stop, users: 1}
+	h.repositories[r.name] = r
+	h.running.Go(func() { h.runTransfer(ctx, r) })
+	return r, nil
+}
+
+// runTransfer runs the transfer of a repository until nothing has used it for a while, or
+// it fails.
+func (h *Handler) runTransfer(ctx context.Context, r *repository) {
+	defer r.stop()
+	var err error
+	select {
+	case h.transfers <- struct{}{}:
+		err = r.transfer.Run(ctx)
+		<-h.transfers
+	case <-ctx.Done():
+		err = r.transfer.Run(ctx) // ends at once, and with it what was added
+	}
+	if ctx.Err() == nil {
+		h.opts.Log.Warn("fetching has failed", "image", r.name, "error", err)
+	}
+	h.opts.Upstream.Ended(r.transfer)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r.ended = true
+	if h.repositories[r.name] == r {
+		delete(h.repositories, r.name)
+	}
+}
+
+// exit is called when a download does not need a repository any more.
+func (h *Handler) exit(r *repository) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r.users--; r.users > 0 {
+		return
+	}
+	r.idle = time.AfterFunc(transferLasts, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if r.users == 0 {
+			r.ended = true
+			r.stop()
+		}
+	})
+}

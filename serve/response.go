@@ -1,0 +1,92 @@
+package serve
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+const (
+	// writeTimeout is how long a client may take to receive mostUnsent bytes.
+	writeTimeout = 2 * time.Minute
+	mostUnsent   = 1 << 20
+)
+
+// response is an answer whose client has to receive bytes from time to time. It counts
+// them.
+type response struct {
+	http.ResponseWriter
+	control   *http.ResponseController
+	status    int // 0: not written yet
+	bytes     int64
+	began     time.Time
+	firstByte time.Time // zero: none was written
+}
+
+func newResponse(w http.ResponseWriter) *response {
+	return &response{ResponseWriter: w, control: http.NewResponseController(w), began: time.Now()}
+}
+
+// extend gives the client time for the next bytes. Not every writer has deadlines.
+func (w *response) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(writeTimeout)) }
+
+// end lifts the deadline: the connection may be used again.
+func (w *response) end() { _ = w.control.SetWriteDeadline(time.Time{}) }
+
+// Unwrap is for http.ResponseController.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *response) WriteHeader(status int) {
+	w.status = status
+	w.extend()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.extend()
+	n, err := w.ResponseWriter.Write(p)
+	w.wrote(int64(n))
+	return n, err
+}
+
+func (w *response) wrote(n int64) {
+	if w.bytes == 0 && n > 0 {
+		w.firstByte = time.Now()
+	}
+	w.bytes += n
+}
+
+// ReadFrom implements io.ReaderFrom, so that the kernel sends files.
+func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
+	from, limited := src.(*io.LimitedReader)
+	if !limited {
+		return io.Copy(struct{ io.Writer }{w}, src)
+	}
+	for from.N > 0 && err == nil {
+		w.extend()
+		part := &io.LimitedReader{R: from.R, N: min(from.N, mostUnsent)}
+		var sent int64
+		if sent, err = io.Copy(w.ResponseWriter, part); sent == 0 {
+			break
+		}
+		w.wrote(sent)
+		from.N -= sent
+		n += sent
+	}
+	return n, err
+}
+
+// flush sends what was written: a reader waits for the next bytes.
+func (w *response) flush() { _ = w.control.Flush() }
+
+// flushed is a response that sends each block at once.
+type flushed struct{ *response }
+
+func (w flushed) Write(p []byte) (int, error) {
+	n, err := w.response.Write(p)
+	w.flush()
+	return n, err
+}
