@@ -88,6 +88,11 @@ func NewServer(opts ServerOptions) (*Server, error) {
 	}
 	c.names, c.logins.PrivateOnly = u.served.Names, true
 	u.call = c
+	if u.Serves(defaultRegistry) { // otherwise a mirror that is not usable shows later
+		if _, err := u.set(defaultRegistry); err != nil {
+			return nil, classify(err)
+		}
+	}
 	ttl := opts.TagTTL
 	if ttl == 0 {
 		ttl = serve.DefaultTagTTL
@@ -113,6 +118,9 @@ func (s *Server) WriteMetrics(ctx context.Context, w io.Writer) error {
 	s.upstream.writeMetrics(w)
 	return s.handler.WriteMetrics(ctx, w)
 }
+
+// defaultRegistry is the registry of clients that name none.
+const defaultRegistry = "docker.io"
 
 // mostRegistries bounds the sets of sources of a server: with mirrors that serve any
 // registry, its clients decide how many there are.

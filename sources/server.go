@@ -37,6 +37,24 @@ func (s Server) Names(registry string) (names []string) {
 	return names
 }
 
+// Named returns the registries that the user has named: as mirrors, or in the registries
+// of one. Names says whether they are served.
+func (s Server) Named() (registries []string) {
+	n := naming{s.Config, dockerHub}
+	for _, name := range slices.Concat(s.Mirrors, s.Config.Mirrors, s.Config.mirrorNames()) {
+		p, err := n.look(name)
+		if err != nil {
+			continue
+		}
+		for _, r := range p.Registries {
+			if r = canonical(r); isRegistry(r) && !slices.Contains(registries, r) {
+				registries = append(registries, r)
+			}
+		}
+	}
+	return registries
+}
+
 // Private reports whether a server would use credentials.
 func (s Server) Private() bool {
 	for _, m := range s.Config.Mirror {

@@ -31,12 +31,10 @@ func (a *app) command() *cobra.Command {
 	cmd.SetVersionTemplate("segpull {{.Version}}\n")
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { io.WriteString(cmd.OutOrStdout(), helpOf(cmd)) })
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		if helpOf(cmd) == cacheHelp {
-			return usagef("%v%s", plainly(err), seeCacheHelp)
-		}
-		return usagef("%v%s", plainly(err), seeHelp)
+		see := map[string]string{cacheHelp: seeCacheHelp, serveHelp: seeServeHelp, help: seeHelp}
+		return usagef("%v%s", plainly(err), see[helpOf(cmd)])
 	})
-	cmd.AddCommand(a.pullCommand("pull", alsoAnImage("pull")), a.cacheCommand())
+	cmd.AddCommand(a.pullCommand("pull", alsoAnImage("pull")), a.cacheCommand(), a.serveCommand())
 	return cmd
 }
 
@@ -68,6 +66,9 @@ func alsoAnImage(command string) string {
 func helpOf(cmd *cobra.Command) string {
 	if cmd.Name() == "cache" || cmd.HasParent() && cmd.Parent().Name() == "cache" {
 		return cacheHelp
+	}
+	if cmd.Name() == "serve" {
+		return serveHelp
 	}
 	return help
 }

@@ -103,18 +103,23 @@ func TestTinyLimitsAreDoubted(t *testing.T) {
 }
 
 func TestHelpNamesEveryFlagIn80Columns(t *testing.T) {
-	f, set := &flags{}, pflag.NewFlagSet("segpull", pflag.ContinueOnError)
-	f.define(set)
-	set.VisitAll(func(flag *pflag.Flag) {
-		want := "      --" + flag.Name + " "
-		if flag.Shorthand != "" {
-			want = "  -" + flag.Shorthand + ", --" + flag.Name + " "
-		}
-		if !strings.Contains(help, "\n"+want) {
-			t.Errorf("the help has no line for %q", want)
-		}
-	})
-	for line := range strings.Lines(help + cacheHelp) {
+	for text, define := range map[string]func(*pflag.FlagSet){
+		help:      new(flags).define,
+		serveHelp: func(set *pflag.FlagSet) { new(flags).defineServe(set, new(serveFlags)) },
+	} {
+		set := pflag.NewFlagSet("segpull", pflag.ContinueOnError)
+		define(set)
+		set.VisitAll(func(flag *pflag.Flag) {
+			want := "      --" + flag.Name
+			if flag.Shorthand != "" {
+				want = "  -" + flag.Shorthand + ", --" + flag.Name
+			}
+			if !strings.Contains(text, "\n"+want+" ") && !strings.Contains(text, "\n"+want+"\n") {
+				t.Errorf("the help has no line for %q", want)
+			}
+		})
+	}
+	for line := range strings.Lines(help + cacheHelp + serveHelp) {
 		if n := len(strings.TrimSuffix(line, "\n")); n > 80 {
 			t.Errorf("%d columns: %s", n, line)
 		}

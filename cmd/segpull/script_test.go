@@ -1,16 +1,21 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
@@ -63,6 +68,8 @@ func TestScripts(t *testing.T) {
 			"events":   events,
 			"fill":     fill,
 			"flip":     flip,
+			"fetch":    fetch,
+			"await":    await,
 		},
 	})
 }
@@ -161,5 +168,39 @@ func events(ts *testscript.TestScript, _ bool, names []string) {
 	}
 	if fmt.Sprint(got) != fmt.Sprint(names) {
 		ts.Fatalf("events %v, want %v", got, names)
+	}
+}
+
+// await NAME PATTERN waits until a background command has printed a line with the pattern
+// to the file NAME, and puts its first group into $NAME.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile(args[1])
+	for range 1000 {
+		body, _ := os.ReadFile(ts.MkAbs(args[0]))
+		if m := pattern.FindSubmatch(body); m != nil {
+			ts.Setenv(args[0], string(m[1]))
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("%s has no line like %s:\n%s", args[0], args[1], ts.ReadFile(args[0]))
+}
+
+// fetch STATUS URL [PATTERN] makes a request; unix:PATH!URLPATH is one over a socket.
+func fetch(ts *testscript.TestScript, _ bool, args []string) {
+	client, url := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, args[1]
+	if socket, path, ok := strings.Cut(url, "!"); ok {
+		client.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(socket, "unix:"))
+		}}
+		url = "http://any.name" + path
+	}
+	resp, err := client.Get(url)
+	ts.Check(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	if fmt.Sprint(resp.StatusCode) != args[0] || len(args) > 2 && !regexp.MustCompile("(?m)"+args[2]).Match(body) {
+		ts.Fatalf("%s: %s\n%s", url, resp.Status, body)
 	}
 }
