@@ -18,7 +18,7 @@ type docker struct{ socket string }
 
 // startDocker runs a dockerd that does not change this machine's network. It starts its
 // own containerd.
-func startDocker(t *testing.T) docker {
+func startDocker(t *testing.T, args ...string) docker {
 	t.Helper()
 	need(t, "docker", "dockerd", "containerd", "runc")
 	if os.Geteuid() != 0 {
@@ -29,12 +29,12 @@ func startDocker(t *testing.T) docker {
 	// Where mounts are private, dockerd mounts its data onto itself, and that
 	// may outlive it.
 	t.Cleanup(func() { exec.Command("umount", data).Run() })
-	return docker{serve(t, dockerReady, "dockerd",
+	return docker{serve(t, dockerReady, "dockerd", append(args,
 		"--data-root="+data,
 		"--exec-root="+filepath.Join(dir, "exec"),
 		"--pidfile="+filepath.Join(dir, "pid"),
 		"--host=unix://"+filepath.Join(dir, "socket"),
-		"--iptables=false", "--ip6tables=false", "--bridge=none")}
+		"--iptables=false", "--ip6tables=false", "--bridge=none")...)}
 }
 
 func (d docker) run(t *testing.T, args ...string) string {
