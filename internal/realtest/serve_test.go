@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -152,15 +154,8 @@ func TestTheServerIsKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-		for range 1000 {
-			if conn, err := net.Dial("tcp", address); err == nil {
-				conn.Close()
-				return cmd
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		t.Fatal("the server does not start")
-		return nil
+		waitFor(t, address)
+		return cmd
 	}
 	get := func(path string, from int64) io.ReadCloser {
 		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+address+"/v2/library/ubuntu/"+path, nil)
@@ -211,6 +206,89 @@ func TestTheServerIsKilled(t *testing.T) {
 	if most := open * mib; twice > most {
 		t.Errorf("%d bytes were fetched again, want at most %d", twice, most)
 	}
+}
+
+// A thousand clients that hardly read, half of them of a blob that is being fetched, hold
+// up nobody, and cost little memory.
+func TestAThousandClients(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("memory is measured by /proc")
+	}
+	img := newImage(t, registrytest.ImageOptions{Layers: []int64{48 * mib, 64 * mib}})
+	first, second, _ := startMirrors(t, img)
+	a, b := newGauge(t, first), newGauge(t, second)
+	h := newHome(t)
+	address := freeAddress(t)
+	cmd := h.command(t, "serve", "--listen", address, "--cache-dir", h.path("cache"), "-m", a.url, "-m", b.url)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(cmd) })
+	waitFor(t, address)
+	fetch := func(path string) int64 {
+		resp, err := http.Get("http://" + address + "/v2/library/ubuntu/" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		n, err := io.Copy(io.Discard, resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s, %v", path, resp.Status, err)
+		}
+		return n
+	}
+	fetch("manifests/22.04")
+	fetch("manifests/" + string(img.Manifest.Digest))
+	var layers []registrytest.Blob
+	for _, l := range img.Layers {
+		if l.Size > 40*mib {
+			layers = append(layers, l)
+		}
+	}
+	fetch("blobs/" + string(layers[0].Digest))
+	a.limit.SetLimit(8 * mib)
+	b.limit.SetLimit(8 * mib)
+	for i := range 1000 {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "GET /v2/library/ubuntu/blobs/%s HTTP/1.1\r\nHost: %s\r\n\r\n", layers[i%2].Digest, address)
+		if _, err := io.ReadFull(conn, make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	if n := fetch("blobs/" + string(layers[1].Digest)); n != layers[1].Size {
+		t.Errorf("%d bytes", n)
+	}
+	took := time.Since(began)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	peak := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(status)
+	kib, _ := strconv.Atoi(string(peak[1]))
+	t.Logf("another client needed %v; the most memory was %d MiB", took, kib>>10)
+	if kib > 128<<10 {
+		t.Errorf("%d MiB of memory", kib>>10)
+	}
+	if took > 20*time.Second {
+		t.Errorf("another client needed %v", took)
+	}
+}
+
+func waitFor(t *testing.T, address string) {
+	t.Helper()
+	for range 1000 {
+		if conn, err := net.Dial("tcp", address); err == nil {
+			conn.Close()
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("the server does not start")
 }
 
 // freeAddress is a port of loopback that nobody uses.
