@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -129,4 +130,32 @@ func ExamplePull_cache() {
 	// Output:
 	// true
 	// false
+}
+
+func ExampleNewServer() {
+	registry := registrytest.New()
+	registry.Push("library/app", "1", registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/amd64"}))
+	mirror := httptest.NewServer(registry)
+	defer mirror.Close()
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+
+	server, err := segpull.NewServer(segpull.ServerOptions{Mirrors: []string{mirror.URL}, CacheDir: filepath.Join(dir, "cache")})
+	if err != nil {
+		panic(err)
+	}
+	defer server.Close()
+	listening := httptest.NewServer(server) // or an http.Server of your own
+	defer listening.Close()
+
+	resp, err := http.Get(listening.URL + "/v2/library/app/manifests/1")
+	if err != nil {
+		panic(err)
+	}
+	resp.Body.Close()
+	fmt.Println(resp.Status, resp.Header.Get("Content-Type"))
+	// Output: 200 OK application/vnd.oci.image.manifest.v1+json
 }

@@ -19,8 +19,6 @@ import (
 )
 
 const (
-	// goOnFor is how long a download goes on that no client waits for.
-	goOnFor = time.Minute
 	// mostUnavailable bounds what is remembered of blobs that no source had.
 	mostUnavailable = 1000
 )
@@ -94,7 +92,7 @@ func (h *Handler) leave(d *download) {
 		h.release(d)
 		return
 	}
-	d.idle = time.AfterFunc(goOnFor, func() {
+	d.idle = time.AfterFunc(h.opts.PauseAfter, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if d.clients == 0 {
@@ -150,15 +148,27 @@ func (h *Handler) setUnavailable(d digest.Digest) {
 	h.unavailable[d] = time.Now()
 }
 
-func (h *Handler) fetch(ctx context.Context, d *download) error {
-	r, err := h.enter(d.ref)
-	if err != nil {
-		return err
-	}
-	defer h.exit(r)
+// fetch fetches a blob. A transfer may end, since it has failed or had nothing to do, just
+// when the blob is added: then there is another.
+func (h *Handler) fetch(ctx context.Context, d *download) (err error) {
 	if err := h.makeRoom(ctx, d.blob.Size); err != nil {
 		return err
 	}
+	for range 2 {
+		r, entered := h.enter(d.ref)
+		if entered != nil {
+			return entered
+		}
+		err = h.fetchBy(ctx, r, d)
+		h.exit(r)
+		if d.transfer != nil || !errors.Is(err, transfer.ErrEnded) {
+			break
+		}
+	}
+	return err
+}
+
+func (h *Handler) fetchBy(ctx context.Context, r *repository, d *download) error {
 	part, err := h.opts.Cache.Begin(ctx, d.blob, r.sources, segment.DefaultGiveUp)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
@@ -166,15 +176,16 @@ func (h *Handler) fetch(ctx context.Context, d *download) error {
 	if err != nil {
 		return err
 	}
-	d.part = part
 	if own, free, known := part.Store().Space(); known && free < own {
+		part.Close()
 		return fmt.Errorf("blob %s needs %d bytes, and the disk of the cache %s has %d: %w", d.blob.Digest, own, h.opts.Cache.Dir(), free, syscall.ENOSPC)
 	}
 	index, err := r.transfer.Add([]ocispec.Descriptor{d.blob}, part.Store())
 	if err != nil {
+		part.Close()
 		return err
 	}
-	d.transfer, d.index = r.transfer, index
+	d.part, d.transfer, d.index = part, r.transfer, index
 	close(d.started)
 	err = r.transfer.Wait(ctx, index)
 	r.transfer.End(index)

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -21,8 +22,12 @@ import (
 	"github.com/segpull/segpull/transfer"
 )
 
-// DefaultTagTTL is how long the digest of a tag is used without asking again.
-const DefaultTagTTL = time.Minute
+const (
+	// DefaultTagTTL is how long the digest of a tag is used without asking again.
+	DefaultTagTTL = time.Minute
+	// DefaultPauseAfter is how long a download goes on that no client waits for.
+	DefaultPauseAfter = time.Minute
+)
 
 // Upstream is where a Handler gets what the cache does not have. Its methods may be called
 // from many goroutines, and end with their context. Their errors may have the methods
@@ -55,6 +60,8 @@ type Options struct {
 	Upstream Upstream
 	// TagTTL is how long the digest of a tag is used without asking again.
 	TagTTL time.Duration
+	// PauseAfter is how long a download goes on that no client waits for. 0: a minute.
+	PauseAfter time.Duration
 	// Offline serves what the cache has, and asks nobody.
 	Offline bool
 	// VerifiedOnly sends no byte of a blob before its digest is right.
@@ -89,6 +96,7 @@ func New(opts Options) *Handler {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
+	opts.PauseAfter = cmp.Or(opts.PauseAfter, DefaultPauseAfter)
 	lifetime, stop := context.WithCancel(context.Background())
 	return &Handler{
 		opts: opts, metrics: newMetrics(), lifetime: lifetime, stop: stop,

@@ -19,6 +19,10 @@ type tagState struct {
 	rejected []*Source
 }
 
+// mostTags bounds the memory of a server, which uses a set for long. What is forgotten costs
+// a request.
+const mostTags = 4096
+
 // of returns a copy of the state of ref's tag: the zero state if ref has a digest, since its tag is not
 // asked for.
 func (t *tagStates) of(ref image.Reference) tagState {
@@ -37,7 +41,7 @@ func (t *tagStates) change(ref image.Reference, fn func(*tagState)) {
 	known := t.states[tagOf(ref)]
 	if known == nil {
 		known = &tagState{}
-		if t.states == nil {
+		if t.states == nil || len(t.states) >= mostTags {
 			t.states = make(map[string]*tagState)
 		}
 		t.states[tagOf(ref)] = known

@@ -2,12 +2,14 @@ package sources
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -122,5 +124,16 @@ func TestAManifestThatItsResolverLacksIsWithdrawn(t *testing.T) {
 	_, _, err := newSet(t, Config{}, none).Fetch(t.Context(), app, ocispec.Descriptor{})
 	if e, ok := errors.AsType[*FetchError](err); !ok || e.Withdrawn() {
 		t.Errorf("a tag that no source has: %v", err)
+	}
+}
+
+func TestTheStatesOfTagsAreBounded(t *testing.T) {
+	var states tagStates
+	for i := range 3 * mostTags {
+		states.change(image.Reference{Registry: "docker.io", Repository: "a", Tag: fmt.Sprint(i)}, func(s *tagState) { s.resolver = &Source{} })
+	}
+	last := image.Reference{Registry: "docker.io", Repository: "a", Tag: fmt.Sprint(3*mostTags - 1)}
+	if n := len(states.states); n > mostTags || states.of(last).resolver == nil {
+		t.Errorf("%d states", n)
 	}
 }

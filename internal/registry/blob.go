@@ -183,6 +183,9 @@ type redirects struct {
 	at map[digest.Digest]*place
 }
 
+// mostRedirects bounds the memory of a server, which uses a client for long.
+const mostRedirects = 4096
+
 func (r *redirects) get(d digest.Digest) *place {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -192,7 +195,7 @@ func (r *redirects) get(d digest.Digest) *place {
 func (r *redirects) set(d digest.Digest, u *place) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.at == nil {
+	if r.at == nil || len(r.at) >= mostRedirects {
 		r.at = make(map[digest.Digest]*place)
 	}
 	r.at[d] = u

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -258,5 +259,17 @@ func TestOneRequestAsksForTheWhole(t *testing.T) {
 	asking.Wait()
 	if n := len(seen.requests()); streams.Load() != 1 || n != 9 {
 		t.Errorf("%d streams, %d requests", streams.Load(), n)
+	}
+}
+
+func TestRememberedRedirectsAreBounded(t *testing.T) {
+	var r redirects
+	var last digest.Digest
+	for i := range 3 * mostRedirects {
+		last = digest.FromString(fmt.Sprint(i))
+		r.set(last, &place{})
+	}
+	if r.get(last) == nil || len(r.at) > mostRedirects {
+		t.Errorf("%d redirects", len(r.at))
 	}
 }
