@@ -1,9 +1,14 @@
 package sources
 
 import (
+	"crypto/tls"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/internal/registrytest"
@@ -84,5 +89,28 @@ func TestClaimAndSize(t *testing.T) {
 	second.Misbehave(registrytest.Status(404))
 	if _, err := set.Size(t.Context(), ref); err == nil || !missing(err) {
 		t.Errorf("where none has it: %v", err)
+	}
+}
+
+// The client certificates of certs.d are the user's too.
+func TestAServerUsesNoClientCertificate(t *testing.T) {
+	until := time.Now().Add(time.Hour)
+	server, client := newIdentity(t, until), newIdentity(t, until)
+	at := servingTLS(t, server, &client, tls.VersionTLS13)
+	host := certsDirectory(t, at)
+	write(t, filepath.Join(host, "ca.crt"), server.cert)
+	write(t, filepath.Join(host, "client.cert"), client.cert)
+	write(t, filepath.Join(host, "client.key"), client.key)
+	for _, private := range []bool{true, false} {
+		logins := NewLogins("none", nil)
+		logins.PrivateOnly = true
+		set, _, err := New(Config{Mirror: map[string]Mirror{"m": {URL: at, Private: private}}}, logins, []string{"m"}, "docker.io")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := set.Fetch(t.Context(), app, ocispec.Descriptor{}); (err == nil) != private {
+			t.Errorf("private = %t: %v", private, err)
+		}
+		set.Close()
 	}
 }

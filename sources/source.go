@@ -150,6 +150,7 @@ func (e endpoint) open(registryName string, logins *Logins, warn func(message st
 			return nil, &MirrorError{e.name, "it needs credentials, which segpull serve uses for all its clients only if it may", "set private = true under " + e.table}
 		}
 		config.Login = nil
+		config.TLS.Certificates = nil // those of certs.d
 	}
 	if e.NS != nil && *e.NS {
 		config.Namespace = registryName
