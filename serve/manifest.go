@@ -142,15 +142,11 @@ func (h *Handler) once(ctx context.Context, key string, ask func(context.Context
 }
 
 // ask asks the sources for a tag, and puts the answer into the cache. If that has one,
-// HEAD is enough where the digest is the same.
+// HEAD is enough where a source answers it, and with the same digest.
 func (h *Handler) ask(ctx context.Context, ref image.Reference, known cache.Name, have bool) (digest.Digest, error) {
 	began := time.Now()
 	if have {
-		d, source, err := h.opts.Upstream.Claim(ctx, ref)
-		if err != nil {
-			return "", err
-		}
-		if d == known.Digest {
+		if d, source, err := h.opts.Upstream.Claim(ctx, ref); err == nil && d == known.Digest {
 			return d, h.setName(ctx, ref, d, source, began)
 		}
 	}

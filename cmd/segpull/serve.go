@@ -131,7 +131,7 @@ func (a *app) serve(ctx context.Context, own *serveFlags) error {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
-	return listeners.serve(ctx, server, func(address string) { a.announce(own, log, address) })
+	return listeners.serve(ctx, server, log, func(address string) { a.announce(own, log, address) })
 }
 
 func (a *app) newServer(own *serveFlags, config sources.Config, limits *segpull.Limits, l *listeners, log *slog.Logger) (*segpull.Server, error) {
@@ -194,8 +194,8 @@ func (l logObserver) Observe(e segpull.Event) {
 
 // serve serves until ctx ends. Running requests have finishWithin to end then; what they
 // did not get stays in the cache.
-func (l *listeners) serve(ctx context.Context, server *segpull.Server, ready func(address string)) error {
-	images, metrics := newHTTPServer(server), newHTTPServer(metricsHandler(server))
+func (l *listeners) serve(ctx context.Context, server *segpull.Server, log *slog.Logger, ready func(address string)) error {
+	images, metrics := newHTTPServer(server, log), newHTTPServer(metricsHandler(server), log)
 	group, failed := errgroup.WithContext(ctx)
 	run := func(s *http.Server, at net.Listener) {
 		group.Go(func() error {
@@ -222,8 +222,11 @@ func (l *listeners) serve(ctx context.Context, server *segpull.Server, ready fun
 	return errors.Join(images.Close(), metrics.Close(), group.Wait())
 }
 
-func newHTTPServer(handler http.Handler) *http.Server {
-	return &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: mostHeader}
+func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: mostHeader,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelError),
+	}
 }
 
 // metricsHandler serves what monitoring asks for.

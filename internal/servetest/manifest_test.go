@@ -64,6 +64,7 @@ func TestTagsExpire(t *testing.T) {
 	if get, head := requests(); get != 1 || head != 2 {
 		t.Errorf("%d GET and %d HEAD", get, head)
 	}
+	f.Servers[0].Misbehave(registrytest.Status(http.StatusMethodNotAllowed).On(registrytest.KindHead))
 	f.Servers[0].Push(pulltest.Repo, "1", other)
 	if a := f.get(t, path+"/manifests/1"+ns); a.header.Get("Docker-Content-Digest") != other.Manifest.Digest.String() {
 		t.Errorf("%v", a.header)
