@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,7 +24,7 @@ const firstInherited = 3
 
 // open opens the sockets, or takes those that systemd has opened. One of these that is
 // called metrics (FileDescriptorName=) is for metrics.
-func (own *serveFlags) open(log *slog.Logger) (l *listeners, err error) {
+func (own *serveFlags) open(ctx context.Context, log *slog.Logger) (l *listeners, err error) {
 	l = &listeners{}
 	defer func() {
 		if err != nil {
@@ -38,14 +39,14 @@ func (own *serveFlags) open(log *slog.Logger) (l *listeners, err error) {
 		addresses = []string{defaultListen}
 	}
 	for _, address := range addresses {
-		at, err := l.listen("--listen", address)
+		at, err := l.listen(ctx, "--listen", address)
 		if err != nil {
 			return l, err
 		}
 		l.images = append(l.images, at)
 	}
 	if own.metrics != "" {
-		l.metrics, err = l.listen("--metrics", own.metrics)
+		l.metrics, err = l.listen(ctx, "--metrics", own.metrics)
 	}
 	return l, err
 }
@@ -75,9 +76,9 @@ func (l *listeners) inherit(log *slog.Logger) error {
 }
 
 // listen opens a socket. flag is where the address comes from.
-func (l *listeners) listen(flag, address string) (net.Listener, error) {
+func (l *listeners) listen(ctx context.Context, flag, address string) (net.Listener, error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		return listenUnix(path)
+		return listenUnix(ctx, path)
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -86,7 +87,7 @@ func (l *listeners) listen(flag, address string) (net.Listener, error) {
 	if _, err := netip.ParseAddr(host); err != nil && host != "" {
 		l.hosts = append(l.hosts, host)
 	}
-	at, err := net.Listen("tcp", address)
+	at, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w; use another address with %s", address, errors.Unwrap(err), flag)
 	}
@@ -94,11 +95,11 @@ func (l *listeners) listen(flag, address string) (net.Listener, error) {
 }
 
 // listenUnix replaces the socket that a killed process has left.
-func listenUnix(path string) (net.Listener, error) {
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if path == "" {
 		return nil, usagef("--listen unix: needs a path after the colon%s", seeServeHelp)
 	}
-	if conn, err := net.Dial("unix", path); err == nil {
+	if conn, err := new(net.Dialer).DialContext(ctx, "unix", path); err == nil {
 		conn.Close()
 		return nil, fmt.Errorf("another process listens on %s: end it, or use another path with --listen", path)
 	}
@@ -107,7 +108,7 @@ func listenUnix(path string) (net.Listener, error) {
 			return nil, err
 		}
 	}
-	at, err := net.Listen("unix", path)
+	at, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", path, err)
 	}

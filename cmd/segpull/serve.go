@@ -109,7 +109,7 @@ func (a *app) serve(ctx context.Context, own *serveFlags) error {
 		return a.printConfig(own, served)
 	}
 	log := a.newLog(own.logFormat)
-	listeners, err := own.open(log)
+	listeners, err := own.open(ctx, log)
 	if err != nil {
 		return err
 	}
