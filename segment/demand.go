@@ -13,8 +13,9 @@ type preferred struct {
 }
 
 // Prefer fetches the bytes of a range that no request fetches yet before all
-// others, also of a blob after one that is on hold. It does not fetch bytes
-// that Want has not asked for.
+// others, also of a blob after one that is on hold, by more connections than the
+// sources have otherwise. A request that will not come to them within a moment
+// gives them up. Prefer does not fetch bytes that Want has not asked for.
 func (f *Fetch) Prefer(blob int, r Range) {
 	f.locked(func() { f.sched.prefer(blob, r, time.Now()) })
 	f.poke()

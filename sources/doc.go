@@ -24,6 +24,8 @@
 //   - A mirror whose table does not name the registries that it mirrors serves,
 //     by default, only images of Docker Hub: the same name is another image in
 //     another registry. A pull that names the mirror uses it for any registry.
+//   - A server ([Server]) asks no host that only its clients named, and uses no
+//     credentials, except for mirrors with private = true.
 //   - The bytes that a set fetches by digest have that digest.
 //   - TLS certificates are checked, except for the host of a table with
 //     tls-verify = false. Each run warns of such a host; it is not trusted for

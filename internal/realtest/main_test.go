@@ -1,6 +1,6 @@
 // Package realtest tests the segpull binary with real programs: it pulls from
 // docker-registry, is killed during pulls, and docker, podman, skopeo and umoci read its
-// archives.
+// archives, and engines pull through its server.
 //
 // Everything runs on loopback and in directories of its own, and is stopped when
 // its test ends. A test whose programs are not installed is skipped; where CI
