@@ -20,7 +20,7 @@ type registryStorage struct {
 
 // serveRegistry runs Debian's docker-registry until stop is called.
 func serveRegistry(at program.Place, s registryStorage) (address string, stop func(), err error) {
-	address, err = freeAddress(at)
+	address, err = program.FreeAddress(at)
 	if err != nil {
 		return "", nil, err
 	}
@@ -36,13 +36,13 @@ http: {addr: %q}
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return "", nil, err
 	}
-	_, stop, err = program.Daemon(at, exec.Command("docker-registry", "serve", path), listens(at, address))
+	_, stop, err = program.Daemon(at, exec.Command("docker-registry", "serve", path), program.Listens(at, address))
 	return address, stop, err
 }
 
 // serveCDN runs an nginx that serves the registry's blobs with TLS.
 func serveCDN(at program.Place, s registryStorage, certificate authority) (base string, stop func(), err error) {
-	address, err := freeAddress(at)
+	address, err := program.FreeAddress(at)
 	if err != nil {
 		return "", nil, err
 	}
@@ -62,7 +62,7 @@ func serveCDN(at program.Place, s registryStorage, certificate authority) (base 
 		return "", nil, err
 	}
 	nginx := exec.Command("nginx", "-e", filepath.Join(dir, "error.log"), "-p", dir, "-c", "nginx.conf")
-	_, stop, err = program.Daemon(at, nginx, listens(at, address))
+	_, stop, err = program.Daemon(at, nginx, program.Listens(at, address))
 	return "https://" + address, stop, err
 }
 
@@ -90,24 +90,4 @@ func asRoot() string {
 		return "user root;"
 	}
 	return ""
-}
-
-// freeAddress is an address on which no server listens now.
-func freeAddress(at program.Place) (string, error) {
-	listener, err := at.Listen(0)
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
-}
-
-// listens returns a check that a server accepts connections.
-func listens(at program.Place, address string) func() error {
-	return func() error {
-		conn, err := at.Dial(address)
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	}
 }

@@ -27,3 +27,23 @@ func (Loopback) Dial(address string) (net.Conn, error) { return net.Dial("tcp4",
 
 // Start starts a process.
 func (Loopback) Start(cmd *exec.Cmd) error { return cmd.Start() }
+
+// FreeAddress is an address of the place on which no server listens now.
+func FreeAddress(at Place) (string, error) {
+	listener, err := at.Listen(0)
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// Listens returns a check for Daemon that a server accepts connections.
+func Listens(at Place, address string) (ready func() error) {
+	return func() error {
+		conn, err := at.Dial(address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+}
