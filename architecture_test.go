@@ -26,7 +26,7 @@ var packages = map[string]struct {
 	"bench":         {9, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/soak"}, "the command line parses flags; the packages below measure"},
 	"bench/chart":   {0, nil, "a picture shows figures of any program"},
 	"bench/corrupt": {7, []string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
-	"bench/demo":    {7, []string{"internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "the demo shows one pull and measures nothing"},
+	"bench/demo":    {7, []string{"internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "the demo shows a pull or a server, and measures nothing"},
 	"bench/lab":     {6, []string{".", "internal/registrytest", "bench/output", "bench/program", "bench/weaknet"}, "the lab measures what users get, and does not know how it is reported"},
 	"bench/limits":  {8, []string{"bench/lab", "bench/program", "bench/report", "bench/weaknet"}, "a promise is measured by runs of the lab"},
 	"bench/output":  {0, nil, "a reader that shared code with the writers would share their mistakes"},

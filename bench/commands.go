@@ -36,11 +36,18 @@ func withLab(ctx context.Context, f func(l *lab.Lab) error) error {
 }
 
 func showDemo(ctx context.Context, args []string) error {
-	if err := parseOnly(flag.NewFlagSet("demo", flag.ContinueOnError), args); err != nil {
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	serve := flags.Bool("serve", false, "show segpull serve instead, and a client that pulls through it; default: a pull into an archive")
+	if err := parseOnly(flags, args); err != nil {
 		return err
 	}
 	fmt.Fprintln(os.Stderr, "Building segpull and an image of 80 MiB …")
-	return inTemp(ctx, func(dir, segpull string) error { return demo.Run(ctx, segpull, dir) })
+	return inTemp(ctx, func(dir, segpull string) error {
+		if *serve {
+			return demo.RunServer(ctx, segpull, dir)
+		}
+		return demo.Run(ctx, segpull, dir)
+	})
 }
 
 func measureLimits(ctx context.Context, args []string) error {

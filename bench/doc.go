@@ -1,7 +1,7 @@
 // Command bench measures segpull: on weak networks, from mirrors that
 // misbehave, and beside other tools.
 //
-//	go run ./bench demo     show one pull from three mirrors, of which one stops
+//	go run ./bench demo     show one pull from three mirrors, of which one stops, or a server
 //	go run ./bench cases    pull on simulated networks, by segpull and other tools
 //	go run ./bench limits   measure the promises of the project
 //	go run ./bench corrupt  measure the cost of a corrupt mirror
@@ -12,7 +12,7 @@
 // the package that does the work:
 //
 //	cases, check ─→ lab ─→ report          limits, corrupt ─→ lab
-//	soak ─→ rounds, each checked           demo ─→ one pull
+//	soak ─→ rounds, each checked           demo ─→ one pull, or a server
 //
 // Commands measure the released form of segpull, built at the start and run as
 // a process. Load goes to loopback and to network namespaces of this process.

@@ -23,7 +23,7 @@ type command struct {
 
 // commands in the order in which the help lists them.
 var commands = []command{
-	{"demo", "show one pull from three mirrors, of which one stops", showDemo},
+	{"demo", "show one pull from three mirrors, of which one stops, or with -serve a local registry before them", showDemo},
 	{"cases", "pull on simulated networks, by segpull and other tools, against goals and lower bounds", runCases},
 	{"limits", "measure the promises of the project, beside what the machine allows", measureLimits},
 	{"corrupt", "measure the cost of a corrupt mirror", measureCorrupt},

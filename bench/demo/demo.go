@@ -30,7 +30,7 @@ type mirror struct {
 	url string
 }
 
-// demo is a pull and its mirrors.
+// demo is a pull or a server, and its mirrors.
 type demo struct {
 	segpull string
 	dir     string
@@ -44,7 +44,11 @@ const archiveName = "demo.tar"
 // Run shows the pull. segpull is the path of the program; the archive goes to
 // dir.
 func Run(ctx context.Context, segpull, dir string) error {
-	d := &demo{
+	return newDemo(segpull, dir).run(ctx, (*demo).showPull)
+}
+
+func newDemo(segpull, dir string) *demo {
+	return &demo{
 		segpull: segpull, dir: dir,
 		image: registrytest.NewImage(registrytest.ImageOptions{Layers: layers, Seed: 1}),
 		mirrors: []*mirror{
@@ -53,25 +57,22 @@ func Run(ctx context.Context, segpull, dir string) error {
 			{name: "west", rate: mib},
 		},
 	}
-	return d.run(ctx)
 }
 
-func (d *demo) run(ctx context.Context) error {
+// run starts the mirrors and shows something with them.
+func (d *demo) run(ctx context.Context, show func(*demo, context.Context) error) error {
 	defer d.stop()
-	if err := d.serve(); err != nil {
+	if err := d.startMirrors(); err != nil {
 		return err
 	}
 	if err := d.configure(); err != nil {
 		return err
 	}
-	if err := d.pull(ctx); err != nil {
-		return err
-	}
-	return d.report()
+	return show(d, ctx)
 }
 
-// serve serves the image from the mirrors.
-func (d *demo) serve() error {
+// startMirrors serves the image from the mirrors.
+func (d *demo) startMirrors() error {
 	origin := registrytest.New()
 	origin.Push("library/demo", "latest", d.image)
 	for _, m := range d.mirrors {
@@ -104,17 +105,37 @@ func (d *demo) configure() error {
 	return os.WriteFile(filepath.Join(d.dir, "config.toml"), []byte(config.String()), 0o600)
 }
 
-// pull runs segpull in the terminal.
-func (d *demo) pull(ctx context.Context) error {
-	args := []string{"--config", "config.toml", "-o", archiveName}
+// useMirrors lists the mirrors in the terminal, starts the timers of those that
+// stop, and returns the flags that name them all.
+func (d *demo) useMirrors() (flags []string) {
 	for _, m := range d.mirrors {
-		args = append(args, "-m", m.name)
+		flags = append(flags, "-m", m.name)
 		fmt.Fprintf(os.Stderr, "  mirror %-5s gives %s/s%s\n", m.name, inMiB(m.rate), m.stop("stops"))
 		if m.stopsAfter > 0 {
 			timer := time.AfterFunc(m.stopsAfter, m.reg.Kill)
-			defer timer.Stop()
+			d.stops = append(d.stops, func() { timer.Stop() })
 		}
 	}
+	return flags
+}
+
+// showPull runs segpull in the terminal, checks the archive, and shows what each
+// mirror served.
+func (d *demo) showPull(ctx context.Context) error {
+	if err := d.pull(ctx); err != nil {
+		return err
+	}
+	blobs, _ := d.blobs()
+	if err := output.Check(filepath.Join(d.dir, archiveName), append(blobs, d.image.Manifest.Digest.String())...); err != nil {
+		return err
+	}
+	d.report()
+	fmt.Fprintf(os.Stderr, "Its %d blobs and the manifest have the right digests.\n", len(blobs))
+	return nil
+}
+
+func (d *demo) pull(ctx context.Context) error {
+	args := append([]string{"--config", "config.toml", "-o", archiveName}, d.useMirrors()...)
 	args = append(args, "demo")
 	fmt.Fprintf(os.Stderr, "$ segpull %s\n", strings.Join(args, " "))
 
@@ -132,12 +153,8 @@ func (d *demo) pull(ctx context.Context) error {
 	return nil
 }
 
-// report checks the archive, and shows what each mirror served.
-func (d *demo) report() error {
-	blobs, size := d.blobs()
-	if err := output.Check(filepath.Join(d.dir, archiveName), append(blobs, d.image.Manifest.Digest.String())...); err != nil {
-		return err
-	}
+// report shows what each mirror served.
+func (d *demo) report() {
 	fmt.Fprintln(os.Stderr)
 	var served int64
 	for _, m := range d.mirrors {
@@ -146,9 +163,8 @@ func (d *demo) report() error {
 		fmt.Fprintf(os.Stderr, "%-5s served %s in %d requests, at most %d at once%s\n",
 			m.name, inMiB(stats.Bytes), stats.Requests[registrytest.KindBlob], stats.Concurrent, m.stop("stopped"))
 	}
-	fmt.Fprintf(os.Stderr, "Together %s for an image of %s.\nIts %d blobs and the manifest have the right digests.\n",
-		inMiB(served), inMiB(size), len(blobs))
-	return nil
+	_, size := d.blobs()
+	fmt.Fprintf(os.Stderr, "Together %s for an image of %s.\n", inMiB(served), inMiB(size))
 }
 
 func (d *demo) blobs() (digests []string, size int64) {
