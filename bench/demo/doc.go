@@ -4,5 +4,5 @@
 // same mirrors, and pulls through it as a container engine does.
 //
 //	image ─→ mirrors ─→ segpull, as a process in this terminal ─→ archive ─→ check
-//	               └──→ segpull serve ─→ client, in this process ─→ check
+//	               └──→ segpull serve ─→ bench/client, in this process
 package demo

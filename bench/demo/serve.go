@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segpull/segpull/bench/client"
 	"github.com/segpull/segpull/bench/program"
 )
 
@@ -23,8 +24,8 @@ func (d *demo) showServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := newClient("http://" + address + "/v2/library/demo")
-	defer c.close()
+	c := client.New("http://" + address + "/v2/library/demo")
+	defer c.Close()
 	if err := d.pullThrough(ctx, c, "A client pulls library/demo:latest"); err != nil {
 		return err
 	}
@@ -56,19 +57,19 @@ func (d *demo) startServer() (address string, err error) {
 }
 
 // pullThrough pulls the image, and shows what came when.
-func (d *demo) pullThrough(ctx context.Context, c *client, what string) error {
+func (d *demo) pullThrough(ctx context.Context, c *client.Client, what string) error {
 	fmt.Fprintf(os.Stderr, "\n%s:\n", what)
 	started := time.Now()
-	fetched, err := c.pull(ctx)
+	blobs, err := c.Pull(ctx, "latest")
 	if err != nil {
 		return err
 	}
 	took := time.Since(started)
 	var size int64
-	for _, f := range fetched {
-		size += f.size
+	for _, b := range blobs {
+		size += b.Size
 		fmt.Fprintf(os.Stderr, "  blob %s  %9s  first byte after %5.2f s, whole and right after %5.2f s\n",
-			f.digest.Encoded()[:12], inMiB(f.size), f.first.Seconds(), f.whole.Seconds())
+			b.Digest.Encoded()[:12], inMiB(b.Size), b.First.Seconds(), b.Whole.Seconds())
 	}
 	if _, want := d.blobs(); size != want {
 		return fmt.Errorf("the client got %d bytes, and the image has %d", size, want)
