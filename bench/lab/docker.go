@@ -32,7 +32,7 @@ func dockerService(ctx context.Context, j job, at program.Place) (service, error
 	pid, stop, err := program.Daemon(at, dockerd, func() error {
 		return program.Run(ctx, "docker", "--host", j.dockerSocket(), "info")
 	})
-	return service{pid, stop}, err
+	return service{pid: pid, stop: stop}, err
 }
 
 func (j job) dockerDir() string { return filepath.Join(j.dir, "dockerd") }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"oras.land/oras-go/v2/registry/remote"
 
@@ -96,12 +97,12 @@ func (i *image) store(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	address, stop, err := serveRegistry(program.Loopback{}, registryStorage{dir: storage})
+	registry, err := ServeRegistry(program.Loopback{}, Registry{Dir: storage})
 	if err != nil {
 		return err
 	}
-	defer stop()
-	if err := i.push(ctx, address); err != nil {
+	defer registry.Stop()
+	if err := i.push(ctx, strings.TrimPrefix(registry.URL, "http://")); err != nil {
 		return err
 	}
 	i.storage = storage

@@ -45,7 +45,7 @@ func (l *Lab) Run(ctx context.Context, c Case, t Tool) (Run, error) {
 		return Run{}, err
 	}
 	defer os.RemoveAll(dir)
-	run, err := s.pull(ctx, c, t, job{program: path, image: i, mirrors: s.mirrors, dir: dir, ca: i.authority.path})
+	run, err := s.pull(ctx, c, t, job{program: path, segpull: l.Segpull, image: i, mirrors: s.mirrors, dir: dir, ca: i.authority.path})
 	if err != nil {
 		return Run{}, err
 	}
@@ -54,16 +54,19 @@ func (l *Lab) Run(ctx context.Context, c Case, t Tool) (Run, error) {
 
 // pull measures a tool on the site.
 func (s *site) pull(ctx context.Context, c Case, t Tool, j job) (Run, error) {
-	cmd, err := t.command(j)
-	if err != nil {
-		return Run{}, err
-	}
-	cmd.Env = j.environment()
 	helper, err := t.start(ctx, j, s.user)
 	if err != nil {
 		return Run{}, err
 	}
 	defer helper.stop()
+	if helper.instead != nil {
+		j.mirrors = helper.instead
+	}
+	cmd, err := t.command(j)
+	if err != nil {
+		return Run{}, err
+	}
+	cmd.Env = j.environment()
 	needed := j.image.size()
 	s.begin()
 	started := time.Now()

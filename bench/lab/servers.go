@@ -10,84 +10,130 @@ import (
 	"github.com/segpull/segpull/bench/program"
 )
 
-// registryStorage is where docker-registry keeps what was pushed.
-type registryStorage struct {
-	dir string // for the configurations and logs of servers too
-	// redirect is the server to which the registry redirects requests for
-	// blobs, scheme://host:port; "": it serves them itself.
-	redirect string
+// Daemon is a server that runs as a process.
+type Daemon struct {
+	URL  string // http://host:port, or https
+	PID  int
+	Stop func()
 }
 
-// serveRegistry runs Debian's docker-registry until stop is called.
-func serveRegistry(at program.Place, s registryStorage) (address string, stop func(), err error) {
-	address, err = program.FreeAddress(at)
+// Registry is a docker-registry.
+type Registry struct {
+	Dir string // where it keeps what was pushed; for the configurations and logs of servers too
+	// Redirect is the server to which it redirects requests for blobs,
+	// scheme://host:port; "": it serves them itself.
+	Redirect string
+	// Upstream is the registry that it is a pull-through cache of, http://host:port;
+	// "": it is none.
+	Upstream string
+}
+
+// ServeRegistry runs Debian's docker-registry until it is stopped.
+func ServeRegistry(at program.Place, r Registry) (Daemon, error) {
+	address, err := program.FreeAddress(at)
 	if err != nil {
-		return "", nil, err
+		return Daemon{}, err
 	}
 	config := fmt.Sprintf(`version: 0.1
 log: {level: error, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: %q}, cache: {blobdescriptor: inmemory}}
 http: {addr: %q}
-`, s.dir, address)
-	if s.redirect != "" {
-		config += fmt.Sprintf("middleware: {storage: [{name: redirect, options: {baseurl: %q}}]}\n", s.redirect)
+`, r.Dir, address)
+	if r.Redirect != "" {
+		config += fmt.Sprintf("middleware: {storage: [{name: redirect, options: {baseurl: %q}}]}\n", r.Redirect)
 	}
-	path := filepath.Join(s.dir, address+".yml")
+	if r.Upstream != "" {
+		config += fmt.Sprintf("proxy: {remoteurl: %q}\n", r.Upstream)
+	}
+	path := filepath.Join(r.Dir, address+".yml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-		return "", nil, err
+		return Daemon{}, err
 	}
-	_, stop, err = program.Daemon(at, exec.Command("docker-registry", "serve", path), program.Listens(at, address))
-	return address, stop, err
+	pid, stop, err := program.Daemon(at, exec.Command("docker-registry", "serve", path), program.Listens(at, address))
+	return Daemon{"http://" + address, pid, stop}, err
 }
 
-// serveCDN runs an nginx that serves the registry's blobs with TLS.
-func serveCDN(at program.Place, s registryStorage, certificate authority) (base string, stop func(), err error) {
+// SegpullServer is a `segpull serve`.
+type SegpullServer struct {
+	Program string // its path
+	Dir     string // for its cache, and in the place of the user's home
+	Mirrors []string
+}
+
+// ServeSegpull runs `segpull serve` until it is stopped.
+func ServeSegpull(at program.Place, s SegpullServer) (Daemon, error) {
 	address, err := program.FreeAddress(at)
 	if err != nil {
-		return "", nil, err
+		return Daemon{}, err
 	}
-	dir, err := os.MkdirTemp(s.dir, "nginx-")
+	cmd := exec.Command(s.Program, "serve", "--listen", address, "--cache-dir", s.cache())
+	for _, m := range s.Mirrors {
+		cmd.Args = append(cmd.Args, "-m", m)
+	}
+	cmd.Env = program.Environment(s.Dir)
+	pid, stop, err := program.Daemon(at, cmd, program.Listens(at, address))
+	return Daemon{"http://" + address, pid, stop}, err
+}
+
+func (s SegpullServer) cache() string { return filepath.Join(s.Dir, "cache") }
+
+// Blobs is the directory of the blobs in its cache, which are files with the hex
+// digits of their digests as names.
+func (s SegpullServer) Blobs() string { return filepath.Join(s.cache(), "blobs", "sha256") }
+
+// serveCDN runs an nginx that serves the registry's blobs with TLS.
+func serveCDN(at program.Place, r Registry, certificate authority) (Daemon, error) {
+	return serveNginx(at, r.Dir, "https", func(host, dir string) (string, error) {
+		return fmt.Sprintf("ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem; root %s", r.Dir), certificate.issue(host, dir)
+	})
+}
+
+// ServeFiles runs an nginx, of one process, that serves the files of a directory.
+// Its own files go to another.
+func ServeFiles(at program.Place, files, dir string) (Daemon, error) {
+	return serveNginx(at, dir, "http", func(string, string) (string, error) { return "; root " + files, nil })
+}
+
+// serveNginx runs an nginx. server makes what follows the address in its
+// configuration.
+func serveNginx(at program.Place, parent, scheme string, server func(host, dir string) (string, error)) (Daemon, error) {
+	address, err := program.FreeAddress(at)
 	if err != nil {
-		return "", nil, err
+		return Daemon{}, err
+	}
+	dir, err := os.MkdirTemp(parent, "nginx-")
+	if err != nil {
+		return Daemon{}, err
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", nil, err
+		return Daemon{}, err
 	}
-	if err := certificate.issue(host, dir); err != nil {
-		return "", nil, err
+	rest, err := server(host, dir)
+	if err != nil {
+		return Daemon{}, err
 	}
-	config := fmt.Sprintf(nginxConfig, asRoot(), dir, address, s.dir)
+	config := fmt.Sprintf(nginxConfig, dir, address, rest)
 	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(config), 0o600); err != nil {
-		return "", nil, err
+		return Daemon{}, err
 	}
 	nginx := exec.Command("nginx", "-e", filepath.Join(dir, "error.log"), "-p", dir, "-c", "nginx.conf")
-	_, stop, err = program.Daemon(at, nginx, program.Listens(at, address))
-	return "https://" + address, stop, err
+	pid, stop, err := program.Daemon(at, nginx, program.Listens(at, address))
+	return Daemon{scheme + "://" + address, pid, stop}, err
 }
 
-// nginxConfig takes the user directive, nginx's directory, its address and the
-// directory of the blobs.
+// nginxConfig takes nginx's directory, its address and the rest of the server. One process serves, so that its processor time can be read.
 const nginxConfig = `daemon off;
-%[1]s
-worker_processes 1;
-pid %[2]s/pid;
-error_log %[2]s/error.log;
+master_process off;
+pid %[1]s/pid;
+error_log %[1]s/error.log;
 events {}
 http {
   access_log off;
   sendfile on;
-  client_body_temp_path %[2]s/body; proxy_temp_path %[2]s/proxy; fastcgi_temp_path %[2]s/fastcgi;
-  uwsgi_temp_path %[2]s/uwsgi; scgi_temp_path %[2]s/scgi;
+  client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi;
+  uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
   default_type application/octet-stream;
-  server { listen %[3]s ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem; root %[4]s; }
+  server { listen %[2]s %[3]s; }
 }
 `
-
-// asRoot lets nginx's worker read files that only root can read.
-func asRoot() string {
-	if os.Geteuid() == 0 {
-		return "user root;"
-	}
-	return ""
-}

@@ -112,21 +112,21 @@ func (s *site) serveSecure(at program.Place, c Case, m Mirror, i *image, reg *re
 }
 
 func (s *site) serveReal(at program.Place, c Case, m Mirror, i *image) (server, error) {
-	storage := registryStorage{dir: i.storage}
+	registry := Registry{Dir: i.storage}
 	if c.Server == cdn {
-		base, stop, err := serveCDN(at, storage, i.authority)
+		files, err := serveCDN(at, registry, i.authority)
 		if err != nil {
 			return server{}, err
 		}
-		s.stops = append(s.stops, stop)
-		storage.redirect = base
+		s.stops = append(s.stops, files.Stop)
+		registry.Redirect = files.URL
 	}
-	address, stop, err := serveRegistry(at, storage)
+	daemon, err := ServeRegistry(at, registry)
 	if err != nil {
 		return server{}, err
 	}
-	s.stops = append(s.stops, stop)
-	return server{Mirror: m, url: "http://" + address}, nil
+	s.stops = append(s.stops, daemon.Stop)
+	return server{Mirror: m, url: daemon.URL}, nil
 }
 
 // begin starts the timers of mirrors that hang in the middle of a pull.

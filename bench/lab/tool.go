@@ -144,6 +144,7 @@ func (t Tool) With(args ...string) Tool {
 // directory.
 type job struct {
 	program string
+	segpull string // path of the program
 	image   *image
 	mirrors []server
 	dir     string
@@ -162,8 +163,9 @@ func (j job) environment() []string {
 
 // service is what a tool needs running beside it.
 type service struct {
-	pid  int // its time and memory count as the tool's; 0: none
-	stop func()
+	pid     int // its time and memory count as the tool's; 0: none
+	stop    func()
+	instead []server // from which the tool pulls; nil: from the mirrors
 }
 
 // start starts what the tool needs beside it.

@@ -32,7 +32,7 @@ func Measure(ctx context.Context, at Place, cmd *exec.Cmd, helper int, limit tim
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("given up after %s", limit.Round(time.Second)))
 	defer cancel()
 	output := keepOutput(cmd)
-	start, before := time.Now(), cpuTime(helper)
+	start, before := time.Now(), CPUTime(helper)
 	if err := startGroup(at, cmd); err != nil {
 		return Usage{}, err
 	}
@@ -40,7 +40,7 @@ func Measure(ctx context.Context, at Place, cmd *exec.Cmd, helper int, limit tim
 	err := cmd.Wait()
 	u := Usage{Wall: time.Since(start), Exit: cmd.ProcessState.ExitCode()}
 	u.Peak = max(stop(), peakMemory(helper))
-	u.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() + cpuTime(helper) - before
+	u.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() + CPUTime(helper) - before
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // children that outlived it
 	switch {
 	case ctx.Err() != nil:

@@ -29,9 +29,9 @@ func peakMemory(pid int) int64 {
 // clockTick is USER_HZ, which is 100 on every architecture that Linux has.
 const clockTick = 10 * time.Millisecond
 
-// cpuTime is what a running process, and those of its children that ended,
-// have used so far.
-func cpuTime(pid int) time.Duration {
+// CPUTime is what a running process, and those of its children that ended,
+// have used so far; 0 if it has ended.
+func CPUTime(pid int) time.Duration {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
