@@ -78,8 +78,10 @@ func newImage(c Case) *image {
 	return i
 }
 
-func (i *image) blobs() []registrytest.Blob {
-	return append([]registrytest.Blob{i.Config}, i.Layers...)
+func (i *image) blobs() []registrytest.Blob { return blobsOf(i.Image) }
+
+func blobsOf(img registrytest.Image) []registrytest.Blob {
+	return append([]registrytest.Blob{img.Config}, img.Layers...)
 }
 
 // size is the number of bytes that a pull has to fetch.
@@ -102,26 +104,26 @@ func (i *image) store(ctx context.Context, dir string) error {
 		return err
 	}
 	defer registry.Stop()
-	if err := i.push(ctx, strings.TrimPrefix(registry.URL, "http://")); err != nil {
+	if err := Push(ctx, registry.URL+"/"+repository, tag, i.Image); err != nil {
 		return err
 	}
 	i.storage = storage
 	return nil
 }
 
-// push uploads the image to a registry on loopback.
-func (i *image) push(ctx context.Context, address string) error {
-	to, err := remote.NewRepository(address + "/" + repository)
+// Push uploads an image with a tag to a repository, http://host:port/name.
+func Push(ctx context.Context, repository, tag string, img registrytest.Image) error {
+	to, err := remote.NewRepository(strings.TrimPrefix(repository, "http://"))
 	if err != nil {
 		return err
 	}
 	to.PlainHTTP = true
-	for _, b := range i.blobs() {
+	for _, b := range blobsOf(img) {
 		if err := to.Push(ctx, b.Descriptor, sectionOf(b)); err != nil {
 			return fmt.Errorf("push blob %s: %w", b.Digest, err)
 		}
 	}
-	return to.PushReference(ctx, i.Manifest.Descriptor, sectionOf(i.Manifest), tag)
+	return to.PushReference(ctx, img.Manifest.Descriptor, sectionOf(img.Manifest), tag)
 }
 
 func sectionOf(b registrytest.Blob) *io.SectionReader { return io.NewSectionReader(b, 0, b.Size) }

@@ -40,7 +40,7 @@ func (l *Lab) Run(ctx context.Context, c Case, t Tool) (Run, error) {
 		return Run{}, err
 	}
 	defer s.close()
-	dir, err := os.MkdirTemp(l.Dir, t.Name+"-")
+	dir, err := os.MkdirTemp(l.Dir, "run-") // short: a socket's path has at most 107 bytes, and containerd's is below
 	if err != nil {
 		return Run{}, err
 	}

@@ -122,7 +122,8 @@ func serveNginx(at program.Place, parent, scheme string, server func(host, dir s
 	return Daemon{scheme + "://" + address, pid, stop}, err
 }
 
-// nginxConfig takes nginx's directory, its address and the rest of the server. One process serves, so that its processor time can be read.
+// nginxConfig takes nginx's directory, its address and the rest of the server. One
+// process serves, so that its processor time can be read.
 const nginxConfig = `daemon off;
 master_process off;
 pid %[1]s/pid;
