@@ -23,7 +23,7 @@ var packages = map[string]struct {
 	why     string
 }{
 	"cmd/segpull":   {6, []string{".", "cache", "image", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
-	"bench":         {9, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/soak"}, "the command line parses flags; the packages below measure"},
+	"bench":         {9, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/serve", "bench/soak"}, "the command line parses flags; the packages below measure"},
 	"bench/chart":   {0, nil, "a picture shows figures of any program"},
 	"bench/client":  {0, nil, "a client that shared code with what it measures would share its mistakes"},
 	"bench/corrupt": {7, []string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
@@ -34,6 +34,7 @@ var packages = map[string]struct {
 	"bench/program": {0, nil, "any program is measured the same way, so its package knows none"},
 	"bench/report":  {7, []string{"internal/registrytest", "bench/chart", "bench/lab"}, "a report shows runs, and starts none"},
 	"bench/scripts": {1, []string{"bench/program"}, "the scripts need segpull and a shell, nothing of the bench"},
+	"bench/serve":   {8, []string{"internal/registrytest", "bench/client", "bench/lab", "bench/program", "bench/report"}, "the server is measured as a process, beside its peers"},
 	"bench/soak":    {7, []string{".", "internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "a soak compares the command with its promises, and measures no speed"},
 	"bench/weaknet": {0, nil, "a network carries packets of any program"},
 

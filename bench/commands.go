@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 
 	"github.com/segpull/segpull/bench/corrupt"
 	"github.com/segpull/segpull/bench/demo"
 	"github.com/segpull/segpull/bench/lab"
 	"github.com/segpull/segpull/bench/limits"
 	"github.com/segpull/segpull/bench/program"
+	"github.com/segpull/segpull/bench/serve"
 )
 
 // inTemp calls f with a temporary directory and the path of a fresh segpull.
@@ -37,13 +39,13 @@ func withLab(ctx context.Context, f func(l *lab.Lab) error) error {
 
 func showDemo(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
-	serve := flags.Bool("serve", false, "show segpull serve instead, and a client that pulls through it; default: a pull into an archive")
+	server := flags.Bool("serve", false, "show segpull serve instead, and a client that pulls through it; default: a pull into an archive")
 	if err := parseOnly(flags, args); err != nil {
 		return err
 	}
 	fmt.Fprintln(os.Stderr, "Building segpull and an image of 80 MiB …")
 	return inTemp(ctx, func(dir, segpull string) error {
-		if *serve {
+		if *server {
 			return demo.RunServer(ctx, segpull, dir)
 		}
 		return demo.Run(ctx, segpull, dir)
@@ -66,6 +68,25 @@ func measureLimits(ctx context.Context, args []string) error {
 		}
 		return limits.Measure(ctx, os.Stdout, l, *runs, flags.Args()...)
 	})
+}
+
+func measureServe(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	runs := flags.Int("runs", 3, "runs of each; medians are shown, with the least and the greatest")
+	flags.Usage = func() {
+		fmt.Fprintf(flags.Output(), "go run ./bench serve [flags] [goal...]\n\nGoals: %s; default: all. docker needs root.\n\nFlags:\n", strings.Join(serve.Names(), ", "))
+		flags.PrintDefaults()
+	}
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if err := serve.Check(flags.Args()...); err != nil {
+		return usageError{err.Error()}
+	}
+	if *runs < 1 {
+		return usageError{"-runs is at least 1"}
+	}
+	return withLab(ctx, func(l *lab.Lab) error { return serve.Measure(ctx, os.Stdout, l, *runs, flags.Args()...) })
 }
 
 func printProfile(ctx context.Context, l *lab.Lab, path string) error {

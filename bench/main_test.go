@@ -26,6 +26,8 @@ func TestUsage(t *testing.T) {
 		{"cases", "-timeline", "nowhere"},
 		{"cases", "-against", "nowhere"},
 		{"limits", "nothing"},
+		{"serve", "nothing"},
+		{"serve", "-runs", "0"},
 		{"corrupt", "nothing"},
 		{"check", "extra"},
 		{"soak", "extra"},
