@@ -77,19 +77,26 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (right boo
 		part = reference.missing(c.blob.Size(), e.beside.Ranges()...)
 		if len(part) == 0 {
 			part = e.next()
-			if e.beside.Len() > 0 || len(part) == 0 { // where wrong bytes are few, it may be right by now
-				if right, err := e.over.prove(ctx); right || err != nil {
-					return right, err
-				}
+			if right, err := e.rightByNow(ctx, part); right || err != nil {
+				return right, err
 			}
-			if len(part) == 0 {
-				return false, c.decide(reference)
-			}
+		}
+		if len(part) == 0 {
+			return false, c.decide(reference)
 		}
 		if err := c.fetch(fetching, reference, part...); err != nil {
 			return false, err
 		}
 	}
+}
+
+// rightByNow reports whether the blob is right with what the reference has sent: at the
+// end, and before next is fetched where some bytes differ, since they may be few.
+func (e *elimination) rightByNow(ctx context.Context, next []segment.Range) (bool, error) {
+	if e.beside.Len() == 0 && len(next) > 0 {
+		return false, nil
+	}
+	return e.over.prove(ctx)
 }
 
 // next returns which bytes are fetched from the reference when those beside
