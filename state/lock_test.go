@@ -22,9 +22,9 @@ func TestLock(t *testing.T) {
 	}
 
 	time.AfterFunc(20*time.Millisecond, func() { _ = release() })
-	release, err = Lock(t.Context(), path)
+	again, err := Lock(t.Context(), path)
 	must(t, err)
-	must(t, release())
+	must(t, again())
 }
 
 func TestRecorded(t *testing.T) {
