@@ -75,64 +75,72 @@ func TestTagsExpire(t *testing.T) {
 // all else is 404.
 func TestOffline(t *testing.T) {
 	t.Parallel()
-	one, two := pulltest.ImageOf(1, 300*kib), pulltest.ImageOf(2, 300*kib)
 	edit := func(o *segpull.ServerOptions) { o.TagTTL = -1 }
-	f := start(t, 2, registrytest.NewIndex(one, two), edit)
-	f.learn(t)
-	for _, b := range []registrytest.Blob{one.Manifest} {
-		f.get(t, path+"/manifests/"+b.Digest.String()+ns)
-	}
-	for _, b := range append(one.Layers, one.Config) {
-		f.get(t, blobPath(b))
-	}
-	f.Servers[0].Push(pulltest.Repo, "2", two)
-	f.get(t, path+"/manifests/2"+ns)
-
-	for about, offline := range map[string]func(){
-		"the mirrors are gone": func() { f.die(); f.restart(t, edit) },
-		"the mirrors are silent": func() {
+	for about, offline := range map[string]func(t *testing.T, f *fixture){
+		"the mirrors are gone": func(t *testing.T, f *fixture) { f.die(); f.restart(t, edit) },
+		"the mirrors are silent": func(t *testing.T, f *fixture) {
 			for _, s := range f.Servers {
 				s.Misbehave(registrytest.Hang().On())
 			}
 			f.restart(t, edit)
 		},
-		"--offline": func() {
+		"--offline": func(t *testing.T, f *fixture) {
 			f.die()
 			f.restart(t, func(o *segpull.ServerOptions) { edit(o); o.Offline = true })
 		},
 	} {
-		offline()
-		for i := range 2 {
-			a := f.get(t, path+"/manifests/1"+ns)
-			limit := 6 * time.Second
-			if i > 0 || about == "--offline" {
-				limit = time.Second
+		t.Run(about, func(t *testing.T) {
+			t.Parallel()
+			one, two := pulltest.ImageOf(1, 300*kib), pulltest.ImageOf(2, 300*kib)
+			f := start(t, 2, registrytest.NewIndex(one, two), edit)
+			f.learn(t)
+			f.get(t, path+"/manifests/"+one.Manifest.Digest.String()+ns)
+			for _, b := range append(one.Layers, one.Config) {
+				f.get(t, blobPath(b))
 			}
-			if a.headers > limit || (a.header.Get("Warning") == "") != (about == "--offline") || about != "--offline" && !strings.HasPrefix(a.header.Get("Warning"), "110 ") {
-				t.Errorf("%s: after %v, Warning: %q", about, a.headers, a.header.Get("Warning"))
-			}
-		}
-		if about != "--offline" && !strings.Contains(f.log.String(), "no source answers") {
-			t.Errorf("%s: the log says\n%s", about, f.log)
-		}
-		f.get(t, path+"/manifests/"+one.Manifest.Digest.String()+ns)
-		for _, b := range append(one.Layers, one.Config) {
-			if a := f.get(t, blobPath(b)); !bytes.Equal(a.body, b.Bytes()) {
-				t.Errorf("%s: %d bytes", about, len(a.body))
-			}
-		}
-		var unknown sync.WaitGroup
-		for _, path := range []string{path + "/manifests/2" + ns, path + "/manifests/none" + ns, "/v2/library/none/manifests/1"} {
-			unknown.Go(func() {
-				a := f.do(t, "GET", path)
-				a.wantError(t, about+": "+path, 404, "MANIFEST_UNKNOWN") // 2 lacks its layers
-				if a.headers > 10*time.Second || about == "--offline" && a.headers > time.Second {
-					t.Errorf("%s: %s after %v", about, path, a.headers)
-				}
-			})
-		}
-		unknown.Wait()
+			f.Servers[0].Push(pulltest.Repo, "2", two)
+			f.get(t, path+"/manifests/2"+ns)
+
+			offline(t, f)
+			f.mustServeAlone(t, one, about == "--offline")
+		})
 	}
+}
+
+// mustServeAlone shows that a server serves an image that it has, and nothing else, while
+// no mirror answers it, or may be asked.
+func (f *fixture) mustServeAlone(t *testing.T, img registrytest.Image, offline bool) {
+	for i := range 2 {
+		a := f.get(t, path+"/manifests/1"+ns)
+		limit := 6 * time.Second
+		if i > 0 || offline {
+			limit = time.Second
+		}
+		warning := a.header.Get("Warning")
+		if a.headers > limit || offline && warning != "" || !offline && !strings.HasPrefix(warning, "110 ") {
+			t.Errorf("after %v, Warning: %q", a.headers, warning)
+		}
+	}
+	if !offline && !strings.Contains(f.log.String(), "no source answers") {
+		t.Errorf("the log says\n%s", f.log)
+	}
+	f.get(t, path+"/manifests/"+img.Manifest.Digest.String()+ns)
+	for _, b := range append(img.Layers, img.Config) {
+		if a := f.get(t, blobPath(b)); !bytes.Equal(a.body, b.Bytes()) {
+			t.Errorf("%d bytes", len(a.body))
+		}
+	}
+	var unknown sync.WaitGroup
+	for _, path := range []string{path + "/manifests/2" + ns, path + "/manifests/none" + ns, "/v2/library/none/manifests/1"} {
+		unknown.Go(func() {
+			a := f.do(t, "GET", path)
+			a.wantError(t, path, 404, "MANIFEST_UNKNOWN") // 2 lacks its layers
+			if a.headers > 10*time.Second || offline && a.headers > time.Second {
+				t.Errorf("%s after %v", path, a.headers)
+			}
+		})
+	}
+	unknown.Wait()
 }
 
 func TestErrorsOfManifests(t *testing.T) {
