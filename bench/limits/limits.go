@@ -2,57 +2,30 @@ package limits
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/segpull/segpull/bench/lab"
+	"github.com/segpull/segpull/bench/report"
 )
 
 // limits are the promises by name, in the order in which they are measured.
-var limits = []struct {
-	name    string
-	measure func(*meter, context.Context) error
-}{
-	{"local", (*meter).local},
-	{"mirrors", (*meter).mirrors},
-	{"rate", (*meter).rate},
-	{"program", (*meter).program},
+var limits = report.Table[*meter]{
+	{Name: "local", Measure: (*meter).local},
+	{Name: "mirrors", Measure: (*meter).mirrors},
+	{Name: "rate", Measure: (*meter).rate},
+	{Name: "program", Measure: (*meter).program},
 }
 
 // Names lists the limits that Measure knows.
-func Names() (names []string) {
-	for _, l := range limits {
-		names = append(names, l.name)
-	}
-	return names
-}
+func Names() []string { return limits.Names() }
 
 // Check fails if there is no limit of one of these names.
-func Check(names ...string) error {
-	for _, name := range names {
-		if !slices.Contains(Names(), name) {
-			return fmt.Errorf("no limit %q; there are %s", name, strings.Join(Names(), ", "))
-		}
-	}
-	return nil
-}
+func Check(names ...string) error { return limits.Check("no limit", names...) }
 
 // Measure measures the limits of these names, or all of them, and writes a row
 // for each promise. Rows are medians of several runs.
 func Measure(ctx context.Context, w io.Writer, l *lab.Lab, runs int, names ...string) error {
-	m := &meter{lab: l, runs: runs, w: w}
-	fmt.Fprintln(w, "| | goal | measured |\n|---|---|---|")
-	for _, limit := range limits {
-		if len(names) > 0 && !slices.Contains(names, limit.name) {
-			continue
-		}
-		if err := limit.measure(m, ctx); err != nil {
-			return fmt.Errorf("%s: %w", limit.name, err)
-		}
-	}
-	return nil
+	return limits.Measure(ctx, w, &meter{lab: l, runs: runs, w: w}, names...)
 }
 
 // meter measures, and writes the rows.
@@ -63,7 +36,7 @@ type meter struct {
 }
 
 func (m *meter) row(name, goal, format string, args ...any) {
-	fmt.Fprintf(m.w, "| %s | %s | %s |\n", name, goal, fmt.Sprintf(format, args...))
+	report.Row(m.w, name, goal, format, args...)
 }
 
 // one returns a case.

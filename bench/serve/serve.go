@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"slices"
-	"strings"
 
 	"github.com/segpull/segpull/bench/lab"
 	"github.com/segpull/segpull/bench/report"
@@ -21,48 +19,23 @@ const (
 )
 
 // goals by name, in the order in which they are measured.
-var goals = []struct {
-	name    string
-	measure func(*meter, context.Context) error
-}{
-	{"transfer", (*meter).transfer},
-	{"cached", (*meter).cached},
-	{"clients", (*meter).clients},
-	{"first-byte", (*meter).firstByte},
+var goals = report.Table[*meter]{
+	{Name: "transfer", Measure: (*meter).transfer},
+	{Name: "cached", Measure: (*meter).cached},
+	{Name: "clients", Measure: (*meter).clients},
+	{Name: "first-byte", Measure: (*meter).firstByte},
 }
 
 // Names lists the goals that Measure knows.
-func Names() (names []string) {
-	for _, g := range goals {
-		names = append(names, g.name)
-	}
-	return names
-}
+func Names() []string { return goals.Names() }
 
 // Check fails if there is no goal of one of these names.
-func Check(names ...string) error {
-	for _, name := range names {
-		if !slices.Contains(Names(), name) {
-			return fmt.Errorf("serve has no goal %q; there are %s", name, strings.Join(Names(), ", "))
-		}
-	}
-	return nil
-}
+func Check(names ...string) error { return goals.Check("serve has no goal", names...) }
 
 // Measure measures the goals of these names, or all of them, and writes the rows
 // of a table. Each figure is from as many runs, at least 1.
 func Measure(ctx context.Context, w io.Writer, l *lab.Lab, runs int, names ...string) error {
-	m := &meter{lab: l, runs: runs, w: w, missing: map[string]bool{}}
-	fmt.Fprintln(w, "| | goal | measured |\n|---|---|---|")
-	for _, goal := range goals {
-		if len(names) > 0 && !slices.Contains(names, goal.name) {
-			continue
-		}
-		if err := goal.measure(m, ctx); err != nil {
-			return fmt.Errorf("%s: %w", goal.name, err)
-		}
-	}
-	return nil
+	return goals.Measure(ctx, w, &meter{lab: l, runs: runs, w: w, missing: map[string]bool{}}, names...)
 }
 
 // meter measures, and writes the rows.
@@ -75,7 +48,7 @@ type meter struct {
 }
 
 func (m *meter) row(name, goal, format string, args ...any) {
-	fmt.Fprintf(m.w, "| %s | %s | %s |\n", name, goal, fmt.Sprintf(format, args...))
+	report.Row(m.w, name, goal, format, args...)
 }
 
 // has reports whether a program is installed, and writes one row if it is not.
