@@ -79,7 +79,7 @@ func (s *scheduler) drop(blob int) bool {
 // yield frees the end of a range that t holds, from r on, if t will not come to r within a
 // moment.
 func (s *scheduler) yield(t *task, r Range, now time.Time) {
-	keep := (t.rest.Intersect(r).Start - t.rest.Start + grain - 1) / grain * grain
+	keep := roundUp(t.rest.Intersect(r).Start - t.rest.Start)
 	if t.rest.Intersect(r).Empty() || t.whole || t.twin != nil || t.revoked || keep >= t.rest.Len() {
 		return
 	}

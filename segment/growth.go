@@ -46,7 +46,7 @@ const (
 // whether the source fully uses all connections that it may.
 func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 	wait := min(margin*src.latencyOr(tickInterval), many*usualGap)
-	if src.far {
+	if src.far() {
 		wait /= margin
 	}
 	switch {
@@ -60,7 +60,7 @@ func (g *growth) step(src *source, all int64, now time.Time, busy bool) int {
 	case now.Sub(g.since) >= max(many*tickInterval, wait):
 		elapsed := now.Sub(g.since).Seconds()
 		own, total := float64(src.served-g.own)/elapsed, float64(all-g.all)/elapsed
-		if src.far && g.rises(own) {
+		if src.far() && g.rises(own) {
 			g.measure(src, all, now)
 			return src.target
 		}

@@ -8,9 +8,9 @@ import (
 // TestARateThatRisesByItselfIsNoReasonToGrow tries no step at a far source while its
 // connections leave their slow start: the step would get the credit for that.
 func TestARateThatRisesByItselfIsNoReasonToGrow(t *testing.T) {
-	for _, far := range []bool{false, true} {
+	for roundTrip, far := range map[time.Duration]bool{20 * time.Millisecond: false, 200 * time.Millisecond: true} {
 		src := newSource(0)
-		src.far, src.active = far, src.target
+		src.roundTrip, src.active = roundTrip, src.target
 		src.latency = average{0.2, true}
 		now, rate, grewAt := time.Unix(0, 0), 64.*kib, time.Duration(0)
 		for elapsed := time.Duration(0); grewAt == 0 && elapsed < time.Minute; elapsed += tickInterval {

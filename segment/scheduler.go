@@ -102,7 +102,7 @@ func (s *scheduler) expect(source int, h Hint, now time.Time) { s.sources[source
 func (s *scheduler) warm(source, connections int, roundTrip time.Duration) {
 	src := s.sources[source]
 	src.target = min(max(src.target, connections), src.most)
-	src.far, src.roundTrip = roundTrip > tickInterval, roundTrip
+	src.roundTrip = roundTrip
 }
 
 // limitConnections limits the connections that a source starts with.
@@ -294,10 +294,13 @@ func (s *scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
 	return size/s.segment*s.segment - bl.free.First().Start%s.segment
 }
 
+// roundUp is the next multiple of grain.
+func roundUp(n int64) int64 { return (n + grain - 1) / grain * grain }
+
 // roundEnd moves end to a multiple of grain within r, and takes in a rest
 // that would not be worth a request of its own.
 func roundEnd(r Range, end int64) int64 {
-	end = (end + grain - 1) / grain * grain
+	end = roundUp(end)
 	if r.End-end < many*grain {
 		return r.End
 	}

@@ -78,7 +78,6 @@ type source struct {
 	failed      time.Time // when the last of them was noticed
 	ranges      rangeSupport
 	probe       *task         // the one that finds out whether ranges are served
-	far         bool          // a round trip takes longer than a tick
 	roundTrip   time.Duration // while its connections were opened; 0: unknown
 	rangesAgain time.Time
 
@@ -161,7 +160,7 @@ func (src *source) allowed() int {
 // finds out whether it serves ranges; the others wait for that, unless it takes long.
 func (src *source) mayRange() bool {
 	return src.ranges == rangesServed ||
-		src.ranges == rangesUntried && (src.probe == nil || src.far)
+		src.ranges == rangesUntried && (src.probe == nil || src.far())
 }
 
 // retryRanges allows ranges again for a source that ignored them, once the wait
@@ -199,10 +198,13 @@ func (src *source) grace() time.Duration {
 	return usualGap + seconds(margin*src.delay.value)
 }
 
+// far reports whether a round trip takes longer than a tick.
+func (src *source) far() bool { return src.roundTrip > tickInterval }
+
 // congested reports whether the answers of a far source wait in a full queue: they
 // take twice as long as a round trip.
 func (src *source) congested() bool {
-	return src.far && src.latencyOr(0) > margin*src.roundTrip
+	return src.far() && src.latencyOr(0) > margin*src.roundTrip
 }
 
 func (src *source) latencyOr(fallback time.Duration) time.Duration {

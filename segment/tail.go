@@ -53,16 +53,15 @@ func (s *scheduler) takeBack(t *task, now time.Time) {
 		return
 	}
 	within, left := max(s.horizon(), src.latency.value), s.timeLeft(t, now)
-	if s.free > 0 && src.far {
+	if s.free > 0 && src.far() {
 		within += many * src.latency.value
 	}
 	if left < margin*within {
 		return
 	}
 	keep := max(s.minRequest(src, now), int64(float64(t.rest.Len())*within/left))
-	keep = (keep + grain - 1) / grain * grain
-	r := Range{t.rest.Start + keep, t.rest.End}
-	if r.Len() < max(keep, many*s.onItsWay(t)) {
+	keep = roundUp(keep)
+	if t.rest.Len()-keep < max(keep, many*s.onItsWay(t)) {
 		return
 	}
 	s.keepOnly(t, keep, now)
@@ -111,7 +110,7 @@ func (s *scheduler) latterPart(src *source, late *task, now time.Time) (r Range)
 	ours, theirs := s.rateOf(src, now), max(1, late.rate(now, s.rateOf(other, now), other.grace()))
 	alone := src.delay.value + s.cost(src, late.rest.Len(), now) // that src would need for all
 	keep := int64(alone * ours * theirs / (ours + theirs))
-	r = Range{late.rest.Start + (keep+grain-1)/grain*grain, late.rest.End}
+	r = Range{late.rest.Start + roundUp(keep), late.rest.End}
 	if r.Len() < max(s.minRequest(src, now)/many, many*s.onItsWay(late)) {
 		return Range{}
 	}

@@ -80,7 +80,7 @@ func TestALateRequestOfAFarSourceKeepsItsBytes(t *testing.T) {
 		s.opened(late, late.asked, now)
 		s.want(1, Range{0, free})
 		src := s.sources[late.source]
-		src.latency, src.far = average{5, true}, true
+		src.latency, src.roundTrip = average{5, true}, 5*time.Second
 		now = now.Add(30 * time.Second)
 		late.asked = Range{0, 8 * mib}
 		late.rest, late.got, late.moved = late.asked, mib, now
