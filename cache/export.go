@@ -16,12 +16,6 @@ import (
 	"github.com/segpull/segpull/image"
 )
 
-// Media types of Docker's index and manifest.
-const (
-	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
-	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
-)
-
 // Export adds every image that is complete for one platform at least to the OCI image
 // layout in a directory, see archive.WriteTree, and returns how many it added, and
 // which named images are not complete. An image has the name of its tag, and one name
@@ -59,9 +53,9 @@ func (c *Cache) export(ctx context.Context, dir string, x *index, r *root, name 
 		return err
 	}
 	switch root.MediaType {
-	case dockerList:
+	case image.MediaTypeDockerList:
 		root, body, err = asIndex(body)
-	case dockerManifest:
+	case image.MediaTypeDockerManifest:
 		root, body = indexOf(root)
 	}
 	if err != nil {

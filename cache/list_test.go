@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -66,7 +67,7 @@ func TestExport(t *testing.T) {
 	c := New(t.TempDir(), DefaultLimit)
 	img, other := newImage(1, 50*kib), newImage(2, 60*kib)
 	index := registrytest.NewIndex(other)
-	list := registrytest.NewBlob(dockerList, []byte(strings.Replace(string(bytesOf(index.Manifest)), ocispec.MediaTypeImageIndex, dockerList, 1)))
+	list := registrytest.NewBlob(image.MediaTypeDockerList, []byte(strings.Replace(string(bytesOf(index.Manifest)), ocispec.MediaTypeImageIndex, image.MediaTypeDockerList, 1)))
 	putImage(t, c, "app:1", img)
 	putImage(t, c, "app:2", img)
 	putImage(t, c, "", other)

@@ -56,7 +56,7 @@ func (r *resolver) byConfig(ctx context.Context, index fetched) (choice, error) 
 // look fetches a manifest of an index, and its config. What turns out to be an index has no platform.
 func (r *resolver) look(ctx context.Context, index fetched, d ocispec.Descriptor) (c choice, err error) {
 	c.fetched, err = r.enter(ctx, index, d)
-	if err == nil && isManifest(c.MediaType) {
+	if err == nil && IsManifest(c.MediaType) {
 		c.config, c.platform, err = r.config(ctx, *c.Config)
 	}
 	return c, err
@@ -79,7 +79,7 @@ func silent(manifests []ocispec.Descriptor) []ocispec.Descriptor {
 	if len(manifests) == 1 {
 		return nil // candidates has it
 	}
-	return slices.DeleteFunc(manifests, func(d ocispec.Descriptor) bool { return isIndex(d.MediaType) })
+	return slices.DeleteFunc(manifests, func(d ocispec.Descriptor) bool { return IsIndex(d.MediaType) })
 }
 
 // config returns a config, and the platform that it gives: zero if it is that of an artifact.

@@ -12,20 +12,28 @@ import (
 	"github.com/segpull/segpull/internal/readable"
 )
 
-// Media types of Docker's image manifests, version 2 schema 1 and schema 2.
+// Media types of Docker's schema 2, as [ocispec] has those of OCI: of an index and of a
+// manifest.
 const (
-	dockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
-	dockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
-	dockerSchema1      = "application/vnd.docker.distribution.manifest.v1+json"
-	dockerSchema1JWS   = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+	MediaTypeDockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+	MediaTypeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 )
 
-func isIndex(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageIndex || mediaType == dockerManifestList
+// Media types of Docker's schema 1.
+const (
+	dockerSchema1    = "application/vnd.docker.distribution.manifest.v1+json"
+	dockerSchema1JWS = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+)
+
+// IsIndex reports whether a media type is that of an index, of OCI or of Docker.
+func IsIndex(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageIndex || mediaType == MediaTypeDockerList
 }
 
-func isManifest(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageManifest || mediaType == dockerManifest
+// IsManifest reports whether a media type is that of a manifest of one image, of OCI or
+// of Docker.
+func IsManifest(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageManifest || mediaType == MediaTypeDockerManifest
 }
 
 // document has the fields of manifests and indexes alike: a body may say by its fields alone what it is.
@@ -57,9 +65,9 @@ func parseDocument(body []byte, hints ...string) (document, error) {
 	switch {
 	case doc.SchemaVersion == 1, doc.MediaType == dockerSchema1, doc.MediaType == dockerSchema1JWS:
 		return document{}, unusable("a manifest of Docker schema 1, which is out of use since 2019; push the image again with a current client")
-	case isIndex(doc.MediaType):
+	case IsIndex(doc.MediaType):
 		return doc, doc.checkIndex()
-	case isManifest(doc.MediaType):
+	case IsManifest(doc.MediaType):
 		return doc, doc.checkManifest(body)
 	case doc.MediaType == "":
 		return document{}, &UnusableError{Err: errNeither, Text: quote(body)}
@@ -92,7 +100,7 @@ var errNeither = errors.New("neither an image manifest nor an index")
 func guess(doc document, hints []string) string {
 	for _, hint := range hints {
 		mediaType, _, _ := mime.ParseMediaType(hint)
-		if isIndex(mediaType) || isManifest(mediaType) || mediaType == dockerSchema1 || mediaType == dockerSchema1JWS {
+		if IsIndex(mediaType) || IsManifest(mediaType) || mediaType == dockerSchema1 || mediaType == dockerSchema1JWS {
 			return mediaType
 		}
 	}

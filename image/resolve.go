@@ -158,7 +158,7 @@ func ReadPlatform(ctx context.Context, f Fetcher, img Image) (Image, error) {
 // descend follows an index to the manifest for the platform. says is the platform that an index gives for
 // what is at, zero if it gives none.
 func (r *resolver) descend(ctx context.Context, at fetched, says Platform, depth int) (choice, error) {
-	if isManifest(at.MediaType) {
+	if IsManifest(at.MediaType) {
 		return choice{fetched: at, platform: says}, nil
 	}
 	if depth > maxDepth {
@@ -225,7 +225,7 @@ func (r *resolver) candidates(manifests []ocispec.Descriptor) []ocispec.Descript
 			matching = append(matching, d)
 		case ok && !slices.Contains(r.available, p):
 			r.available = append(r.available, p)
-		case !ok && isIndex(d.MediaType):
+		case !ok && IsIndex(d.MediaType):
 			indexes = append(indexes, d)
 		case !ok:
 			silent = append(silent, d)
@@ -245,7 +245,7 @@ func (r *resolver) candidates(manifests []ocispec.Descriptor) []ocispec.Descript
 // isNoImage finds what an index lists besides images: artifacts by their media type, and BuildKit's
 // provenance and SBOM manifests (docs.docker.com/build/metadata/attestations/attestation-storage).
 func isNoImage(d ocispec.Descriptor) bool {
-	return d.MediaType != "" && !isIndex(d.MediaType) && !isManifest(d.MediaType) ||
+	return d.MediaType != "" && !IsIndex(d.MediaType) && !IsManifest(d.MediaType) ||
 		d.Annotations["vnd.docker.reference.type"] == "attestation-manifest" ||
 		d.Platform != nil && d.Platform.OS == "unknown" && d.Platform.Architecture == "unknown"
 }

@@ -250,8 +250,8 @@ func TestResolveReportsTheKindOfDocument(t *testing.T) {
 		name, contentType, body string
 		mediaType, says         string // one of them
 	}{
-		{"the body's word counts first", "text/plain", `{"schemaVersion":2,"mediaType":"` + dockerManifest + `",` + layerless + `}`, dockerManifest, ""},
-		{"then Content-Type", dockerManifest + "; charset=utf-8", `{"schemaVersion":2,` + layerless + `}`, dockerManifest, ""},
+		{"the body's word counts first", "text/plain", `{"schemaVersion":2,"mediaType":"` + MediaTypeDockerManifest + `",` + layerless + `}`, MediaTypeDockerManifest, ""},
+		{"then Content-Type", MediaTypeDockerManifest + "; charset=utf-8", `{"schemaVersion":2,` + layerless + `}`, MediaTypeDockerManifest, ""},
 		{"then the fields", "application/json", `{"schemaVersion":2,` + layerless + `}`, ocispec.MediaTypeImageManifest, ""},
 		{"schema 1 by version", "text/plain", `{"schemaVersion":1,"fsLayers":[]}`, "", "schema 1"},
 		{"schema 1 by Content-Type", dockerSchema1JWS, `{}`, "", "schema 1"},
@@ -375,7 +375,7 @@ func FuzzResolve(f *testing.F) {
 	f.Add(string(s.bodies[s.manifest("x").Digest]), ocispec.MediaTypeImageManifest)
 	f.Add(string(s.bodies[s.index(on("linux/amd64", s.manifest("x")), s.manifest("y")).Digest]), "")
 	f.Add(`{"schemaVersion":1,"fsLayers":[{"blobSum":"x"}]}`, dockerSchema1)
-	f.Add(`{"manifests":[{"platform":null},{"size":-1}]}`, dockerManifestList)
+	f.Add(`{"manifests":[{"platform":null},{"size":-1}]}`, MediaTypeDockerList)
 	f.Add(`{"config":{"digest":"sha256:"},"layers":[{"size":1e99}]}`, "a/b; c")
 	f.Fuzz(func(t *testing.T, body, contentType string) {
 		s := newStore()

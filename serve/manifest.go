@@ -211,9 +211,7 @@ func (h *Handler) put(ctx context.Context, mediaType string, body []byte) (diges
 	if doc.SchemaVersion != 2 || doc.Manifests == nil && doc.Layers == nil {
 		return "", errors.New("no manifest of schema version 2")
 	}
-	switch mediaType {
-	case ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest, dockerList, dockerManifest:
-	default: // a static server does not know it
+	if !image.IsIndex(mediaType) && !image.IsManifest(mediaType) { // a static server does not know it
 		mediaType = ocispec.MediaTypeImageManifest
 		if doc.Manifests != nil {
 			mediaType = ocispec.MediaTypeImageIndex
@@ -222,12 +220,6 @@ func (h *Handler) put(ctx context.Context, mediaType string, body []byte) (diges
 	d, err := h.opts.Cache.PutManifest(ctx, mediaType, body)
 	return d.Digest, err
 }
-
-// Media types of Docker's schema 2.
-const (
-	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
-	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
-)
 
 // available returns why the blobs of a manifest cannot be had, as far as that is known:
 // podman takes them only from where it got the manifest.
