@@ -63,17 +63,12 @@ func busy(err error) (after time.Duration, all bool) {
 		}
 		return after, true
 	}
-	source, ok := errors.AsType[interface {
-		error
-		Busy() bool
-	}](err)
-	if !ok || !source.Busy() {
+	var source interface{ Busy() bool }
+	if !errors.As(err, &source) || !source.Busy() {
 		return 0, false
 	}
-	if told, ok := errors.AsType[interface {
-		error
-		RetryAfter() (time.Duration, bool)
-	}](err); ok {
+	var told interface{ RetryAfter() (time.Duration, bool) }
+	if errors.As(err, &told) {
 		after, _ = told.RetryAfter()
 	}
 	return after, true
@@ -82,18 +77,9 @@ func busy(err error) (after time.Duration, all bool) {
 // final reports whether the sources would give the same answer again: that there is no
 // such image, or none without a login.
 func final(err error) bool {
-	missing, ok := errors.AsType[interface {
-		error
-		Missing() bool
-	}](err)
-	if ok && missing.Missing() {
-		return true
-	}
-	refused, ok := errors.AsType[interface {
-		error
-		Refused() bool
-	}](err)
-	return ok && refused.Refused()
+	var missing interface{ Missing() bool }
+	var refused interface{ Refused() bool }
+	return errors.As(err, &missing) && missing.Missing() || errors.As(err, &refused) && refused.Refused()
 }
 
 // absent reports whether the cache does not have something, rather than fails.
