@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -77,12 +78,17 @@ func (c *Cache) touch(d digest.Digest, used time.Time) {
 
 // readJSON reads a small file; ok is false if it is absent or not valid.
 func readJSON(path string, v any) (modified time.Time, ok bool) {
-	body, err := os.ReadFile(path)
-	if err != nil || json.Unmarshal(body, v) != nil {
+	f, err := os.Open(path)
+	if err != nil {
 		return time.Time{}, false
 	}
-	info, err := os.Stat(path)
+	defer f.Close()
+	info, err := f.Stat()
 	if err != nil {
+		return time.Time{}, false
+	}
+	body, err := io.ReadAll(f)
+	if err != nil || json.Unmarshal(body, v) != nil {
 		return time.Time{}, false
 	}
 	return info.ModTime(), true

@@ -62,7 +62,7 @@ func (c *Cache) evict(ctx context.Context, most int64, keep digest.Digest) (done
 
 // eviction removes the least recently used, while the cache is locked.
 type eviction struct {
-	*index
+	index *index
 	cache *Cache
 	size  int64 // of the cache
 	done  Evicted
@@ -94,15 +94,15 @@ func (c *Cache) newEviction(ctx context.Context) (*eviction, error) {
 // run evicts until the cache has at most so many bytes.
 func (e *eviction) run(ctx context.Context, most int64, keep digest.Digest) error {
 	var all []victim
-	for _, r := range e.roots {
+	for _, r := range e.index.roots {
 		if r.digest != keep {
 			all = append(all, victim{r.used, func(context.Context) error { return e.image(r) }})
 		}
 	}
-	for _, d := range e.orphans {
-		all = append(all, victim{e.blobs[d].used, func(context.Context) error { return e.blob(d) }})
+	for _, d := range e.index.orphans {
+		all = append(all, victim{e.index.blobs[d].used, func(context.Context) error { return e.blob(d) }})
 	}
-	for _, p := range e.parts {
+	for _, p := range e.index.parts {
 		all = append(all, victim{p.used, func(ctx context.Context) error { return e.part(ctx, p) }})
 	}
 	slices.SortStableFunc(all, func(a, b victim) int { return a.used.Compare(b.used) })
@@ -135,7 +135,7 @@ func (e *eviction) image(r *root) error {
 	}
 	e.done.Images++
 	for _, d := range r.blobs {
-		if e.shared[d]--; e.shared[d] > 0 {
+		if e.index.shared[d]--; e.index.shared[d] > 0 {
 			continue
 		}
 		if err := e.blob(d); err != nil {
@@ -146,7 +146,7 @@ func (e *eviction) image(r *root) error {
 }
 
 func (e *eviction) blob(d digest.Digest) error {
-	b := e.blobs[d]
+	b := e.index.blobs[d]
 	if err := errors.Join(remove(e.cache.blobPath(d)), remove(e.cache.recordPath(d))); err != nil {
 		return err
 	}
