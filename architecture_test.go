@@ -15,8 +15,8 @@ import (
 const module = "github.com/segpull/segpull"
 
 // packages has the rules of docs/architecture.md: the level of each package, which of
-// our packages it may import, and why no others. Tests may also import registrytest
-// and pulltest.
+// our packages it may import, and why no others. Tests may also import registrytest,
+// pulltest and needs.
 var packages = map[string]struct {
 	level   int
 	imports []string
@@ -63,6 +63,7 @@ var packages = map[string]struct {
 	"internal/registrytest": {1, nil, "a server that shared code with what it tests would share its mistakes"},
 	"segment":               {1, nil, "the scheduler is pure: sources and disks are interfaces of its own"},
 
+	"internal/needs":    {0, nil, "any test may need a program"},
 	"internal/readable": {0, nil, "the readable text of an answer does not depend on the client"},
 	"internal/realtest": {0, nil, "real programs are tested against the binary alone"},
 }
@@ -111,7 +112,7 @@ func checkImports(t *testing.T, name string, used map[[2]string]bool) {
 	}
 	allowed := rule.imports
 	if strings.HasSuffix(name, "_test.go") {
-		allowed = append(slices.Clone(allowed), dir, "internal/pulltest", "internal/registrytest")
+		allowed = append(slices.Clone(allowed), dir, "internal/needs", "internal/pulltest", "internal/registrytest")
 	}
 	for _, spec := range file.Imports {
 		imported, _ := strconv.Unquote(spec.Path.Value)

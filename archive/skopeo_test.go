@@ -13,18 +13,14 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/internal/needs"
 )
 
 // skopeo runs skopeo, another reader of these formats, and returns what it prints. Without it a test is
 // skipped, but not in CI.
 func skopeo(t *testing.T, args ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath("skopeo"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip("skopeo is not installed, so no other reader checks the archives")
-	}
+	needs.Programs(t, "skopeo")
 	out, err := exec.CommandContext(t.Context(), "skopeo", args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("skopeo %s: %v\n%s", strings.Join(args, " "), err, out)

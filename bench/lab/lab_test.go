@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segpull/segpull/internal/needs"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -19,9 +20,7 @@ var quick = Case{
 
 // TestRun lets curl fetch all blobs from the best mirror.
 func TestRun(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip(err)
-	}
+	needs.Programs(t, "curl")
 	l := &Lab{Dir: t.TempDir()}
 	run, err := l.Run(t.Context(), quick, tool(t, "curl"))
 	if err != nil {
@@ -44,9 +43,7 @@ func TestRun(t *testing.T) {
 
 // TestRunCountsTheWire lets curl fetch all blobs over a simulated link.
 func TestRunCountsTheWire(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip(err)
-	}
+	needs.Programs(t, "curl")
 	c := Case{
 		Name: "wire", TCP: true, Layers: quick.Layers,
 		Mirrors: []Mirror{{Name: "lossy", Rate: 2 * mib, RTT: ms(10), Loss: 0.01}},
@@ -73,7 +70,7 @@ func TestAToolThatFails(t *testing.T) {
 	}}
 	run, err := l.Run(t.Context(), quick, broken)
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	if run.Error != "no route" || run.Exit != 3 || run.Efficiency != 0 {
 		t.Errorf("run is %+v, want its failure", run)

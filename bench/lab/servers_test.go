@@ -1,27 +1,18 @@
 package lab
 
 import (
-	"os/exec"
 	"testing"
 
 	"github.com/segpull/segpull/bench/program"
+	"github.com/segpull/segpull/internal/needs"
 )
-
-func needs(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, name := range programs {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Skip(err)
-		}
-	}
-}
 
 // TestCDN lets segpull pull from a registry that redirects to nginx with TLS.
 func TestCDN(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds segpull")
 	}
-	needs(t, "docker-registry", "nginx")
+	needs.Programs(t, "docker-registry", "nginx")
 	segpull, err := program.Build(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +26,7 @@ func TestCDN(t *testing.T) {
 }
 
 func TestFloors(t *testing.T) {
-	needs(t, "docker-registry")
+	needs.Programs(t, "docker-registry")
 	l := &Lab{Dir: t.TempDir()}
 	c := Case{Name: "local", Layers: []int64{2 * mib, mib}, Server: dockerRegistry, Mirrors: []Mirror{{Name: "registry"}}}
 	f, err := l.Floors(t.Context(), c)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/segpull/segpull/bench/program"
+	"github.com/segpull/segpull/internal/needs"
 )
 
 // TestThrough lets crane pull from a server before two mirrors.
@@ -12,7 +13,7 @@ func TestThrough(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds segpull")
 	}
-	needs(t, "crane")
+	needs.Programs(t, "crane")
 	segpull, err := program.Build(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)

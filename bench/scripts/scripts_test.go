@@ -8,17 +8,14 @@ import (
 	"testing"
 
 	"github.com/segpull/segpull/bench/program"
+	"github.com/segpull/segpull/internal/needs"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
 // script runs one of the scripts with a fresh segpull in its PATH.
 func script(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	for _, needed := range []string{"sh", "curl", "go"} {
-		if _, err := exec.LookPath(needed); err != nil {
-			t.Skip(err)
-		}
-	}
+	needs.Programs(t, "sh", "curl", "go")
 	dir := t.TempDir()
 	if _, err := program.Build(t.Context(), dir); err != nil {
 		t.Fatal(err)
@@ -69,9 +66,7 @@ func TestWeakNetworkScript(t *testing.T) {
 }
 
 func TestScriptsCheckTheirArguments(t *testing.T) {
-	if _, err := exec.LookPath("sh"); err != nil {
-		t.Skip(err)
-	}
+	needs.Programs(t, "sh")
 	for _, c := range []struct{ script, args, want string }{
 		{"kill-and-resume.sh", "-n x image mirror", "-n x: expected a whole number"},
 		{"kill-and-resume.sh", "-s 0 image mirror", "-s 0: expected more than no time"},

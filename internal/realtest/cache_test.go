@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segpull/segpull/internal/needs"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -46,7 +47,7 @@ func TestTheCacheOfTwoPulls(t *testing.T) {
 }
 
 func TestSkopeoReadsWhatTheCacheExports(t *testing.T) {
-	need(t, "skopeo")
+	needs.Programs(t, "skopeo")
 	r := startRegistry(t)
 	images := map[string]registrytest.Image{
 		"oci":    newImage(t, registrytest.ImageOptions{Seed: 1, Layers: []int64{mib}}),

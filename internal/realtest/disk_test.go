@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segpull/segpull/internal/needs"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -15,9 +16,9 @@ import (
 func mount(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		lack(t, "mounting needs root")
+		needs.Lack(t, "mounting needs root")
 	}
-	need(t, "mount", "umount")
+	needs.Programs(t, "mount", "umount")
 	run(t, "mount", append(args, dir)...)
 	t.Cleanup(func() { exec.Command("umount", dir).Run() })
 }

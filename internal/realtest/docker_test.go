@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segpull/segpull/internal/needs"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -20,9 +21,9 @@ type docker struct{ socket string }
 // own containerd.
 func startDocker(t *testing.T, args ...string) docker {
 	t.Helper()
-	need(t, "docker", "dockerd", "containerd", "runc")
+	needs.Programs(t, "docker", "dockerd", "containerd", "runc")
 	if os.Geteuid() != 0 {
-		lack(t, "dockerd needs root")
+		needs.Lack(t, "dockerd needs root")
 	}
 	dir := tempDir(t)
 	data := filepath.Join(dir, "data")

@@ -17,25 +17,6 @@ import (
 // programTimeout is how long a program may take for one task.
 const programTimeout = time.Minute
 
-// need skips the test where a program is not installed.
-func need(t *testing.T, programs ...string) {
-	t.Helper()
-	for _, program := range programs {
-		if _, err := exec.LookPath(program); err != nil {
-			lack(t, program+" is not installed")
-		}
-	}
-}
-
-// lack ends a test that this machine cannot run.
-func lack(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(what + ", and CI may not skip this test")
-	}
-	t.Skip(what + "; .ci/run shows how")
-}
-
 // run runs a program, which must succeed, and returns what it printed.
 func run(t *testing.T, program string, args ...string) string {
 	t.Helper()

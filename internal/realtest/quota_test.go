@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segpull/segpull/internal/needs"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -13,7 +14,7 @@ import (
 // Btrfs come with it.
 func mountQuota(t *testing.T, dir, mebibytes string) {
 	t.Helper()
-	need(t, "mkfs.btrfs", "btrfs")
+	needs.Programs(t, "mkfs.btrfs", "btrfs")
 	disk := filepath.Join(t.TempDir(), "disk")
 	run(t, "truncate", "-s", "200M", disk)
 	run(t, "mkfs.btrfs", "-q", disk)

@@ -15,6 +15,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
+	"github.com/segpull/segpull/internal/needs"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -41,7 +42,7 @@ func (r registry) url() string { return r.scheme + "://" + r.host }
 // the environment.
 func startRegistry(t *testing.T, settings ...string) registry {
 	t.Helper()
-	need(t, "docker-registry")
+	needs.Programs(t, "docker-registry")
 	dir := tempDir(t)
 	config := write(t, dir, "config.yml",
 		"version: 0.1",
@@ -64,7 +65,7 @@ func startLockedRegistry(t *testing.T) registry {
 // who have its file.
 func startTLSRegistry(t *testing.T) (r registry, certificate string) {
 	t.Helper()
-	need(t, "openssl")
+	needs.Programs(t, "openssl")
 	dir := tempDir(t)
 	certificate, key := filepath.Join(dir, "certificate"), filepath.Join(dir, "key")
 	run(t, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segpull/segpull/internal/needs"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -64,7 +65,7 @@ func dockerPulls(t *testing.T, h home, address string, img registrytest.Image) {
 }
 
 func ctrPulls(t *testing.T, h home, address string, img registrytest.Image) {
-	need(t, "containerd", "ctr")
+	needs.Programs(t, "containerd", "ctr")
 	dir := tempDir(t)
 	config := write(t, dir, "config.toml",
 		"version = 2",
@@ -96,7 +97,7 @@ func podmanPulls(t *testing.T, h home, address string, img registrytest.Image) {
 }
 
 func skopeoCopies(t *testing.T, h home, address string, img registrytest.Image) {
-	need(t, "skopeo")
+	needs.Programs(t, "skopeo")
 	config := write(t, t.TempDir(), "registries.conf", h.clientConfig(t, "podman", address))
 	dir := filepath.Join(t.TempDir(), "copy")
 	run(t, "skopeo", "--registries-conf", config, "copy", "--quiet", "docker://docker.io/library/"+name, "dir:"+dir)
@@ -108,12 +109,12 @@ func skopeoCopies(t *testing.T, h home, address string, img registrytest.Image) 
 }
 
 func cranePulls(t *testing.T, _ home, address string, _ registrytest.Image) {
-	need(t, "crane")
+	needs.Programs(t, "crane")
 	run(t, "crane", "validate", "--insecure", "--remote", address+"/docker.io/library/"+name)
 }
 
 func regctlCopies(t *testing.T, _ home, address string, _ registrytest.Image) {
-	need(t, "regctl")
+	needs.Programs(t, "regctl")
 	t.Setenv("REGCTL_CONFIG", filepath.Join(t.TempDir(), "config.json"))
 	run(t, "regctl", "registry", "set", "--tls", "disabled", address)
 	run(t, "regctl", "image", "copy", address+"/library/"+name, "ocidir://"+filepath.Join(t.TempDir(), "layout")+":1")

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/segpull/segpull/internal/needs"
 )
 
 // units are the files for systemd.
@@ -15,7 +17,7 @@ const units = "../../deploy/systemd"
 
 // TestUnitsAreValid lets systemd read the units, for the program of this test.
 func TestUnitsAreValid(t *testing.T) {
-	need(t, "systemd-analyze")
+	needs.Programs(t, "systemd-analyze")
 	dir := tempDir(t)
 	var files []string
 	for _, name := range []string{"segpull.socket", "segpull.service"} {
@@ -37,7 +39,7 @@ func TestUnitsAreValid(t *testing.T) {
 
 // TestSocketActivation starts the server with its first client, as the socket unit does.
 func TestSocketActivation(t *testing.T) {
-	need(t, "systemd-socket-activate")
+	needs.Programs(t, "systemd-socket-activate")
 	h, address := newHome(t), freeAddress(t)
 	server := h.command(t, "serve", "--cache-dir", h.path("cache"), "-m", "http://127.0.0.1:1")
 	activate := exec.Command("systemd-socket-activate", append([]string{"--listen", address, "--fdname", "images", "-E", "HOME=" + h.settings}, server.Args...)...)

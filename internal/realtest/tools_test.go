@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segpull/segpull/internal/needs"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -80,7 +81,7 @@ type podman struct{ dir string }
 
 func newPodman(t *testing.T) podman {
 	t.Helper()
-	need(t, "podman")
+	needs.Programs(t, "podman")
 	return podman{tempDir(t)}
 }
 
@@ -107,7 +108,7 @@ func (p podman) take(t *testing.T, path string, img registrytest.Image) {
 func skopeo(transport string) func(*testing.T, string, registrytest.Image) {
 	return func(t *testing.T, path string, img registrytest.Image) {
 		t.Helper()
-		need(t, "skopeo")
+		needs.Programs(t, "skopeo")
 		var config struct {
 			RootFS struct {
 				DiffIDs []string `json:"diff_ids"`
@@ -127,7 +128,7 @@ func skopeo(transport string) func(*testing.T, string, registrytest.Image) {
 // umoci unpacks the image of a layout.
 func umoci(t *testing.T, path string, img registrytest.Image) {
 	t.Helper()
-	need(t, "umoci")
+	needs.Programs(t, "umoci")
 	bundle := filepath.Join(t.TempDir(), "bundle")
 	run(t, "umoci", "unpack", "--rootless", "--image", path+":22.04", bundle)
 	out, err := exec.CommandContext(t.Context(), filepath.Join(bundle, "rootfs", "app")).Output()
@@ -142,13 +143,13 @@ func umoci(t *testing.T, path string, img registrytest.Image) {
 // crane checks the layers and the config of a docker archive.
 func crane(t *testing.T, path string, _ registrytest.Image) {
 	t.Helper()
-	need(t, "crane")
+	needs.Programs(t, "crane")
 	run(t, "crane", "validate", "--tarball", path)
 }
 
 // regctl imports an archive into a layout.
 func regctl(t *testing.T, path string, _ registrytest.Image) {
 	t.Helper()
-	need(t, "regctl")
+	needs.Programs(t, "regctl")
 	run(t, "regctl", "image", "import", "ocidir://"+filepath.Join(t.TempDir(), "layout")+":1", path)
 }
