@@ -43,7 +43,7 @@ func WriteDir(ctx context.Context, dir string, img image.Image, blobs Blobs) err
 // WriteTree adds an image of any number of platforms to the layout in dir, as
 // [WriteDir] does. root is its manifest or its index, and blobs has that too. content
 // is what to write beside it: other manifests, configs, layers. The digests must be
-// well-formed SHA-256. A name without a tag is none.
+// well-formed SHA-256. Without a tag in name, the image has no name in the layout.
 func WriteTree(ctx context.Context, dir string, name image.Reference, root ocispec.Descriptor, content []ocispec.Descriptor, blobs Blobs) error {
 	f, err := openDir(dir)
 	if err != nil {

@@ -110,8 +110,8 @@ func (c *Cache) absent(ctx context.Context, d digest.Digest) error {
 	return fmt.Errorf("blob %s is in the cache: %w", d, fs.ErrExist)
 }
 
-// Arrived returns how many bytes of a blob the Part has that is open for it, or that an
-// earlier one has left; 0 if there is none.
+// Arrived returns how many bytes of a blob have arrived in a Part, which may be open or
+// closed; 0 without a Part.
 func (c *Cache) Arrived(d digest.Digest) int64 {
 	if check(d) != nil {
 		return 0
@@ -119,7 +119,8 @@ func (c *Cache) Arrived(d digest.Digest) int64 {
 	return state.Recorded(c.partPath(d))
 }
 
-// Scratch returns a file for a transfer, which nobody else sees. The caller closes it.
+// Scratch returns a temporary file for a transfer. It has no name that others could open.
+// The caller closes it.
 func (c *Cache) Scratch() (*os.File, error) {
 	if err := os.MkdirAll(c.partsDir(), 0o700); err != nil {
 		return nil, err

@@ -198,7 +198,7 @@ func (h *Handler) manifest(ctx context.Context, ref image.Reference) (ocispec.De
 	return d, body, missed, err
 }
 
-// put puts a manifest into the cache. The error says why it is none.
+// put puts a manifest into the cache. The error says why the body is not a manifest.
 func (h *Handler) put(ctx context.Context, mediaType string, body []byte) (digest.Digest, error) {
 	var doc struct {
 		SchemaVersion int             `json:"schemaVersion"`

@@ -23,8 +23,8 @@ type Registry struct {
 	// Redirect is the server to which it redirects requests for blobs,
 	// scheme://host:port; "": it serves them itself.
 	Redirect string
-	// Upstream is the registry that it is a pull-through cache of, http://host:port;
-	// "": it is none.
+	// Upstream is the registry of which it is a pull-through cache, http://host:port;
+	// "" where it has images of its own.
 	Upstream string
 }
 

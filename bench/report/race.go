@@ -79,7 +79,7 @@ func turnShares(others []string, runs []lab.Run) (shares []float64) {
 	return shares
 }
 
-// least returns the smaller of two times. It returns now if before is 0, which means that there is none.
+// least returns the smaller of two times, and now where before is 0 because nothing was measured before.
 func least(before, now float64) float64 {
 	if before == 0 {
 		return now

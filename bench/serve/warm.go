@@ -111,8 +111,8 @@ func (s *site) segpull(path string, mirrors ...string) (d lab.Daemon, blobs stri
 	return d, server.Blobs(), err
 }
 
-// registry starts a docker-registry, as a pull-through cache of a registry; "": it
-// is none.
+// registry starts a docker-registry: a pull-through cache of upstream or, where that is
+// "", a registry with images of its own.
 func (s *site) registry(upstream string) (lab.Daemon, error) {
 	dir := filepath.Join(s.dir, "registry")
 	if err := os.Mkdir(dir, 0o700); err != nil {

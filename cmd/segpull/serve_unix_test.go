@@ -118,7 +118,7 @@ func TestSocketActivation(t *testing.T) {
 		return string(buf[:n])
 	}
 	if got := state(); got != "READY=1" {
-		t.Errorf("it told systemd %q", got)
+		t.Errorf("segpull sent %q to systemd", got)
 	}
 	for _, url := range []string{address + "/v2/", "http://" + addresses[1] + "/metrics"} {
 		resp, err := http.Get(url)
@@ -130,7 +130,7 @@ func TestSocketActivation(t *testing.T) {
 	}
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	if got := state(); got != "STOPPING=1" {
-		t.Errorf("it told systemd %q", got)
+		t.Errorf("segpull sent %q to systemd", got)
 	}
 	if got := code(t, cmd.Wait()); got != 0 {
 		t.Errorf("exit code %d", got)
