@@ -41,6 +41,7 @@ var rules = []rule{
 	{"take back after a slow start as long as the horizon", "tail.go", "seconds(min(start, s.horizon()))", "seconds(start)", "TestConditions/three_far_apart"},
 	{"split", "tail.go", "if r := s.latterPart(src, late, now); !r.Empty() {", "if r := s.latterPart(src, late, now); false {", "TestSharedLink/beyond_a_border"},
 	{"split nothing in a slow start", "tail.go", "late.opened.IsZero() || s.young(late, now)", "late.opened.IsZero()", "TestFarLinks/a_small_image"},
+	{"split nothing that has just been answered", "tail.go", "now.Sub(late.opened) < min(answer, moment)", "false", "TestASlowAnswerIsNotSplit"},
 	{"split only answers", "tail.go", "late.opened.IsZero() || s.young(late, now)", "s.young(late, now)", "TestNoRaceForALostAnswer"},
 	{"split nothing within a budget", "tail.go", "|| s.young(late, now) || src.ration.known {", "|| s.young(late, now) {", "TestRations/thirty_a_minute,_and_it_says_so"},
 	{"split many times what comes unread", "tail.go", "max(s.minRequest(src, now)/many, many*s.onItsWay(late))", "s.minRequest(src, now)/many", "TestFarLinks/a_small_image"},

@@ -292,3 +292,31 @@ func TestATrickleReachesTheSink(t *testing.T) {
 		<-ended
 	})
 }
+
+// TestASlowAnswerIsNotSplit has one source, which answers the first request at once and
+// takes five seconds for the next answer, as a proxy does that fetches a whole blob
+// first. An idle connection would wait as long for a part of what is left.
+func TestASlowAnswerIsNotSplit(t *testing.T) {
+	s := newScheduler(mib, []int64{64 * kib, 256 * kib}, []int{6}, 1)
+	s.want(0, Range{0, 64 * kib})
+	s.want(1, Range{0, 256 * kib})
+	now := time.Unix(0, 0)
+	config, layer := s.next(now), s.next(now)
+	now = now.Add(100 * time.Millisecond)
+	s.opened(config, config.asked, now)
+	s.advance(config, config.asked.Len(), now)
+	s.end(config, outcome{kind: outcomeDone}, now)
+	for i := range 100 {
+		now = now.Add(100 * time.Millisecond)
+		if i == 50 {
+			s.opened(layer, layer.asked, now)
+		}
+		if i > 50 {
+			s.advance(layer, 5*kib, now)
+		}
+		s.tick(now)
+		if extra := s.next(now); extra != nil {
+			t.Fatalf("%v is asked for %d ms after the request, %v are left of it", extra.asked, 100*(i+1), layer.rest)
+		}
+	}
+}
