@@ -108,6 +108,7 @@ func conditions() map[string]*condition {
 }
 
 func TestConditions(t *testing.T) {
+	simulates(t)
 	for name, c := range conditions() {
 		t.Run(name, c.meet)
 	}

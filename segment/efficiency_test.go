@@ -10,6 +10,7 @@ import (
 // Efficiency is the time that the mirrors' rates would allow over the time
 // that it took; waste is what mirrors served beyond the need.
 func TestEfficiency(t *testing.T) {
+	simulates(t)
 	const kib = 1 << 10
 	rng := rand.New(rand.NewPCG(3, 3))
 	dies := func(tk *simTask, _ time.Duration) simFault {

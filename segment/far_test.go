@@ -9,6 +9,7 @@ import (
 // TestFarLinks fetches over links with long round trips: a request that is given
 // up wastes what is on its way, and its successor begins with a small window.
 func TestFarLinks(t *testing.T) {
+	simulates(t)
 	blobs := []int64{40 * mib, 20 * mib, 4 * mib}
 	for name, c := range map[string]*condition{
 		"200 ms": {simulation: simulation{
@@ -56,6 +57,7 @@ func TestFarLinks(t *testing.T) {
 // TestRandomFarLinks fetches from one to four random sources, near and far, with
 // and without losses.
 func TestRandomFarLinks(t *testing.T) {
+	simulates(t)
 	rng := rand.New(rand.NewPCG(1, 1))
 	const networks = 100
 	var efficiency, unread, doubled float64
@@ -90,6 +92,7 @@ func TestRandomFarLinks(t *testing.T) {
 // TestSharedLink fetches from mirrors of which the user's own link can carry only a
 // part, or all where nothing is lost. Queues that are full lose packets too.
 func TestSharedLink(t *testing.T) {
+	simulates(t)
 	const mbit, runs = 1e6 / 8, 16
 	for name, tc := range map[string]struct {
 		link       simLink

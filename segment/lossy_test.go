@@ -10,6 +10,7 @@ import (
 // connection brings a thirtieth of what the link can. Its slow start, before
 // the first losses, may not pass for what it brings.
 func TestLossyLink(t *testing.T) {
+	simulates(t)
 	const size, rate, runs = 32 * mib, 4e6, 20
 	var efficiency, waste []float64
 	for seed := range uint64(runs) {

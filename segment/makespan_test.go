@@ -30,6 +30,7 @@ func randomBlobs(rng *rand.Rand, total int64) (blobs []int64) {
 // TestMakespanOfRandomNetworks holds random sets of mirrors against the lower
 // bound bytes / Σ rates.
 func TestMakespanOfRandomNetworks(t *testing.T) {
+	simulates(t)
 	var networks []*randomPull
 	for _, tc := range []struct{ networks, least, most int }{{50, 2, 8}, {20, 9, 100}, {3, 101, 300}} {
 		rng := rand.New(rand.NewPCG(7, uint64(tc.most)))

@@ -11,6 +11,7 @@ import (
 // TestNoRace fetches from the networks of TestConditions with and without
 // NoRace: with it, no byte comes twice.
 func TestNoRace(t *testing.T) {
+	simulates(t)
 	for name, c := range conditions() {
 		t.Run(name, func(t *testing.T) {
 			c.dt, c.simulation.limit = ms(5), 2*time.Hour
@@ -28,6 +29,7 @@ func TestNoRace(t *testing.T) {
 // TestNoRaceOfRandomNetworks does the same with random networks, and shows what
 // NoRace costs in time.
 func TestNoRaceOfRandomNetworks(t *testing.T) {
+	simulates(t)
 	rng := rand.New(rand.NewPCG(7, 1))
 	var ratios []float64
 	for range 30 {
