@@ -14,7 +14,7 @@ type Observer interface {
 }
 
 // Event is one of Waiting, Resolved, Progress, Stalled, Warning, Trouble,
-// Corrupt and Finished. encoding/json writes each as an object with the fields
+// Corrupt, Finished and Failed. encoding/json writes each as an object with the fields
 // that docs/events.md describes, without event and time. Lists are never nil.
 type Event interface {
 	// Kind is the name of the type in lower case, such as "waiting".
@@ -116,6 +116,14 @@ type Finished struct {
 	Result
 }
 
+// Failed says that the pull of one image of a batch ended with an error, and that
+// the pull goes on with the others.
+type Failed struct {
+	Reference string `json:"reference"` // as in Resolved, or as the caller wrote it if it is invalid
+	Message   string `json:"message"`   // one line
+	Class     string `json:"class"`     // "usage", "not found", "credentials", "mismatch", "network" or "permanent"; "" for other errors
+}
+
 func (Waiting) Kind() string  { return "waiting" }
 func (Resolved) Kind() string { return "resolved" }
 func (Progress) Kind() string { return "progress" }
@@ -124,6 +132,7 @@ func (Warning) Kind() string  { return "warning" }
 func (Trouble) Kind() string  { return "trouble" }
 func (Corrupt) Kind() string  { return "corrupt" }
 func (Finished) Kind() string { return "finished" }
+func (Failed) Kind() string   { return "failed" }
 
 // Duration is a time.Duration that JSON has in seconds, with up to three
 // decimals, or as null if it is negative.

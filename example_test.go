@@ -103,6 +103,32 @@ func ExamplePull() {
 	// true
 }
 
+// A batch goes on after an error.
+func ExampleBatchError() {
+	registry := registrytest.New()
+	registry.Push("team/app", "1", registrytest.NewImage(registrytest.ImageOptions{}))
+	server := httptest.NewServer(registry)
+	defer server.Close()
+	dir, err := os.MkdirTemp("", "segpull")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+
+	results, err := segpull.Pull(context.Background(), segpull.Options{
+		Mirrors: []string{server.URL},
+		Output:  dir,
+		Batch:   true,
+	}, "registry.example/team/missing:1", "registry.example/team/app:1")
+	fmt.Println(len(results), err)
+	if batch, ok := errors.AsType[*segpull.BatchError](err); ok {
+		fmt.Println(batch.Failed[0].Reference, errors.Is(err, segpull.ErrNotFound))
+	}
+	// Output:
+	// 1 1 of 2 images failed: registry.example/team/missing:1
+	// registry.example/team/missing:1 true
+}
+
 // Two pulls share a cache: the second, in another format, fetches no blob.
 func ExamplePull_cache() {
 	registry := registrytest.New()

@@ -27,6 +27,8 @@ import (
 // job is the pull of one image.
 type job struct {
 	call     *call
+	index    int    // among the references of the call
+	written  string // the reference, as the caller wrote it
 	image    image.Image
 	set      *sources.Set
 	out      output
@@ -46,7 +48,13 @@ type job struct {
 	began     time.Time
 }
 
-func (j *job) name() string { return familiar(j.image.Reference) }
+// name returns the reference as the user would write it, or as the caller wrote it if it is invalid.
+func (j *job) name() string {
+	if j.image.Reference == (image.Reference{}) {
+		return j.written
+	}
+	return familiar(j.image.Reference)
+}
 
 // familiar returns a reference as the user would write it.
 func familiar(ref image.Reference) string {

@@ -34,6 +34,13 @@ type Options struct {
 	// Platform is OS/ARCH[/VARIANT], such as "linux/arm/v7". Empty: linux on this
 	// machine's architecture.
 	Platform string
+	// Platforms are the platforms of single images, one for each reference of the
+	// call. Empty, or an empty one: Platform.
+	Platforms []string
+	// Batch says that the references are a list of any length: an image that fails
+	// does not stop the others, and Output is a directory even for one image,
+	// except "-". false: the call ends at the first error.
+	Batch bool
 	// Name is the name of the image in the archive, as NAME[:TAG]. Without a tag
 	// it gets the tag of the reference, or else latest. A call with several
 	// images cannot have a Name. Empty: the reference without its digest.

@@ -61,21 +61,18 @@ func (o Options) places(format archive.Format, images int) (places, error) {
 	return p, nil
 }
 
-// plan chooses the path of each job's archive, named after its reference and its platform, and checks that
-// it can be written.
-func (p places) plan(jobs []*job) error {
+// plan returns a function for all jobs of a call. It chooses the path of a job's archive, named after its
+// reference and its platform, and checks that it can be written.
+func (p places) plan() func(*job) error {
 	seen := make(map[string]bool)
-	for _, j := range jobs {
+	return func(j *job) error {
 		j.out = p.opts.place(p.dir, p.format, j.image.Reference.FileName(j.image.Platform))
 		if seen[j.out.path] {
 			return usage(fmt.Errorf("%s: two images would be written to %s: name each image once", j.image.Reference, j.out.path))
 		}
 		seen[j.out.path] = true
-		if err := j.out.check(); err != nil {
-			return err
-		}
+		return j.out.check()
 	}
-	return nil
 }
 
 // byPlatform reports whether the names of archives have the platform in them.
@@ -87,7 +84,7 @@ func (o Options) intoDir(format archive.Format, images int) bool {
 	switch {
 	case o.Output == "" || o.Output == stdout:
 		return false
-	case images > 1:
+	case images > 1 || o.Batch:
 		return true
 	case format == archive.OCI:
 		return false // the directory is the image layout

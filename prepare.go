@@ -17,56 +17,66 @@ import (
 // prepare resolves all references. It reports invalid references and outputs before the first request,
 // with the file names for the wanted platform.
 func (c *call) prepare(ctx context.Context, names []string) ([]*job, error) {
-	refs, err := parseReferences(names)
+	jobs, err := c.parse(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	name, err := c.opts.name(refs)
+	name, err := c.opts.name(jobs)
 	if err != nil {
 		return nil, err
 	}
-	places, err := c.opts.places(c.format, len(refs))
+	places, err := c.opts.places(c.format, len(names))
 	if err != nil {
 		return nil, err
 	}
-	var jobs []*job
-	for _, ref := range refs {
-		jobs = append(jobs, &job{call: c, image: image.Image{Reference: ref, Platform: c.platform}})
-	}
-	if err := places.plan(jobs); err != nil {
+	if jobs, err = c.each(ctx, jobs, places.plan()); err != nil {
 		return nil, err
 	}
-	for _, j := range jobs {
-		if err := j.resolve(ctx, name, places.byPlatform()); err != nil {
-			return nil, err
-		}
+	resolve := func(j *job) error { return j.resolve(ctx, name, places.byPlatform()) }
+	if jobs, err = c.each(ctx, jobs, resolve); err != nil {
+		return nil, err
 	}
-	return jobs, places.plan(jobs)
+	return c.each(ctx, jobs, places.plan())
 }
 
-func parseReferences(names []string) (refs []image.Reference, err error) {
+// parse returns a job for each reference.
+func (c *call) parse(ctx context.Context, names []string) ([]*job, error) {
 	if len(names) == 0 {
 		return nil, usage(errors.New("no image given: name one, for example ubuntu:22.04"))
 	}
-	for _, name := range names {
-		ref, err := image.ParseReference(name)
-		if err != nil {
-			return nil, usage(err)
-		}
-		refs = append(refs, ref)
+	if n := len(c.opts.Platforms); n > 0 && n != len(names) {
+		return nil, usage(fmt.Errorf("Options.Platforms has %d platforms for %d images: give one for each", n, len(names)))
 	}
-	return refs, nil
+	var jobs []*job
+	for i, name := range names {
+		jobs = append(jobs, &job{call: c, index: i, written: name})
+	}
+	return c.each(ctx, jobs, (*job).parse)
+}
+
+// parse reads the job's reference and platform.
+func (j *job) parse() (err error) {
+	if j.image.Reference, err = image.ParseReference(j.written); err != nil {
+		return usage(err)
+	}
+	j.image.Platform = j.call.platform
+	if own := j.call.opts.Platforms; len(own) > 0 && own[j.index] != "" {
+		if j.image.Platform, err = image.ParsePlatform(own[j.index]); err != nil {
+			return usage(err)
+		}
+	}
+	return nil
 }
 
 // name returns the image's name in the archive, or zero if Name is not set.
-func (o Options) name(refs []image.Reference) (image.Reference, error) {
-	if o.Name == "" {
+func (o Options) name(jobs []*job) (image.Reference, error) {
+	if o.Name == "" || len(jobs) == 0 {
 		return image.Reference{}, nil
 	}
-	if len(refs) > 1 {
-		return image.Reference{}, usage(fmt.Errorf("name %q can apply to only one image, and the call has %d: pull them one by one", o.Name, len(refs)))
+	if len(jobs) > 1 {
+		return image.Reference{}, usage(fmt.Errorf("name %q can apply to only one image, and the call has %d: pull them one by one", o.Name, len(jobs)))
 	}
-	name, err := image.ParseName(o.Name, refs[0])
+	name, err := image.ParseName(o.Name, jobs[0].image.Reference)
 	if err != nil {
 		return image.Reference{}, usage(err)
 	}
@@ -77,7 +87,7 @@ func (o Options) name(refs []image.Reference) (image.Reference, error) {
 // To read the platform of an image without an index costs a round trip, so resolve does it only if the name
 // of the output has the platform; otherwise checkPlatform reads it at the end.
 func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bool) (err error) {
-	ref := j.image.Reference
+	ref, wanted := j.image.Reference, j.image.Platform
 	if j.set, err = j.call.sources(ref.Registry); err != nil {
 		return err
 	}
@@ -88,7 +98,7 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	}
 	j.asked = time.Now()
 	f := &fetcher{set: j.set, call: j.call}
-	img, err := image.Resolve(ctx, f, ref, j.call.platform)
+	img, err := image.Resolve(ctx, f, ref, wanted)
 	switch {
 	case classOf(err) == ErrNetwork && unreachable(err):
 		return fmt.Errorf("%w; check the network, or give other mirrors with --mirror", err)
@@ -109,7 +119,7 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	}
 	img.Name = name
 	j.image, j.resolver = img, j.set.Resolver(ref)
-	j.warnOfPlatform(j.call.platform)
+	j.warnOfPlatform(wanted)
 	j.warnOfIndex()
 	j.warnOfNameless()
 	return nil

@@ -24,7 +24,8 @@ import (
 // "ghcr.io/team/app@sha256:…", and returns the results of those that it finished,
 // in the order of refs. It resolves all references before it fetches the first
 // layer, pulls one image after the other, ends at the first error, and fetches a
-// layer that several images share once.
+// layer that several images share once. With Options.Batch it goes on with the
+// other images after an error, which is then a *BatchError.
 //
 // Use errors.Is to find the class of an error, such as ErrNotFound. When ctx ends,
 // Pull returns its cause within a second. Whatever the error, the bytes that
@@ -45,15 +46,19 @@ func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 	var results []Result
 	for i, j := range jobs {
 		r, err := j.run(ctx)
-		c.done = append(c.done, j)
 		if err != nil {
-			return results, classify(fmt.Errorf("%s: %w", j.name(), advise(err)))
+			j.close() // its blobs are not verified, so no other image takes them
+			if err = fmt.Errorf("%s: %w", j.name(), advise(err)); !c.goOn(ctx, j, err) {
+				return results, classify(err)
+			}
+			continue
 		}
+		c.done = append(c.done, j)
 		c.release(jobs[i+1:])
 		results = append(results, r)
 		c.notify(Finished{Result: r})
 	}
-	return results, nil
+	return results, c.failures(len(refs))
 }
 
 // call has what the images of one Pull share.
@@ -66,7 +71,8 @@ type call struct {
 	logins   *sources.Logins
 	names    func(registry string) []string // of the sources to use
 	sets     map[string]*sources.Set        // by registry
-	done     []*job                         // jobs that have run; later jobs take blobs from them
+	done     []*job                         // jobs that are complete; later jobs take blobs from them
+	failed   []ImageError                   // images of a batch
 	corrupt  verify.Corrupt                 // sources that sent wrong bytes
 
 	mu sync.Mutex // held while Observer.Observe runs
