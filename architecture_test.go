@@ -22,7 +22,7 @@ var packages = map[string]struct {
 	imports []string
 	why     string
 }{
-	"cmd/segpull":   {6, []string{".", "cache", "image", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
+	"cmd/segpull":   {6, []string{".", "cache", "image", "internal/imagelist", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
 	"bench":         {9, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/serve", "bench/soak"}, "the command line parses flags; the packages below measure"},
 	"bench/chart":   {0, nil, "a picture shows figures of any program"},
 	"bench/client":  {0, nil, "a client that shared code with what it measures would share its mistakes"},
@@ -50,6 +50,8 @@ var packages = map[string]struct {
 
 	"cache":    {3, []string{"archive", "image", "state"}, "the cache keeps what a transfer fetched, and does not depend on mirrors"},
 	"transfer": {3, []string{"segment", "sources", "state", "verify"}, "a transfer fetches blobs to disk, and does not depend on references or archives"},
+
+	"internal/imagelist": {2, []string{"image"}, "a list names images, whoever pulls them"},
 
 	"archive": {2, []string{"image", "internal/layer"}, "an archive is written from verified blobs, wherever they came from"},
 	"sources": {2, []string{"image", "internal/credentials", "internal/registry"}, "mirrors serve bytes, and do not depend on plans, disks or archives"},

@@ -39,6 +39,9 @@ func (b *bars) show(_ time.Time, e segpull.Event) {
 	case segpull.Finished:
 		b.drop(e.Result.Reference)
 		b.screen.print(summary(e.Result), nil)
+	case segpull.Failed:
+		b.drop(e.Reference)
+		b.screen.print(noticeLine(e, b.colour), b.lines())
 	default:
 		b.screen.print(noticeLine(e, b.colour), b.lines())
 	}

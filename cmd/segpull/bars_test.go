@@ -188,6 +188,14 @@ func TestBarsAreClearedWhenAPullFails(t *testing.T) {
 	wantScreen(t, term, "")
 }
 
+func TestBarsOfAListGoOnAfterAFailure(t *testing.T) {
+	term, b := newTestBars(80, 24)
+	b.show(time.Time{}, segpull.Failed{Reference: "nothing:1", Message: "nothing:1: no such image"})
+	b.show(time.Time{}, testProgress())
+	b.show(time.Time{}, segpull.Failed{Reference: "ubuntu:22.04", Message: "ubuntu:22.04: no source is left"})
+	wantScreen(t, term, "segpull: nothing:1: no such image\nsegpull: ubuntu:22.04: no source is left\n")
+}
+
 func TestBarsOfSeveralImages(t *testing.T) {
 	term, b := newTestBars(80, 24)
 	b.show(time.Time{}, testProgress())

@@ -43,7 +43,7 @@ func (a *app) pullCommand(use, note string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use,
 		Args: func(_ *cobra.Command, refs []string) error {
-			if len(refs) == 0 {
+			if len(refs) == 0 && len(a.inputs) == 0 {
 				return usagef("no image named%s%s", seeHelp, note)
 			}
 			return nil

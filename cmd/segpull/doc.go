@@ -104,6 +104,13 @@
 //	sources           list of {name, bytes}: the bytes of each source
 //	corrupt           list of the names of sources that served wrong bytes
 //
+// failed: an image of a list failed; segpull goes on with the others.
+//
+//	reference  as in resolved, or as given if it is invalid
+//	message    one line
+//	class      "usage", "not found", "credentials", "mismatch", "network",
+//	           "permanent", or "" for other errors
+//
 // error: the command failed; always the last.
 //
 //	message    one line

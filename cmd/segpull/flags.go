@@ -18,6 +18,7 @@ import (
 type flags struct {
 	set *pflag.FlagSet
 
+	inputs      []string
 	mirrors     []string
 	output      string
 	format      string
@@ -48,6 +49,7 @@ var progressForms = []string{"auto", "bar", "plain", "json", "none"}
 func (f *flags) define(set *pflag.FlagSet) {
 	f.set = set
 	set.SortFlags = false
+	set.StringArrayVarP(&f.inputs, "input", "i", nil, "")
 	set.StringArrayVarP(&f.mirrors, "mirror", "m", nil, "")
 	set.StringVarP(&f.output, "output", "o", "", "")
 	set.StringVarP(&f.format, "format", "f", "", "")

@@ -52,14 +52,18 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
-	feed := newFeed(a.views(refs, cancel), a.verbose)
+	images, err := a.images(ctx, refs)
+	if err != nil {
+		return err
+	}
+	feed := newFeed(a.views(images.references, cancel), a.verbose)
 	for _, doubt := range a.doubts {
 		feed.Observe(segpull.Warning{Message: doubt})
 	}
 	rate, _ := a.limitRate.At(time.Now())
 	limits := segpull.NewLimits(int64(rate))
 	go a.keepLimits(ctx, limits, config, feed, cancel)
-	_, err = segpull.Pull(ctx, segpull.Options{
+	err = images.pull(ctx, segpull.Options{
 		Mirrors:     a.mirrors,
 		Config:      config,
 		Authfile:    a.authfile,
@@ -77,7 +81,7 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 		History:     sources.HistoryPath(),
 		Stdout:      a.stdout,
 		Observer:    feed,
-	}, refs...)
+	})
 	feed.close(ctx)
 
 	if lost, ok := errors.AsType[*resultsError](context.Cause(ctx)); ok {

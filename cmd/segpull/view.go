@@ -19,7 +19,9 @@ type view interface {
 // when it prints.
 func (a *app) views(refs []string, fail func(error)) []view {
 	var views []view
-	if !a.quiet {
+	if a.quiet {
+		views = append(views, failures{a.noticeView()})
+	} else {
 		views = append(views, a.progressView(refs))
 	}
 	return append(views, &results{a.stdout, fail})
@@ -28,19 +30,26 @@ func (a *app) views(refs []string, fail func(error)) []view {
 // progressView returns the view that --progress names. Without a terminal, plain lines
 // replace the bars.
 func (a *app) progressView(refs []string) view {
-	notices := notices{a.stderr, movable(a.stderr) && colours()}
 	switch a.progress {
-	case "json":
-		return jsonView{a.stderr}
-	case "none":
-		return notices
+	case "json", "none":
+		return a.noticeView()
 	case "auto", "bar":
 		if movable(a.stderr) {
 			return newBars(&screen{out: a.stderr, size: sizeOf(a.stderr)}, colours(), refs)
 		}
 	}
-	return &plain{notices: notices, last: map[string]plainLine{}}
+	return &plain{notices: a.notices(), last: map[string]plainLine{}}
 }
+
+// noticeView returns the view that shows least: events in JSON, or only notices.
+func (a *app) noticeView() view {
+	if a.progress == "json" {
+		return jsonView{a.stderr}
+	}
+	return a.notices()
+}
+
+func (a *app) notices() notices { return notices{a.stderr, movable(a.stderr) && colours()} }
 
 // results prints the digest and the path of each archive that is complete, except one
 // on standard output.
@@ -66,7 +75,16 @@ func (r *results) show(_ time.Time, e segpull.Event) {
 
 func (r *results) close() {}
 
-// notices prints only warnings and troubles.
+// failures shows only the images of a list that failed, for --quiet.
+type failures struct{ view }
+
+func (f failures) show(at time.Time, e segpull.Event) {
+	if _, ok := e.(segpull.Failed); ok {
+		f.view.show(at, e)
+	}
+}
+
+// notices prints only warnings, troubles, and images of a list that failed.
 type notices struct {
 	out    io.Writer
 	colour bool

@@ -33,6 +33,8 @@ func noticeLine(e segpull.Event, colour bool) string {
 		return "segpull: " + oneLine(fmt.Sprintf("%s: no byte for %s: %s", e.Reference, durationText(e.Silent.Duration), strings.Join(e.Reasons, "; ")))
 	case segpull.Trouble:
 		return "segpull: " + oneLine(e.Source+": "+e.Message)
+	case segpull.Failed:
+		return paint(colour, red, "segpull:") + " " + oneLine(e.Message)
 	}
 	return ""
 }

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/imagelist"
+)
+
+// batch is the images of one run: those of the command line, then those of the lists.
+type batch struct {
+	lists      bool
+	references []string // to pull
+	platforms  []string // of each; "" is that of --platform
+	listed     []int    // the position of each in the command line and the lists
+	places     []string // of each, FILE:LINE; "" is the command line
+	invalid    []failure
+}
+
+// failure is an image that was not pulled.
+type failure struct {
+	position int // in the command line and the lists
+	name     string
+	place    string
+	err      error
+}
+
+// images reads the lists of --input.
+func (a *app) images(ctx context.Context, refs []string) (batch, error) {
+	b := batch{lists: len(a.inputs) > 0}
+	listed, err := imagelist.Read(ctx, a.inputs, os.Stdin)
+	if err != nil {
+		return b, usagef("%v", err)
+	}
+	for i, ref := range refs {
+		b.add(i, ref, "", "")
+	}
+	for i, image := range listed {
+		switch position := len(refs) + i; {
+		case image.Err != nil:
+			b.invalid = append(b.invalid, failure{position, image.Reference, image.Place, usagef("%v", image.Err)})
+		case !slices.Contains(refs, image.Reference):
+			b.add(position, image.Reference, image.Platform, image.Place)
+		}
+	}
+	return b, nil
+}
+
+func (b *batch) add(position int, reference, platform, place string) {
+	b.references = append(b.references, reference)
+	b.platforms = append(b.platforms, platform)
+	b.listed = append(b.listed, position)
+	b.places = append(b.places, place)
+}
+
+// pull pulls the images. Those of lists do not stop each other, and the error is then
+// a *batchError.
+func (b *batch) pull(ctx context.Context, opts segpull.Options) error {
+	opts.Platforms, opts.Batch = b.platforms, b.lists
+	for _, f := range b.invalid {
+		opts.Observer.Observe(segpull.Failed{Reference: f.name, Message: f.err.Error(), Class: segpull.ErrUsage.Error()})
+	}
+	if len(b.references) == 0 {
+		return &batchError{len(b.invalid), b.invalid}
+	}
+	_, err := segpull.Pull(ctx, opts, b.references...)
+	several, ok := errors.AsType[*segpull.BatchError](err)
+	if err != nil && !ok {
+		return err
+	}
+	failed := slices.Clone(b.invalid)
+	if ok {
+		for _, f := range several.Failed {
+			failed = append(failed, failure{b.listed[f.Index], f.Reference, b.places[f.Index], f.Err})
+		}
+	}
+	if len(failed) == 0 {
+		return nil
+	}
+	slices.SortFunc(failed, func(a, b failure) int { return a.position - b.position })
+	return &batchError{len(b.references) + len(b.invalid), failed}
+}
+
+// batchError names the images that failed. Why each did, was printed before.
+type batchError struct {
+	images int
+	failed []failure // at least one, in the order of the lists
+}
+
+// mostNamed is how many images the error names.
+const mostNamed = 20
+
+func (e *batchError) Error() string {
+	var names []string
+	for _, f := range e.failed[:min(len(e.failed), mostNamed)] {
+		if f.place != "" {
+			f.name += " (" + f.place + ")"
+		}
+		names = append(names, f.name)
+	}
+	if more := len(e.failed) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return fmt.Sprintf("%d of %s failed: %s", len(e.failed), count(e.images, "image"), strings.Join(names, ", "))
+}
+
+// Unwrap returns the first failure, whose class decides the exit code.
+func (e *batchError) Unwrap() error { return e.failed[0].err }
