@@ -15,6 +15,8 @@ import (
 // assemble creates the output from the blobs, which are all verified.
 func (j *job) assemble(ctx context.Context) error {
 	switch {
+	case j.out.path == "":
+		return nil
 	case j.layout != nil:
 		if err := j.checkConfig(); err != nil {
 			return err

@@ -51,7 +51,7 @@ func (j *job) openCached(ctx context.Context, names []string, placements []state
 	if j.store, err = state.Open(ctx, j.out.work, placements, names); err != nil {
 		return j.out.explain(err)
 	}
-	k := &cached{job: j, cache: j.call.cache, sources: names, earlier: earlier, blobs: make([]cachedBlob, len(j.blobs))}
+	k := &cached{job: j, cache: j.cache(), sources: names, earlier: earlier, blobs: make([]cachedBlob, len(j.blobs))}
 	j.cached = k
 	for i, d := range j.blobs {
 		b := &k.blobs[i]
@@ -90,15 +90,15 @@ func (k *cached) open(ctx context.Context, i int) (*os.File, error) {
 }
 
 // explain adds to an error of the file system what to do about it.
-func (k *cached) explain(err error) error { return k.job.call.explainCache(err) }
+func (k *cached) explain(err error) error { return explainCache(k.cache, err) }
 
-func (c *call) explainCache(err error) error {
+func explainCache(c *cache.Cache, err error) error {
 	_, path := errors.AsType[*fs.PathError](err)
 	_, link := errors.AsType[*os.LinkError](err)
 	if !path && !link {
 		return err
 	}
-	return fmt.Errorf("cannot use the cache %s: %w; give another with --cache-dir", c.cache.Dir(), err)
+	return fmt.Errorf("cannot use the cache %s: %w; give another with --cache-dir", c.Dir(), err)
 }
 
 // run hashes the blobs that the cache has, and fetches the others into it.
@@ -277,8 +277,11 @@ func (k *cached) done(i int) (done, hashed int64) {
 }
 
 // keep records the tag of an image that is complete, and evicts what is above the limit
-// of the cache.
+// of the cache. It removes a cache that is the job's own.
 func (k *cached) keep(ctx context.Context) error {
+	if k.cache != k.job.call.cache {
+		return os.RemoveAll(k.cache.Dir())
+	}
 	j, ref := k.job, k.job.image.Reference
 	_, _, evicted := k.cache.Manifest(ctx, j.image.Digest)
 	if ref.Digest == "" && evicted == nil {

@@ -13,7 +13,7 @@ type Observer interface {
 	Observe(Event)
 }
 
-// Event is one of Waiting, Resolved, Progress, Stalled, Warning, Trouble,
+// Event is one of Waiting, Resolved, Progress, Sending, Stalled, Warning, Trouble,
 // Corrupt, Finished and Failed. encoding/json writes each as an object with the fields
 // that docs/events.md describes, without event and time. Lists are never nil.
 type Event interface {
@@ -35,7 +35,7 @@ type Resolved struct {
 	Digest    string     `json:"digest"`    // of the index or manifest that the reference names
 	Platform  string     `json:"platform"`  // of the image, OS/ARCH[/VARIANT]
 	Source    string     `json:"source"`    // the source that resolved the tag; "" for an image named by digest
-	Path      string     `json:"path"`      // where the archive will be; "-" is Options.Stdout
+	Path      string     `json:"path"`      // where the archive will be; "-" is Options.Stdout, "" none
 	Size      int64      `json:"size"`      // bytes of all blobs, each digest once
 	Blobs     []BlobInfo `json:"blobs"`     // the config and the layers, each digest once
 }
@@ -81,6 +81,16 @@ type SourceProgress struct {
 	State string `json:"state"`
 }
 
+// Sending says how much of an image an engine has got. Pull sends it when it begins,
+// about five times a second, and at the end, when Done == Total.
+type Sending struct {
+	Reference string `json:"reference"` // as in Resolved
+	To        string `json:"to"`        // the engine, such as "docker"
+	Done      int64  `json:"done"`      // bytes that it has got; 0 until the end for podman, which reads them itself
+	Total     int64  `json:"total"`     // about as many as it gets
+	Rate      int64  `json:"rate"`      // bytes a second since it began
+}
+
 // Stalled says that no source has sent a byte for about 10 s, and why. Pull
 // sends it once until the next byte.
 type Stalled struct {
@@ -111,7 +121,8 @@ type Corrupt struct {
 	Proof  string `json:"proof"` // one line, with the digest of the blob
 }
 
-// Finished says that an image's archive is complete and in its place.
+// Finished says that an image's archive is complete and in its place, and that the
+// engine has it.
 type Finished struct {
 	Result
 }
@@ -127,6 +138,7 @@ type Failed struct {
 func (Waiting) Kind() string  { return "waiting" }
 func (Resolved) Kind() string { return "resolved" }
 func (Progress) Kind() string { return "progress" }
+func (Sending) Kind() string  { return "sending" }
 func (Stalled) Kind() string  { return "stalled" }
 func (Warning) Kind() string  { return "warning" }
 func (Trouble) Kind() string  { return "trouble" }

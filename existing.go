@@ -50,7 +50,7 @@ func (j *job) hashExisting(ctx context.Context) error {
 	var sampling sync.WaitGroup
 	defer sampling.Wait()
 	defer cancel()
-	sampling.Go(func() { j.sample(hashing) })
+	sampling.Go(func() { sample(hashing, j.reportProgress) })
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -87,9 +87,12 @@ func (j *job) section(i int) *io.SectionReader {
 }
 
 // upToDate ends the pull of an image whose archive exists.
-func (j *job) upToDate() (Result, error) {
-	j.call.notify(j.progress())
+func (j *job) upToDate(ctx context.Context) (Result, error) {
+	j.reportProgress()
 	if err := j.checkPlatform(); err != nil {
+		return Result{}, err
+	}
+	if err := j.load(ctx); err != nil {
 		return Result{}, err
 	}
 	var blobs []string

@@ -121,7 +121,7 @@ func (f *filler) start(ctx context.Context, i int, part *cache.Part) error {
 // for all of them. An output on the same disk comes on top, unless it may share blocks.
 func (f *filler) checkSpace(store *state.Store) error {
 	j, need := f.cached.job, f.need
-	if need > 0 && j.out.path != stdout && j.out.format != archive.OCI && store.SharesDisk(j.store) {
+	if need > 0 && j.out.onDisk() && j.out.format != archive.OCI && store.SharesDisk(j.store) {
 		need += j.size()
 	}
 	f.need = 0

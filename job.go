@@ -44,7 +44,9 @@ type job struct {
 	transfer  *transfer.Transfer
 	announced bool
 	resumed   atomic.Int64
-	missing   int64 // bytes that were not on disk when the transfer began
+	missing   int64        // bytes that were not on disk when the transfer began
+	sent      atomic.Int64 // bytes that the engine has got
+	delivered []Delivery
 	began     time.Time
 }
 
@@ -75,7 +77,7 @@ func (j *job) run(ctx context.Context) (Result, error) {
 	if exists, err := j.findExisting(ctx); err != nil {
 		return Result{}, err
 	} else if exists {
-		return j.upToDate()
+		return j.upToDate(ctx)
 	}
 	if err := j.open(ctx, placements); err != nil {
 		return Result{}, err
@@ -90,6 +92,9 @@ func (j *job) run(ctx context.Context) (Result, error) {
 	}
 	if err := j.assemble(ctx); err != nil {
 		return Result{}, fmt.Errorf("write %s: %w", j.out.path, err)
+	}
+	if err := j.load(ctx); err != nil {
+		return Result{}, err
 	}
 	if err := j.store.Remove(); err != nil {
 		j.warnOfDir(err)
@@ -113,7 +118,7 @@ func smallestFirst(blobs []ocispec.Descriptor) []ocispec.Descriptor {
 // cache has, or copies those that earlier images have.
 func (j *job) open(ctx context.Context, placements []state.Placement) (err error) {
 	names := j.sourceNames()
-	if j.call.cache != nil {
+	if j.cache() != nil {
 		err = j.openCached(ctx, names, placements)
 	} else if j.store, err = state.Open(ctx, j.out.work, placements, names); err != nil {
 		err = j.out.explain(err)
@@ -207,7 +212,7 @@ func (j *job) placements() (places []state.Placement, err error) {
 }
 
 func (j *job) inPlace() bool {
-	return j.out.path != stdout && (j.out.format == archive.DockerArchive || j.out.format == archive.OCIArchive)
+	return j.out.onDisk() && (j.out.format == archive.DockerArchive || j.out.format == archive.OCIArchive)
 }
 
 // sharedSource is the name of the source of bytes from an earlier image.
@@ -225,7 +230,7 @@ func (j *job) adopt(ctx context.Context, i int, b *state.Blob) error {
 			return fill(ctx, b, other.section(k), len(j.set.Sources()))
 		}
 	}
-	if j.out.format != archive.OCI {
+	if j.out.format != archive.OCI || !j.out.onDisk() {
 		return nil
 	}
 	f, err := archive.OpenBlob(ctx, j.out.work, j.blobs[i])
@@ -269,7 +274,7 @@ func fill(ctx context.Context, b *state.Blob, from *io.SectionReader, source int
 func (j *job) fetch(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
 	var reports sync.WaitGroup
-	reports.Go(func() { j.sample(watching) })
+	reports.Go(func() { sample(watching, j.reportProgress) })
 	var err error
 	if j.cached == nil {
 		reports.Go(func() { j.warnOfDisagreements(watching) })
@@ -281,7 +286,7 @@ func (j *job) fetch(ctx context.Context) error {
 	reports.Wait()
 	_ = j.transfer.History().Save(j.call.opts.History) // it only helps the next pull
 	if err == nil {
-		j.call.notify(j.progress())
+		j.reportProgress()
 		return nil
 	}
 	if ctx.Err() == nil {

@@ -26,7 +26,7 @@ type Options struct {
 	// has several images), or "-" or /dev/stdout for Stdout. For one image in
 	// format "oci" it is the image layout itself. Empty:
 	// NAME_TAG_OS_ARCH[_VARIANT].tar in the current directory, without .tar for
-	// "oci".
+	// "oci"; with Load, no output.
 	Output string
 	// Format is "docker-archive", "legacy", "oci" or "oci-archive", see package
 	// archive. Empty: "docker-archive".
@@ -45,6 +45,14 @@ type Options struct {
 	// it gets the tag of the reference, or else latest. A call with several
 	// images cannot have a Name. Empty: the reference without its digest.
 	Name string
+	// Load is the container engine on this machine that gets the images, by its own
+	// command: "docker", "nerdctl", "podman", "containerd", or "auto" for the first of
+	// these that answers. It gets them in the format "docker-archive", or "legacy" if
+	// Format is that; podman gets an OCI layout. An engine that does not answer is an
+	// error before the first request. With Output, the images go there as well.
+	// Otherwise their bytes lie in CacheDir, or in segpull/parts in os.UserCacheDir,
+	// until the engine has them. Empty: no engine.
+	Load string
 	// Limits are the rate limits, such as NewLimits(2 << 20). They may change
 	// while the pull runs, and several calls may share them. nil: no limits
 	// except those that Config has for mirrors.
@@ -83,7 +91,8 @@ type Result struct {
 	Reference    string        `json:"reference"`        // as in Resolved
 	Digest       string        `json:"digest"`           // of the index or manifest that the reference names
 	ImageID      string        `json:"image_id"`         // digest of the image's config, which docker lists as the image's ID
-	Path         string        `json:"path"`             // of the archive; "-" is Options.Stdout
+	Path         string        `json:"path"`             // of the archive; "-" is Options.Stdout; "" if none was asked for
+	Delivered    []Delivery    `json:"delivered"`        // the engine that has the image now
 	Platform     string        `json:"platform"`         // OS/ARCH[/VARIANT]
 	Size         int64         `json:"size"`             // bytes of all blobs, each digest once
 	Fetched      int64         `json:"fetched"`          // bytes of blobs that sources served in this call, without a config that was read for its platform
@@ -93,6 +102,13 @@ type Result struct {
 	Duration     Duration      `json:"duration_seconds"` // of this image's pull
 	Sources      []SourceShare `json:"sources"`          // the bytes of each source
 	Corrupt      []string      `json:"corrupt"`          // names of sources that served wrong bytes, of this or an earlier image of the call
+}
+
+// Delivery is an image in an engine.
+type Delivery struct {
+	To     string `json:"to"`     // the engine, such as "docker"
+	Name   string `json:"name"`   // of the image there; the ID, where it has none
+	Digest string `json:"digest"` // of the manifest
 }
 
 // SourceShare is how many bytes of the image one source served in this call.

@@ -26,15 +26,19 @@ var namesOfStdout = []string{"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"}
 // output is where the archive of one image goes.
 type output struct {
 	format archive.Format
-	path   string // for messages; "-" is standard output
+	path   string // for messages; "-" is standard output, "" none: the image only goes elsewhere
 	work   string // path, or the directory that it links to; the part directory is beside it
 }
+
+// onDisk reports whether the archive is a file or a directory.
+func (o output) onDisk() bool { return o.path != "" && o.path != stdout }
 
 // places are where the archives of one call go.
 type places struct {
 	opts   Options
 	format archive.Format
 	dir    string // the directory that Output names; "" if it names none
+	parts  string // the directory of the part directories if there is no output; otherwise ""
 }
 
 // places checks Output, and creates the directory for the archives if Output names one.
@@ -52,6 +56,9 @@ func (o Options) places(format archive.Format, images int) (places, error) {
 		return places{}, usage(errors.New("standard output is a terminal, which cannot display an archive: pipe it, as in segpull -o - … | docker load, or give a file with --output"))
 	}
 	p := places{opts: o, format: format}
+	if o.Output == "" && o.Load != "" {
+		return p, p.prepareParts()
+	}
 	if o.intoDir(format, images) {
 		p.dir = o.Output
 		if err := os.MkdirAll(p.dir, 0o777); err != nil {
@@ -66,11 +73,11 @@ func (o Options) places(format archive.Format, images int) (places, error) {
 func (p places) plan() func(*job) error {
 	seen := make(map[string]bool)
 	return func(j *job) error {
-		j.out = p.opts.place(p.dir, p.format, j.image.Reference.FileName(j.image.Platform))
-		if seen[j.out.path] {
-			return usage(fmt.Errorf("%s: two images would be written to %s: name each image once", j.image.Reference, j.out.path))
+		j.out = p.place(j.image.Reference.FileName(j.image.Platform))
+		if seen[j.out.work] {
+			return usage(fmt.Errorf("%s: two images would be written to %s: name each image once", j.image.Reference, j.out.work))
 		}
-		seen[j.out.path] = true
+		seen[j.out.work] = true
 		return j.out.check()
 	}
 }
@@ -95,19 +102,40 @@ func (o Options) intoDir(format archive.Format, images int) bool {
 	return err == nil && info.IsDir()
 }
 
-func (o Options) place(dir string, format archive.Format, name string) output {
-	if format != archive.OCI {
+// prepareParts finds and creates the directory of the part directories of images without an output.
+func (p *places) prepareParts() error {
+	if p.opts.CacheDir != "" {
+		p.parts = filepath.Join(p.opts.CacheDir, "parts")
+	} else {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return fmt.Errorf("segpull has no place for the image until it is complete: %w; give one with --cache-dir or --output", err)
+		}
+		p.parts = filepath.Join(dir, "segpull", "parts")
+	}
+	if err := os.MkdirAll(p.parts, 0o700); err != nil {
+		return fmt.Errorf("cannot create the directory for the image until it is complete: %w; give another with --cache-dir or --output", err)
+	}
+	return nil
+}
+
+// place returns the output for an image with a file name, which has no extension.
+func (p places) place(name string) output {
+	if p.parts != "" {
+		return output{format: p.format, work: filepath.Join(p.parts, name)}
+	}
+	if p.format != archive.OCI {
 		name += ".tar"
 	}
-	name = filepath.Join(dir, name)
-	out := output{format: format, path: name, work: name}
+	name = filepath.Join(p.dir, name)
+	out := output{format: p.format, path: name, work: name}
 	switch {
-	case o.Output == stdout:
+	case p.opts.Output == stdout:
 		out.path = stdout
-	case o.Output != "" && dir == "":
-		out.path, out.work = o.Output, o.Output
+	case p.opts.Output != "" && p.dir == "":
+		out.path, out.work = p.opts.Output, p.opts.Output
 	}
-	if format == archive.OCI {
+	if p.format == archive.OCI {
 		out.work = realPath(out.path)
 	}
 	return out
@@ -128,6 +156,9 @@ func realPath(dir string) string {
 // explain adds to an error of the part directory its path and what to do about it.
 func (o output) explain(err error) error {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		if o.path == "" {
+			return fmt.Errorf("directory %s is not writable: %w; give another with --cache-dir or --output", o.dir(), err)
+		}
 		if o.path == stdout {
 			return fmt.Errorf("directory %s is not writable, and segpull keeps the image there until it is complete: %w; run segpull in another directory", o.dir(), err)
 		}
@@ -167,13 +198,14 @@ func (o output) check() error {
 		}
 		return fmt.Errorf("directory %s does not exist: create it, or give another with --output", dir)
 	}
-	if o.format == archive.OCI {
+	switch {
+	case !o.onDisk():
+		return nil
+	case o.format == archive.OCI:
 		return o.checkDir()
 	}
 	info, err := os.Stat(o.path)
 	switch {
-	case o.path == stdout:
-		return nil
 	case leadsToSystem(o.path):
 		return usage(fmt.Errorf("%s is a link that the system needs, so segpull does not replace it: give a file with --output, or - for standard output", o.path))
 	case err != nil: // it is not there

@@ -32,6 +32,9 @@ func (c *call) prepare(ctx context.Context, names []string) ([]*job, error) {
 	if jobs, err = c.each(ctx, jobs, places.plan()); err != nil {
 		return nil, err
 	}
+	if err := c.findEngine(ctx); err != nil {
+		return nil, err
+	}
 	resolve := func(j *job) error { return j.resolve(ctx, name, places.byPlatform()) }
 	if jobs, err = c.each(ctx, jobs, resolve); err != nil {
 		return nil, err
@@ -213,7 +216,7 @@ func (f *fetcher) keep(ctx context.Context) error {
 			break
 		}
 		if _, err := f.call.cache.PutManifest(ctx, m.mediaType, m.body); err != nil {
-			return f.call.explainCache(err)
+			return explainCache(f.call.cache, err)
 		}
 	}
 	return nil

@@ -27,19 +27,21 @@ func (j *job) announce() {
 	j.call.notify(e)
 }
 
-// sample reports the progress until ctx ends.
-func (j *job) sample(ctx context.Context) {
+// sample calls report about five times a second until ctx ends.
+func sample(ctx context.Context, report func()) {
 	tick := time.NewTicker(progressInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			j.call.notify(j.progress())
+			report()
 		case <-ctx.Done():
 			return
 		}
 	}
 }
+
+func (j *job) reportProgress() { j.call.notify(j.progress()) }
 
 // progress returns a sample of the progress of the pull.
 func (j *job) progress() Progress {
@@ -92,6 +94,7 @@ func (j *job) result() Result {
 		Size:      j.size(),
 		Resumed:   j.resumed.Load(),
 		Duration:  Duration{time.Since(j.began)},
+		Delivered: append([]Delivery{}, j.delivered...),
 		Sources:   []SourceShare{},
 		Corrupt:   append([]string{}, j.call.corrupt.Names()...),
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/cache"
 	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/internal/engine"
 	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/sources"
 	"github.com/segpull/segpull/verify"
@@ -74,6 +75,7 @@ type call struct {
 	done     []*job                         // jobs that are complete; later jobs take blobs from them
 	failed   []ImageError                   // images of a batch
 	corrupt  verify.Corrupt                 // sources that sent wrong bytes
+	engine   engine.Engine                  // that gets the images, if opts.Load names one
 
 	mu sync.Mutex // held while Observer.Observe runs
 }
@@ -90,6 +92,9 @@ func newCall(opts Options) (*call, error) {
 		if c.platform, err = image.ParsePlatform(opts.Platform); err != nil {
 			return nil, usage(err)
 		}
+	}
+	if opts.Load != "" && !engine.IsName(opts.Load) {
+		return nil, usage(fmt.Errorf("engine %q is unknown; use one of %s", opts.Load, strings.Join(Engines(), ", ")))
 	}
 	if opts.Connections < 0 || opts.SegmentSize < 0 || opts.GiveUpAfter < 0 {
 		return nil, usage(errors.New("neither Connections nor SegmentSize nor GiveUpAfter may be negative"))

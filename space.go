@@ -16,10 +16,10 @@ func (j *job) checkSpace() error {
 	}
 	dir, likely := j.out.dir(), need
 	switch {
-	case j.cached != nil && j.out.path != stdout: // written from the cache, or decompressed to more
+	case j.cached != nil && j.out.onDisk(): // written from the cache, or decompressed to more
 		need = j.size()
 		likely = need
-	case j.layout != nil || j.out.path == stdout:
+	case j.layout != nil || !j.out.onDisk():
 	case j.out.format == archive.Legacy: // decompressed, it is at least as large
 		need += j.size()
 		likely = need

@@ -56,6 +56,40 @@ func WriteTree(ctx context.Context, dir string, name image.Reference, root ocisp
 	return nil
 }
 
+// LinkDir makes dir an OCI image layout of one image whose blobs are symbolic links to
+// files elsewhere, which path returns: a program can read the image without a second copy
+// of it. It replaces what is in dir, a directory that belongs to the caller.
+func LinkDir(dir string, img image.Image, path func(d digest.Digest) string) error {
+	if err := img.Validate(); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, blobsDir), 0o700); err != nil {
+		return err
+	}
+	for _, b := range img.Blobs() {
+		target, err := filepath.Abs(path(b.Digest))
+		if err == nil {
+			err = os.Symlink(target, filepath.Join(dir, blobPath(b.Digest)))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for name, content := range map[string][]byte{
+		blobPath(img.Manifest.Digest): img.ManifestBytes,
+		ocispec.ImageLayoutFile:       ociLayout(),
+		ocispec.ImageIndexFile:        ociIndex(img),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // withManifest has an image's manifest beside its blobs.
 type withManifest struct {
 	image image.Image

@@ -18,7 +18,7 @@
 // writes each blob directly to its [Layout.Offset], and [Layout.Finish] writes the
 // bytes between the blobs. [Write] writes the same bytes, or a legacy archive, as
 // one stream. [WriteDir] writes a directory, [WriteTree] one with an index of several
-// platforms.
+// platforms, [LinkDir] one whose blobs are links to files elsewhere.
 //
 // In each format, an image has the name that [image.Image.ArchiveName] returns, or
 // none if that is zero.

@@ -189,3 +189,31 @@ func ExampleWriteTree() {
 	// <nil>
 	// 4 <nil>
 }
+
+// A program reads an image from a layout of links.
+func ExampleLinkDir() {
+	img, content := exampleImage()
+	dir, err := os.MkdirTemp("", "links")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	path := func(d digest.Digest) string { return filepath.Join(dir, d.Encoded()) }
+	for d, b := range content {
+		body := make([]byte, b.Size)
+		if _, err := b.ReadAt(body, 0); err != nil {
+			panic(err)
+		}
+		if err := os.WriteFile(path(d), body, 0o600); err != nil {
+			panic(err)
+		}
+	}
+
+	layout := filepath.Join(dir, "layout")
+	fmt.Println(archive.LinkDir(layout, img, path))
+	layer, err := os.ReadFile(filepath.Join(layout, "blobs", "sha256", img.Layers[0].Digest.Encoded()))
+	fmt.Println(len(layer), err)
+	// Output:
+	// <nil>
+	// 10240 <nil>
+}

@@ -47,6 +47,10 @@ func New(dir string, limit int64) *Cache { return &Cache{dir, limit} }
 // Dir returns the directory.
 func (c *Cache) Dir() string { return c.dir }
 
+// Path returns the path of a blob's file, which exists if the cache has the blob. Nobody
+// may write to it, and an eviction may remove it.
+func (c *Cache) Path(d digest.Digest) string { return c.blobPath(d) }
+
 // Limit returns the limit in bytes.
 func (c *Cache) Limit() int64 { return c.limit }
 

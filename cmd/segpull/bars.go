@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ type bars struct {
 	colour  bool
 	waiting string             // at the bottom until the first image is known
 	images  []segpull.Progress // the last sample of each, in order of arrival
+	sent    []segpull.Progress // the same of those on their way to an engine
 }
 
 func newBars(s *screen, colour bool, refs []string) *bars {
@@ -31,10 +33,14 @@ func (b *bars) show(_ time.Time, e segpull.Event) {
 		b.waiting = waitingLine(e)
 		b.screen.draw(b.lines())
 	case segpull.Resolved:
-		b.sample(segpull.Progress{Reference: e.Reference, Total: e.Size, Remaining: segpull.Duration{Duration: -1}})
+		b.images = sampled(b.images, segpull.Progress{Reference: e.Reference, Total: e.Size, Remaining: segpull.Duration{Duration: -1}})
+		b.waiting = ""
 		b.screen.print(resolvedLine(e), b.lines())
 	case segpull.Progress:
-		b.sample(e)
+		b.images, b.waiting = sampled(b.images, e), ""
+		b.screen.draw(b.lines())
+	case segpull.Sending:
+		b.sent, b.waiting = sampled(b.sent, sendingOf(e)), ""
 		b.screen.draw(b.lines())
 	case segpull.Finished:
 		b.drop(e.Result.Reference)
@@ -49,24 +55,23 @@ func (b *bars) show(_ time.Time, e segpull.Event) {
 
 func (b *bars) close() { b.screen.draw(nil) }
 
-func (b *bars) sample(p segpull.Progress) {
-	b.waiting = ""
-	for i := range b.images {
-		if b.images[i].Reference == p.Reference {
-			b.images[i] = p
-			return
+// sampled replaces the sample of an image, or adds it.
+func sampled(images []segpull.Progress, p segpull.Progress) []segpull.Progress {
+	for i := range images {
+		if images[i].Reference == p.Reference {
+			images[i] = p
+			return images
 		}
 	}
-	b.images = append(b.images, p)
+	return append(images, p)
 }
 
+// drop removes the bars of an image.
 func (b *bars) drop(reference string) {
-	for i := range b.images {
-		if b.images[i].Reference == reference {
-			b.images = append(b.images[:i], b.images[i+1:]...)
-			return
-		}
+	of := func(p segpull.Progress) bool {
+		return p.Reference == reference || strings.HasPrefix(p.Reference, reference+" ") // see sampleOf
 	}
+	b.images, b.sent = slices.DeleteFunc(b.images, of), slices.DeleteFunc(b.sent, of)
 }
 
 // lines returns the lines at the bottom for the current size of the terminal. If there
@@ -86,6 +91,9 @@ func (b *bars) lines() []string {
 				blobs = append(blobs, columns.blob(blob))
 			}
 		}
+	}
+	for _, image := range b.sent {
+		wholes = append(wholes, paint(b.colour, bold, columns.whole(image)))
 	}
 	wholes = wholes[:min(len(wholes), rows)]
 	blobs = blobs[:min(len(blobs), mostBars, rows-len(wholes))]

@@ -46,11 +46,17 @@ func testProgress() segpull.Progress {
 	}
 }
 
+// testSending is a sample of an image on its way to an engine.
+func testSending(done int64) segpull.Sending {
+	return segpull.Sending{Reference: "ubuntu:22.04", To: "docker", Done: done, Total: 40 * mib, Rate: 3 * mib}
+}
+
 func testFinished() segpull.Finished {
 	return segpull.Finished{Result: segpull.Result{
 		Reference: "ubuntu:22.04", Digest: testDigest("0"), ImageID: testDigest("1"),
 		Path: "ubuntu_22.04_linux_amd64.tar", Platform: "linux/amd64",
 		Size: 40 * mib, Fetched: 39 * mib, Resumed: mib, Duration: segpull.Duration{Duration: 4300 * time.Millisecond},
+		Delivered: []segpull.Delivery{{To: "docker", Name: "docker.io/library/ubuntu:22.04", Digest: testDigest("5")}},
 		Sources: []segpull.SourceShare{
 			{Name: "aliyun", Bytes: 26 * mib}, {Name: "docker.io", Bytes: 13 * mib}, {Name: "daocloud"},
 		},
@@ -102,13 +108,24 @@ sha256:333333333333 [==============>] 100% of 10.0 MiB check
 ubuntu:22.04        [======>        ]  45% of 40.0 MiB   9.1 MiB/s  2s left
 from aliyun 6.1 MiB/s, docker.io 3.0 MiB/s, daocloud cooling
 `)
+	b.show(time.Time{}, testSending(10*mib))
+	wantScreen(t, term, `
+ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 40.0 MiB
+segpull: warning: mirror daocloud gave up; remove it
+segpull: aliyun: connection reset; trying again
+sha256:222222222222 [===>           ]  24% of 28.5 MiB
+sha256:333333333333 [==============>] 100% of 10.0 MiB check
+ubuntu:22.04        [======>        ]  45% of 40.0 MiB   9.1 MiB/s  2s left
+..u:22.04 to docker [===>           ]  25% of 40.0 MiB   3.0 MiB/s
+from aliyun 6.1 MiB/s, docker.io 3.0 MiB/s, daocloud cooling
+`)
 	b.show(time.Time{}, testFinished())
 	wantScreen(t, term, `
 ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 40.0 MiB
 segpull: warning: mirror daocloud gave up; remove it
 segpull: aliyun: connection reset; trying again
 ubuntu:22.04: 39.0 MiB in 4.3s (9.1 MiB/s) from aliyun 67%, docker.io 33%; 1.0 M
-iB were there already
+iB were there already; docker has it as docker.io/library/ubuntu:22.04
 `)
 }
 

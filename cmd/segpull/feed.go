@@ -49,23 +49,32 @@ func (f *feed) Observe(e segpull.Event) {
 	f.some.Signal()
 }
 
-// add queues an event. A progress event replaces the one of the same image that
+// add queues an event. A sample of an image replaces the one of the same kind that
 // waits, and add drops troubles if too many events wait.
 func (f *feed) add(s stamped) {
-	switch e := s.event.(type) {
-	case segpull.Trouble:
-		if !f.verbose || len(f.queue) >= mostQueued {
-			return
-		}
-	case segpull.Progress:
+	if _, trouble := s.event.(segpull.Trouble); trouble && (!f.verbose || len(f.queue) >= mostQueued) {
+		return
+	}
+	if key := sampleOf(s.event); key != "" {
 		for i, q := range f.queue {
-			if old, ok := q.event.(segpull.Progress); ok && old.Reference == e.Reference {
+			if sampleOf(q.event) == key {
 				f.queue[i] = s
 				return
 			}
 		}
 	}
 	f.queue = append(f.queue, s)
+}
+
+// sampleOf names what an event is a sample of; "" if it is none.
+func sampleOf(e segpull.Event) string {
+	switch e := e.(type) {
+	case segpull.Progress:
+		return e.Reference
+	case segpull.Sending:
+		return e.Reference + " to " + e.To
+	}
+	return ""
 }
 
 func (f *feed) run() {

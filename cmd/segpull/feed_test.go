@@ -51,6 +51,7 @@ func TestFeedDoesNotBlock(t *testing.T) {
 		for i := range int64(3 * mostQueued) {
 			f.Observe(segpull.Progress{Reference: "a", Done: i})
 			f.Observe(segpull.Progress{Reference: "b", Done: i})
+			f.Observe(testSending(i))
 			f.Observe(segpull.Trouble{Source: "s", Message: "again"})
 		}
 		f.Observe(testFinished())
@@ -63,6 +64,9 @@ func TestFeedDoesNotBlock(t *testing.T) {
 			if p := v.shown[1+i].(segpull.Progress); p.Reference != want || p.Done != 3*mostQueued-1 {
 				t.Errorf("sample %d is %s %d", i, p.Reference, p.Done)
 			}
+		}
+		if s := v.shown[3].(segpull.Sending); s.Done != 3*mostQueued-1 {
+			t.Errorf("the sample of what was sent is %d", s.Done)
 		}
 		if n := len(v.shown); n != 1+mostQueued+1 {
 			t.Errorf("%d events were shown, want %d and the last", n, mostQueued+1)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/sources"
 )
 
@@ -24,6 +25,7 @@ type flags struct {
 	format      string
 	platform    string
 	name        string
+	engine      string
 	limitRate   sources.Timetable
 	connections int
 	segmentSize sources.Size
@@ -55,6 +57,8 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.StringVarP(&f.format, "format", "f", "", "")
 	set.StringVar(&f.platform, "platform", "", "")
 	set.StringVar(&f.name, "name", "", "")
+	set.StringVar(&f.engine, "load", "", "")
+	set.Lookup("load").NoOptDefVal = "auto"
 	set.TextVar(&f.limitRate, "limit-rate", sources.Timetable{}, "")
 	set.IntVar(&f.connections, "connections", 0, "")
 	set.TextVar(&f.segmentSize, "segment-size", sources.Size(0), "")
@@ -85,7 +89,9 @@ func (f *flags) inherit() (sources.Config, error) {
 	if err != nil {
 		return config, usagef("%v", err)
 	}
-	inherit(f.set, "output", &f.output, config.Output)
+	if f.engine == "" {
+		inherit(f.set, "output", &f.output, config.Output)
+	}
 	inherit(f.set, "format", &f.format, config.Format)
 	inherit(f.set, "platform", &f.platform, config.Platform)
 	inherit(f.set, "limit-rate", &f.limitRate, config.LimitRate)
@@ -132,9 +138,23 @@ func inherit[T comparable](set *pflag.FlagSet, name string, value *T, configured
 	}
 }
 
+// checkLoad refuses --load without "=", whose value would be pulled as an image.
+func (f *flags) checkLoad(refs []string) error {
+	if f.engine == "auto" {
+		for _, ref := range refs {
+			if slices.Contains(segpull.Engines(), ref) {
+				return usagef("--load needs = before the engine: --load=%[1]s; an image that is called %[1]s is written library/%[1]s or %[1]s:latest", ref)
+			}
+		}
+	}
+	return nil
+}
+
 // check refuses what the library cannot check itself.
 func (f *flags) check() error {
 	switch {
+	case f.set.Changed("load") && f.engine == "":
+		return usagef("--load= needs an engine: %s", strings.Join(segpull.Engines(), ", "))
 	case f.set.Changed("name") && f.name == "":
 		return usagef("--name needs a name for the image, such as NAME[:TAG]")
 	case f.quiet && f.verbose:

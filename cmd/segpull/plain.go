@@ -43,6 +43,12 @@ func (p *plain) show(at time.Time, e segpull.Event) {
 			p.last[e.Reference] = plainLine{at, e.Done}
 			fmt.Fprintln(p.out, progressLine(e))
 		}
+	case segpull.Sending:
+		key := sampleOf(e)
+		if last, begun := p.last[key]; !begun || at.Sub(last.at) >= plainEvery && e.Done > last.done {
+			p.last[key] = plainLine{at, e.Done}
+			fmt.Fprintln(p.out, sendingLine(e))
+		}
 	case segpull.Finished:
 		fmt.Fprintln(p.out, summary(e.Result))
 	default:

@@ -49,6 +49,9 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 	if err != nil {
 		return err
 	}
+	if err := a.checkLoad(refs); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 
@@ -71,6 +74,7 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 		Format:      a.format,
 		Platform:    a.platform,
 		Name:        a.name,
+		Load:        a.engine,
 		Limits:      limits,
 		Connections: a.connections,
 		SegmentSize: int64(a.segmentSize),

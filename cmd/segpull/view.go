@@ -52,7 +52,7 @@ func (a *app) noticeView() view {
 func (a *app) notices() notices { return notices{a.stderr, movable(a.stderr) && colours()} }
 
 // results prints the digest and the path of each archive that is complete, except one
-// on standard output.
+// on standard output, and the digest and the name of what an engine has got.
 type results struct {
 	out  io.Writer
 	fail func(error)
@@ -66,10 +66,21 @@ func (e *resultsError) Error() string {
 }
 
 func (r *results) show(_ time.Time, e segpull.Event) {
-	if e, ok := e.(segpull.Finished); ok && e.Result.Path != "-" {
-		if _, err := fmt.Fprintln(r.out, e.Result.Digest, e.Result.Path); err != nil {
-			r.fail(&resultsError{err})
-		}
+	finished, ok := e.(segpull.Finished)
+	if !ok {
+		return
+	}
+	if path := finished.Path; path != "" && path != "-" {
+		r.print(finished.Digest, path)
+	}
+	for _, d := range finished.Delivered {
+		r.print(d.Digest, d.Name)
+	}
+}
+
+func (r *results) print(digest, name string) {
+	if _, err := fmt.Fprintln(r.out, digest, name); err != nil {
+		r.fail(&resultsError{err})
 	}
 }
 

@@ -25,6 +25,9 @@ func sampleEvents() []stamped {
 		events = append(events, stamped{testStart.Add(time.Duration(i) * time.Second / 2), p})
 	}
 	end := testStart.Add(7 * time.Second)
+	for i := range int64(4) {
+		events = append(events, stamped{end.Add(time.Duration(i) * 2 * time.Second), testSending(i * 10 * mib)})
+	}
 	return append(events,
 		stamped{end, segpull.Warning{Message: "mirror daocloud gave up; remove it"}},
 		stamped{end, segpull.Trouble{Source: "aliyun", Message: "connection reset; trying again"}},
@@ -40,9 +43,11 @@ func TestPlainLines(t *testing.T) {
 	want := `resolving ubuntu:22.04: waiting for aliyun, docker.io ...
 ubuntu:22.04 is sha256:000000000000 by docker.io: linux/amd64, 40.0 MiB
 ubuntu:22.04: 75% of 40.0 MiB, 9.1 MiB/s, 2s left
+sending ubuntu:22.04 to docker
+ubuntu:22.04 to docker: 75% of 40.0 MiB
 segpull: warning: mirror daocloud gave up; remove it
 segpull: aliyun: connection reset; trying again
-ubuntu:22.04: 39.0 MiB in 4.3s (9.1 MiB/s) from aliyun 67%, docker.io 33%; 1.0 MiB were there already
+ubuntu:22.04: 39.0 MiB in 4.3s (9.1 MiB/s) from aliyun 67%, docker.io 33%; 1.0 MiB were there already; docker has it as docker.io/library/ubuntu:22.04
 `
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
@@ -90,6 +95,7 @@ func TestJSONEvents(t *testing.T) {
 		segpull.Waiting{Reference: "ubuntu:22.04", Sources: []string{"aliyun"}},
 		r, p,
 		segpull.Progress{Remaining: segpull.Duration{Duration: -1}, Blobs: []segpull.BlobProgress{}, Sources: []segpull.SourceProgress{}},
+		testSending(mib),
 		segpull.Warning{Message: "<w>\x1b"},
 		segpull.Trouble{Source: "aliyun", Message: "t"},
 		segpull.Corrupt{Source: "daocloud", Proof: "p"},
@@ -100,7 +106,7 @@ func TestJSONEvents(t *testing.T) {
 	v.fail(testStart, "no such image", 3)
 
 	want := strings.NewReplacer("\n    ", "", "TIME", `"time":"2026-11-22T01:02:03.004Z"`,
-		"D0", testDigest("0"), "D1", testDigest("1"), "D2", testDigest("2")).Replace(`
+		"D0", testDigest("0"), "D1", testDigest("1"), "D2", testDigest("2"), "D5", testDigest("5")).Replace(`
 {"event":"waiting",TIME,"reference":"ubuntu:22.04","sources":["aliyun"]}
 {"event":"resolved",TIME,"reference":"ubuntu:22.04","digest":"D0","platform":"linux/amd64",
     "source":"docker.io","path":"ubuntu_22.04_linux_amd64.tar","size":41943040,
@@ -111,11 +117,13 @@ func TestJSONEvents(t *testing.T) {
     "sources":[{"name":"aliyun","bytes":11534336,"rate":6396313,"connections":4,"state":"active"}]}
 {"event":"progress",TIME,"reference":"","done":0,"total":0,"resumed":0,
     "rate":0,"remaining_seconds":null,"blobs":[],"sources":[]}
+{"event":"sending",TIME,"reference":"ubuntu:22.04","to":"docker","done":1048576,"total":41943040,"rate":3145728}
 {"event":"warning",TIME,"message":"<w>\u001b"}
 {"event":"trouble",TIME,"source":"aliyun","message":"t"}
 {"event":"corrupt",TIME,"source":"daocloud","proof":"p"}
 {"event":"finished",TIME,"reference":"ubuntu:22.04","digest":"D0","image_id":"D1",
-    "path":"ubuntu_22.04_linux_amd64.tar","platform":"linux/amd64",
+    "path":"ubuntu_22.04_linux_amd64.tar",
+    "delivered":[{"to":"docker","name":"docker.io/library/ubuntu:22.04","digest":"D5"}],"platform":"linux/amd64",
     "size":41943040,"fetched":40894464,"fetched_twice":1048576,"resumed":1048576,"up_to_date":false,"duration_seconds":4.3,
     "sources":[{"name":"aliyun","bytes":27262976},{"name":"docker.io","bytes":13631488},{"name":"daocloud","bytes":0}],
     "corrupt":["daocloud"]}
@@ -142,12 +150,13 @@ func TestResults(t *testing.T) {
 	for _, e := range sampleEvents() {
 		r.show(e.at, e.event)
 	}
-	if want := testDigest("0") + " ubuntu_22.04_linux_amd64.tar\n"; out.String() != want || failure != nil {
+	want := testDigest("0") + " ubuntu_22.04_linux_amd64.tar\n" + testDigest("5") + " docker.io/library/ubuntu:22.04\n"
+	if out.String() != want || failure != nil {
 		t.Errorf("got %q and %v, want %q", out.String(), failure, want)
 	}
 	r.out = brokenPipe{}
 	r.show(testStart, testFinished())
-	want := "cannot write the result to standard output: broken pipe; run the same command again to continue"
+	want = "cannot write the result to standard output: broken pipe; run the same command again to continue"
 	if failure == nil || failure.Error() != want {
 		t.Errorf("a result that could not be written: %v, want %s", failure, want)
 	}

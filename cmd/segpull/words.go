@@ -47,12 +47,32 @@ func progressLine(e segpull.Progress) string {
 	return oneLine(s)
 }
 
+// sendingOf returns an event as the progress of an image, so that it is shown as such.
+func sendingOf(e segpull.Sending) segpull.Progress {
+	return segpull.Progress{Reference: sampleOf(e), Done: e.Done, Total: e.Total, Rate: e.Rate, Remaining: segpull.Duration{Duration: -1}}
+}
+
+func sendingLine(e segpull.Sending) string {
+	if e.Done == 0 {
+		return oneLine("sending " + sampleOf(e))
+	}
+	return oneLine(fmt.Sprintf("%s: %s of %s", sampleOf(e), percent(e.Done, e.Total), bytesText(e.Total)))
+}
+
+// delivered says who has the image now.
+func delivered(r segpull.Result) (s string) {
+	for _, d := range r.Delivered {
+		s += fmt.Sprintf("; %s has it as %s", d.To, d.Name)
+	}
+	return s
+}
+
 func summary(r segpull.Result) string {
 	if r.UpToDate {
-		return oneLine(fmt.Sprintf("%s: %s is up to date", r.Reference, r.Path))
+		return oneLine(fmt.Sprintf("%s: %s is up to date", r.Reference, r.Path) + delivered(r))
 	}
 	if r.Fetched == 0 {
-		return oneLine(fmt.Sprintf("%s: done, all %s were there already", r.Reference, bytesText(r.Resumed)))
+		return oneLine(fmt.Sprintf("%s: done, all %s were there already", r.Reference, bytesText(r.Resumed)) + delivered(r))
 	}
 	s := fmt.Sprintf("%s: %s in %s (%s/s)", r.Reference, bytesText(r.Fetched), durationText(r.Duration.Duration),
 		bytesText(perSecond(r.Fetched, r.Duration.Duration)))
@@ -65,7 +85,7 @@ func summary(r segpull.Result) string {
 	if r.Resumed > 0 {
 		s += "; " + bytesText(r.Resumed) + " were there already"
 	}
-	return oneLine(s)
+	return oneLine(s + delivered(r))
 }
 
 // noticeable is how many of the bytes that were fetched have to come twice for the

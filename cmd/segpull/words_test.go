@@ -63,7 +63,7 @@ func TestSummary(t *testing.T) {
 		result segpull.Result
 		want   string
 	}{
-		{testFinished().Result, "ubuntu:22.04: 39.0 MiB in 4.3s (9.1 MiB/s) from aliyun 67%, docker.io 33%; 1.0 MiB were there already"},
+		{testFinished().Result, "ubuntu:22.04: 39.0 MiB in 4.3s (9.1 MiB/s) from aliyun 67%, docker.io 33%; 1.0 MiB were there already; docker has it as docker.io/library/ubuntu:22.04"},
 		{
 			segpull.Result{Reference: "a", Fetched: mib, Duration: segpull.Duration{Duration: time.Minute}, Sources: []segpull.SourceShare{{Name: "s", Bytes: mib}}},
 			"a: 1.0 MiB in 1m00s (17.1 KiB/s) from s 100%",

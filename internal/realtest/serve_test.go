@@ -64,7 +64,9 @@ func dockerPulls(t *testing.T, h home, address string, img registrytest.Image) {
 	d.check(t, name, img)
 }
 
-func ctrPulls(t *testing.T, h home, address string, img registrytest.Image) {
+// startContainerd runs a containerd, and returns its socket.
+func startContainerd(t *testing.T) (socket string) {
+	t.Helper()
 	needs.Programs(t, "containerd", "ctr")
 	dir := tempDir(t)
 	config := write(t, dir, "config.toml",
@@ -74,8 +76,12 @@ func ctrPulls(t *testing.T, h home, address string, img registrytest.Image) {
 		fmt.Sprintf("disabled_plugins = [%q]", "io.containerd.grpc.v1.cri"),
 		"[grpc]",
 		fmt.Sprintf("address = %q", filepath.Join(dir, "socket")))
-	socket := serve(t, containerdReady, "containerd", "--config", config)
-	hosts := filepath.Join(dir, "certs.d", "_default")
+	return serve(t, containerdReady, "containerd", "--config", config)
+}
+
+func ctrPulls(t *testing.T, h home, address string, img registrytest.Image) {
+	socket := startContainerd(t)
+	hosts := filepath.Join(t.TempDir(), "certs.d", "_default")
 	if err := os.MkdirAll(hosts, 0o755); err != nil {
 		t.Fatal(err)
 	}

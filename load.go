@@ -1,0 +1,132 @@
+package segpull
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/segpull/segpull/archive"
+	"github.com/segpull/segpull/cache"
+	"github.com/segpull/segpull/internal/engine"
+)
+
+// Engines returns the names for Options.Load besides "auto", in the order in which that
+// tries them.
+func Engines() []string { return engine.Names() }
+
+// findEngine finds the engine that Options.Load names.
+func (c *call) findEngine(ctx context.Context) (err error) {
+	if c.opts.Load != "" {
+		c.engine, err = engine.Find(ctx, c.opts.Load)
+	}
+	return err
+}
+
+// loadsDir reports whether the engine reads a directory, in which each blob has a file.
+func (c *call) loadsDir() bool { return c.opts.Load != "" && c.engine.ReadsDir() }
+
+// cache returns where the job fetches blobs to, if not to the part file: the cache of the
+// call, or one that is removed when the engine has the image.
+func (j *job) cache() *cache.Cache {
+	if j.call.cache == nil && j.call.loadsDir() {
+		return cache.New(j.blobsDir(), math.MaxInt64)
+	}
+	return j.call.cache
+}
+
+// blobsDir is the directory of the job's own cache. The lock of the part directory is its
+// lock, too.
+func (j *job) blobsDir() string { return j.out.work + ".blobs" }
+
+// load gives the image to the engine, if the call has one.
+func (j *job) load(ctx context.Context) error {
+	if j.call.opts.Load == "" {
+		return nil
+	}
+	to, img := j.call.engine, j.loaded()
+	sending := Sending{Reference: j.name(), To: to.Name(), Total: j.size()}
+	began := time.Now()
+	report := func() {
+		sending.Done = min(j.sent.Load(), sending.Total)
+		sending.Rate = int64(float64(sending.Done) / max(time.Since(began).Seconds(), 1e-3))
+		j.call.notify(sending)
+	}
+	report()
+	sampling, stop := context.WithCancel(ctx)
+	var reports sync.WaitGroup
+	reports.Go(func() { sample(sampling, report) })
+	var err error
+	if to.ReadsDir() {
+		err = j.loadDir(ctx, img)
+	} else {
+		err = to.Load(ctx, img, func(w io.Writer) error { return j.writeFor(ctx, w) })
+	}
+	stop()
+	reports.Wait()
+	if err != nil {
+		return fmt.Errorf("%w; segpull keeps what it fetched: run the same command again", err)
+	}
+	j.sent.Store(sending.Total)
+	report()
+	j.delivered = append(j.delivered, Delivery{To: to.Name(), Name: to.NameOf(img), Digest: img.Digest})
+	return nil
+}
+
+// loaded describes the image for the engine.
+func (j *job) loaded() engine.Image {
+	name := j.image.ArchiveName()
+	img := engine.Image{
+		Repository: j.image.Reference.Name(),
+		Digest:     string(j.image.Manifest.Digest),
+		ID:         string(j.image.Config.Digest),
+		Platform:   j.image.Platform.String(),
+	}
+	if name.Tag != "" {
+		img.Name = name.Name() + ":" + name.Tag
+	}
+	return img
+}
+
+// writeFor writes the archive that engines read.
+func (j *job) writeFor(ctx context.Context, w io.Writer) error {
+	format := archive.DockerArchive
+	if j.call.format == archive.Legacy {
+		format = archive.Legacy
+	}
+	return archive.Write(ctx, counter{w, j}, j.image, format, j)
+}
+
+// counter counts what the engine gets.
+type counter struct {
+	io.Writer
+	job *job
+}
+
+func (c counter) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.job.sent.Add(int64(n))
+	return n, err
+}
+
+// loadDir lets the engine read the blobs where they are, in the cache. Those of an archive
+// that was there before have no files of their own, so they get them.
+func (j *job) loadDir(ctx context.Context, img engine.Image) error {
+	// The name of an image in podman, until LoadDir gives it the right one.
+	dir := filepath.Join(filepath.Dir(j.out.work), "segpull-"+j.image.Manifest.Digest.Encoded()[:12])
+	defer os.RemoveAll(dir)
+	var err error
+	if j.cached != nil {
+		err = archive.LinkDir(dir, j.image, j.cached.cache.Path)
+	} else {
+		err = archive.WriteDir(ctx, dir, j.image, j)
+	}
+	if err != nil {
+		return err
+	}
+	return j.call.engine.LoadDir(ctx, img, dir)
+}
