@@ -44,7 +44,7 @@ type cachedBlob struct {
 // output, unless an earlier pull without the cache has left blobs there.
 func (j *job) openCached(ctx context.Context, names []string, placements []state.Placement) (err error) {
 	j.layout = nil // the archive is written when the cache has all blobs
-	earlier := state.Recorded(j.out.work) > 0
+	earlier := len(state.Recorded(j.out.work)) > 0
 	if !earlier {
 		placements = nil
 	}

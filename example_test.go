@@ -103,6 +103,31 @@ func ExamplePull() {
 	// true
 }
 
+func ExampleInspect() {
+	registry := registrytest.New()
+	registry.Push("team/app", "1", registrytest.NewIndex(
+		registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/amd64", Layers: []int64{1 << 20}}),
+		registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/arm64", Layers: []int64{1 << 20}})))
+	server := httptest.NewServer(registry)
+	defer server.Close()
+
+	i, err := segpull.Inspect(context.Background(), "registry.example/team/app:1", segpull.Options{
+		Mirrors:  []string{server.URL},
+		Platform: "linux/arm64",
+	})
+	if err != nil {
+		panic(err)
+	}
+	for _, p := range i.Platforms {
+		fmt.Println(p.Platform)
+	}
+	fmt.Println(i.Platform, len(i.Layers), i.ToFetch == i.Size)
+	// Output:
+	// linux/amd64
+	// linux/arm64
+	// linux/arm64 1 true
+}
+
 // A batch goes on after an error.
 func ExampleBatchError() {
 	registry := registrytest.New()

@@ -68,9 +68,7 @@ func familiar(ref image.Reference) string {
 
 func (j *job) run(ctx context.Context) (Result, error) {
 	j.began = time.Now()
-	j.blobs = smallestFirst(j.image.Blobs())
-	j.compared = make([]verify.Frontier, len(j.blobs))
-	placements, err := j.placements()
+	placements, err := j.plan()
 	if err != nil {
 		return Result{}, err
 	}
@@ -105,6 +103,13 @@ func (j *job) run(ctx context.Context) (Result, error) {
 		}
 	}
 	return j.result(), nil
+}
+
+// plan lists the blobs, and returns where each goes.
+func (j *job) plan() ([]state.Placement, error) {
+	j.blobs = smallestFirst(j.image.Blobs())
+	j.compared = make([]verify.Frontier, len(j.blobs))
+	return j.placements()
 }
 
 // smallestFirst sorts blobs in the order in which to fetch them: the first complete blob

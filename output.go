@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/segpull/segpull/archive"
+	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/state"
 )
 
@@ -41,7 +42,7 @@ type places struct {
 	parts  string // the directory of the part directories if there is no output; otherwise ""
 }
 
-// places checks Output, and creates the directory for the archives if Output names one.
+// places checks Output.
 func (o Options) places(format archive.Format, images int) (places, error) {
 	if o.Output != "" && slices.Contains(namesOfStdout, filepath.Clean(o.Output)) {
 		o.Output = stdout
@@ -61,11 +62,19 @@ func (o Options) places(format archive.Format, images int) (places, error) {
 	}
 	if o.intoDir(format, images) {
 		p.dir = o.Output
-		if err := os.MkdirAll(p.dir, 0o777); err != nil {
-			return places{}, fmt.Errorf("cannot create the output directory: %w; give another with --output", err)
-		}
 	}
 	return p, nil
+}
+
+// create creates the directory for the archives, if Output names one.
+func (p places) create() error {
+	if p.dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(p.dir, 0o777); err != nil {
+		return fmt.Errorf("cannot create the output directory: %w; give another with --output", err)
+	}
+	return nil
 }
 
 // plan returns a function for all jobs of a call. It chooses the path of a job's archive, named after its
@@ -73,13 +82,18 @@ func (o Options) places(format archive.Format, images int) (places, error) {
 func (p places) plan() func(*job) error {
 	seen := make(map[string]bool)
 	return func(j *job) error {
-		j.out = p.place(j.image.Reference.FileName(j.image.Platform))
+		j.out = p.of(j.image)
 		if seen[j.out.work] {
 			return usage(fmt.Errorf("%s: two images would be written to %s: name each image once", j.image.Reference, j.out.work))
 		}
 		seen[j.out.work] = true
 		return j.out.check()
 	}
+}
+
+// of returns where the archive of an image goes.
+func (p places) of(img image.Image) output {
+	return p.place(img.Reference.FileName(img.Platform))
 }
 
 // byPlatform reports whether the names of archives have the platform in them.

@@ -29,6 +29,9 @@ func (c *call) prepare(ctx context.Context, names []string) ([]*job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := places.create(); err != nil {
+		return nil, err
+	}
 	if jobs, err = c.each(ctx, jobs, places.plan()); err != nil {
 		return nil, err
 	}

@@ -116,7 +116,7 @@ func (c *Cache) Arrived(d digest.Digest) int64 {
 	if check(d) != nil {
 		return 0
 	}
-	return state.Recorded(c.partPath(d))
+	return state.Recorded(c.partPath(d))[d.String()]
 }
 
 // Scratch returns a temporary file for a transfer. It has no name that others could open.

@@ -23,10 +23,19 @@ type Image struct {
 	Platform      Platform             // from the index or the config, or else the wanted platform
 	Assumed       bool                 // Platform is the wanted one, and neither index nor config was read for it; see [ReadPlatform]
 	Digest        digest.Digest        // of the index or manifest that the reference names
+	MediaType     string               // of the same
+	Listed        []Listed             // the images of the index that the reference names; none if it names a manifest
 	Manifest      ocispec.Descriptor   // media type, digest and size of the platform's manifest
 	ManifestBytes []byte               // exactly the bytes that were served
 	Config        ocispec.Descriptor   // with Data if its content was read; see [Inline]
 	Layers        []ocispec.Descriptor // the base layer first; a digest may occur twice; foreign layers have URLs
+}
+
+// Listed is an image that an index lists.
+type Listed struct {
+	Platform Platform      // zero if the index does not give it
+	Digest   digest.Digest // of the manifest
+	Size     int64         // bytes of the manifest
 }
 
 // Blobs returns the blobs to fetch in addition to the manifest: the config, then the layers, each digest once.

@@ -126,6 +126,8 @@ func (r *resolver) image(top fetched, m choice) Image {
 		Platform:      cmp.Or(m.platform, r.platform),
 		Assumed:       m.platform == Platform{},
 		Digest:        top.desc.Digest,
+		MediaType:     top.MediaType,
+		Listed:        listed(top.Manifests),
 		Manifest:      ocispec.Descriptor{MediaType: m.MediaType, Digest: m.desc.Digest, Size: m.desc.Size},
 		ManifestBytes: m.body,
 		Config:        *m.Config,
@@ -135,6 +137,18 @@ func (r *resolver) image(top fetched, m choice) Image {
 		img.Config.Data = m.config
 	}
 	return img
+}
+
+// listed returns the images of an index, without what Resolve would not enter.
+func listed(manifests []ocispec.Descriptor) (images []Listed) {
+	for _, d := range manifests {
+		if isNoImage(d) || IsIndex(d.MediaType) || checkDescriptor(d, MaxManifestSize) != nil {
+			continue
+		}
+		p, _ := platformOf(d)
+		images = append(images, Listed{p, d.Digest, d.Size})
+	}
+	return images
 }
 
 // ReadPlatform returns img with the platform that its config gives, if img.Assumed is true. It fetches the

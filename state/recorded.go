@@ -5,25 +5,27 @@ import (
 	"slices"
 )
 
-// Recorded returns how many bytes of its blobs the directory of the output at path has,
-// see Dir, also while a Store has it open: 0 if there is none, if it is not readable, or
-// if its part file has become the output. It does not check the bytes.
-func Recorded(path string) (bytes int64) {
+// Recorded returns how many bytes the directory of the output at path, see Dir, has of
+// each blob by its digest, without blobs of which it has none, also while a Store has it
+// open. It returns nil if there is no directory, if it is not readable, or if its part
+// file has become the output. It does not check the bytes.
+func Recorded(path string) (bytes map[string]int64) {
 	root, err := os.OpenRoot(Dir(path))
 	if err != nil {
-		return 0
+		return nil
 	}
 	defer root.Close()
 	old, err := (&Store{root: root}).loadSidecar()
 	if err != nil || !slices.Contains(partNames, old.Part) {
-		return 0
+		return nil
 	}
 	if _, err := root.Lstat(old.Part); err != nil {
-		return 0
+		return nil
 	}
-	for _, blob := range old.records {
+	bytes = make(map[string]int64)
+	for i, blob := range old.records {
 		for _, h := range blob {
-			bytes += h.Len()
+			bytes[old.Blobs[i].Digest] += h.Len()
 		}
 	}
 	return bytes

@@ -31,10 +31,10 @@ func (a *app) command() *cobra.Command {
 	cmd.SetVersionTemplate("segpull {{.Version}}\n")
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { io.WriteString(cmd.OutOrStdout(), helpOf(cmd)) })
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		see := map[string]string{cacheHelp: seeCacheHelp, serveHelp: seeServeHelp, help: seeHelp}
+		see := map[string]string{cacheHelp: seeCacheHelp, inspectHelp: seeInspectHelp, serveHelp: seeServeHelp, help: seeHelp}
 		return usagef("%v%s", plainly(err), see[helpOf(cmd)])
 	})
-	cmd.AddCommand(a.pullCommand("pull", alsoAnImage("pull")), a.cacheCommand(), a.serveCommand())
+	cmd.AddCommand(a.pullCommand("pull", alsoAnImage("pull")), a.cacheCommand(), a.inspectCommand(), a.serveCommand())
 	return cmd
 }
 
@@ -67,7 +67,10 @@ func helpOf(cmd *cobra.Command) string {
 	if cmd.Name() == "cache" || cmd.HasParent() && cmd.Parent().Name() == "cache" {
 		return cacheHelp
 	}
-	if cmd.Name() == "serve" {
+	switch cmd.Name() {
+	case "inspect":
+		return inspectHelp
+	case "serve":
 		return serveHelp
 	}
 	return help

@@ -39,7 +39,7 @@ type flags struct {
 	quiet       bool
 	verbose     bool
 
-	json bool // of the verbs of the cache
+	json bool // of inspect and the verbs of the cache
 
 	environment string   // $SEGPULL_CACHE
 	doubts      []string // warnings about the above
@@ -52,24 +52,30 @@ func (f *flags) define(set *pflag.FlagSet) {
 	f.set = set
 	set.SortFlags = false
 	set.StringArrayVarP(&f.inputs, "input", "i", nil, "")
-	set.StringArrayVarP(&f.mirrors, "mirror", "m", nil, "")
-	set.StringVarP(&f.output, "output", "o", "", "")
-	set.StringVarP(&f.format, "format", "f", "", "")
-	set.StringVar(&f.platform, "platform", "", "")
+	f.defineImage(set)
 	set.StringVar(&f.name, "name", "", "")
 	set.StringVar(&f.engine, "load", "", "")
 	set.Lookup("load").NoOptDefVal = "auto"
 	set.TextVar(&f.limitRate, "limit-rate", sources.Timetable{}, "")
 	set.IntVar(&f.connections, "connections", 0, "")
 	set.TextVar(&f.segmentSize, "segment-size", sources.Size(0), "")
-	set.TextVar(&f.giveUpAfter, "give-up-after", sources.Duration{}, "")
 	set.BoolVar(&f.noRace, "no-race", false, "")
 	set.StringVar(&f.progress, "progress", "auto", "")
-	set.StringVar(&f.authfile, "authfile", "", "")
 	f.defineCache(set)
 	f.defineCacheSize(set)
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "")
 	set.BoolVarP(&f.verbose, "verbose", "v", false, "")
+}
+
+// defineImage binds the flags that pulls and inspect share: which image, from where, and
+// to where.
+func (f *flags) defineImage(set *pflag.FlagSet) {
+	set.StringArrayVarP(&f.mirrors, "mirror", "m", nil, "")
+	set.StringVarP(&f.output, "output", "o", "", "")
+	set.StringVarP(&f.format, "format", "f", "", "")
+	set.StringVar(&f.platform, "platform", "", "")
+	set.TextVar(&f.giveUpAfter, "give-up-after", sources.Duration{}, "")
+	set.StringVar(&f.authfile, "authfile", "", "")
 }
 
 // defineCache binds the flags that pulls and the verbs of the cache share.

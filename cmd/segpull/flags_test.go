@@ -104,8 +104,9 @@ func TestTinyLimitsAreDoubted(t *testing.T) {
 
 func TestHelpNamesEveryFlagIn80Columns(t *testing.T) {
 	for text, define := range map[string]func(*pflag.FlagSet){
-		help:      new(flags).define,
-		serveHelp: func(set *pflag.FlagSet) { new(flags).defineServe(set, new(serveFlags)) },
+		help:        new(flags).define,
+		serveHelp:   func(set *pflag.FlagSet) { new(flags).defineServe(set, new(serveFlags)) },
+		inspectHelp: new(app).defineInspect,
 	} {
 		set := pflag.NewFlagSet("segpull", pflag.ContinueOnError)
 		define(set)
@@ -119,7 +120,7 @@ func TestHelpNamesEveryFlagIn80Columns(t *testing.T) {
 			}
 		})
 	}
-	for line := range strings.Lines(help + cacheHelp + serveHelp) {
+	for line := range strings.Lines(help + cacheHelp + inspectHelp + serveHelp) {
 		if n := len(strings.TrimSuffix(line, "\n")); n > 80 {
 			t.Errorf("%d columns: %s", n, line)
 		}
