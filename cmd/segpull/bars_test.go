@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cheggaaa/pb/v3"
+
 	"github.com/segpull/segpull"
 )
 
@@ -149,6 +151,35 @@ sha256:333333333333 [====>] 100% check
 ubuntu:22.04        [==>  ]  45% 2s
 from aliyun 6.1 MiB/s, docker.io 3.0..
 `)
+}
+
+// Chinese and emoji are two cells wide.
+func TestBarsWithWideCharacters(t *testing.T) {
+	p := testProgress()
+	p.Sources[0].Name, p.Sources[1].Name = "办公室镜像", "🐳"
+	term, b := newTestBars(40, 24)
+	b.show(time.Time{}, segpull.Waiting{Reference: "ubuntu:22.04", Sources: []string{"办公室镜像", "阿里云"}})
+	wantScreen(t, term, `
+resolving ubuntu:22.04: waiting for..
+`)
+	b.show(time.Time{}, segpull.Warning{Message: "镜像站返回了错误的字节，请从配置中删除该镜像，或者告知其运营者"})
+	b.show(time.Time{}, p)
+	const bars = `
+sha256:222222222222 [=>   ]  24%
+sha256:333333333333 [====>] 100% check
+ubuntu:22.04        [==>  ]  45% 2s
+`
+	const warning = "\nsegpull: warning: 镜像站返回了错误的字节\n，请从配置中删除该镜像，或者告知其运营者"
+	wantScreen(t, term, warning+bars+"from 办公室镜像 6.1 MiB/s, 🐳 3.0 MiB..\n")
+	for width := 1; width <= 200; width++ {
+		_, b := newTestBars(width, 24)
+		b.show(time.Time{}, p)
+		for _, line := range b.screen.lines {
+			if n := pb.CellCount(line); n >= max(width, 4) {
+				t.Errorf("width %d: a line of %d cells: %q", width, n, line)
+			}
+		}
+	}
 }
 
 func TestBarsNeverWrap(t *testing.T) {

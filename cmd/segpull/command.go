@@ -32,7 +32,7 @@ func (a *app) command() *cobra.Command {
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { io.WriteString(cmd.OutOrStdout(), helpOf(cmd)) })
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		see := map[string]string{cacheHelp: seeCacheHelp, inspectHelp: seeInspectHelp, serveHelp: seeServeHelp, help: seeHelp}
-		return usagef("%v%s", plainly(err), see[helpOf(cmd)])
+		return usagef("%v%s", plainly(cmd.Flags(), err), see[helpOf(cmd)])
 	})
 	cmd.AddCommand(a.pullCommand("pull", alsoAnImage("pull")), a.cacheCommand(), a.inspectCommand(), a.serveCommand())
 	return cmd
@@ -76,8 +76,12 @@ func helpOf(cmd *cobra.Command) string {
 	return help
 }
 
-// plainly replaces an error of Go's strconv by what the flag expects.
-func plainly(err error) error {
+// plainly replaces an error of Go's strconv by what the flag expects, and explains an
+// unknown flag.
+func plainly(set *pflag.FlagSet, err error) error {
+	if absent, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		return unknown(set, absent)
+	}
 	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
 	if _, conversion := errors.AsType[*strconv.NumError](err); !ok || !conversion {
 		return err

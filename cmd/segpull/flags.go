@@ -60,7 +60,7 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.IntVar(&f.connections, "connections", 0, "")
 	set.TextVar(&f.segmentSize, "segment-size", sources.Size(0), "")
 	set.BoolVar(&f.noRace, "no-race", false, "")
-	set.StringVar(&f.progress, "progress", "auto", "")
+	set.Var(newWord(&f.progress, "auto", progressSynonyms), "progress", "")
 	f.defineCache(set)
 	f.defineCacheSize(set)
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "")
@@ -72,7 +72,7 @@ func (f *flags) define(set *pflag.FlagSet) {
 func (f *flags) defineImage(set *pflag.FlagSet) {
 	set.StringArrayVarP(&f.mirrors, "mirror", "m", nil, "")
 	set.StringVarP(&f.output, "output", "o", "", "")
-	set.StringVarP(&f.format, "format", "f", "", "")
+	set.VarP(newWord(&f.format, "", formatSynonyms), "format", "f", "")
 	set.StringVar(&f.platform, "platform", "", "")
 	set.TextVar(&f.giveUpAfter, "give-up-after", sources.Duration{}, "")
 	set.StringVar(&f.authfile, "authfile", "", "")
@@ -98,14 +98,14 @@ func (f *flags) inherit() (sources.Config, error) {
 	if f.engine == "" {
 		inherit(f.set, "output", &f.output, config.Output)
 	}
-	inherit(f.set, "format", &f.format, config.Format)
+	inherit(f.set, "format", &f.format, cmp.Or(formatSynonyms[config.Format], config.Format))
 	inherit(f.set, "platform", &f.platform, config.Platform)
 	inherit(f.set, "limit-rate", &f.limitRate, config.LimitRate)
 	inherit(f.set, "connections", &f.connections, config.Connections)
 	inherit(f.set, "segment-size", &f.segmentSize, config.SegmentSize)
 	inherit(f.set, "give-up-after", &f.giveUpAfter, config.GiveUpAfter)
 	inherit(f.set, "no-race", &f.noRace, config.NoRace)
-	inherit(f.set, "progress", &f.progress, config.Progress)
+	inherit(f.set, "progress", &f.progress, cmp.Or(progressSynonyms[config.Progress], config.Progress))
 	inherit(f.set, "authfile", &f.authfile, config.Authfile)
 	f.inheritCache(config)
 	// -q or -v on the command line has precedence over both in the file.

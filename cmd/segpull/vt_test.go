@@ -3,10 +3,13 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/cheggaaa/pb/v3"
 )
 
 // vt is a terminal that does only what the bars need: it wraps at its width, moves the
-// cursor up, and erases. It does not scroll: it keeps all rows.
+// cursor up, and erases. It does not scroll: it keeps all rows. The second cell of a
+// wide character is 0.
 type vt struct {
 	width, height int
 	rows          [][]rune
@@ -48,15 +51,16 @@ func (t *vt) put(r rune) {
 		t.x, t.y = 0, t.y+1
 		t.row()
 	default:
-		if t.x == t.width {
+		cells := append([]rune{r}, make([]rune, pb.CellCount(string(r))-1)...)
+		if t.x+len(cells) > t.width {
 			t.put('\n')
 		}
 		row := t.row()
-		for len(*row) <= t.x {
+		for len(*row) < t.x+len(cells) {
 			*row = append(*row, ' ')
 		}
-		(*row)[t.x] = r
-		t.x++
+		copy((*row)[t.x:], cells)
+		t.x += len(cells)
 	}
 }
 
@@ -90,7 +94,7 @@ func (t *vt) order(s []rune) []rune {
 func (t *vt) String() string {
 	var b strings.Builder
 	for _, row := range t.rows {
-		b.WriteString(strings.TrimRight(string(row), " ") + "\n")
+		b.WriteString(strings.TrimRight(strings.ReplaceAll(string(row), "\x00", ""), " ") + "\n")
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
