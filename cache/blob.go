@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -44,8 +46,12 @@ func (c *Cache) confirm(ctx context.Context, f *os.File, d digest.Digest) error 
 	if err != nil {
 		return err
 	}
+	if c.recent.has(d, info) {
+		return nil
+	}
 	if r, used, ok := c.record(d); ok && r.isOf(info) {
 		c.touch(d, used)
+		c.recent.add(d, info)
 		return nil
 	}
 	switch right, err := isRight(ctx, f, d); {
@@ -54,7 +60,37 @@ func (c *Cache) confirm(ctx context.Context, f *os.File, d digest.Digest) error 
 	case right:
 		return c.note(ctx, ocispec.Descriptor{Digest: d}, info)
 	}
+	return c.damaged(ctx, d, f)
+}
+
+// damaged removes a blob whose bytes are wrong, and returns an error that says so.
+func (c *Cache) damaged(ctx context.Context, d digest.Digest, f *os.File) error {
 	return errors.Join(c.Discard(ctx, d, f), fmt.Errorf("blob %s was damaged: %w", d, fs.ErrNotExist))
+}
+
+// recent are the files whose records were read within touchInterval: a blob that many
+// clients ask for at once costs one look at its record, and is touched once.
+type recent struct {
+	mu    sync.Mutex // guards what follows
+	since time.Time
+	files map[digest.Digest]fs.FileInfo
+}
+
+// has reports whether the file of a blob, as info describes it, is one of them.
+func (r *recent) has(d digest.Digest, info fs.FileInfo) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known, ok := r.files[d]
+	return ok && time.Since(r.since) < touchInterval && known.Size() == info.Size() && known.ModTime().Equal(info.ModTime())
+}
+
+func (r *recent) add(d digest.Digest, info fs.FileInfo) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.files == nil || time.Since(r.since) >= touchInterval {
+		r.since, r.files = time.Now(), make(map[digest.Digest]fs.FileInfo)
+	}
+	r.files[d] = info
 }
 
 // isRight reports whether the bytes of a file have a digest.
@@ -123,12 +159,24 @@ func (c *Cache) Manifest(ctx context.Context, d digest.Digest) (ocispec.Descript
 	if err := check(d); err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
-	r, _, ok := c.record(d)
-	if !ok || r.Refers == nil || r.Size > image.MaxManifestSize {
+	r, used, ok := c.record(d)
+	if !ok || r.Refers == nil {
 		return ocispec.Descriptor{}, nil, fmt.Errorf("manifest %s is not in the cache: %w", d, fs.ErrNotExist)
 	}
-	body, err := c.Read(ctx, ocispec.Descriptor{Digest: d, Size: r.Size})
-	return ocispec.Descriptor{MediaType: r.MediaType, Digest: d, Size: r.Size}, body, err
+	f, err := os.Open(c.blobPath(d))
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	defer f.Close()
+	body, err := io.ReadAll(io.LimitReader(f, image.MaxManifestSize))
+	if err != nil {
+		return ocispec.Descriptor{}, nil, err
+	}
+	if digest.FromBytes(body) != d {
+		return ocispec.Descriptor{}, nil, c.damaged(ctx, d, f)
+	}
+	c.touch(d, used)
+	return ocispec.Descriptor{MediaType: r.MediaType, Digest: d, Size: int64(len(body))}, body, nil
 }
 
 // Lacks returns what a manifest or an index names that is not here. Of an index, one image
@@ -181,7 +229,7 @@ func (c *Cache) Read(ctx context.Context, d ocispec.Descriptor) ([]byte, error) 
 	}
 	body := make([]byte, d.Size)
 	if _, err := io.ReadFull(io.NewSectionReader(f, 0, d.Size), body); err != nil || digest.FromBytes(body) != d.Digest {
-		return nil, errors.Join(c.Discard(ctx, d.Digest, f), fmt.Errorf("blob %s was damaged: %w", d.Digest, fs.ErrNotExist))
+		return nil, c.damaged(ctx, d.Digest, f)
 	}
 	return body, nil
 }

@@ -27,6 +27,8 @@ const touchInterval = time.Second
 type Cache struct {
 	dir   string
 	limit int64
+
+	recent recent
 }
 
 // DefaultDir returns segpull/blobs in os.UserCacheDir ($XDG_CACHE_HOME or ~/.cache on
@@ -42,7 +44,7 @@ func DefaultDir() string {
 // New returns the cache in the directory dir, from which Room evicts what is above
 // limit, in bytes. It reads nothing: a directory that does not exist is an empty
 // cache, and the first write creates it.
-func New(dir string, limit int64) *Cache { return &Cache{dir, limit} }
+func New(dir string, limit int64) *Cache { return &Cache{dir: dir, limit: limit} }
 
 // Dir returns the directory.
 func (c *Cache) Dir() string { return c.dir }

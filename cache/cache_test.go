@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -255,7 +256,7 @@ func TestNothingIsWrittenElsewhere(t *testing.T) {
 func TestAManifestOutOfBoundsIsRefused(t *testing.T) {
 	c := New(t.TempDir(), DefaultLimit)
 	layer := `{"digest":"` + digest.FromString("x").String() + `"}`
-	for _, body := range []string{"", "<html>", `{"layers":[` + strings.Repeat(layer+",", maxRefers) + layer + `]}`, strings.Repeat(" ", image.MaxManifestSize) + "{}"} {
+	for _, body := range []string{"", "<html>", `{"config":` + layer + `,"layers":[` + strings.Repeat(layer+",", maxRefers) + layer + `]}`, strings.Repeat(" ", image.MaxManifestSize) + "{}"} {
 		if _, err := c.PutManifest(t.Context(), "", []byte(body)); err == nil {
 			t.Errorf("%.20q… of %d bytes was taken", body, len(body))
 		}
@@ -393,6 +394,34 @@ func TestUseIsRecordedOnceASecond(t *testing.T) {
 			t.Errorf("%v ago: touched %t", age, touched)
 		}
 	}
+}
+
+// Many clients of one blob cost one look at its record a second. A file that has changed
+// is noticed at once.
+func TestARecordIsReadOnceASecond(t *testing.T) {
+	dir := t.TempDir()
+	c, img := New(dir, DefaultLimit), newImage(1, 300*kib)
+	putImage(t, c, "app:1", img)
+	record := c.recordPath(img.Layers[0].Digest)
+	known := func() bool { _, err := os.Stat(record); return err == nil }
+	synctest.Test(t, func(t *testing.T) {
+		for range 2 {
+			has(t, c, img.Layers[0])
+			must(t, os.Remove(record))
+			if has(t, c, img.Layers[0]); known() {
+				t.Error("the record was looked for again within a second")
+			}
+			time.Sleep(time.Second)
+			if has(t, c, img.Layers[0]); !known() {
+				t.Error("the record was not looked for after a second")
+			}
+		}
+		has(t, c, img.Layers[0])
+		must(t, flip(c.blobPath(img.Layers[0].Digest)))
+		if has(t, c, img.Layers[0]) {
+			t.Error("a damaged file was not noticed")
+		}
+	})
 }
 
 func TestOpenEndsWithItsContext(t *testing.T) {

@@ -49,7 +49,7 @@ func putImage(ctx context.Context, c *cache.Cache, tag, layer string) {
 		panic(err)
 	}
 	manifest, err := c.PutManifest(ctx, ocispec.MediaTypeImageManifest, fmt.Appendf(nil,
-		`{"schemaVersion":2,"layers":[{"mediaType":%q,"digest":%q,"size":%d}]}`, ocispec.MediaTypeImageLayer, blob.Digest, blob.Size))
+		`{"schemaVersion":2,"config":{"digest":%[1]q,"size":%[2]d},"layers":[{"digest":%[1]q,"size":%[2]d}]}`, blob.Digest, blob.Size))
 	if err != nil {
 		panic(err)
 	}

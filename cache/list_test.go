@@ -131,7 +131,7 @@ func fill(t testing.TB, c *Cache, images int) (last digest.Digest) {
 			must(t, c.writeRecord(d, record{ocispec.MediaTypeImageLayer, info.Size(), info.ModTime().UnixNano(), nil}))
 			last = d
 		}
-		m, err := c.PutManifest(t.Context(), ocispec.MediaTypeImageManifest, []byte(`{"layers":[`+strings.Join(layers, ",")+`]}`))
+		m, err := c.PutManifest(t.Context(), ocispec.MediaTypeImageManifest, []byte(`{"config":`+layers[0]+`,"layers":[`+strings.Join(layers, ",")+`]}`))
 		must(t, err)
 		must(t, c.SetName(t.Context(), Name{"docker.io", fmt.Sprintf("library/app%d", i), "1", m.Digest, time.Now(), "mirror"}))
 	}

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,16 +20,13 @@ import (
 const maxRefers = 2 * image.MaxLayers
 
 // PutManifest puts a manifest or an index into the cache, and marks it as used. Its
-// media type is the one in the body, or else the given one. The sizes of what it names
-// are known from now on, see Describe. The error says why the body is not a manifest,
-// or is one of the file system, or the cause of ctx.
-func (c *Cache) PutManifest(ctx context.Context, mediaType string, body []byte) (ocispec.Descriptor, error) {
-	own, refers, err := parseManifest(body)
+// media type is that of image.Refers. The sizes of what it names are known from now on,
+// see Describe. The error says why the body is not a manifest, or is one of the file
+// system, or the cause of ctx.
+func (c *Cache) PutManifest(ctx context.Context, contentType string, body []byte) (ocispec.Descriptor, error) {
+	mediaType, refers, err := parseManifest(body, contentType)
 	if err != nil {
 		return ocispec.Descriptor{}, err
-	}
-	if own != "" {
-		mediaType = own
 	}
 	d := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(body), Size: int64(len(body))}
 	return d, c.change(ctx, func() error {
@@ -64,23 +60,11 @@ func (c *Cache) putManifest(d ocispec.Descriptor, body []byte, refers []ocispec.
 	return c.writeRecord(d.Digest, record{d.MediaType, d.Size, info.ModTime().UnixNano(), refers})
 }
 
-// parseManifest returns the media type in a body, if any, and what it names.
-func parseManifest(body []byte) (mediaType string, refers []ocispec.Descriptor, err error) {
-	var doc struct {
-		MediaType string               `json:"mediaType"`
-		Config    *ocispec.Descriptor  `json:"config"`
-		Layers    []ocispec.Descriptor `json:"layers"`
-		Manifests []ocispec.Descriptor `json:"manifests"`
-	}
-	if len(body) > image.MaxManifestSize {
-		return "", nil, fmt.Errorf("%d bytes; a manifest has at most %d", len(body), image.MaxManifestSize)
-	}
-	if err := json.Unmarshal(body, &doc); err != nil {
-		return "", nil, fmt.Errorf("no manifest: %w", err)
-	}
-	all := append(doc.Layers, doc.Manifests...)
-	if doc.Config != nil {
-		all = append(all, *doc.Config)
+// parseManifest returns the media type of a body, and what it names.
+func parseManifest(body []byte, contentType string) (mediaType string, refers []ocispec.Descriptor, err error) {
+	mediaType, all, err := image.Refers(body, contentType)
+	if err != nil {
+		return "", nil, err
 	}
 	if len(all) > maxRefers {
 		return "", nil, fmt.Errorf("a manifest that names %d blobs; the cache takes at most %d", len(all), maxRefers)
@@ -92,7 +76,7 @@ func parseManifest(body []byte) (mediaType string, refers []ocispec.Descriptor, 
 		}
 		refers = append(refers, ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size})
 	}
-	return doc.MediaType, refers, nil
+	return mediaType, refers, nil
 }
 
 // Name is what a tag was resolved to.

@@ -65,6 +65,14 @@ func ExampleConfigPlatform() {
 	// Output: linux/arm/v6 true
 }
 
+func ExampleRefers() {
+	layer := digest.FromString("layer")
+	body := fmt.Appendf(nil, `{"config":{"digest":%q,"size":2},"layers":[{"digest":%q,"size":5}]}`, digest.FromString("{}"), layer)
+	mediaType, refers, err := image.Refers(body, "text/plain")
+	fmt.Println(mediaType, len(refers), refers[0].Digest == layer, err)
+	// Output: application/vnd.oci.image.manifest.v1+json 2 true <nil>
+}
+
 func ExampleInline() {
 	content := []byte("{}")
 	d := ocispec.Descriptor{Digest: digest.FromBytes(content), Size: 2, Data: content}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"slices"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -73,6 +74,22 @@ func parseDocument(body []byte, hints ...string) (document, error) {
 		return document{}, &UnusableError{Err: errNeither, Text: quote(body)}
 	}
 	return document{}, unusable("media type %.100q is neither an image manifest nor an index", doc.MediaType)
+}
+
+// Refers reads a manifest or an index, and returns its media type and what it names: layers or
+// manifests, and then the config. The media type is the one in the body, else that of an answer's
+// Content-Type if it is known, else what the fields of the body make it. The error is an
+// *[UnusableError] without a digest.
+func Refers(body []byte, contentType string) (mediaType string, refers []ocispec.Descriptor, err error) {
+	doc, err := parseDocument(body, contentType)
+	if err != nil {
+		return "", nil, err
+	}
+	refers = slices.Concat(doc.Layers, doc.Manifests)
+	if doc.Config != nil {
+		refers = append(refers, *doc.Config)
+	}
+	return doc.MediaType, refers, nil
 }
 
 func unusable(format string, args ...any) error {

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -155,10 +154,10 @@ func (h *Handler) ask(ctx context.Context, ref image.Reference, known cache.Name
 		if err != nil {
 			return "", err
 		}
-		d, err := h.put(ctx, mediaType, body)
+		d, err := h.opts.Cache.PutManifest(ctx, mediaType, body)
 		if err == nil {
-			h.opts.Log.Info("resolved the image", "image", ref.String(), "digest", d, "source", source)
-			return d, h.setName(ctx, ref, d, source, began)
+			h.opts.Log.Info("resolved the image", "image", ref.String(), "digest", d.Digest, "source", source)
+			return d.Digest, h.setName(ctx, ref, d.Digest, source, began)
 		}
 		if !h.opts.Upstream.Reject(ref, err) {
 			return "", err
@@ -189,36 +188,14 @@ func (h *Handler) manifest(ctx context.Context, ref image.Reference) (ocispec.De
 		if err != nil {
 			return "", err
 		}
-		return h.put(ctx, mediaType, body)
+		d, err := h.opts.Cache.PutManifest(ctx, mediaType, body)
+		return d.Digest, err
 	})
 	if err != nil {
 		return d, nil, missed, err
 	}
 	d, body, err = h.opts.Cache.Manifest(ctx, ref.Digest)
 	return d, body, missed, err
-}
-
-// put puts a manifest into the cache. The error says why the body is not a manifest.
-func (h *Handler) put(ctx context.Context, mediaType string, body []byte) (digest.Digest, error) {
-	var doc struct {
-		SchemaVersion int             `json:"schemaVersion"`
-		Manifests     json.RawMessage `json:"manifests"`
-		Layers        json.RawMessage `json:"layers"`
-	}
-	if err := json.Unmarshal(body, &doc); err != nil {
-		return "", fmt.Errorf("no manifest: %w", err)
-	}
-	if doc.SchemaVersion != 2 || doc.Manifests == nil && doc.Layers == nil {
-		return "", errors.New("no manifest of schema version 2")
-	}
-	if !image.IsIndex(mediaType) && !image.IsManifest(mediaType) { // a static server does not know it
-		mediaType = ocispec.MediaTypeImageManifest
-		if doc.Manifests != nil {
-			mediaType = ocispec.MediaTypeImageIndex
-		}
-	}
-	d, err := h.opts.Cache.PutManifest(ctx, mediaType, body)
-	return d.Digest, err
 }
 
 // available returns why the blobs of a manifest cannot be had, as far as that is known:
