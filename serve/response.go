@@ -3,6 +3,7 @@ package serve
 import (
 	"io"
 	"net/http"
+	"runtime"
 	"time"
 )
 
@@ -10,6 +11,9 @@ const (
 	// writeTimeout is how long a client may take to receive mostUnsent bytes.
 	writeTimeout = 2 * time.Minute
 	mostUnsent   = 1 << 20
+	// firstPart is how many bytes of a file are sent before other answers have their turn:
+	// of many clients that ask at once, each has its first bytes before one has all.
+	firstPart = 32 << 10
 )
 
 // response is an answer whose client has to receive bytes from time to time. It counts
@@ -67,12 +71,17 @@ func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
 	}
 	for from.N > 0 && err == nil {
 		w.extend()
-		part := &io.LimitedReader{R: from.R, N: min(from.N, mostUnsent)}
+		most := int64(mostUnsent)
+		if n == 0 {
+			most = firstPart
+		}
+		part := &io.LimitedReader{R: from.R, N: min(from.N, most)}
 		var sent int64
 		if sent, err = io.Copy(w.ResponseWriter, part); sent == 0 {
 			break
 		}
 		w.wrote(sent)
+		runtime.Gosched()
 		from.N -= sent
 		n += sent
 	}

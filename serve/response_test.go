@@ -6,7 +6,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -56,13 +59,44 @@ func TestEachPartOfAnAnswerHasItsOwnTime(t *testing.T) {
 	if err != nil || n != int64(len(content)) || w.bytes != n+30 {
 		t.Errorf("%d bytes, %d counted, %v", n, w.bytes, err)
 	}
-	if conn.late || len(conn.writes) != 6 {
+	if conn.late || len(conn.writes) != 7 {
 		t.Errorf("writes of %v bytes; one was late: %t", conn.writes, conn.late)
 	}
 	w.extend()
 	if w.end(); !conn.deadline.IsZero() {
 		t.Error("the connection has a deadline for the next request")
 	}
+}
+
+// counting is a connection that counts the writes of all.
+type counting struct {
+	timed
+	writes *atomic.Int32
+}
+
+func (w *counting) ReadFrom(r io.Reader) (int64, error) {
+	w.writes.Add(1)
+	return w.timed.ReadFrom(r)
+}
+
+// Of eight clients that ask for a file at once, the others have the first part of it before
+// one has all.
+func TestTheFirstPartsOfAllComeFirst(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	content := bytes.Repeat([]byte("0123456789"), mostUnsent/10)
+	var clients sync.WaitGroup
+	var writes atomic.Int32
+	for range 8 {
+		clients.Go(func() {
+			w := newResponse(&counting{timed{ResponseRecorder: httptest.NewRecorder()}, &writes})
+			w.WriteHeader(http.StatusOK)
+			_, err := w.ReadFrom(&io.LimitedReader{R: bytes.NewReader(content), N: int64(len(content))})
+			if n := writes.Load(); err != nil || n < 6 { // the scheduler may prefer one now and then
+				t.Errorf("a client has all when %d parts were sent, %v", n, err)
+			}
+		})
+	}
+	clients.Wait()
 }
 
 type sourceError struct {
