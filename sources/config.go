@@ -60,11 +60,33 @@ type Config struct {
 	Quiet              bool     `toml:"quiet"`
 	Verbose            bool     `toml:"verbose"`
 
+	// Serve is the [serve] table.
+	Serve Serve `toml:"serve"`
+
 	// Mirror has the [mirror.NAME] tables by NAME.
 	Mirror map[string]Mirror `toml:"mirror"`
 
 	path  string   // where it was read from, for messages
 	order []string // names of Mirror as the file has them
+}
+
+// Serve is the [serve] table: the defaults of the flags that only segpull serve has.
+// Zero values are the defaults of the command.
+type Serve struct {
+	// Listen are host:port, or unix:PATH.
+	Listen []string `toml:"listen"`
+	// TagTTL is how long the digest of a tag is used without asking again; nil: not
+	// given.
+	TagTTL *Duration `toml:"tag-ttl"`
+	// Offline says whether to serve only what the cache has.
+	Offline bool `toml:"offline"`
+	// VerifiedOnly says whether to send no byte of a blob before its digest is right.
+	VerifiedOnly bool `toml:"verified-only"`
+	// Metrics is an address for metrics, as in Listen; empty: none.
+	Metrics string `toml:"metrics"`
+	// Host are other names by which clients call the server.
+	Host      []string `toml:"host"`
+	LogFormat string   `toml:"log-format"` // text or json
 }
 
 // Mirror is a [mirror.NAME] table. If NAME is a preset, the table changes the

@@ -29,10 +29,7 @@ func located(path string, err error) error {
 
 // knownKeys lists the keys of the table that contains key.
 func knownKeys(key toml.Key) string {
-	table := reflect.TypeFor[Config]()
-	if len(key) > 2 && key[0] == "mirror" {
-		table = reflect.TypeFor[Mirror]()
-	}
+	_, table := field(key[:len(key)-1])
 	var keys []string
 	for f := range table.Fields() {
 		if k := f.Tag.Get("toml"); k != "" {
@@ -65,9 +62,11 @@ var expected = map[reflect.Type]string{
 	reflect.TypeFor[Rate]():              `a rate such as "2M"`,
 	reflect.TypeFor[Timetable]():         `a rate such as "2M"`,
 	reflect.TypeFor[Duration]():          `a time such as "90s"`,
+	reflect.TypeFor[*Duration]():         `a time such as "90s"`,
 	reflect.TypeFor[map[string]string](): "a table of strings",
 	reflect.TypeFor[map[string]Mirror](): "tables named [mirror.NAME]",
 	reflect.TypeFor[Mirror]():            "a table",
+	reflect.TypeFor[Serve]():             "a table",
 }
 
 // field follows a key into Config, as far as there are tables, and returns

@@ -28,6 +28,15 @@ cache-size = "5GiB"
 quiet = true
 verbose = true
 
+[serve]
+listen = ["127.0.0.1:5051", "unix:/run/segpull"]
+tag-ttl = "0"
+offline = true
+verified-only = true
+metrics = "127.0.0.1:5052"
+host = ["cache.corp"]
+log-format = "json"
+
 [mirror.corp]
 url = "https://harbor.corp/dockerhub"
 registries = ["docker.io"]
@@ -68,6 +77,10 @@ func TestConfigHasADefaultForEveryFlag(t *testing.T) {
 		Mirrors: []string{"corp", "aliyun"}, Output: "images", Format: "oci", Platform: "linux/arm64",
 		LimitRate: Constant(2 << 20), GiveUpAfter: Duration{90 * time.Second}, NoRace: true, Connections: 8, SegmentSize: 1 << 20, Progress: "plain", Quiet: true, Verbose: true,
 		CacheDir: filepath.Join(dir, "blobs"), CacheSize: 5 << 30,
+		Serve: Serve{
+			Listen: []string{"127.0.0.1:5051", "unix:/run/segpull"}, TagTTL: &Duration{}, Offline: true, VerifiedOnly: true,
+			Metrics: "127.0.0.1:5052", Host: []string{"cache.corp"}, LogFormat: "json",
+		},
 		Mirror: map[string]Mirror{
 			"corp": {
 				URL: "https://harbor.corp/dockerhub", Registries: []string{"docker.io"},
@@ -87,6 +100,9 @@ func TestConfigErrorsSayWhere(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
 		{"unknown key", "connection = 4", "c.toml:1:1: unknown key connection; known are mirrors, "},
 		{"unknown key of a mirror", "[mirror.a]\n  uri = 'x'", "c.toml:2:3: unknown key mirror.a.uri; known are url, "},
+		{"unknown key of serve", "[serve]\n  port = 1", "c.toml:2:3: unknown key serve.port; known are listen, tag-ttl, "},
+		{"not a value of serve", "[serve]\nlisten = '127.0.0.1:1'", "c.toml:2:10: serve.listen: expected a list of strings"},
+		{"not a time of serve", "[serve]\ntag-ttl = [1]", "c.toml:2:11: serve.tag-ttl: expected a time such as"},
 		{"several", "a = 1\n\nb = 2", "c.toml:1:1: unknown key a; known"},
 		{"several, the last", "a = 1\n\nb = 2", "\nFILE:3:1: unknown key b; known"},
 		{"unknown table", "[mirors.a]\nurl = 'x'", "c.toml:1:2: unknown key mirors.a"},
@@ -122,7 +138,7 @@ func TestConfigErrorsSayWhere(t *testing.T) {
 }
 
 func TestConfigSaysWhatEachKeyExpects(t *testing.T) {
-	for _, table := range []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[Mirror]()} {
+	for _, table := range []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[Serve](), reflect.TypeFor[Mirror]()} {
 		for f := range table.Fields() {
 			if f.Tag.Get("toml") != "" && expected[f.Type] == "" {
 				t.Errorf("no words for %s, a %v", f.Name, f.Type)

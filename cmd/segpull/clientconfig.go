@@ -46,7 +46,7 @@ func (a *app) printConfig(own *serveFlags, served sources.Server) error {
 	if !ok {
 		return usagef("print-config %q is unknown; use one of %s%s", own.printConfig, strings.Join(slices.Sorted(maps.Keys(clientConfigs)), ", "), seeServeHelp)
 	}
-	address := clientAddress(own.listen)
+	address := clientAddress(own.addresses())
 	if address == "" {
 		return usagef("these clients need an address host:port: give it with --listen%s", seeServeHelp)
 	}
@@ -64,9 +64,6 @@ func (a *app) printConfig(own *serveFlags, served sources.Server) error {
 // clientAddress returns the host and port of the first address that clients can use; an
 // address of all interfaces stands for loopback.
 func clientAddress(listen []string) string {
-	if len(listen) == 0 {
-		return defaultListen
-	}
 	for _, address := range listen {
 		host, port, err := net.SplitHostPort(address)
 		if err != nil || strings.HasPrefix(address, "unix:") {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -62,6 +63,54 @@ progress = "json"
 			t.Errorf("%s: %v", name, err)
 		} else if got := get(f); got != c.want {
 			t.Errorf("%s:\n%s, want\n%s", name, got, c.want)
+		}
+	}
+}
+
+// Each flag that only serve has is a key of [serve], which the flag overrides.
+func TestServeFlagBeatsConfigBeatsDefault(t *testing.T) {
+	const config = `
+[serve]
+listen = ["127.0.0.1:1"]
+tag-ttl = "0"
+offline = true
+verified-only = true
+metrics = "127.0.0.1:2"
+host = ["a", "b"]
+log-format = "json"
+`
+	shared, set := pflag.NewFlagSet("pull", pflag.ContinueOnError), pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	new(flags).define(shared)
+	new(flags).defineServe(set, new(serveFlags))
+	set.VisitAll(func(flag *pflag.Flag) {
+		if shared.Lookup(flag.Name) == nil && flag.Name != "print-config" && !strings.Contains(config, "\n"+flag.Name+" = ") {
+			t.Errorf("[serve] has no key for --%s", flag.Name)
+		}
+	})
+	for name, c := range map[string]struct{ config, args, want string }{
+		"default": {"", "", "[127.0.0.1:5050] 1m0s false false [] text"},
+		"config":  {config, "", "[127.0.0.1:1] 0s true true 127.0.0.1:2 [a b] json"},
+		"flags": {
+			config, "--listen :3 --tag-ttl 5s --offline=false --verified-only=false --metrics :4 --host c --log-format text",
+			"[:3] 5s false false :4 [c] text",
+		},
+	} {
+		f, own := &flags{}, &serveFlags{}
+		f.set = pflag.NewFlagSet("serve", pflag.ContinueOnError)
+		f.defineServe(f.set, own)
+		path := filepath.Join(t.TempDir(), "config.toml")
+		if err := os.WriteFile(path, []byte(c.config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.set.Parse(append(strings.Fields(c.args), "--config", path)); err != nil {
+			t.Fatal(err)
+		}
+		f.progress = "none"
+		loaded, err := f.inherit()
+		own.inherit(f.set, loaded.Serve)
+		got := strings.Join(strings.Fields(fmt.Sprintln(own.addresses(), own.tagTTL, own.offline, own.verifiedOnly, own.metrics, own.hosts, own.logFormat)), " ")
+		if err != nil || got != c.want {
+			t.Errorf("%s: %s, want %s, %v", name, got, c.want, err)
 		}
 	}
 }

@@ -22,8 +22,8 @@ type listeners struct {
 // firstInherited is the first descriptor that systemd passes (sd_listen_fds(3)).
 const firstInherited = 3
 
-// open opens the sockets, or takes those that systemd has opened. One of these that is
-// called metrics (FileDescriptorName=) is for metrics.
+// open opens the sockets, or takes those that systemd has opened, and then opens only those
+// of --listen. One of systemd's that is called metrics (FileDescriptorName=) is for metrics.
 func (own *serveFlags) open(ctx context.Context, log *slog.Logger) (l *listeners, err error) {
 	l = &listeners{}
 	defer func() {
@@ -34,9 +34,9 @@ func (own *serveFlags) open(ctx context.Context, log *slog.Logger) (l *listeners
 	if err := l.inherit(log); err != nil {
 		return l, err
 	}
-	addresses := own.listen
-	if len(addresses) == 0 && len(l.images) == 0 {
-		addresses = []string{defaultListen}
+	addresses := own.addresses()
+	if len(l.images) > 0 {
+		addresses = own.listen
 	}
 	for _, address := range addresses {
 		at, err := l.listen(ctx, "--listen", address)

@@ -46,6 +46,7 @@ const (
 // serveFlags are the flags of serve that pull does not have.
 type serveFlags struct {
 	listen       []string
+	usual        []string // addresses to listen on if there is no --listen
 	tagTTL       sources.Duration
 	offline      bool
 	verifiedOnly bool
@@ -95,12 +96,39 @@ func (a *app) serveCommand() *cobra.Command {
 
 const seeServeHelp = "; run 'segpull serve --help'"
 
+// inherit takes from the configuration the values of flags that the command line does not
+// have. The configured addresses are not needed if systemd has opened sockets.
+func (own *serveFlags) inherit(set *pflag.FlagSet, config sources.Serve) {
+	if own.usual = config.Listen; len(own.usual) == 0 {
+		own.usual = []string{defaultListen}
+	}
+	if config.TagTTL != nil && !set.Changed("tag-ttl") {
+		own.tagTTL = *config.TagTTL
+	}
+	if !set.Changed("host") {
+		own.hosts = config.Host
+	}
+	inherit(set, "offline", &own.offline, config.Offline)
+	inherit(set, "verified-only", &own.verifiedOnly, config.VerifiedOnly)
+	inherit(set, "metrics", &own.metrics, config.Metrics)
+	inherit(set, "log-format", &own.logFormat, config.LogFormat)
+}
+
+// addresses are those of --listen, else the usual ones.
+func (own *serveFlags) addresses() []string {
+	if len(own.listen) > 0 {
+		return own.listen
+	}
+	return own.usual
+}
+
 // serve serves until ctx ends.
 func (a *app) serve(ctx context.Context, own *serveFlags) error {
 	config, err := a.inherit()
 	if err != nil {
 		return err
 	}
+	own.inherit(a.set, config.Serve)
 	if own.logFormat != "text" && own.logFormat != "json" {
 		return usagef("log-format %q is unknown; use text or json%s", own.logFormat, seeServeHelp)
 	}
