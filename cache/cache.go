@@ -27,6 +27,7 @@ const touchInterval = time.Second
 type Cache struct {
 	dir   string
 	limit int64
+	space func(path string) (free, total int64, known bool) // state.Space
 
 	recent recent
 }
@@ -42,9 +43,11 @@ func DefaultDir() string {
 }
 
 // New returns the cache in the directory dir, from which Room evicts what is above
-// limit, in bytes. It reads nothing: a directory that does not exist is an empty
+// limit, in bytes, or what the disk needs. It reads nothing: a directory that does not exist is an empty
 // cache, and the first write creates it.
-func New(dir string, limit int64) *Cache { return &Cache{dir: dir, limit: limit} }
+func New(dir string, limit int64) *Cache {
+	return &Cache{dir: dir, limit: limit, space: state.Space}
+}
 
 // Dir returns the directory.
 func (c *Cache) Dir() string { return c.dir }

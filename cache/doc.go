@@ -31,6 +31,7 @@
 //     again. A wrong or lost record costs only that hashing.
 //   - One Part exists for a blob, in all processes. Its lock ends with its process, and
 //     the next Part continues with what has arrived.
+//   - The cache does not fill its disk: Room leaves 5 % of it free, or 10 GiB.
 //   - Eviction removes no blob that a kept manifest refers to, and no running Part. A
 //     file that is open stays readable.
 //   - Every wait ends with the context.

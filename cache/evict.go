@@ -20,20 +20,39 @@ type Evicted struct {
 	Bytes  int64 `json:"bytes"` // of blobs and unfinished ones
 }
 
+const (
+	// freeShare is the part of its file system that the cache leaves free, in percent, but
+	// mostFree is enough, in bytes: on a large disk, 5 % may be more than all images.
+	freeShare = 5
+	mostFree  = 10 << 30
+)
+
 // Room makes room for so many more bytes: if the cache would be above its limit with
 // them, it evicts the images that were least recently used, until it would be at 90 %
-// of the limit. Blobs that no image needs, and what ended processes have left of
-// others, are evicted by their own age. It does not evict the image keep, a digest of a
-// manifest or an index, "" for none, nor running Parts: so the cache may stay above its
-// limit, and another Room without keep evicts the image when it is not needed any more.
+// of the limit. If its file system would have less than 5 % free, or less than 10 GiB on
+// a large one, it evicts until that has as much. Blobs that no image needs, and what ended
+// processes have left of others, are evicted by their own age. It does not evict the
+// image keep, a digest of a manifest or an index, "" for none, nor running Parts: so the
+// cache may stay above its limit, and another Room without keep evicts the image when it
+// is not needed any more.
 //
 // The error is one of the file system, or the cause of ctx.
 func (c *Cache) Room(ctx context.Context, bytes int64, keep digest.Digest) (Evicted, error) {
 	size, err := c.size()
-	if err != nil || size+bytes <= c.limit {
+	if err != nil {
 		return Evicted{}, err
 	}
-	return c.evict(ctx, c.limit/10*9-bytes, keep)
+	most := size
+	if size+bytes > c.limit {
+		most = c.limit/10*9 - bytes
+	}
+	if free, total, known := c.space(c.dir); known {
+		most = min(most, size-(min(total/100*freeShare, mostFree)+bytes-free))
+	}
+	if most >= size {
+		return Evicted{}, nil
+	}
+	return c.evict(ctx, most, keep)
 }
 
 // Prune evicts in the same way until the cache is not above its limit, and keeps no

@@ -101,6 +101,42 @@ func TestEvictionLeavesRoom(t *testing.T) {
 	}
 }
 
+// The cache leaves 5 % of its file system free, or 10 GiB of a large one, whatever its
+// limit is.
+func TestEvictionLeavesTheDiskRoom(t *testing.T) {
+	c := New(t.TempDir(), DefaultLimit)
+	var images []registrytest.Image
+	for i := range 4 {
+		images = append(images, newImage(uint64(i), 200*kib))
+		putImage(t, c, fmt.Sprintf("app:%d", i), images[i])
+		use(t, c, 9-i, images[i])
+	}
+	one := sizeOf(images[0])
+	const gib = 1 << 30
+	for _, step := range []struct {
+		about              string
+		total, free, bytes int64
+		keep               digest.Digest
+		left               int
+	}{
+		{"nothing is known", 0, 0, gib, "", 4},
+		{"there is room", 100 * mib, 5*mib + kib, kib, "", 4},
+		{"for one blob more", 100 * mib, 5*mib + kib, 2 * kib, "", 3},
+		{"a large disk", 1000 * gib, 10 * gib, 0, "", 3},
+		{"a large disk is full", 1000 * gib, 10*gib - one - kib, 0, images[1].Manifest.Digest, 1},
+		{"others have filled it", 100 * mib, 0, 0, images[1].Manifest.Digest, 1},
+		{"others have filled it, and no pull runs", 100 * mib, 0, 0, "", 0},
+	} {
+		c.space = func(path string) (free, total int64, known bool) {
+			return step.free, step.total, step.total > 0 && path == c.Dir()
+		}
+		_, err := c.Room(t.Context(), step.bytes, step.keep)
+		if got := len(names(t, c)); err != nil || got != step.left {
+			t.Errorf("%s: %d images are left, want %d, %v", step.about, got, step.left, err)
+		}
+	}
+}
+
 func TestASharedBlobStays(t *testing.T) {
 	c := New(t.TempDir(), DefaultLimit)
 	old := newImage(1, 200*kib, 90*kib)

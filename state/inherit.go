@@ -150,7 +150,7 @@ func (s *Store) copyToNewPart(ctx context.Context, old past) (err error) {
 
 // checkSpace fails before anything is copied where the copy would not fit.
 func (s *Store) checkSpace(old past) error {
-	free, known := freeBytes(s.lock)
+	free, _, known := spaceOf(s.lock)
 	if !known || old.bytes == nil {
 		return nil
 	}

@@ -31,6 +31,18 @@ func Recorded(path string) (bytes map[string]int64) {
 	return bytes
 }
 
+// Space returns how many bytes are free for this user on the file system of the file or
+// directory at path, and how many it has. known is false if there is no such file, or if
+// the system does not say it.
+func Space(path string) (free, total int64, known bool) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, 0, false
+	}
+	defer f.Close()
+	return spaceOf(f)
+}
+
 // SharesDisk reports whether two directories are known to be on one file system, so that
 // both need room there.
 func (s *Store) SharesDisk(other *Store) bool {

@@ -17,7 +17,7 @@ func (s *Store) Space() (need, free int64, known bool) {
 		return 0, 0, false
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	free, known = freeBytes(s.part)
+	free, _, known = spaceOf(s.part)
 	if !ok || !known {
 		return 0, 0, false
 	}
@@ -27,15 +27,15 @@ func (s *Store) Space() (need, free int64, known bool) {
 	return need, free, true
 }
 
-// freeBytes returns how many bytes are free for us on the file system of f.
-func freeBytes(f *os.File) (free int64, known bool) {
+// spaceOf returns how many bytes are free for us on the file system of f, and its size.
+func spaceOf(f *os.File) (free, total int64, known bool) {
 	var system unix.Statfs_t
 	if unix.Fstatfs(int(f.Fd()), &system) != nil || system.Blocks == 0 {
-		return 0, false
+		return 0, 0, false
 	}
 	blocks := system.Bavail
 	if os.Geteuid() == 0 {
 		blocks = system.Bfree
 	}
-	return int64(blocks) * int64(system.Bsize), true
+	return int64(blocks) * int64(system.Bsize), int64(system.Blocks) * int64(system.Bsize), true
 }
