@@ -281,7 +281,7 @@ func TestAThousandClients(t *testing.T) {
 	if kib > 128<<10 {
 		t.Errorf("%d MiB of memory", kib>>10)
 	}
-	if took > 20*time.Second {
+	if took > time.Minute { // the others may keep their connections for 2 minutes
 		t.Errorf("another client needed %v", took)
 	}
 }

@@ -26,6 +26,12 @@ const (
 	// ns is the registry of pulltest.Ref, and path where its image is.
 	ns   = "?ns=registry.example"
 	path = "/v2/" + pulltest.Repo
+
+	// soonEnough is how long an answer may take, on any machine, that waits for no mirror or
+	// for a limited time: engines wait 30 s. atOnce is the same for one that waits for
+	// nothing, which is less than the time that mirrors have.
+	soonEnough = 20 * time.Second
+	atOnce     = 4 * time.Second
 )
 
 func TestMain(m *testing.M) { pulltest.Main(m) }
@@ -66,6 +72,18 @@ func start(t *testing.T, mirrors int, img registrytest.Image, edit func(*segpull
 	return f
 }
 
+// noRace is an option of servers for wantOnce: on a machine that is slow enough, segpull
+// takes answers for overdue, and asks for them again.
+func noRace(o *segpull.ServerOptions) { o.NoRace = true }
+
+// wantOnce wants the mirrors to have sent a blob once, and little more.
+func (f *fixture) wantOnce(t *testing.T, b registrytest.Blob) {
+	t.Helper()
+	if sent := f.SentOf(b); float64(sent) > 1.03*float64(b.Size) {
+		t.Errorf("the mirrors sent %d bytes of %d", sent, b.Size)
+	}
+}
+
 // restart starts another server with the same cache and mirrors.
 func (f *fixture) restart(t *testing.T, edit func(*segpull.ServerOptions)) {
 	t.Helper()
@@ -95,7 +113,7 @@ type answer struct {
 	body    []byte
 	err     error         // of the body
 	headers time.Duration // until they were there
-	first   time.Duration // until the first byte of the body
+	sent    int64         // bytes of blobs, by the mirrors, when the first byte of the body was there
 }
 
 // do makes a request and reads the whole answer.
@@ -110,7 +128,7 @@ func (f *fixture) do(t *testing.T, method, path string, header ...string) answer
 	for {
 		n, err := resp.Body.Read(block)
 		if n > 0 && buf.Len() == 0 {
-			a.first = time.Since(began)
+			a.sent = f.Served()
 		}
 		buf.Write(block[:n])
 		if err != nil {
@@ -153,6 +171,29 @@ func (f *fixture) get(t *testing.T, path string, header ...string) answer {
 
 // learn asks for the manifest, so that the sizes of its blobs are known.
 func (f *fixture) learn(t *testing.T) { f.get(t, path+"/manifests/1"+ns) }
+
+// untilSent waits until the mirrors have sent so many bytes of blobs.
+func (f *fixture) untilSent(t *testing.T, bytes int64) {
+	for f.Served() < bytes && t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// metrics returns the metrics of the server.
+func (f *fixture) metrics(t *testing.T) string {
+	t.Helper()
+	var metrics strings.Builder
+	pulltest.Must(t, f.server.WriteMetrics(t.Context(), &metrics))
+	return metrics.String()
+}
+
+// untilKept waits until no download runs: a client may have a blob before the cache has it.
+func (f *fixture) untilKept(t *testing.T) {
+	t.Helper()
+	for !strings.Contains(f.metrics(t), "segpull_downloads 0\n") && t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+}
 
 // die makes the mirrors close all connections without an answer.
 func (f *fixture) die() {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/internal/pulltest"
@@ -100,6 +99,7 @@ func TestOffline(t *testing.T) {
 			}
 			f.Servers[0].Push(pulltest.Repo, "2", two)
 			f.get(t, path+"/manifests/2"+ns)
+			f.untilKept(t)
 
 			offline(t, f)
 			f.mustServeAlone(t, one, about == "--offline")
@@ -112,9 +112,9 @@ func TestOffline(t *testing.T) {
 func (f *fixture) mustServeAlone(t *testing.T, img registrytest.Image, offline bool) {
 	for i := range 2 {
 		a := f.get(t, path+"/manifests/1"+ns)
-		limit := 6 * time.Second
+		limit := soonEnough
 		if i > 0 || offline {
-			limit = time.Second
+			limit = atOnce
 		}
 		warning := a.header.Get("Warning")
 		if a.headers > limit || offline && warning != "" || !offline && !strings.HasPrefix(warning, "110 ") {
@@ -135,7 +135,7 @@ func (f *fixture) mustServeAlone(t *testing.T, img registrytest.Image, offline b
 		unknown.Go(func() {
 			a := f.do(t, "GET", path)
 			a.wantError(t, path, 404, "MANIFEST_UNKNOWN") // 2 lacks its layers
-			if a.headers > 10*time.Second || offline && a.headers > time.Second {
+			if a.headers > soonEnough || offline && a.headers > atOnce {
 				t.Errorf("%s after %v", path, a.headers)
 			}
 		})
