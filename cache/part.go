@@ -119,6 +119,16 @@ func (c *Cache) Arrived(d digest.Digest) int64 {
 	return state.Recorded(c.partPath(d))[d.String()]
 }
 
+// Follow returns a reader of a blob while a Part of any process fetches it, or of what one
+// has left. Of the descriptor, it needs digest and size. The error says why the digest is
+// invalid. Close the reader.
+func (c *Cache) Follow(blob ocispec.Descriptor) (*state.Follower, error) {
+	if err := check(blob.Digest); err != nil {
+		return nil, err
+	}
+	return state.Follow(c.partPath(blob.Digest), string(blob.Digest), blob.Size), nil
+}
+
 // Scratch returns a temporary file for a transfer. It has no name that others could open.
 // The caller closes it.
 func (c *Cache) Scratch() (*os.File, error) {

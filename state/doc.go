@@ -10,7 +10,8 @@
 //
 //	Blob.Write, Replace ─→ pwrite to the part file ─→ record in the log and in memory
 //	                                                               │
-//	Blob.Read           ←─ pread, CRC checked ←────────────────────┘
+//	Blob.Read           ←─ pread, CRC checked ←────────────────────┤
+//	Follower.Read       ←─ the same, in any process, by the log ←──┘
 //
 // Guarantees:
 //   - A record is written after its bytes, and counts only if its checksum is that

@@ -105,6 +105,35 @@ func ExampleStore_Promote() {
 	// another form of the image <nil>
 }
 
+// Another process can read a blob while it arrives.
+func ExampleFollow() {
+	dir, err := os.MkdirTemp("", "state")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "app.tar")
+	s, err := state.Open(context.Background(), path, []state.Placement{{Digest: "sha256:…", Size: 10}}, []string{"mirror.example"})
+	if err != nil {
+		panic(err)
+	}
+	defer s.Close()
+	f := state.Follow(path, "sha256:…", 10)
+	defer f.Close()
+	buf := make([]byte, state.MaxRecord)
+	for _, text := range []string{"abcde", "fghij"} {
+		off := s.Blob(0).Done()
+		if err := s.Write(0, off, []byte(text), 0); err != nil {
+			panic(err)
+		}
+		n, err := f.Read(off, buf)
+		fmt.Printf("%s %v\n", buf[:n], err)
+	}
+	// Output:
+	// abcde <nil>
+	// fghij <nil>
+}
+
 // Bytes that turn out to be wrong are replaced, or forgotten and fetched again.
 func ExampleBlob_Replace() {
 	dir, err := os.MkdirTemp("", "state")
