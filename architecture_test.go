@@ -41,12 +41,12 @@ var packages = map[string]struct {
 	"internal/pulltest":    {6, []string{".", "internal/registrytest"}, "the tests of pulls see what users see"},
 	"internal/hostiletest": {7, []string{".", "internal/pulltest", "internal/registrytest"}, "hostile mirrors are tested as users meet them"},
 	"internal/quirktest":   {7, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "odd registries are tested as users meet them"},
-	"internal/servetest":   {7, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "a server is tested as clients meet it"},
+	"internal/servetest":   {7, []string{".", "cache", "internal/pulltest", "internal/registrytest", "sources"}, "a server is tested as clients meet it"},
 	"internal/crashtest":   {7, []string{".", "cache", "internal/pulltest", "internal/registrytest", "sources"}, "crashes are tested as users meet them"},
 
 	".": {5, []string{"archive", "cache", "image", "internal/engine", "segment", "serve", "sources", "state", "transfer", "verify"}, "the library combines the parts, and nothing below depends on it"},
 
-	"serve": {4, []string{"cache", "image", "segment", "transfer", "verify"}, "an HTTP handler over the cache and transfers; which mirrors there are is an interface of its own"},
+	"serve": {4, []string{"cache", "image", "segment", "state", "transfer", "verify"}, "an HTTP handler over the cache and transfers; which mirrors there are is an interface of its own"},
 
 	"cache":    {3, []string{"archive", "image", "state"}, "the cache keeps what a transfer fetched, and does not depend on mirrors"},
 	"transfer": {3, []string{"segment", "sources", "state", "verify"}, "a transfer fetches blobs to disk, and does not depend on references or archives"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/segment"
+	"github.com/segpull/segpull/state"
 )
 
 const (
@@ -90,7 +91,12 @@ func rangeOf(r *http.Request, ref image.Reference) string {
 // get all of it is cut off, so that it takes nothing for complete.
 func (h *Handler) serveDownload(w *response, r *http.Request, d *download, asked segment.Range, part bool) {
 	ctx := r.Context()
-	if err := d.promising(ctx, asked.Start); err != nil {
+	f, err := h.opts.Cache.Follow(d.blob)
+	if err == nil {
+		defer f.Close()
+		err = d.promising(ctx, f, asked.Start)
+	}
+	if err != nil {
 		failUpstream(w, codeBlobUnknown, err)
 		return
 	}
@@ -103,7 +109,7 @@ func (h *Handler) serveDownload(w *response, r *http.Request, d *download, asked
 	}
 	w.WriteHeader(status)
 	w.flush()
-	if err := h.send(ctx, w, d, asked); err != nil {
+	if err := h.send(ctx, w, d, f, asked); err != nil {
 		if !gone(ctx) {
 			h.opts.Log.Warn("a client was cut off", "image", d.ref.Name(), "digest", d.blob.Digest, "error", err)
 		}
@@ -112,16 +118,24 @@ func (h *Handler) serveDownload(w *response, r *http.Request, d *download, asked
 }
 
 // send sends bytes of a download as they arrive, or once it has ended.
-func (h *Handler) send(ctx context.Context, w *response, d *download, asked segment.Range) error {
-	if !h.opts.VerifiedOnly {
-		select {
-		case <-d.started:
-			return d.transfer.Send(ctx, flushed{w}, d.index, asked)
-		case <-d.ended: // perhaps by another process
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
+func (h *Handler) send(ctx context.Context, w *response, d *download, f *state.Follower, asked segment.Range) error {
+	if h.opts.VerifiedOnly {
+		return h.sendVerified(ctx, flushed{w}, d, asked)
 	}
+	rest, err := d.follow(ctx, flushed{w}, f, asked)
+	if err != nil || rest.left == asked.Len() {
+		return err
+	}
+	select {
+	case <-d.started:
+		return d.transfer.Send(ctx, rest, d.index, asked)
+	default: // another process has fetched it
+		return h.sendVerified(ctx, rest, d, asked)
+	}
+}
+
+// sendVerified sends bytes of a download when it has ended.
+func (h *Handler) sendVerified(ctx context.Context, w io.Writer, d *download, asked segment.Range) error {
 	select {
 	case <-d.ended:
 	case <-ctx.Done():
@@ -133,7 +147,7 @@ func (h *Handler) send(ctx context.Context, w *response, d *download, asked segm
 	f, err := h.opts.Cache.Open(ctx, d.blob.Digest)
 	switch {
 	case absent(err) && d.transfer != nil: // it is larger than the cache
-		return d.transfer.Send(ctx, flushed{w}, d.index, asked)
+		return d.transfer.Send(ctx, w, d.index, asked)
 	case err != nil:
 		return err
 	}
@@ -151,10 +165,10 @@ func copyRange(w io.Writer, f *os.File, r segment.Range) error {
 
 // promising returns nil when the byte at off has arrived, or if it may still do so after a
 // while. Otherwise the error says why the blob cannot be had.
-func (d *download) promising(ctx context.Context, off int64) error {
+func (d *download) promising(ctx context.Context, f *state.Follower, off int64) error {
 	look := time.NewTicker(lookInterval)
 	defer look.Stop()
-	for until := time.Now().Add(headersAfter); time.Now().Before(until) && !d.arrived(off); {
+	for until := time.Now().Add(headersAfter); time.Now().Before(until) && !d.arrived(f, off); {
 		select {
 		case <-d.ended:
 			return d.err
@@ -166,13 +180,14 @@ func (d *download) promising(ctx context.Context, off int64) error {
 	return d.unreachable()
 }
 
-// arrived reports whether a byte is there.
-func (d *download) arrived(off int64) bool {
+// arrived reports whether a byte is there, perhaps by another process.
+func (d *download) arrived(f *state.Follower, off int64) bool {
 	select {
 	case <-d.started:
 		return d.transfer.Arrived(d.index, off)
 	default:
-		return false
+		arrived, err := f.Arrived(off)
+		return arrived && err == nil
 	}
 }
 

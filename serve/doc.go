@@ -7,7 +7,8 @@
 //
 //	GET /v2/NAME/blobs/DIGEST ─→ in the cache ─→ sendfile
 //	                          └→ download, one for each digest ─→ transfer ─→ Part.Commit
-//	                                  └→ Transfer.Send to each client, while the bytes arrive
+//	                                  ├→ Transfer.Send to each client, while the bytes arrive
+//	                                  └→ cache.Follow, while another process fetches them
 //
 // # Names
 //

@@ -107,6 +107,10 @@ func (t *Transfer) Send(ctx context.Context, w io.Writer, blob int, r segment.Ra
 	return nil
 }
 
+// BeforeTail is how many bytes of a blob of size bytes, from the first on, a reader may get
+// before the blob is right.
+func BeforeTail(size int64) int64 { return size - max(1, min(size/heldBackPart, mostHeldBack)) }
+
 // Arrived reports whether the byte at off of a blob is there, or the blob is right.
 func (t *Transfer) Arrived(blob int, off int64) bool {
 	return t.item(blob).stored.Recorded(off, 1) > off
@@ -183,7 +187,7 @@ func (f *follower) read(off int64, buf []byte) (int, error) {
 // wait waits until the byte at off may be sent, and returns up to where others may be.
 func (f *follower) wait(ctx context.Context, off int64) (end int64, err error) {
 	t, size := f.transfer, f.item.stored.Size()
-	if end = size - max(1, min(size/heldBackPart, mostHeldBack)); off >= end {
+	if end = BeforeTail(size); off >= end {
 		return size, t.Wait(ctx, f.blob)
 	}
 	for t.search.Doubts(f.blob) {

@@ -1,13 +1,20 @@
 package realtest
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"io"
+	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/segpull/segpull/internal/needs"
 	"github.com/segpull/segpull/internal/registrytest"
@@ -44,6 +51,52 @@ func TestTheCacheOfTwoPulls(t *testing.T) {
 	h.pull(t, "cache", "verify")
 	if listed := h.pull(t, "cache", "ls").stdout; !strings.Contains(listed, name) {
 		t.Errorf("cache ls prints\n%s", listed)
+	}
+}
+
+// A client of a server gets what a pull fetches into the same cache. The pull is killed, and
+// the server fetches the rest.
+func TestAPullIsKilledUnderAServer(t *testing.T) {
+	img := newImage(t, registrytest.ImageOptions{Layers: []int64{16 * mib}})
+	origin, _, _ := startMirrors(t, img)
+	from := newGauge(t, origin)
+	h := newHome(t)
+	layer := slices.MaxFunc(img.Layers, func(a, b registrytest.Blob) int { return cmp.Compare(a.Size, b.Size) })
+	first := h.command(t, "-m", from.url, "--cache-dir", h.path("cache"), "--limit-rate", "4M", "-o", "first.tar", name)
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for from.served.Load() < 2*mib {
+		time.Sleep(time.Millisecond)
+	}
+	address := startServer(t, h, "-m", from.url)
+	get := func(path string) io.ReadCloser {
+		resp, err := http.Get("http://" + address + "/v2/library/ubuntu/" + path)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %v, %v", path, resp, err)
+		}
+		return resp.Body
+	}
+	get("manifests/" + string(img.Manifest.Digest)).Close()
+	body := get("blobs/" + string(layer.Digest))
+	defer body.Close()
+	sum := sha256.New()
+	if _, err := io.CopyN(sum, body, 4*mib); err != nil {
+		t.Fatal(err)
+	}
+	if from.served.Load() > 15*mib {
+		t.Error("the client has waited for the whole blob")
+	}
+	if err := first.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Wait() // it was killed
+	_, err := io.Copy(sum, body)
+	if got := digest.NewDigest(digest.SHA256, sum); err != nil || got != layer.Digest {
+		t.Errorf("the blob is %s, want %s, %v", got, layer.Digest, err)
+	}
+	if served, most := from.served.Load(), totalSize(img)+2*mib; served > most {
+		t.Errorf("%d bytes were served, want at most %d", served, most)
 	}
 }
 

@@ -247,11 +247,12 @@ func TestTheNextServerContinues(t *testing.T) {
 	}
 }
 
-// A pull and a server share a cache, and fetch each blob once.
+// A pull and a server share a cache, and fetch each blob once. A client gets what the pull
+// fetches while it arrives.
 func TestAPullAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	f := start(t, 1, pulltest.ImageOf(1, 4*mib), noRace)
-	f.Servers[0].Throttle(2 * mib)
+	f.Servers[0].Throttle(mib)
 	layer := f.img.Layers[0]
 	pulled := make(chan error, 1)
 	go func() {
@@ -260,8 +261,8 @@ func TestAPullAtTheSameTime(t *testing.T) {
 	}()
 	f.untilSent(t, mib)
 	f.learn(t)
-	if a := f.get(t, blobPath(layer)); !bytes.Equal(a.body, layer.Bytes()) || a.headers > soonEnough {
-		t.Errorf("%d bytes, the headers after %v", len(a.body), a.headers)
+	if a := f.get(t, blobPath(layer)); !bytes.Equal(a.body, layer.Bytes()) || a.headers > soonEnough || a.sent >= layer.Size {
+		t.Errorf("%d bytes, the headers after %v, the first byte when the mirror had sent %d", len(a.body), a.headers, a.sent)
 	}
 	pulltest.Must(t, <-pulled)
 	f.wantOnce(t, layer)
