@@ -76,10 +76,11 @@ func start(t *testing.T, mirrors int, img registrytest.Image, edit func(*segpull
 // takes answers for overdue, and asks for them again.
 func noRace(o *segpull.ServerOptions) { o.NoRace = true }
 
-// wantOnce wants the mirrors to have sent a blob once, and little more.
+// wantOnce wants the mirrors to have sent a blob once, and little more: what is on its way
+// when a connection takes over the end of another's request is not read.
 func (f *fixture) wantOnce(t *testing.T, b registrytest.Blob) {
 	t.Helper()
-	if sent := f.SentOf(b); float64(sent) > 1.03*float64(b.Size) {
+	if sent := f.SentOf(b); float64(sent) > 1.03*float64(b.Size)+256*kib {
 		t.Errorf("the mirrors sent %d bytes of %d", sent, b.Size)
 	}
 }
