@@ -19,7 +19,7 @@ func Basic(username, password string) Fault {
 		w.Header().Set("WWW-Authenticate", `Basic realm="registrytest"`)
 		writeError(w, http.StatusUnauthorized, "UNAUTHORIZED")
 		return false
-	}).On(KindPing, KindManifest, KindBlob, KindHead)
+	}).On(KindPing, KindManifest, KindBlob, KindHead, KindUpload)
 }
 
 // Auth describes a token service.
@@ -47,13 +47,13 @@ func Bearer(auth Auth) Fault {
 			switch {
 			case ex.resource == KindToken:
 				t.issue(w, r)
-			case t.accept(r.Header.Get("Authorization"), ex.Repository):
+			case t.accept(r.Header.Get("Authorization"), scopesOf(r, ex)):
 				next.ServeHTTP(w, r)
 			default:
-				t.challenge(w, r, ex.Repository)
+				t.challenge(w, r, scopesOf(r, ex))
 			}
 		})
-	}).On(KindPing, KindManifest, KindBlob, KindHead, KindToken)
+	}).On(KindPing, KindManifest, KindBlob, KindHead, KindUpload, KindToken)
 }
 
 type tokens struct {
@@ -67,7 +67,35 @@ type token struct {
 	expires time.Time
 }
 
-func scopeOf(repository string) string { return "repository:" + repository + ":pull" }
+// scopesOf returns what a request needs, as a repository and an action each.
+func scopesOf(r *http.Request, ex *exchange) (scopes []string) {
+	if ex.Repository == "" {
+		return nil
+	}
+	scopes = []string{"repository:" + ex.Repository + ":pull"}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		scopes[0] += ",push"
+	}
+	if from := r.URL.Query().Get("from"); from != "" {
+		scopes = append(scopes, "repository:"+from+":pull")
+	}
+	return scopes
+}
+
+// covers reports whether a token's scopes have all actions of another.
+func covers(have []string, want string) bool {
+	i := strings.LastIndexByte(want, ':')
+	for _, action := range strings.Split(want[i+1:], ",") {
+		granted := slices.ContainsFunc(have, func(scope string) bool {
+			actions, ok := strings.CutPrefix(scope, want[:i+1])
+			return ok && slices.Contains(strings.Split(actions, ","), action)
+		})
+		if !granted {
+			return false
+		}
+	}
+	return true
+}
 
 func (t *tokens) issue(w http.ResponseWriter, r *http.Request) {
 	u, p, _ := r.BasicAuth()
@@ -86,7 +114,7 @@ func (t *tokens) issue(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, map[string]any{"token": name, "expires_in": int(max(t.Lifetime, 0).Seconds())})
 }
 
-func (t *tokens) accept(authorization, repository string) bool {
+func (t *tokens) accept(authorization string, scopes []string) bool {
 	name, ok := strings.CutPrefix(authorization, "Bearer ")
 	if !ok {
 		return false
@@ -95,10 +123,10 @@ func (t *tokens) accept(authorization, repository string) bool {
 	defer t.mu.Unlock()
 	tok, ok := t.issued[name]
 	return ok && time.Now().Before(tok.expires) &&
-		(repository == "" || slices.Contains(tok.scopes, scopeOf(repository)))
+		!slices.ContainsFunc(scopes, func(scope string) bool { return !covers(tok.scopes, scope) })
 }
 
-func (t *tokens) challenge(w http.ResponseWriter, r *http.Request, repository string) {
+func (t *tokens) challenge(w http.ResponseWriter, r *http.Request, scopes []string) {
 	realm := t.Realm
 	if realm == "" {
 		realm = "http://" + r.Host + tokenPath
@@ -107,8 +135,8 @@ func (t *tokens) challenge(w http.ResponseWriter, r *http.Request, repository st
 		}
 	}
 	challenge := fmt.Sprintf(`Bearer realm=%q,service="registrytest"`, realm)
-	if repository != "" {
-		challenge += fmt.Sprintf(`,scope=%q`, scopeOf(repository))
+	if len(scopes) > 0 {
+		challenge += fmt.Sprintf(`,scope=%q`, strings.Join(scopes, " "))
 	}
 	w.Header().Set("WWW-Authenticate", challenge)
 	writeError(w, http.StatusUnauthorized, "UNAUTHORIZED")

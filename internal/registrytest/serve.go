@@ -22,8 +22,9 @@ const (
 	KindManifest Kind = "manifest"
 	KindBlob     Kind = "blob"
 	KindHead     Kind = "head"
-	KindToken    Kind = "token" // GET /token or …/token, with Bearer
-	KindCDN      Kind = "cdn"   // GET /cdn/…, where SignedRedirect leads
+	KindUpload   Kind = "upload" // POST and PUT under blobs/uploads/
+	KindToken    Kind = "token"  // GET /token or …/token, with Bearer
+	KindCDN      Kind = "cdn"    // GET /cdn/…, where SignedRedirect leads
 	KindOther    Kind = "other"
 )
 
@@ -36,6 +37,9 @@ var resource = regexp.MustCompile(`^/v2/(.+)/(manifests|blobs)/([^/]+)$`)
 
 // route reads a request's path: its kind, repository and reference.
 func route(path string) (kind Kind, name, reference string) {
+	if m := upload.FindStringSubmatch(path); m != nil {
+		return KindUpload, m[1], m[2]
+	}
 	switch m := resource.FindStringSubmatch(path); {
 	case path == "/v2/" || path == "/v2":
 		return KindPing, "", ""
@@ -57,7 +61,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	ex := exchangeOf(r)
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		writeError(w, http.StatusMethodNotAllowed, "UNSUPPORTED")
+		s.servePush(w, r, ex)
 		return
 	}
 	switch ex.resource {

@@ -12,8 +12,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Server is a read-only registry without faults, until Misbehave gives it some. It is
-// safe for concurrent use.
+// Server is a registry without faults, until Misbehave gives it some. What clients push
+// is added to its content. It is safe for concurrent use.
 type Server struct {
 	*Content
 
