@@ -32,13 +32,14 @@ type authorizer struct {
 	login    func(ctx context.Context, host, repository string) (Login, error)
 	warn     func(message string)
 	warned   *sync.Map // messages that warn got
+	push     bool      // tokens permit to push
 	tokens   *tokenCache
 	greeting *greeting
 	next     http.RoundTripper
 }
 
 func newAuthorizer(cfg Config) authorizer {
-	return authorizer{source: cfg.Name, login: cfg.Login, warn: cfg.Warn, warned: new(sync.Map), tokens: new(tokenCache), greeting: &greeting{turn: semaphore.NewWeighted(1)}}
+	return authorizer{source: cfg.Name, push: cfg.Push, login: cfg.Login, warn: cfg.Warn, warned: new(sync.Map), tokens: new(tokenCache), greeting: &greeting{turn: semaphore.NewWeighted(1)}}
 }
 
 // over returns an authorizer that shares what a knows, and sends by next.
@@ -103,8 +104,17 @@ func (a *authorizer) warnOnce(message string) {
 }
 
 func (a *authorizer) send(req *http.Request, g *grant) (*http.Response, error) {
-	if g != nil {
+	if g != nil || req.GetBody != nil {
 		req = req.Clone(req.Context())
+	}
+	if req.GetBody != nil { // an earlier request may have used it
+		body, err := req.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		req.Body = body
+	}
+	if g != nil {
 		req.Header.Set("Authorization", g.header)
 	}
 	return a.next.RoundTrip(req)

@@ -44,11 +44,13 @@ type Config struct {
 	// PrivateStorage allows a host at a public address to redirect to an
 	// address that is not public.
 	PrivateStorage bool
+	// Push asks for tokens that permit to push, for Upload and PutManifest.
+	Push bool
 	// UserAgent is the User-Agent for all hosts. Empty: "segpull".
 	UserAgent string
 }
 
-// Client requests manifests and blobs from one host. Close it after use.
+// Client requests manifests and blobs from one host, and pushes to it. Close it after use.
 type Client struct {
 	name             string
 	home             *home
@@ -56,6 +58,8 @@ type Client struct {
 	manifests        *opener
 	blobs            *opener
 	foreign          *opener
+	changes          *opener // requests that change something, with small bodies
+	uploads          *opener // blobs, which are not sent a second time here
 	redirects        redirects
 	ranges           rangeMemory
 	transport        *hostTransport // below manifests and blobs
@@ -89,6 +93,8 @@ func New(cfg Config) *Client {
 		manifests:        &opener{auth.over(manifestRetries.over(transport)), home, cfg.InsecureStorage},
 		blobs:            &opener{auth.over(blobRetries.over(transport)), home, cfg.InsecureStorage},
 		foreign:          &opener{auth.over(blobRetries.over(foreign)), nil, cfg.InsecureStorage},
+		changes:          &opener{auth.over(manifestRetries.over(transport)), home, cfg.InsecureStorage},
+		uploads:          &opener{auth.over(transport), home, cfg.InsecureStorage},
 		transport:        transport,
 		foreignTransport: foreign,
 	}

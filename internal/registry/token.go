@@ -74,8 +74,8 @@ func (c *tokenCache) fetch(ctx context.Context, t target, login string, get func
 	}
 }
 
-// fetchToken asks the token server that a challenge names for a token to pull
-// (distribution's token and OAuth 2 specifications). Every error is an *Error.
+// fetchToken asks the token server that a challenge names for a token to pull, or to push
+// as well (distribution's token and OAuth 2 specifications). Every error is an *Error.
 func (a *authorizer) fetchToken(ctx context.Context, t target, offer challenge, login Login) (string, error) {
 	u, err := a.tokenServer(t, offer.params["realm"])
 	if err != nil {
@@ -85,7 +85,7 @@ func (a *authorizer) fetchToken(ctx context.Context, t target, offer challenge, 
 	if service := offer.params["service"]; service != "" {
 		query.Set("service", service)
 	}
-	scopes := scopesOf(t, offer)
+	scopes := a.scopes(t, offer)
 	if login.IdentityToken != "" {
 		query.Set("grant_type", "refresh_token")
 		query.Set("refresh_token", login.IdentityToken)
@@ -101,13 +101,21 @@ func (a *authorizer) fetchToken(ctx context.Context, t target, offer challenge, 
 	return a.askToken(ctx, http.MethodGet, u, nil, login)
 }
 
-// scopesOf returns the scopes for a token: to pull, and those that the host requires.
-func scopesOf(t target, offer challenge) []string {
+// scopes returns the scopes for a token: to pull or push, and those that the host requires.
+func (a *authorizer) scopes(t target, offer challenge) []string {
 	var scopes []string
-	if t.repository != "" {
-		scopes = append(scopes, "repository:"+t.repository+":pull")
+	own := "repository:" + t.repository + ":"
+	switch {
+	case t.repository == "":
+	case a.push:
+		scopes = append(scopes, own+"pull,push")
+	default:
+		scopes = append(scopes, own+"pull")
 	}
 	for scope := range strings.FieldsSeq(offer.params["scope"]) {
+		if a.push && strings.HasPrefix(scope, own) {
+			continue
+		}
 		if scope = readOnly(scope); !slices.Contains(scopes, scope) {
 			scopes = append(scopes, scope)
 		}
