@@ -160,3 +160,19 @@ func ExampleReadPlatform() {
 	// linux/amd64 true
 	// linux/arm64 false <nil>
 }
+
+// A slash at the end makes the name a prefix.
+func ExampleParseTarget() {
+	ref, err := image.ParseReference("ubuntu:22.04")
+	if err != nil {
+		panic(err)
+	}
+	for _, to := range []string{"harbor.example/mirror/", "harbor.example/team/ubuntu", "localhost:5000/u:1"} {
+		target, err := image.ParseTarget(to, ref)
+		fmt.Println(target, err)
+	}
+	// Output:
+	// harbor.example/mirror/library/ubuntu:22.04 <nil>
+	// harbor.example/team/ubuntu:22.04 <nil>
+	// localhost:5000/u:1 <nil>
+}

@@ -46,11 +46,30 @@ func ParseReference(s string) (Reference, error) {
 // a tag it gets the tag of ref, or else latest. A name with a digest is an error, since the archive of an
 // image may have another digest.
 func ParseName(s string, ref Reference) (Reference, error) {
+	r, err := parseName(s, ref)
+	r.Tag = cmp.Or(r.Tag, latest)
+	return r, err
+}
+
+// ParseTarget reads [HOST[:PORT]/]NAME[:TAG], where the image of ref is pushed to. If s ends in a slash, it is
+// a registry and perhaps a prefix, HOST[:PORT]/[PREFIX/], before the repository of ref. Without a tag it gets the tag of
+// ref, or none if ref has only a digest. A digest is an error.
+func ParseTarget(s string, ref Reference) (Reference, error) {
+	if prefix, ok := strings.CutSuffix(s, "/"); ok {
+		if !strings.ContainsAny(strings.SplitN(prefix, "/", 2)[0], ".:") && prefix != "localhost" && !strings.HasPrefix(prefix, "localhost/") {
+			return Reference{}, fmt.Errorf("name %q: it does not begin with a registry; write HOST/[PREFIX/] or HOST/NAME[:TAG]", s)
+		}
+		s = prefix + "/" + ref.Repository
+	}
+	return parseName(s, ref)
+}
+
+func parseName(s string, ref Reference) (Reference, error) {
 	r, err := parse("name", "[HOST/]NAME[:TAG]", s)
 	if err == nil && r.Digest != "" {
 		err = fmt.Errorf("name %q: a digest cannot be given to an image; write NAME[:TAG]", s)
 	}
-	r.Tag = cmp.Or(r.Tag, ref.Tag, latest)
+	r.Tag = cmp.Or(r.Tag, ref.Tag)
 	return r, err
 }
 

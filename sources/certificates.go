@@ -151,9 +151,12 @@ func userConfigDir() (string, error) {
 // warning says what follows from not checking the mirror's certificate.
 func (e endpoint) warning() error {
 	reason := "segpull does not check its certificate, so anyone on the network path can answer for it"
-	if e.trusted() {
+	switch {
+	case e.push:
+		reason += ", and gets what is pushed"
+	case e.trusted():
 		reason += ", also for tags"
-	} else {
+	default:
 		reason += ", and it is asked by digest only"
 	}
 	return &MirrorError{e.name, reason, "give its certificate with ca in place of tls-verify = false"}

@@ -184,3 +184,25 @@ func ExampleHistory() {
 	fmt.Println(record.Connections, record.Rate, record.Corrupt.IsZero())
 	// Output: 8 1048576 true
 }
+
+// A registry takes a blob once.
+func ExampleNewTarget() {
+	server := httptest.NewServer(registrytest.New())
+	defer server.Close()
+	logins := sources.NewLogins(os.DevNull, func(string) {})
+	target, err := sources.NewTarget(sources.Config{}, logins, server.Listener.Addr().String(), func(string) {})
+	if err != nil {
+		panic(err)
+	}
+	defer target.Close()
+
+	ctx, blob := context.Background(), registrytest.NewBlob("", []byte("a layer"))
+	fmt.Println(target.Has(ctx, "team/app", blob.Digest))
+	_, err = target.Upload(ctx, "team/app", "", blob.Descriptor, func() io.Reader { return io.NewSectionReader(blob, 0, blob.Size) })
+	fmt.Println(err)
+	fmt.Println(target.Has(ctx, "team/app", blob.Digest))
+	// Output:
+	// false <nil>
+	// <nil>
+	// true <nil>
+}

@@ -49,6 +49,7 @@ type endpoint struct {
 	origin bool   // it is that registry itself
 	plain  bool   // it may be asked by http, if its port does not speak TLS
 	table  string // where its settings belong, for messages
+	push   bool   // it is a registry to push to
 }
 
 // naming finds the mirrors that names stand for, for one registry's images.

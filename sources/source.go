@@ -93,6 +93,9 @@ func (s *Source) advice(err error) string {
 	case failed.StatusCode == http.StatusForbidden && failed.Code == "" && failed.Message != "":
 		return "" // it has said why
 	}
+	if s.at.push {
+		return "to push needs a login that may: run docker login " + host
+	}
 	return "the image does not exist there, or needs a login: run docker login " + host
 }
 
@@ -139,7 +142,7 @@ func (e endpoint) open(registryName string, logins *Logins, warn func(message st
 	}
 	config := registry.Config{
 		Name: e.name, URL: e.url, PlainFallback: e.plain, Header: header, TLS: tlsConfig, Proxy: proxy,
-		InsecureStorage: e.AllowInsecureStorage, PrivateStorage: e.AllowPrivateStorage,
+		Push: e.push, InsecureStorage: e.AllowInsecureStorage, PrivateStorage: e.AllowPrivateStorage,
 		Warn: warn, Login: logins.find,
 	}
 	if !e.verified() {
