@@ -44,7 +44,7 @@ var packages = map[string]struct {
 	"internal/servetest":   {7, []string{".", "cache", "internal/pulltest", "internal/registrytest", "sources"}, "a server is tested as clients meet it"},
 	"internal/crashtest":   {7, []string{".", "cache", "internal/pulltest", "internal/registrytest", "sources"}, "crashes are tested as users meet them"},
 
-	".": {5, []string{"archive", "cache", "image", "internal/engine", "segment", "serve", "sources", "state", "transfer", "verify"}, "the library combines the parts, and nothing below depends on it"},
+	".": {5, []string{"archive", "cache", "image", "internal/engine", "push", "segment", "serve", "sources", "state", "transfer", "verify"}, "the library combines the parts, and nothing below depends on it"},
 
 	"serve": {4, []string{"cache", "image", "segment", "state", "transfer", "verify"}, "an HTTP handler over the cache and transfers; which mirrors there are is an interface of its own"},
 
@@ -64,6 +64,7 @@ var packages = map[string]struct {
 	"internal/layer":        {1, nil, "a layer is a stream of bytes, wherever it comes from"},
 	"internal/registry":     {1, []string{"internal/readable"}, "the protocol has one host, and does not depend on mirrors"},
 	"internal/registrytest": {1, nil, "a server that shared code with what it tests would share its mistakes"},
+	"push":                  {1, nil, "the registry and the blobs are interfaces of its own"},
 	"segment":               {1, nil, "the scheduler is pure: sources and disks are interfaces of its own"},
 
 	"internal/needs":    {0, nil, "any test may need a program"},

@@ -110,8 +110,10 @@ func (k *cached) run(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	if _, err := k.cache.Room(ctx, need, k.job.image.Digest); err != nil {
-		return k.explain(err)
+	if !k.own() {
+		if _, err := k.cache.Room(ctx, need, k.job.image.Digest); err != nil {
+			return k.explain(err)
+		}
 	}
 	return k.fetch(ctx, missing, need)
 }
@@ -153,6 +155,7 @@ func (k *cached) check(ctx context.Context, i int, f *os.File) (right bool, err 
 	d := k.job.blobs[i]
 	err = k.job.compared[i].Blob(ctx, whole{io.NewSectionReader(f, 0, d.Size)}, string(d.Digest), d.Size)
 	if err == nil {
+		k.job.verified(i)
 		return true, nil
 	}
 	defer f.Close()
@@ -276,10 +279,13 @@ func (k *cached) done(i int) (done, hashed int64) {
 	return b.part.Store().Blob(0).Done(), k.job.transfer.Hashed(b.index)
 }
 
+// own reports whether the cache has only the image of the job.
+func (k *cached) own() bool { return k.cache != k.job.call.cache }
+
 // keep records the tag of an image that is complete, and evicts what is above the limit
 // of the cache. It removes a cache that is the job's own.
 func (k *cached) keep(ctx context.Context) error {
-	if k.cache != k.job.call.cache {
+	if k.own() {
 		return os.RemoveAll(k.cache.Dir())
 	}
 	j, ref := k.job, k.job.image.Reference

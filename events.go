@@ -81,12 +81,12 @@ type SourceProgress struct {
 	State string `json:"state"`
 }
 
-// Sending says how much of an image an engine has got. Pull sends it when it begins,
+// Sending says how much of an image an engine or a registry has got. Pull sends it when it begins,
 // about five times a second, and at the end, when Done == Total.
 type Sending struct {
 	Reference string `json:"reference"` // as in Resolved
-	To        string `json:"to"`        // the engine, such as "docker"
-	Done      int64  `json:"done"`      // bytes that it has got; 0 until the end for podman, which reads them itself
+	To        string `json:"to"`        // the engine, such as "docker", or the name in the registry
+	Done      int64  `json:"done"`      // bytes that it has got, or had before; 0 until the end for podman, which reads them itself
 	Total     int64  `json:"total"`     // about as many as it gets
 	Rate      int64  `json:"rate"`      // bytes a second since it began
 }
@@ -122,7 +122,7 @@ type Corrupt struct {
 }
 
 // Finished says that an image's archive is complete and in its place, and that the
-// engine has it.
+// engine and the registry have it.
 type Finished struct {
 	Result
 }

@@ -210,3 +210,31 @@ func ExampleNewServer() {
 	fmt.Println(resp.Status, resp.Header.Get("Content-Type"))
 	// Output: 200 OK application/vnd.oci.image.manifest.v1+json
 }
+
+// An image goes from a mirror into a registry.
+func ExamplePull_to() {
+	image := registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/amd64"})
+	mirror, target := registrytest.New(), registrytest.New()
+	mirror.Push("team/app", "1", image)
+	from, to := httptest.NewServer(mirror), httptest.NewServer(target)
+	defer from.Close()
+	defer to.Close()
+	dir, err := os.MkdirTemp("", "cache")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+
+	results, err := segpull.Pull(context.Background(), segpull.Options{
+		Mirrors:  []string{from.URL},
+		Platform: "linux/amd64",
+		To:       to.Listener.Addr().String() + "/mirror/",
+		CacheDir: dir,
+	}, "registry.example/team/app:1")
+	if err != nil {
+		panic(err)
+	}
+	pushed := results[0].Delivered[0]
+	fmt.Println(pushed.Name == pushed.To+"/mirror/team/app:1", pushed.Digest == image.Manifest.Digest.String())
+	// Output: true true
+}

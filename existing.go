@@ -92,7 +92,10 @@ func (j *job) upToDate(ctx context.Context) (Result, error) {
 	if err := j.checkPlatform(); err != nil {
 		return Result{}, err
 	}
-	if err := j.load(ctx); err != nil {
+	if err := j.pushBlobs(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := j.deliver(ctx); err != nil {
 		return Result{}, err
 	}
 	var blobs []string

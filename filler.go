@@ -111,6 +111,7 @@ func (f *filler) start(ctx context.Context, i int, part *cache.Part) error {
 		if err := part.Commit(ctx); err != nil {
 			return k.explain(err)
 		}
+		k.job.verified(i)
 		<-f.slots
 		return nil
 	})

@@ -44,8 +44,8 @@ type job struct {
 	transfer  *transfer.Transfer
 	announced bool
 	resumed   atomic.Int64
-	missing   int64        // bytes that were not on disk when the transfer began
-	sent      atomic.Int64 // bytes that the engine has got
+	missing   int64    // bytes that were not on disk when the transfer began
+	push      *pushing // of the image; nil: it is not pushed
 	delivered []Delivery
 	began     time.Time
 }
@@ -68,6 +68,11 @@ func familiar(ref image.Reference) string {
 
 func (j *job) run(ctx context.Context) (Result, error) {
 	j.began = time.Now()
+	if there, err := j.inRegistry(ctx); err != nil {
+		return Result{}, err
+	} else if there {
+		return j.upToDateThere()
+	}
 	placements, err := j.plan()
 	if err != nil {
 		return Result{}, err
@@ -81,7 +86,7 @@ func (j *job) run(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	j.announce()
-	if err := j.fetch(ctx); err != nil {
+	if err := j.fetchAndPush(ctx); err != nil {
 		return Result{}, err
 	}
 	j.warnOfUseless()
@@ -91,7 +96,7 @@ func (j *job) run(ctx context.Context) (Result, error) {
 	if err := j.assemble(ctx); err != nil {
 		return Result{}, fmt.Errorf("write %s: %w", j.out.path, err)
 	}
-	if err := j.load(ctx); err != nil {
+	if err := j.deliver(ctx); err != nil {
 		return Result{}, err
 	}
 	if err := j.store.Remove(); err != nil {
@@ -107,7 +112,7 @@ func (j *job) run(ctx context.Context) (Result, error) {
 
 // plan lists the blobs, and returns where each goes.
 func (j *job) plan() ([]state.Placement, error) {
-	j.blobs = smallestFirst(j.image.Blobs())
+	j.blobs = smallestFirst(j.needed())
 	j.compared = make([]verify.Frontier, len(j.blobs))
 	return j.placements()
 }

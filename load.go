@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segpull/segpull/archive"
@@ -34,7 +34,7 @@ func (c *call) loadsDir() bool { return c.opts.Load != "" && c.engine.ReadsDir()
 // call, or one that is removed when the engine has the image.
 func (j *job) cache() *cache.Cache {
 	if j.call.cache == nil && j.call.loadsDir() {
-		return cache.New(j.blobsDir(), math.MaxInt64)
+		return cache.New(j.blobsDir(), 0) // it is not evicted
 	}
 	return j.call.cache
 }
@@ -43,16 +43,45 @@ func (j *job) cache() *cache.Cache {
 // lock, too.
 func (j *job) blobsDir() string { return j.out.work + ".blobs" }
 
+// deliver gives the image to the engine, and completes it in the registry.
+func (j *job) deliver(ctx context.Context) error {
+	if err := j.load(ctx); err != nil {
+		return err
+	}
+	return j.pushManifests(ctx)
+}
+
 // load gives the image to the engine, if the call has one.
 func (j *job) load(ctx context.Context) error {
 	if j.call.opts.Load == "" {
 		return nil
 	}
 	to, img := j.call.engine, j.loaded()
-	sending := Sending{Reference: j.name(), To: to.Name(), Total: j.size()}
-	began := time.Now()
+	var sent atomic.Int64
+	end := j.reportSending(ctx, to.Name(), &sent)
+	var err error
+	if to.ReadsDir() {
+		err = j.loadDir(ctx, img)
+	} else {
+		err = to.Load(ctx, img, func(w io.Writer) error { return j.writeFor(ctx, counter{w, &sent}) })
+	}
+	end(err)
+	if err != nil {
+		return fmt.Errorf("%w; segpull keeps what it fetched: run the same command again", err)
+	}
+	j.delivered = append(j.delivered, Delivery{To: to.Name(), Name: to.NameOf(img), Digest: img.Digest})
+	return nil
+}
+
+// reportSending reports how much of the image has been sent, until end is called with the
+// error of that.
+func (j *job) reportSending(ctx context.Context, to string, sent *atomic.Int64) (end func(err error)) {
+	sending, began := Sending{Reference: j.name(), To: to}, time.Now()
+	for _, b := range j.image.Blobs() {
+		sending.Total += b.Size
+	}
 	report := func() {
-		sending.Done = min(j.sent.Load(), sending.Total)
+		sending.Done = min(sent.Load(), sending.Total)
 		sending.Rate = int64(float64(sending.Done) / max(time.Since(began).Seconds(), 1e-3))
 		j.call.notify(sending)
 	}
@@ -60,21 +89,14 @@ func (j *job) load(ctx context.Context) error {
 	sampling, stop := context.WithCancel(ctx)
 	var reports sync.WaitGroup
 	reports.Go(func() { sample(sampling, report) })
-	var err error
-	if to.ReadsDir() {
-		err = j.loadDir(ctx, img)
-	} else {
-		err = to.Load(ctx, img, func(w io.Writer) error { return j.writeFor(ctx, w) })
+	return func(err error) {
+		stop()
+		reports.Wait()
+		if err == nil {
+			sent.Store(sending.Total)
+			report()
+		}
 	}
-	stop()
-	reports.Wait()
-	if err != nil {
-		return fmt.Errorf("%w; segpull keeps what it fetched: run the same command again", err)
-	}
-	j.sent.Store(sending.Total)
-	report()
-	j.delivered = append(j.delivered, Delivery{To: to.Name(), Name: to.NameOf(img), Digest: img.Digest})
-	return nil
 }
 
 // loaded describes the image for the engine.
@@ -98,18 +120,18 @@ func (j *job) writeFor(ctx context.Context, w io.Writer) error {
 	if j.call.format == archive.Legacy {
 		format = archive.Legacy
 	}
-	return archive.Write(ctx, counter{w, j}, j.image, format, j)
+	return archive.Write(ctx, w, j.image, format, j)
 }
 
-// counter counts what the engine gets.
+// counter counts what is written.
 type counter struct {
 	io.Writer
-	job *job
+	sent *atomic.Int64
 }
 
 func (c counter) Write(p []byte) (int, error) {
 	n, err := c.Writer.Write(p)
-	c.job.sent.Add(int64(n))
+	c.sent.Add(int64(n))
 	return n, err
 }
 

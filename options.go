@@ -26,7 +26,7 @@ type Options struct {
 	// has several images), or "-" or /dev/stdout for Stdout. For one image in
 	// format "oci" it is the image layout itself. Empty:
 	// NAME_TAG_OS_ARCH[_VARIANT].tar in the current directory, without .tar for
-	// "oci"; with Load, no output.
+	// "oci"; with Load or To, no output.
 	Output string
 	// Format is "docker-archive", "legacy", "oci" or "oci-archive", see package
 	// archive. Empty: "docker-archive".
@@ -53,6 +53,12 @@ type Options struct {
 	// Otherwise their bytes lie in CacheDir, or in segpull/parts in os.UserCacheDir,
 	// until the engine has them. Empty: no engine.
 	Load string
+	// To is where to push the images: REGISTRY/REPOSITORY[:TAG] for one image, or
+	// REGISTRY/[PREFIX/] for any number, which are PREFIX/library/NAME:TAG there. Without
+	// a tag, an image keeps its own. The manifest keeps its digest. Pull asks for no blob
+	// that the registry has, and pushes each as soon as it is verified. Where the bytes
+	// lie is as for Load, and so is Output. Empty: no registry.
+	To string
 	// Limits are the rate limits, such as NewLimits(2 << 20). They may change
 	// while the pull runs, and several calls may share them. nil: no limits
 	// except those that Config has for mirrors.
@@ -92,7 +98,7 @@ type Result struct {
 	Digest       string        `json:"digest"`           // of the index or manifest that the reference names
 	ImageID      string        `json:"image_id"`         // digest of the image's config, which docker lists as the image's ID
 	Path         string        `json:"path"`             // of the archive; "-" is Options.Stdout; "" if none was asked for
-	Delivered    []Delivery    `json:"delivered"`        // the engine that has the image now
+	Delivered    []Delivery    `json:"delivered"`        // the engine and the registry that have the image now
 	Platform     string        `json:"platform"`         // OS/ARCH[/VARIANT]
 	Size         int64         `json:"size"`             // bytes of all blobs, each digest once
 	Fetched      int64         `json:"fetched"`          // bytes of blobs that sources served in this call, without a config that was read for its platform
@@ -104,10 +110,10 @@ type Result struct {
 	Corrupt      []string      `json:"corrupt"`          // names of sources that served wrong bytes, of this or an earlier image of the call
 }
 
-// Delivery is an image in an engine.
+// Delivery is an image in an engine or a registry.
 type Delivery struct {
-	To     string `json:"to"`     // the engine, such as "docker"
-	Name   string `json:"name"`   // of the image there; the ID, where it has none
+	To     string `json:"to"`     // the engine, such as "docker", or the registry
+	Name   string `json:"name"`   // of the image there; the ID in an engine, where it has none
 	Digest string `json:"digest"` // of the manifest
 }
 

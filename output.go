@@ -57,7 +57,7 @@ func (o Options) places(format archive.Format, images int) (places, error) {
 		return places{}, usage(errors.New("standard output is a terminal, which cannot display an archive: pipe it, as in segpull -o - … | docker load, or give a file with --output"))
 	}
 	p := places{opts: o, format: format}
-	if o.Output == "" && o.Load != "" {
+	if o.Output == "" && (o.Load != "" || o.To != "") {
 		return p, p.prepareParts()
 	}
 	if o.intoDir(format, images) {
@@ -84,7 +84,7 @@ func (p places) plan() func(*job) error {
 	return func(j *job) error {
 		j.out = p.of(j.image)
 		if seen[j.out.work] {
-			return usage(fmt.Errorf("%s: two images would be written to %s: name each image once", j.image.Reference, j.out.work))
+			return usage(p.twice(j))
 		}
 		seen[j.out.work] = true
 		return j.out.check()
@@ -94,6 +94,14 @@ func (p places) plan() func(*job) error {
 // of returns where the archive of an image goes.
 func (p places) of(img image.Image) output {
 	return p.place(img.Reference.FileName(img.Platform))
+}
+
+// twice is the error of a job with the place of another.
+func (p places) twice(j *job) error {
+	if p.parts != "" {
+		return fmt.Errorf("%s: two images have the name %s: name each image once", j.image.Reference, filepath.Base(j.out.work))
+	}
+	return fmt.Errorf("%s: two images would be written to %s: name each image once", j.image.Reference, j.out.path)
 }
 
 // byPlatform reports whether the names of archives have the platform in them.

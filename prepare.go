@@ -35,6 +35,9 @@ func (c *call) prepare(ctx context.Context, names []string) ([]*job, error) {
 	if jobs, err = c.each(ctx, jobs, places.plan()); err != nil {
 		return nil, err
 	}
+	if jobs, err = c.each(ctx, jobs, c.destinations()); err != nil {
+		return nil, err
+	}
 	if err := c.findEngine(ctx); err != nil {
 		return nil, err
 	}

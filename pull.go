@@ -76,12 +76,13 @@ type call struct {
 	failed   []ImageError                   // images of a batch
 	corrupt  verify.Corrupt                 // sources that sent wrong bytes
 	engine   engine.Engine                  // that gets the images, if opts.Load names one
+	targets  targets                        // the registries that get the images, if opts.To names one
 
 	mu sync.Mutex // held while Observer.Observe runs
 }
 
 func newCall(opts Options) (*call, error) {
-	c := &call{opts: opts, sets: make(map[string]*sources.Set), format: archive.DockerArchive, platform: image.DefaultPlatform()}
+	c := &call{opts: opts, sets: make(map[string]*sources.Set), targets: make(targets), format: archive.DockerArchive, platform: image.DefaultPlatform()}
 	var err error
 	if opts.Format != "" {
 		if c.format, err = archive.ParseFormat(opts.Format); err != nil {
@@ -207,7 +208,7 @@ func (c *call) release(coming []*job) {
 // serves reports whether the image has any of the wanted blobs, and removes these from
 // wanted.
 func (j *job) serves(wanted map[digest.Digest]bool) (serves bool) {
-	for _, b := range j.image.Blobs() {
+	for _, b := range j.blobs {
 		serves = serves || wanted[b.Digest]
 		delete(wanted, b.Digest)
 	}
@@ -221,4 +222,5 @@ func (c *call) close() {
 	for _, set := range c.sets {
 		set.Close()
 	}
+	c.targets.close()
 }

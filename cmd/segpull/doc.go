@@ -9,8 +9,8 @@
 // # Output
 //
 // Standard output has only results, one line for each image when it is complete:
-// the digest that the reference names, a space, and the archive's path; with --load,
-// the digest of the manifest and the name that the engine has for the image. With
+// the digest that the reference names, a space, and the archive's path; with --load
+// or --to, the digest of the manifest and the image's name in the engine or registry. With
 // --output - it has the archive instead. Standard error has the rest; an error is
 // one line that begins with "segpull: ". The default name of an archive has the
 // platform that the image really has. --name changes the name in the archive, not
@@ -69,12 +69,12 @@
 //	                   are those served in this run; state is one of active,
 //	                   waiting, cooling, probing, off
 //
-// sending: how much of an image an engine has got; when it begins, about five times
-// a second, and at the end.
+// sending: how much of an image an engine or a registry has got; when it begins, about
+// five times a second, and at the end.
 //
 //	reference  as in resolved
-//	to         the engine, such as "docker"
-//	done       bytes; 0 until the end for podman, which reads them itself
+//	to         the engine, such as "docker", or the name in the registry
+//	done       bytes, also of what the registry had before; 0 until the end for podman, which reads them itself
 //	total      about as many as it gets
 //	rate       since it began
 //
@@ -101,8 +101,8 @@
 // finished: an archive is complete and in its place.
 //
 //	reference, digest, path, platform, size  as in resolved
-//	delivered         list of {to, name, digest}: the engine that has the image, the
-//	                  image's name there, and the digest of its manifest
+//	delivered         list of {to, name, digest}: the engine and the registry that have
+//	                  the image, its name there, and the digest of its manifest
 //	image_id          digest of the config, which docker lists as the image's id
 //	fetched           bytes of blobs that were served in this run, without a
 //	                  config that was read for its platform

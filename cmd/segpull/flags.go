@@ -26,6 +26,7 @@ type flags struct {
 	platform    string
 	name        string
 	engine      string
+	to          string
 	limitRate   sources.Timetable
 	connections int
 	segmentSize sources.Size
@@ -56,6 +57,7 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.StringVar(&f.name, "name", "", "")
 	set.StringVar(&f.engine, "load", "", "")
 	set.Lookup("load").NoOptDefVal = "auto"
+	set.StringVar(&f.to, "to", "", "")
 	set.TextVar(&f.limitRate, "limit-rate", sources.Timetable{}, "")
 	set.IntVar(&f.connections, "connections", 0, "")
 	set.TextVar(&f.segmentSize, "segment-size", sources.Size(0), "")
@@ -95,7 +97,7 @@ func (f *flags) inherit() (sources.Config, error) {
 	if err != nil {
 		return config, usagef("%v", err)
 	}
-	if f.engine == "" {
+	if f.engine == "" && f.to == "" {
 		inherit(f.set, "output", &f.output, config.Output)
 	}
 	inherit(f.set, "format", &f.format, cmp.Or(formatSynonyms[config.Format], config.Format))
@@ -161,6 +163,8 @@ func (f *flags) check() error {
 	switch {
 	case f.set.Changed("load") && f.engine == "":
 		return usagef("--load= needs an engine: %s", strings.Join(segpull.Engines(), ", "))
+	case f.set.Changed("to") && f.to == "":
+		return usagef("--to needs a registry: REGISTRY/NAME[:TAG] or REGISTRY/[PREFIX/]")
 	case f.set.Changed("name") && f.name == "":
 		return usagef("--name needs a name for the image, such as NAME[:TAG]")
 	case f.quiet && f.verbose:

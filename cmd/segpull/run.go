@@ -75,6 +75,7 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 		Platform:    a.platform,
 		Name:        a.name,
 		Load:        a.engine,
+		To:          a.to,
 		Limits:      limits,
 		Connections: a.connections,
 		SegmentSize: int64(a.segmentSize),

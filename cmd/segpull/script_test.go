@@ -70,6 +70,7 @@ func TestScripts(t *testing.T) {
 			"flip":     flip,
 			"fetch":    fetch,
 			"await":    await,
+			"digest":   readDigest,
 		},
 	})
 }
@@ -184,6 +185,12 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	ts.Fatalf("%s has no line like %s:\n%s", args[0], args[1], ts.ReadFile(args[0]))
+}
+
+// digest puts the digest of the last result on standard output into $DIGEST.
+func readDigest(ts *testscript.TestScript, _ bool, _ []string) {
+	d, _, _ := strings.Cut(ts.ReadFile("stdout"), " ")
+	ts.Setenv("DIGEST", d)
 }
 
 // fetch STATUS URL [PATTERN] makes a request; unix:PATH!URLPATH is one over a socket.

@@ -62,13 +62,20 @@ func sendingLine(e segpull.Sending) string {
 // delivered says who has the image now.
 func delivered(r segpull.Result) (s string) {
 	for _, d := range r.Delivered {
-		s += fmt.Sprintf("; %s has it as %s", d.To, d.Name)
+		if strings.HasPrefix(d.Name, d.To+"/") {
+			s += "; pushed to " + d.Name
+		} else {
+			s += fmt.Sprintf("; %s has it as %s", d.To, d.Name)
+		}
 	}
 	return s
 }
 
 func summary(r segpull.Result) string {
 	if r.UpToDate {
+		if r.Path == "" {
+			return oneLine(fmt.Sprintf("%s: %s is up to date", r.Reference, r.Delivered[0].Name))
+		}
 		return oneLine(fmt.Sprintf("%s: %s is up to date", r.Reference, r.Path) + delivered(r))
 	}
 	if r.Fetched == 0 {
