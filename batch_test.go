@@ -26,7 +26,7 @@ func TestABatchGoesOnAfterAFailure(t *testing.T) {
 	}
 	rec, out := &pulltest.Recorder{}, filepath.Join(t.TempDir(), "out")
 	refs := []string{"registry.example/team/missing:1", "registry.example/team/bad:3", ref, "UPPER:x:y", "registry.example/team/other:2", ref}
-	results, err := m.Pull(t, segpull.Options{Batch: true, Output: out, Observer: rec}, refs...)
+	results, err := m.Pull(t, segpull.Options{Batch: true, Output: out, NoRace: true, Observer: rec}, refs...)
 	var batch *segpull.BatchError
 	if !errors.As(err, &batch) || !errors.Is(err, segpull.ErrNotFound) || errors.Is(err, segpull.ErrMismatch) {
 		t.Fatalf("%d results, %v", len(results), err)
@@ -57,7 +57,7 @@ func TestABatchGoesOnAfterAFailure(t *testing.T) {
 		pulltest.CheckOCI(t, pulltest.Contents(t, r.Path), img)
 	}
 	for _, b := range img.Layers {
-		if sent := m.SentOf(b); sent > b.Size*11/10 {
+		if sent := m.SentOf(b); sent >= b.Size*3/2 {
 			t.Errorf("%d bytes were served of a layer of %d", sent, b.Size)
 		}
 	}

@@ -14,7 +14,7 @@ type Observer interface {
 }
 
 // Event is one of Waiting, Resolved, Progress, Sending, Stalled, Warning, Trouble,
-// Corrupt, Finished and Failed. encoding/json writes each as an object with the fields
+// Request, Corrupt, Finished and Failed. encoding/json writes each as an object with the fields
 // that docs/events.md describes, without event and time. Lists are never nil.
 type Event interface {
 	// Kind is the name of the type in lower case, such as "waiting".
@@ -113,6 +113,19 @@ type Trouble struct {
 	Message string `json:"message"` // one line
 }
 
+// Request says how one request for bytes of a blob went. Pull sends it when the
+// request has ended.
+type Request struct {
+	Source   string   `json:"source"`
+	Digest   string   `json:"digest"`           // of the blob
+	Start    int64    `json:"start"`            // the first byte that was asked for
+	End      int64    `json:"end"`              // the byte after the last one that was asked for
+	Bytes    int64    `json:"bytes"`            // that came
+	Waited   Duration `json:"waited_seconds"`   // until the answer began, or until it failed
+	Duration Duration `json:"duration_seconds"` // of the whole request, which ended now
+	Error    string   `json:"error"`            // one line; "" also if the pull ended it, because others were faster
+}
+
 // Corrupt says that a source was proved to serve wrong bytes. The pull does not
 // use it any more, unless all other sources are corrupt as well. A Warning says
 // the same.
@@ -142,6 +155,7 @@ func (Sending) Kind() string  { return "sending" }
 func (Stalled) Kind() string  { return "stalled" }
 func (Warning) Kind() string  { return "warning" }
 func (Trouble) Kind() string  { return "trouble" }
+func (Request) Kind() string  { return "request" }
 func (Corrupt) Kind() string  { return "corrupt" }
 func (Finished) Kind() string { return "finished" }
 func (Failed) Kind() string   { return "failed" }

@@ -196,6 +196,7 @@ func (c *call) transferOptions(set *sources.Set, ref image.Reference, history so
 		Report: transfer.Report{
 			Search:  verify.Report{Corrupt: c.found, Suspect: c.suspect, Warn: c.warn},
 			Trouble: c.trouble,
+			Request: c.request,
 			Stalled: func(silent time.Duration, reasons []error) { c.stalled(ref, silent, reasons) },
 		},
 	}

@@ -62,6 +62,21 @@ func TestEventsDescribeThePull(t *testing.T) {
 		t.Errorf("troubles %+v", got)
 	}
 
+	var came int64
+	failed := 0
+	for _, q := range pulltest.EventsOf[segpull.Request](rec) {
+		came += q.Bytes
+		if q.Error != "" {
+			failed++
+		}
+		if q.Source != m.Name(0) && q.Source != m.Name(1) || q.Bytes > q.End-q.Start || q.Waited.Duration <= 0 || q.Duration.Duration < q.Waited.Duration {
+			t.Errorf("request %+v", q)
+		}
+	}
+	if came != r.Fetched || failed == 0 {
+		t.Errorf("%d bytes came by requests, want %d; %d requests failed", came, r.Fetched, failed)
+	}
+
 	var shares int64
 	for i, s := range r.Sources {
 		shares += s.Bytes

@@ -18,6 +18,7 @@ import (
 	"github.com/segpull/segpull/internal/engine"
 	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/sources"
+	"github.com/segpull/segpull/transfer"
 	"github.com/segpull/segpull/verify"
 )
 
@@ -148,6 +149,18 @@ func (c *call) stalled(ref image.Reference, silent time.Duration, reasons []erro
 // trouble reports a request that failed.
 func (c *call) trouble(source string, err error) {
 	c.notify(Trouble{Source: source, Message: strings.TrimPrefix(err.Error(), source+": ")})
+}
+
+// request reports a request that has ended.
+func (c *call) request(r transfer.Request) {
+	e := Request{
+		Source: r.Source, Digest: r.Blob.String(), Start: r.Range.Start, End: r.Range.End,
+		Bytes: r.Bytes, Waited: Duration{r.Waited}, Duration: Duration{r.Took},
+	}
+	if r.Err != nil {
+		e.Error = strings.TrimPrefix(r.Err.Error(), r.Source+": ")
+	}
+	c.notify(e)
 }
 
 // found reports a source that sent wrong bytes.

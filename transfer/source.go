@@ -117,22 +117,37 @@ func (s *source) Open(ctx context.Context, blob int, r segment.Range) (segment.A
 	case <-ctx.Done():
 		return segment.Answer{}, context.Cause(ctx)
 	}
-	opts := s.transfer.opts
+	opts, blobOf, began := s.transfer.opts, s.transfer.item(blob).descriptor, time.Now()
 	var sent atomic.Int64 // in Unix nanoseconds
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { sent.Store(time.Now().UnixNano()) },
 	})
 	ctx = sources.WithQuota(ctx, func(q sources.Quota) { s.transfer.fetch.Learn(s.index(), segment.Quota(q)) })
-	body, start, end, err := s.source.Open(ctx, opts.Repository, s.transfer.item(blob).descriptor, r.Start, r.End)
+	body, start, end, err := s.source.Open(ctx, opts.Repository, blobOf, r.Start, r.End)
+	request := Request{Source: s.Name(), Blob: blobOf.Digest, Range: r, Waited: time.Since(began)}
 	if err != nil {
 		<-s.slots
+		s.ended(ctx, request, began, err)
 		return segment.Answer{}, err
 	}
 	return segment.Answer{
-		Body:  &counted{body: body, source: s},
+		Body:  &counted{body: body, source: s, ctx: ctx, began: began, request: request},
 		Range: segment.Range{Start: start, End: end},
 		Sent:  time.Unix(0, sent.Load()),
 	}, nil
+}
+
+// ended reports a request that has ended. An error after the end of its context is not
+// one of the source.
+func (s *source) ended(ctx context.Context, r Request, began time.Time, err error) {
+	if s.transfer.opts.Report.Request == nil {
+		return
+	}
+	r.Took = time.Since(began)
+	if ctx.Err() == nil {
+		r.Err = err
+	}
+	s.transfer.opts.Report.Request(r)
 }
 
 // spending is a source whose requests the fetch does not make itself.
@@ -146,17 +161,26 @@ func (s spending) Open(ctx context.Context, blob int, r segment.Range) (segment.
 
 // counted is the body of a request to a source. It is closed once.
 type counted struct {
-	body   io.ReadCloser
-	source *source
+	body    io.ReadCloser
+	source  *source
+	ctx     context.Context // of the request
+	began   time.Time
+	request Request
+	err     error
 }
 
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.body.Read(p)
 	c.source.served.Add(int64(n))
+	c.request.Bytes += int64(n)
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
 	return n, err
 }
 
 func (c *counted) Close() error {
 	defer func() { <-c.source.slots }()
+	c.source.ended(c.ctx, c.request, c.began, c.err)
 	return c.body.Close()
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
@@ -48,11 +49,23 @@ type Options struct {
 }
 
 // Report has the functions that receive what happens in a transfer. They may be
-// called from many goroutines; only Stalled may be nil.
+// called from many goroutines; only Stalled and Request may be nil.
 type Report struct {
 	Search  verify.Report                               // of sources and their bytes
 	Trouble func(source string, err error)              // a request failed, and is made again or elsewhere
 	Stalled func(silent time.Duration, reasons []error) // no source has sent a byte for so long
+	Request func(Request)                               // a request has ended
+}
+
+// Request is how one request for bytes of a blob went.
+type Request struct {
+	Source string
+	Blob   digest.Digest
+	Range  segment.Range // that was asked for
+	Bytes  int64         // that came
+	Waited time.Duration // until the answer began; all of Took if none did
+	Took   time.Duration
+	Err    error // why it failed; nil also if the transfer ended it, because others were faster
 }
 
 // Transfer fetches blobs from mirrors to disk. Its methods are safe for

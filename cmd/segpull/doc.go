@@ -93,6 +93,17 @@
 //	source   the mirror
 //	message  one line
 //
+// request: a request for bytes of a blob has ended; with --verbose.
+//
+//	source            the mirror
+//	digest            of the blob
+//	start, end        the bytes that it asked for, without the one at end
+//	bytes             that came
+//	waited_seconds    until the answer began, or until it failed
+//	duration_seconds  of the whole request
+//	error             one line; "" also if segpull ended it, because others were
+//	                  faster
+//
 // corrupt: a source was proved to serve wrong bytes, and is not used any more.
 //
 //	source  the mirror

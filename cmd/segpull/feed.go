@@ -33,7 +33,7 @@ type stamped struct {
 	event segpull.Event
 }
 
-// newFeed starts a feed. Only a verbose feed passes on troubles.
+// newFeed starts a feed. Only a verbose feed passes on troubles and requests.
 func newFeed(views []view, verbose bool) *feed {
 	f := &feed{views: views, verbose: verbose, done: make(chan struct{})}
 	f.some.L = &f.mu
@@ -50,10 +50,13 @@ func (f *feed) Observe(e segpull.Event) {
 }
 
 // add queues an event. A sample of an image replaces the one of the same kind that
-// waits, and add drops troubles if too many events wait.
+// waits, and add drops troubles and requests if too many events wait.
 func (f *feed) add(s stamped) {
-	if _, trouble := s.event.(segpull.Trouble); trouble && (!f.verbose || len(f.queue) >= mostQueued) {
-		return
+	switch s.event.(type) {
+	case segpull.Trouble, segpull.Request:
+		if !f.verbose || len(f.queue) >= mostQueued {
+			return
+		}
 	}
 	if key := sampleOf(s.event); key != "" {
 		for i, q := range f.queue {

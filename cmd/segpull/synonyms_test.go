@@ -27,9 +27,9 @@ func TestNearestFlag(t *testing.T) {
 	set := pflag.NewFlagSet("segpull", pflag.ContinueOnError)
 	new(flags).define(set)
 	for name, want := range map[string]string{
-		"ouput": "output", "plattform": "platform", "mirrors": "mirror", "no-races": "no-race", "limit-rates": "limit-rate",
+		"outputt": "output", "plattform": "platform", "mirrors": "mirror", "no-races": "no-race", "limit-rates": "limit-rate",
 		"conn": "connections", "cachedir": "cache-dir", "segment": "segment-size",
-		"nmae": "", "zzz": "", "no": "", "debug": "",
+		"nema": "", "zzz": "", "no": "", "debug": "",
 	} {
 		if got := nearest(set, name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
