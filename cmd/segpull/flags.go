@@ -36,6 +36,7 @@ type flags struct {
 	authfile    string
 	cacheDir    string
 	cacheSize   sources.Size
+	report      string
 	config      string
 	quiet       bool
 	verbose     bool
@@ -63,6 +64,7 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.TextVar(&f.segmentSize, "segment-size", sources.Size(0), "")
 	set.BoolVar(&f.noRace, "no-race", false, "")
 	set.Var(newWord(&f.progress, "auto", progressSynonyms), "progress", "")
+	set.StringVar(&f.report, "report", "", "")
 	f.defineCache(set)
 	f.defineCacheSize(set)
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "")
@@ -167,6 +169,8 @@ func (f *flags) check() error {
 		return usagef("--to needs a registry: REGISTRY/NAME[:TAG] or REGISTRY/[PREFIX/]")
 	case f.set.Changed("name") && f.name == "":
 		return usagef("--name needs a name for the image, such as NAME[:TAG]")
+	case f.set.Changed("report") && (f.report == "" || f.report == "-"):
+		return usagef("--report needs a file, such as report.html")
 	case f.quiet && f.verbose:
 		return usagef("quiet and verbose exclude each other; give one of them")
 	case f.connections < 0:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"os"
@@ -11,12 +12,14 @@ import (
 	"time"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/report"
 	"github.com/segpull/segpull/sources"
 )
 
 // app is one run of the command: its flags, and where it writes.
 type app struct {
 	flags
+	args           []string
 	stdout, stderr *os.File
 }
 
@@ -25,7 +28,7 @@ func run(args []string, stdout, stderr *os.File) int {
 	log.SetOutput(io.Discard) // net/http logs unexpected answers of hosts
 	ctx, stop := interruptible()
 	defer stop()
-	a := &app{stdout: stdout, stderr: stderr}
+	a := &app{args: args, stdout: stdout, stderr: stderr}
 	a.environment = os.Getenv("SEGPULL_CACHE")
 	cmd := a.command()
 	cmd.SetArgs(args)
@@ -60,12 +63,18 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 		return err
 	}
 	feed := newFeed(a.views(images.references, cancel), a.verbose)
+	var observer segpull.Observer = feed
+	var recorder *report.Recorder
+	if a.report != "" {
+		recorder = report.New()
+		observer = both{feed, recorder}
+	}
 	for _, doubt := range a.doubts {
-		feed.Observe(segpull.Warning{Message: doubt})
+		observer.Observe(segpull.Warning{Message: doubt})
 	}
 	rate, _ := a.limitRate.At(time.Now())
 	limits := segpull.NewLimits(int64(rate))
-	go a.keepLimits(ctx, limits, config, feed, cancel)
+	go a.keepLimits(ctx, limits, config, observer, cancel)
 	err = images.pull(ctx, segpull.Options{
 		Mirrors:     a.mirrors,
 		Config:      config,
@@ -85,12 +94,40 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 		CacheSize:   int64(a.cacheSize),
 		History:     sources.HistoryPath(),
 		Stdout:      a.stdout,
-		Observer:    feed,
+		Observer:    observer,
 	})
 	feed.close(ctx)
 
 	if lost, ok := errors.AsType[*resultsError](context.Cause(ctx)); ok {
-		return lost
+		err = lost
+	}
+	if recorder != nil {
+		return a.writeReport(recorder, err)
 	}
 	return err
+}
+
+// both passes events on to two observers.
+type both struct{ first, second segpull.Observer }
+
+func (b both) Observe(e segpull.Event) {
+	b.first.Observe(e)
+	b.second.Observe(e)
+}
+
+// writeReport writes the file of --report about a pull that ended with err, and returns
+// err, or else why it could not write.
+func (a *app) writeReport(r *report.Recorder, err error) error {
+	outcome := report.Outcome{Args: a.args}
+	if err != nil {
+		outcome.Failure, _ = explain(err)
+	}
+	failed := r.WriteFile(a.report, outcome)
+	switch {
+	case failed == nil:
+		return err
+	case err == nil:
+		return fmt.Errorf("the pull is complete, but segpull cannot write its report: %w; give another file with --report", failed)
+	}
+	return fmt.Errorf("%w; segpull also cannot write its report: %v", err, failed)
 }
