@@ -110,7 +110,7 @@ func (h *Handler) serveDownload(w *response, r *http.Request, d *download, asked
 	w.WriteHeader(status)
 	w.flush()
 	if err := h.send(ctx, w, d, f, asked); err != nil {
-		if !gone(ctx) {
+		if !gone(ctx) && !w.reset { // a reset may show before ctx ends
 			h.opts.Log.Warn("a client was cut off", "image", d.ref.Name(), "digest", d.blob.Digest, "error", err)
 		}
 		panic(http.ErrAbortHandler)

@@ -1,9 +1,11 @@
 package serve
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -25,6 +27,7 @@ type response struct {
 	bytes     int64
 	began     time.Time
 	firstByte time.Time // zero: none was written
+	reset     bool      // the client has closed the connection
 }
 
 func newResponse(w http.ResponseWriter) *response {
@@ -52,15 +55,16 @@ func (w *response) Write(p []byte) (int, error) {
 	}
 	w.extend()
 	n, err := w.ResponseWriter.Write(p)
-	w.wrote(int64(n))
+	w.wrote(int64(n), err)
 	return n, err
 }
 
-func (w *response) wrote(n int64) {
+func (w *response) wrote(n int64, err error) {
 	if w.bytes == 0 && n > 0 {
 		w.firstByte = time.Now()
 	}
 	w.bytes += n
+	w.reset = w.reset || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // ReadFrom implements io.ReaderFrom, so that the kernel sends files.
@@ -77,10 +81,11 @@ func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
 		}
 		part := &io.LimitedReader{R: from.R, N: min(from.N, most)}
 		var sent int64
-		if sent, err = io.Copy(w.ResponseWriter, part); sent == 0 {
+		sent, err = io.Copy(w.ResponseWriter, part)
+		w.wrote(sent, err)
+		if sent == 0 {
 			break
 		}
-		w.wrote(sent)
 		runtime.Gosched()
 		from.N -= sent
 		n += sent

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -171,6 +172,36 @@ func TestAClientLeaves(t *testing.T) {
 		t.Errorf("%d bytes", len(a.body))
 	}
 	f.wantOnce(t, layer)
+}
+
+// Clients that want a part of their range reset the connection, as containerd does that
+// fetches in chunks. That is no trouble.
+func TestClientsReset(t *testing.T) {
+	t.Parallel()
+	f := start(t, 1, pulltest.ImageOf(1, 8*mib), func(o *segpull.ServerOptions) { o.VerifiedOnly = true })
+	f.learn(t)
+	var clients sync.WaitGroup
+	for range 16 {
+		clients.Go(func() {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(f.url, "http://"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			conn.(*net.TCPConn).SetLinger(0) // Close resets
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nRange: bytes=0-\r\n\r\n", blobPath(f.img.Layers[0]))
+			if _, err := io.ReadFull(conn, make([]byte, mib)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	clients.Wait()
+	f.get(t, blobPath(f.img.Layers[0]))
+	f.stop()
+	if log := f.log.String(); strings.Contains(log, "cut off") {
+		t.Errorf("the log has\n%s", log)
+	}
 }
 
 // A mirror sends wrong bytes: clients get the right ones, or are cut off, and the log says

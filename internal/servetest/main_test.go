@@ -44,6 +44,7 @@ type fixture struct {
 	server *segpull.Server
 	url    string
 	log    *logged
+	stop   func() // ends the server, and waits for its requests
 }
 
 // logged is what a server has logged.
@@ -100,11 +101,12 @@ func (f *fixture) restart(t *testing.T, edit func(*segpull.ServerOptions)) {
 	pulltest.Must(t, err)
 	s := httptest.NewServer(server)
 	f.server, f.url = server, s.URL
-	t.Cleanup(func() {
+	f.stop = sync.OnceFunc(func() {
 		s.CloseClientConnections()
 		s.Close()
 		server.Close()
 	})
+	t.Cleanup(f.stop)
 }
 
 // answer is the answer to a request.
