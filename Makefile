@@ -1,6 +1,6 @@
 # What people run here every day. .ci/run checks everything, as root on Debian.
 
-.PHONY: check test bench
+.PHONY: check test test-docker29 bench
 
 # Format, vet, linters and the unit tests, without real servers.
 check:
@@ -15,6 +15,13 @@ check:
 # skip where these are not installed.
 test:
 	go test ./...
+
+# Pulls of Docker 29 through segpull serve, as root. The first build of dockerd takes
+# minutes, so .ci/run does without it.
+test-docker29:
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	.ci/engines "$$dir" docker29 && \
+	PATH="$$dir:$$PATH" CI=true go test -count=1 -v -run 'TestEngines.*/docker_29' ./internal/realtest
 
 # A pull from three slow mirrors on loopback, then the figures against the
 # baseline.

@@ -18,6 +18,15 @@ func Programs(t testing.TB, names ...string) {
 	}
 }
 
+// Extra ends the test where a program is not installed that takes too long to build for CI:
+// there it skips too. target is what make has to build it and to run the test.
+func Extra(t testing.TB, name, target string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Skip(name + " is not installed; make " + target + " builds it and runs this test")
+	}
+}
+
 // Lack ends the test. what says what the machine lacks.
 func Lack(t testing.TB, what string) {
 	t.Helper()

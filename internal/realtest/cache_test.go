@@ -69,9 +69,9 @@ func TestAPullIsKilledUnderAServer(t *testing.T) {
 	for from.served.Load() < 2*mib {
 		time.Sleep(time.Millisecond)
 	}
-	address := startServer(t, h, "-m", from.url)
+	s := newServer(t, h, []string{from.url})
 	get := func(path string) io.ReadCloser {
-		resp, err := http.Get("http://" + address + "/v2/library/ubuntu/" + path)
+		resp, err := http.Get("http://" + s.address + "/v2/library/ubuntu/" + path)
 		if err != nil || resp.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %v, %v", path, resp, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segpull/segpull/internal/needs"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -54,7 +55,8 @@ func dockerLoads(t *testing.T, h home, img registrytest.Image, args ...string) {
 }
 
 func containerdLoads(t *testing.T, h home, img registrytest.Image, args ...string) {
-	socket := startContainerd(t)
+	needs.Programs(t, "ctr")
+	socket := startContainerd(t, "containerd").socket
 	h.env = append(h.env, "CONTAINERD_ADDRESS="+socket, "CONTAINERD_NAMESPACE=k8s.io", "CONTAINERD_SNAPSHOTTER=native")
 	byDigest := "docker.io/library/ubuntu@" + string(img.Manifest.Digest)
 	h.load(t, img, "docker.io/library/"+name, append(args, name)...)

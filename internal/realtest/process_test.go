@@ -3,6 +3,7 @@ package realtest
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -26,6 +27,15 @@ func run(t *testing.T, program string, args ...string) string {
 // feed is run with something on the program's standard input.
 func feed(t *testing.T, stdin io.Reader, program string, args ...string) string {
 	t.Helper()
+	stdout, err := try(t, stdin, program, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stdout
+}
+
+// try is feed for a program that may fail.
+func try(t *testing.T, stdin io.Reader, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(t.Context(), program, args...)
 	cmd.Stdin = stdin
 	var stdout, stderr bytes.Buffer
@@ -33,9 +43,9 @@ func feed(t *testing.T, stdin io.Reader, program string, args ...string) string 
 	timer := time.AfterFunc(programTimeout, func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("%s %s: %v\n%s%s", program, strings.Join(args, " "), err, &stdout, &stderr)
+		return "", fmt.Errorf("%s %s: %w\n%s%s", program, strings.Join(args, " "), err, &stdout, &stderr)
 	}
-	return stdout.String()
+	return stdout.String(), nil
 }
 
 // serve runs a server until the test ends. It returns when a line of the

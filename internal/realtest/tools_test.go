@@ -94,14 +94,37 @@ func (p podman) args(args ...string) []string {
 	}, args...)
 }
 
+// mirroredPodman pulls through a server, by a registries.conf.
+type mirroredPodman struct {
+	podman
+	registries string
+}
+
+func (p mirroredPodman) pull(t *testing.T) error {
+	args := append([]string{"CONTAINERS_REGISTRIES_CONF=" + p.registries, "podman"}, p.args("pull", "--quiet", "docker.io/library/"+name)...)
+	_, err := try(t, nil, "env", args...)
+	return err
+}
+
+func (p mirroredPodman) check(t *testing.T, img registrytest.Image) {
+	t.Helper()
+	p.checkID(t, "docker.io/library/"+name, img)
+}
+
 func (p podman) take(t *testing.T, path string, img registrytest.Image) {
 	t.Helper()
 	said := run(t, "podman", p.args("load", "--input", path)...)
 	loaded := strings.TrimSpace(strings.TrimPrefix(said, "Loaded image: "))
-	if id := strings.TrimSpace(run(t, "podman", p.args("image", "inspect", "--format={{.Id}}", loaded)...)); id != img.Config.Digest.Encoded() {
-		t.Errorf("podman calls %s %s, but its config is %s", loaded, id, img.Config.Digest)
-	}
+	p.checkID(t, loaded, img)
 	run(t, "podman", p.args("image", "rm", loaded)...)
+}
+
+// checkID checks that an image is the right one.
+func (p podman) checkID(t *testing.T, name string, img registrytest.Image) {
+	t.Helper()
+	if id := strings.TrimSpace(run(t, "podman", p.args("image", "inspect", "--format={{.Id}}", name)...)); id != img.Config.Digest.Encoded() {
+		t.Errorf("podman calls %s %s, but its config is %s", name, id, img.Config.Digest)
+	}
 }
 
 // skopeo reads an archive by one of its transports, with all layers.
