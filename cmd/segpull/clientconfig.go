@@ -21,7 +21,8 @@ var clientConfigs = map[string]clientConfig{
 	"docker": {dockerConfig, `Write it to /etc/docker/daemon.json (rootless: ~/.config/docker/daemon.json), or add the key to what is there, and run
   systemctl reload docker
 Docker asks it for images of Docker Hub only, and Docker Hub itself if it does not answer. Docker 29 with the
-containerd store: the configuration of containerd, as /etc/docker/certs.d/HOST/hosts.toml, has it for other registries.`},
+containerd store can use it for all registries: by what --print-config containerd prints, in
+/etc/docker/certs.d/_default/hosts.toml.`},
 	"containerd": {containerdConfig, `Write it to /etc/containerd/certs.d/_default/hosts.toml. It is for all registries, and needs no restart, if
 config_path in /etc/containerd/config.toml is "/etc/containerd/certs.d" (before containerd 2.2, set it; then
   systemctl restart containerd
