@@ -166,7 +166,10 @@ func (c *call) request(r transfer.Request) {
 // found reports a source that sent wrong bytes.
 func (c *call) found(f verify.Finding) {
 	use := "is not used any more"
-	if !f.Excluded {
+	switch {
+	case f.Excluded && f.Term > 0:
+		use = fmt.Sprintf("is not used for %v", f.Term)
+	case !f.Excluded:
 		use = "stays in use only because no other source has the right ones"
 	}
 	c.notify(Corrupt{Source: f.Source, Proof: f.Proof})

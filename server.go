@@ -87,6 +87,7 @@ func NewServer(opts ServerOptions) (*Server, error) {
 		return nil, err
 	}
 	c.names, c.logins.PrivateOnly = u.served.Names, true
+	c.corrupt.Term = corruptTerm
 	u.call = c
 	if u.Serves(defaultRegistry) { // otherwise a mirror that is not usable shows later
 		if _, err := u.set(defaultRegistry); err != nil {
@@ -121,6 +122,10 @@ func (s *Server) WriteMetrics(ctx context.Context, w io.Writer) error {
 
 // defaultRegistry is the registry of clients that name none.
 const defaultRegistry = "docker.io"
+
+// corruptTerm is how long a server does not use a source that has sent wrong bytes, the
+// first time.
+const corruptTerm = time.Hour
 
 // mostRegistries bounds the sets of sources of a server: with mirrors that serve any
 // registry, its clients decide how many there are.
@@ -241,7 +246,7 @@ func (u *upstream) writeMetrics(w io.Writer) {
 		fmt.Fprintf(w, "segpull_source_bytes_per_second{source=%q} %g\n", name, rates[name])
 	}
 	u.logger.writeMetrics(w)
-	serve.Metric(w, "segpull_corrupt_sources", "gauge", "Whether a source has sent wrong bytes.")
+	serve.Metric(w, "segpull_corrupt_sources", "gauge", "Whether a source is excluded because it has sent wrong bytes.")
 	for _, name := range u.call.corrupt.Names() {
 		fmt.Fprintf(w, "segpull_corrupt_sources{source=%q} 1\n", name)
 	}

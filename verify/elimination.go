@@ -128,7 +128,7 @@ func (e *elimination) compare(ctx context.Context, ranges []segment.Range) error
 				return err
 			}
 			e.beside.Add(segment.Range{Start: d.Start - reach, End: d.End + reach})
-			if !e.caught && !e.check.search.opts.Corrupt.Has(d.source) && e.repeats < repeats {
+			if !e.caught && !e.check.search.isCorrupt(d.source) && e.repeats < repeats {
 				e.repeats++
 				e.repeat(ctx, d)
 			}

@@ -4,51 +4,64 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/segpull/segpull/segment"
 )
 
-// Corrupt is the names of the sources that were found to send wrong bytes. The
-// zero value is empty. It is safe for concurrent use, and several searches may
-// share it.
-type Corrupt struct {
-	mu    sync.Mutex // guards names
-	names []string
-}
-
-// Has reports whether a source is in the set.
-func (c *Corrupt) Has(name string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Contains(c.names, name)
-}
-
-// Names returns the sources in the order in which they were found.
-func (c *Corrupt) Names() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.names)
-}
-
-// add returns false where the name is there already.
-func (c *Corrupt) add(name string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if slices.Contains(c.names, name) {
-		return false
-	}
-	c.names = append(c.names, name)
-	return true
-}
-
 // exclude takes a source out of use, if another one is left. Its bytes of
 // blobs that are not verified stay until they turn out wrong.
 func (s *Search) exclude(name, proof string, args ...any) {
-	if !s.opts.Corrupt.add(name) {
+	if s.isCorrupt(name) {
 		return
 	}
-	s.opts.Report.Corrupt(Finding{Source: name, Proof: fmt.Sprintf(proof, args...), Excluded: s.excludeCorrupt()})
+	term, fresh := s.opts.Corrupt.add(name)
+	if !fresh {
+		return
+	}
+	s.opts.Report.Corrupt(Finding{
+		Source: name, Proof: fmt.Sprintf(proof, args...), Excluded: s.excludeCorrupt(), Term: term,
+	})
+}
+
+// learn excludes a source that this search, or another, has found to be corrupt.
+func (s *Search) learn(name string) {
+	for _, src := range s.sources {
+		if src.origin.Name() == name {
+			src.corrupt.Store(true)
+		}
+	}
+	s.excludeCorrupt()
+}
+
+// join excludes the sources that are corrupt, and suspects those whose term is over, as
+// long as there are others.
+func (s *Search) join() {
+	s.opts.Corrupt.join(s)
+	for _, src := range s.sources {
+		if s.opts.Corrupt.Has(src.origin.Name()) {
+			src.corrupt.Store(true)
+		}
+	}
+	s.excludeCorrupt()
+	reformed := func(src *source) bool { return s.sound(src) && s.opts.Corrupt.onProbation(src.origin.Name()) }
+	if !slices.ContainsFunc(s.sources, func(src *source) bool { return s.sound(src) && !reformed(src) }) {
+		return // there is no other to use
+	}
+	for _, src := range s.sources {
+		if src.probation = reformed(src); src.probation {
+			s.suspect(src, 1)
+		}
+	}
+}
+
+// readmit is called when a source has sent a known answer.
+func (s *Search) readmit(src *source) {
+	if src.probation {
+		src.probation = false
+		s.opts.Corrupt.readmit(src.origin.Name())
+		s.opts.Report.Warn(fmt.Sprintf("%s has served wrong bytes before, and has now sent right ones: it is used again", src.origin.Name()))
+		s.suspect(src, -1)
+	}
 }
 
 // excludeCorrupt returns false where all sources are corrupt: then all are used.
@@ -72,13 +85,24 @@ func (s *Search) Accepts(source, blob int) bool {
 }
 
 func (s *Search) refused(name string, blob int) bool {
-	return s.opts.Corrupt.Has(name) && slices.ContainsFunc(s.sources, func(src *source) bool {
+	return s.isCorrupt(name) && slices.ContainsFunc(s.sources, func(src *source) bool {
 		return s.sound(src) && !s.opts.Scheduler.Lacks(src.index, blob)
 	})
 }
 
-// sound reports whether a source was not found corrupt.
-func (s *Search) sound(src *source) bool { return !s.opts.Corrupt.Has(src.origin.Name()) }
+// sound reports whether a source was not found corrupt. One that was stays so until the
+// search ends, since the scheduler does not take an excluded one back.
+func (s *Search) sound(src *source) bool { return !src.corrupt.Load() }
+
+// isCorrupt does the same for a name, also of a source of an earlier run.
+func (s *Search) isCorrupt(name string) bool {
+	for _, src := range s.sources {
+		if src.origin.Name() == name {
+			return !s.sound(src)
+		}
+	}
+	return s.opts.Corrupt.Has(name)
+}
 
 // suspect adds n to the number of blobs in which a source is the suspect, and
 // leaves it alone as long as there are any.
@@ -102,7 +126,7 @@ func (s *Search) ForgetCorrupt() error {
 			continue
 		}
 		for _, run := range c.blob.Runs() {
-			if s.opts.Corrupt.Has(run.Source) {
+			if s.isCorrupt(run.Source) {
 				errs = append(errs, c.blob.Forget(run.Range))
 			}
 		}

@@ -224,7 +224,7 @@ type world struct {
 	blobs   []*fakeBlob
 	sources []*fakeSource
 	search  *Search
-	corrupt Corrupt
+	corrupt *Corrupt
 
 	mu       sync.Mutex
 	trust    []segment.Trust
@@ -238,11 +238,16 @@ type world struct {
 
 // newWorld has blobs with these right bytes, which sources "a", "b" … serve.
 func newWorld(t *testing.T, right [][]byte, sources ...*fakeSource) *world {
-	w := &world{t: t, right: right, sources: sources, trust: make([]segment.Trust, len(sources))}
+	return newWorldAfter(t, &Corrupt{}, right, sources...)
+}
+
+// newWorldAfter does the same where some sources may be corrupt already.
+func newWorldAfter(t *testing.T, corrupt *Corrupt, right [][]byte, sources ...*fakeSource) *world {
+	w := &world{t: t, right: right, corrupt: corrupt, sources: sources, trust: make([]segment.Trust, len(sources))}
 	var names []string
 	opts := Options{
 		Scheduler:   w,
-		Corrupt:     &w.corrupt,
+		Corrupt:     corrupt,
 		Doubted:     make(map[string]bool),
 		GiveUpAfter: time.Minute,
 		Scratch:     func() (*os.File, error) { return os.CreateTemp(t.TempDir(), "scratch") },

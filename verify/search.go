@@ -100,8 +100,9 @@ type Report struct {
 // Finding says that a source sent wrong bytes.
 type Finding struct {
 	Source   string
-	Proof    string // in one line, with the digest of the blob
-	Excluded bool   // false where all other sources are corrupt too
+	Proof    string        // in one line, with the digest of the blob
+	Excluded bool          // false where all other sources are corrupt too
+	Term     time.Duration // that it is excluded for; 0: for good
 }
 
 // Search hashes blobs while they arrive. Where a digest is wrong, it finds the
@@ -122,7 +123,7 @@ type Search struct {
 }
 
 // New prepares a search, and excludes the sources that opts.Corrupt names, as
-// long as there is another.
+// long as there is another. Call Close.
 func New(opts Options) *Search {
 	s := &Search{
 		opts:     opts,
@@ -135,13 +136,16 @@ func New(opts Options) *Search {
 	for k, o := range opts.Sources {
 		s.sources = append(s.sources, &source{origin: o, index: k})
 	}
-	s.excludeCorrupt()
+	s.join()
 	return s
 }
 
 // Close frees the disk of what sources sent a second time. It is called once,
 // after all other calls have returned.
-func (s *Search) Close() { s.scratch.close() }
+func (s *Search) Close() {
+	s.opts.Corrupt.leave(s)
+	s.scratch.close()
+}
 
 // Add adds a blob to the search, and returns its index, from 0 on.
 func (s *Search) Add(b Blob) int {

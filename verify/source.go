@@ -28,8 +28,10 @@ type source struct {
 	origin    Origin
 	index     int          // in Options.Sources
 	timedOut  atomic.Int64 // when it last exceeded its budget, in Unix seconds
-	retried   bool         // as the only source of a blob, after the first wrong bytes; guarded by Search.turn
-	suspected int          // in how many blobs it is the suspect; guarded by Search.mu
+	corrupt   atomic.Bool
+	probation bool // it is a suspect until it has sent a known answer; for CheckSources
+	retried   bool // as the only source of a blob, after the first wrong bytes; guarded by Search.turn
+	suspected int  // in how many blobs it is the suspect; guarded by Search.mu
 }
 
 // budget is for so many bytes of a source: long where no other can stand in for
@@ -69,9 +71,9 @@ func (c *check) ask(ctx context.Context, src *source, r segment.Range) ([]byte, 
 }
 
 // askAll asks sources for the first bytes of the blob, all at the same time, and
-// calls differs where one sends others than start. It asks those that are not
+// calls answer with what they send in place of start. It asks those that are not
 // corrupt and have a request to spare, except where skip is true.
-func (c *check) askAll(ctx context.Context, start []byte, skip func(*replica) bool, differs func(r *replica, got []byte)) {
+func (c *check) askAll(ctx context.Context, start []byte, skip func(*replica) bool, answer func(r *replica, got []byte, same bool)) {
 	var questions sync.WaitGroup
 	for _, r := range c.replicas {
 		if skip(r) || !c.search.sound(r.source) || !r.source.origin.Spare() {
@@ -79,8 +81,8 @@ func (c *check) askAll(ctx context.Context, start []byte, skip func(*replica) bo
 		}
 		questions.Go(func() {
 			got, err := c.ask(ctx, r.source, segment.Range{End: int64(len(start))})
-			if err == nil && !bytes.Equal(got, start) {
-				differs(r, got)
+			if err == nil {
+				answer(r, got, bytes.Equal(got, start))
 			}
 		})
 	}

@@ -78,7 +78,10 @@ func (c *check) watchStarts(ctx context.Context) {
 		return
 	}
 	served := func(r *replica) bool { return r == server }
-	c.askAll(ctx, start, served, func(r *replica, got []byte) {
+	c.askAll(ctx, start, served, func(r *replica, got []byte, same bool) {
+		if same {
+			return
+		}
 		c.suspectOne(func() *replica {
 			trusted := c.soundStart(start)
 			if trusted == c.soundStart(got) { // only the digest can tell
