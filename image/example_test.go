@@ -176,3 +176,22 @@ func ExampleParseTarget() {
 	// harbor.example/team/ubuntu:22.04 <nil>
 	// localhost:5000/u:1 <nil>
 }
+
+// An index with all that it lists; a registry takes the manifests in this order.
+func ExampleResolveAll() {
+	ref, err := image.ParseReference("registry.example/team/app:1")
+	if err != nil {
+		panic(err)
+	}
+	index := registrytest.NewIndex(
+		registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/amd64"}),
+		registrytest.NewImage(registrytest.ImageOptions{Seed: 2, Platform: "linux/arm64"}),
+	)
+	img, err := image.ResolveAll(context.Background(), memory{index}, ref)
+	if err != nil {
+		panic(err)
+	}
+	manifests := img.Manifests()
+	fmt.Println(img.Platform, len(manifests), manifests[2].Digest == index.Manifest.Digest, len(img.Blobs()))
+	// Output: all 3 true 4
+}

@@ -3,6 +3,7 @@ package image
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -16,7 +17,8 @@ const (
 	MaxLayers       = 1000    // layers of an image; overlayfs supports about 128
 )
 
-// Image is an image that [Resolve] has found for one platform.
+// Image is an image that [Resolve] has found for one platform, or [ResolveAll] for all of an index. An index
+// has no Config; its Layers are the configs and the layers of all its images.
 type Image struct {
 	Reference     Reference
 	Name          Reference            // the name in an archive; zero: see [Image.ArchiveName]
@@ -27,9 +29,25 @@ type Image struct {
 	Listed        []Listed             // the images of the index that the reference names; none if it names a manifest
 	Manifest      ocispec.Descriptor   // media type, digest and size of the platform's manifest
 	ManifestBytes []byte               // exactly the bytes that were served
+	Inner         []Manifest           // what an index from [ResolveAll] lists, and inner indexes list, each after what it lists
 	Config        ocispec.Descriptor   // with Data if its content was read; see [Inline]
 	Layers        []ocispec.Descriptor // the base layer first; a digest may occur twice; foreign layers have URLs
 }
+
+// Manifest is a manifest or an index, with the bytes that were served.
+type Manifest struct {
+	ocispec.Descriptor
+	Bytes []byte
+}
+
+// Manifests returns the manifest, or the index after all that it lists: in an order in which a registry
+// takes them.
+func (i Image) Manifests() []Manifest {
+	return append(slices.Clip(i.Inner), Manifest{i.Manifest, i.ManifestBytes})
+}
+
+// IsIndex reports whether the image is an index from [ResolveAll].
+func (i Image) IsIndex() bool { return IsIndex(i.Manifest.MediaType) }
 
 // Listed is an image that an index lists.
 type Listed struct {
@@ -43,12 +61,20 @@ func (i Image) Blobs() []ocispec.Descriptor {
 	blobs := make([]ocispec.Descriptor, 0, 1+len(i.Layers))
 	seen := make(map[digest.Digest]bool, 1+len(i.Layers))
 	for _, b := range append([]ocispec.Descriptor{i.Config}, i.Layers...) {
-		if !seen[b.Digest] {
+		if !seen[b.Digest] && b.Digest != "" { // an index has no config
 			seen[b.Digest] = true
 			blobs = append(blobs, b)
 		}
 	}
 	return blobs
+}
+
+// Size returns the number of bytes of all blobs.
+func (i Image) Size() (bytes int64) {
+	for _, b := range i.Blobs() {
+		bytes += b.Size
+	}
+	return bytes
 }
 
 // ArchiveName returns the name with a tag that an archive gives to the image: Name, or else Reference. It is
@@ -74,16 +100,18 @@ func Inline(d ocispec.Descriptor) ([]byte, bool) {
 // than [MaxLayers] layers, if a digest is not a well-formed SHA-256, or if a size is negative, out of bounds,
 // or differs between two descriptors of one digest. Resolve calls it.
 func (i Image) Validate() error {
-	if err := checkDescriptor(i.Manifest, MaxManifestSize); err != nil {
-		return fmt.Errorf("manifest: %w", err)
+	for _, m := range i.Manifests() {
+		if err := checkDescriptor(m.Descriptor, MaxManifestSize); err != nil {
+			return fmt.Errorf("manifest: %w", err)
+		}
+		if digest.FromBytes(m.Bytes) != m.Digest || int64(len(m.Bytes)) != m.Size {
+			return fmt.Errorf("manifest %s: the bytes received have another digest or size", m.Digest)
+		}
 	}
-	if digest.FromBytes(i.ManifestBytes) != i.Manifest.Digest || int64(len(i.ManifestBytes)) != i.Manifest.Size {
-		return fmt.Errorf("manifest %s: the bytes received have another digest or size", i.Manifest.Digest)
+	if most := i.mostLayers(); len(i.Layers) > most {
+		return fmt.Errorf("manifest %s has %d layers; segpull supports at most %d", i.Manifest.Digest, len(i.Layers), most)
 	}
-	if len(i.Layers) > MaxLayers {
-		return fmt.Errorf("manifest %s has %d layers; segpull supports at most %d", i.Manifest.Digest, len(i.Layers), MaxLayers)
-	}
-	if err := checkDescriptor(i.Config, MaxConfigSize); err != nil {
+	if err := checkDescriptor(i.Config, MaxConfigSize); err != nil && !i.IsIndex() {
 		return fmt.Errorf("manifest %s: config: %w", i.Manifest.Digest, err)
 	}
 	sizes := map[digest.Digest]int64{i.Config.Digest: i.Config.Size}
@@ -97,6 +125,14 @@ func (i Image) Validate() error {
 		sizes[layer.Digest] = layer.Size
 	}
 	return nil
+}
+
+// mostLayers is how many layers the image may have, or all images of an index together.
+func (i Image) mostLayers() int {
+	if i.IsIndex() {
+		return 10 * MaxLayers
+	}
+	return MaxLayers
 }
 
 func checkDescriptor(d ocispec.Descriptor, most int64) error {

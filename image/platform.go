@@ -56,8 +56,14 @@ func DefaultPlatform() Platform {
 	return Platform{OS: "linux", Architecture: runtime.GOARCH}.normalize()
 }
 
-// String returns OS/ARCH[/VARIANT].
+// All is the platform of an index that is kept with all its images.
+var All = Platform{OS: "all"}
+
+// String returns OS/ARCH[/VARIANT], or "all".
 func (p Platform) String() string {
+	if p == All {
+		return p.OS
+	}
 	s := p.OS + "/" + p.Architecture
 	if p.Variant != "" {
 		s += "/" + p.Variant

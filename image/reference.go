@@ -162,7 +162,10 @@ func (r Reference) FileName(p Platform) string {
 		version = strings.ReplaceAll(r.Digest.String(), ":", "-")
 		version = version[:min(len(version), len("sha256-")+hashDigits)]
 	}
-	parts := []string{r.FamiliarName(), version, p.OS, p.Architecture}
+	parts := []string{r.FamiliarName(), version, p.OS}
+	if p != All {
+		parts = append(parts, p.Architecture)
+	}
 	if p.Variant != defaultVariant[p.Architecture] {
 		parts = append(parts, p.Variant)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -20,7 +21,8 @@ const (
 	maxListed = 50
 )
 
-// Fetcher fetches manifests, indexes and configs from any number of sources. sources.Set is one.
+// Fetcher fetches manifests, indexes and configs from any number of sources. sources.Set is one. [ResolveAll] calls
+// Fetch from several goroutines at the same time.
 type Fetcher interface {
 	// Fetch returns a manifest or an index and its descriptor, with the digest and the size of the bytes. If
 	// want.Digest is "", it requests the reference's tag. Otherwise the bytes have that digest, and want.Size
@@ -53,9 +55,14 @@ func Resolve(ctx context.Context, f Fetcher, ref Reference, p Platform) (Image, 
 	if p == (Platform{}) {
 		p = DefaultPlatform()
 	}
+	return resolve(ctx, f, ref, func() *resolver { return &resolver{fetcher: f, ref: ref, platform: p.normalize(), most: maxFetches} })
+}
+
+// resolve resolves a reference, by a new resolver for each answer to its tag.
+func resolve(ctx context.Context, f Fetcher, ref Reference, start func() *resolver) (Image, error) {
 	var rejections []Rejection
 	for {
-		r := resolver{fetcher: f, ref: ref, platform: p.normalize()}
+		r := start()
 		img, err := r.resolve(ctx)
 		switch {
 		case err == nil:
@@ -80,8 +87,9 @@ var errNoPlatform = errors.New("no such platform")
 type resolver struct {
 	fetcher   Fetcher
 	ref       Reference
-	platform  Platform // the one wanted
-	fetches   int
+	platform  Platform // the one wanted; [All]: the whole index
+	fetches   atomic.Int64
+	most      int64              // of fetches
 	available []Platform         // platforms seen and not taken
 	silent    []ManifestPlatform // manifests seen and not taken, of indexes without platforms
 }
@@ -105,6 +113,9 @@ func (r *resolver) resolve(ctx context.Context) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
+	if r.platform == All && IsIndex(top.MediaType) {
+		return r.whole(ctx, top)
+	}
 	m, err := r.descend(ctx, top, Platform{}, 1)
 	if errors.Is(err, errNoPlatform) {
 		return Image{}, &PlatformError{Reference: r.ref, Wanted: r.platform, Available: r.available, Manifests: r.silent}
@@ -123,7 +134,7 @@ func (r *resolver) resolve(ctx context.Context) (Image, error) {
 func (r *resolver) image(top fetched, m choice) Image {
 	img := Image{
 		Reference:     r.ref,
-		Platform:      cmp.Or(m.platform, r.platform),
+		Platform:      cmp.Or(m.platform, r.wanted()),
 		Assumed:       m.platform == Platform{},
 		Digest:        top.desc.Digest,
 		MediaType:     top.MediaType,
@@ -220,8 +231,8 @@ func (r *resolver) document(ctx context.Context, want ocispec.Descriptor) (ocisp
 	if data, ok := Inline(want); ok {
 		return want, data, nil
 	}
-	if r.fetches++; r.fetches > maxFetches {
-		return ocispec.Descriptor{}, nil, unusable("more than %d manifests on the way from the tag to the image", maxFetches)
+	if r.fetches.Add(1) > r.most {
+		return ocispec.Descriptor{}, nil, unusable("more than %d manifests on the way from the tag to the image", r.most)
 	}
 	return r.fetcher.Fetch(ctx, r.ref, want)
 }
