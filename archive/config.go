@@ -24,6 +24,9 @@ var imageConfigs = []string{
 
 // checkLoadable refuses artifacts, such as Helm charts, for formats that hold only images.
 func checkLoadable(img image.Image) error {
+	if img.IsIndex() {
+		return fmt.Errorf("%s is an index of several platforms: choose the format oci or oci-archive", img.Reference)
+	}
 	if slices.Contains(imageConfigs, img.Config.MediaType) {
 		return nil
 	}

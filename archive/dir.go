@@ -37,7 +37,11 @@ func WriteDir(ctx context.Context, dir string, img image.Image, blobs Blobs) err
 	if err := img.Validate(); err != nil {
 		return err
 	}
-	return WriteTree(ctx, dir, img.ArchiveName(), img.Manifest, img.Blobs(), withManifest{img, blobs})
+	content := img.Blobs()
+	for _, m := range img.Inner {
+		content = append(content, m.Descriptor)
+	}
+	return WriteTree(ctx, dir, img.ArchiveName(), img.Manifest, content, withManifests{img, blobs})
 }
 
 // WriteTree adds an image of any number of platforms to the layout in dir, as
@@ -78,11 +82,11 @@ func LinkDir(dir string, img image.Image, path func(d digest.Digest) string) err
 			return err
 		}
 	}
-	for name, content := range map[string][]byte{
-		blobPath(img.Manifest.Digest): img.ManifestBytes,
-		ocispec.ImageLayoutFile:       ociLayout(),
-		ocispec.ImageIndexFile:        ociIndex(img),
-	} {
+	files := map[string][]byte{ocispec.ImageLayoutFile: ociLayout(), ocispec.ImageIndexFile: ociIndex(img)}
+	for _, m := range img.Manifests() {
+		files[blobPath(m.Digest)] = m.Bytes
+	}
+	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return err
 		}
@@ -90,16 +94,18 @@ func LinkDir(dir string, img image.Image, path func(d digest.Digest) string) err
 	return nil
 }
 
-// withManifest has an image's manifest beside its blobs.
-type withManifest struct {
+// withManifests has an image's manifests beside its blobs.
+type withManifests struct {
 	image image.Image
 	blobs Blobs
 }
 
 // Blob implements Blobs.
-func (w withManifest) Blob(d digest.Digest) (*io.SectionReader, error) {
-	if d == w.image.Manifest.Digest {
-		return io.NewSectionReader(bytes.NewReader(w.image.ManifestBytes), 0, w.image.Manifest.Size), nil
+func (w withManifests) Blob(d digest.Digest) (*io.SectionReader, error) {
+	for _, m := range w.image.Manifests() {
+		if m.Digest == d {
+			return io.NewSectionReader(bytes.NewReader(m.Bytes), 0, m.Size), nil
+		}
 	}
 	return w.blobs.Blob(d)
 }

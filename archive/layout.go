@@ -49,9 +49,15 @@ func Plan(img image.Image, f Format) (*Layout, error) {
 		return nil, fmt.Errorf("format %s cannot be planned: the sizes of its entries are unknown until its layers are there", f)
 	}
 	p.file(ocispec.ImageLayoutFile, ociLayout())
-	p.file(blobPath(img.Manifest.Digest), img.ManifestBytes)
+	for _, m := range img.Manifests() {
+		p.file(blobPath(m.Digest), m.Bytes)
+	}
 	blobs := img.Blobs()
-	slices.SortFunc(blobs[1:], func(a, b ocispec.Descriptor) int {
+	layers := blobs
+	if !img.IsIndex() {
+		layers = blobs[1:]
+	}
+	slices.SortFunc(layers, func(a, b ocispec.Descriptor) int {
 		return strings.Compare(a.Digest.String(), b.Digest.String())
 	})
 	for _, b := range blobs {
