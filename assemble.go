@@ -73,6 +73,9 @@ func (j *job) checkConfig() error {
 // checkPlatform warns if the config gives another platform than the index, or than
 // resolve assumed.
 func (j *job) checkPlatform() error {
+	if j.image.IsIndex() {
+		return nil
+	}
 	config, err := j.config()
 	if err != nil {
 		return err

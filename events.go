@@ -33,7 +33,7 @@ type Waiting struct {
 type Resolved struct {
 	Reference string     `json:"reference"` // as the user would write it, such as "ubuntu:22.04"
 	Digest    string     `json:"digest"`    // of the index or manifest that the reference names
-	Platform  string     `json:"platform"`  // of the image, OS/ARCH[/VARIANT]
+	Platform  string     `json:"platform"`  // of the image, OS/ARCH[/VARIANT], or "all"
 	Source    string     `json:"source"`    // the source that resolved the tag; "" for an image named by digest
 	Path      string     `json:"path"`      // where the archive will be; "-" is Options.Stdout, "" none
 	Size      int64      `json:"size"`      // bytes of all blobs, each digest once

@@ -56,6 +56,7 @@ type LayerInspection struct {
 //
 // Errors have the classes of those of Pull. Several calls may run at the same time.
 func Inspect(ctx context.Context, ref string, opts Options) (Inspection, error) {
+	opts.AllPlatforms, opts.Load, opts.To = false, "", ""
 	c, err := newCall(opts)
 	if err != nil {
 		return Inspection{}, err

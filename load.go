@@ -76,10 +76,7 @@ func (j *job) load(ctx context.Context) error {
 // reportSending reports how much of the image has been sent, until end is called with the
 // error of that.
 func (j *job) reportSending(ctx context.Context, to string, sent *atomic.Int64) (end func(err error)) {
-	sending, began := Sending{Reference: j.name(), To: to}, time.Now()
-	for _, b := range j.image.Blobs() {
-		sending.Total += b.Size
-	}
+	sending, began := Sending{Reference: j.name(), To: to, Total: j.image.Size()}, time.Now()
 	report := func() {
 		sending.Done = min(sent.Load(), sending.Total)
 		sending.Rate = int64(float64(sending.Done) / max(time.Since(began).Seconds(), 1e-3))

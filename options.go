@@ -41,6 +41,10 @@ type Options struct {
 	// does not stop the others, and Output is a directory even for one image,
 	// except "-". false: the call ends at the first error.
 	Batch bool
+	// AllPlatforms keeps the index with all that it lists, for the formats "oci" and
+	// "oci-archive", and for To. Platform and Load must be empty then. An image without
+	// an index is pulled as it is.
+	AllPlatforms bool
 	// Name is the name of the image in the archive, as NAME[:TAG]. Without a tag
 	// it gets the tag of the reference, or else latest. A call with several
 	// images cannot have a Name. Empty: the reference without its digest.
@@ -96,15 +100,15 @@ type Options struct {
 type Result struct {
 	Reference    string        `json:"reference"`        // as in Resolved
 	Digest       string        `json:"digest"`           // of the index or manifest that the reference names
-	ImageID      string        `json:"image_id"`         // digest of the image's config, which docker lists as the image's ID
+	ImageID      string        `json:"image_id"`         // digest of the image's config, which docker lists as the image's ID; "" for all platforms
 	Path         string        `json:"path"`             // of the archive; "-" is Options.Stdout; "" if none was asked for
 	Delivered    []Delivery    `json:"delivered"`        // the engine and the registry that have the image now
-	Platform     string        `json:"platform"`         // OS/ARCH[/VARIANT]
+	Platform     string        `json:"platform"`         // OS/ARCH[/VARIANT], or "all"
 	Size         int64         `json:"size"`             // bytes of all blobs, each digest once
 	Fetched      int64         `json:"fetched"`          // bytes of blobs that sources served in this call, without a config that was read for its platform
 	FetchedTwice int64         `json:"fetched_twice"`    // of Fetched, bytes that the image did not need: they were there already, or were fetched again later
-	Resumed      int64         `json:"resumed"`          // bytes that were on disk before this call, or that another one fetched into the cache
-	UpToDate     bool          `json:"up_to_date"`       // the archive existed, complete and right; the pull did not change it
+	Resumed      int64         `json:"resumed"`          // bytes that were on disk before this call or in the registry to push to, or that another call fetched into the cache
+	UpToDate     bool          `json:"up_to_date"`       // the archive existed, complete and right, and the pull did not change it; or the registry to push to had the image
 	Duration     Duration      `json:"duration_seconds"` // of this image's pull
 	Sources      []SourceShare `json:"sources"`          // the bytes of each source
 	Corrupt      []string      `json:"corrupt"`          // names of sources that served wrong bytes, of this or an earlier image of the call

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -68,7 +69,9 @@ func (j *job) parse() (err error) {
 	if j.image.Reference, err = image.ParseReference(j.written); err != nil {
 		return usage(err)
 	}
-	j.image.Platform = j.call.platform
+	if j.image.Platform = j.call.platform; j.call.opts.AllPlatforms {
+		j.image.Platform = image.All
+	}
 	if own := j.call.opts.Platforms; len(own) > 0 && own[j.index] != "" {
 		if j.image.Platform, err = image.ParsePlatform(own[j.index]); err != nil {
 			return usage(err)
@@ -107,7 +110,7 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	}
 	j.asked = time.Now()
 	f := &fetcher{set: j.set, call: j.call}
-	img, err := image.Resolve(ctx, f, ref, wanted)
+	img, err := j.find(ctx, f)
 	switch {
 	case classOf(err) == ErrNetwork && unreachable(err):
 		return fmt.Errorf("%w; check the network, or give other mirrors with --mirror", err)
@@ -128,10 +131,20 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	}
 	img.Name = name
 	j.image, j.resolver = img, j.set.Resolver(ref)
-	j.warnOfPlatform(wanted)
+	if !j.call.opts.AllPlatforms {
+		j.warnOfPlatform(wanted)
+	}
 	j.warnOfIndex()
 	j.warnOfNameless()
 	return nil
+}
+
+// find finds the image for the platform, or the index.
+func (j *job) find(ctx context.Context, f image.Fetcher) (image.Image, error) {
+	if j.call.opts.AllPlatforms {
+		return image.ResolveAll(ctx, f, j.image.Reference)
+	}
+	return image.Resolve(ctx, f, j.image.Reference, j.image.Platform)
 }
 
 // warm opens connections for the blobs of ref while it is resolved: as many as were
@@ -175,8 +188,10 @@ func (j *job) warnOfNameless() {
 // fetcher is the image.Fetcher of a set of sources. It charges the bytes that it fetches to the limit for all
 // traffic, and warns of rejected sources. It asks no source for what the cache has.
 type fetcher struct {
-	set     *sources.Set
-	call    *call
+	set  *sources.Set
+	call *call
+
+	mu      sync.Mutex
 	fetched []manifest // what led to the image, from sources
 }
 
@@ -196,7 +211,9 @@ func (f *fetcher) Fetch(ctx context.Context, ref image.Reference, want ocispec.D
 	got, body, err := f.set.Fetch(ctx, ref, want)
 	if err == nil {
 		err = charge(ctx, f.call.limits.all, len(body))
+		f.mu.Lock()
 		f.fetched = append(f.fetched, manifest{got.MediaType, body})
+		f.mu.Unlock()
 	}
 	return got, body, err
 }

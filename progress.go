@@ -20,7 +20,7 @@ func (j *job) announce() {
 		Source:    j.resolver,
 		Path:      j.out.path,
 	}
-	for _, b := range j.blobs {
+	for _, b := range smallestFirst(j.image.Blobs()) {
 		e.Size += b.Size
 		e.Blobs = append(e.Blobs, BlobInfo{Digest: string(b.Digest), Size: b.Size})
 	}
@@ -91,8 +91,8 @@ func (j *job) result() Result {
 		ImageID:   string(j.image.Config.Digest),
 		Path:      j.out.path,
 		Platform:  j.image.Platform.String(),
-		Size:      j.size(),
-		Resumed:   j.resumed.Load(),
+		Size:      j.image.Size(),
+		Resumed:   j.resumed.Load() + j.push.hadBytes(),
 		Duration:  Duration{time.Since(j.began)},
 		Delivered: append([]Delivery{}, j.delivered...),
 		Sources:   []SourceShare{},

@@ -98,6 +98,9 @@ func newCall(opts Options) (*call, error) {
 	if opts.Load != "" && !engine.IsName(opts.Load) {
 		return nil, usage(fmt.Errorf("engine %q is unknown; use one of %s", opts.Load, strings.Join(Engines(), ", ")))
 	}
+	if err := opts.checkAllPlatforms(c.format); err != nil {
+		return nil, usage(err)
+	}
 	if opts.Connections < 0 || opts.SegmentSize < 0 || opts.GiveUpAfter < 0 {
 		return nil, usage(errors.New("neither Connections nor SegmentSize nor GiveUpAfter may be negative"))
 	}
@@ -114,6 +117,21 @@ func newCall(opts Options) (*call, error) {
 	c.logins = sources.NewLogins(opts.Authfile, c.warn)
 	c.names = func(string) []string { return opts.Mirrors }
 	return c, nil
+}
+
+// checkAllPlatforms refuses what AllPlatforms excludes.
+func (o Options) checkAllPlatforms(format archive.Format) error {
+	onePlatform := format == archive.DockerArchive || format == archive.Legacy
+	switch {
+	case !o.AllPlatforms:
+	case o.Platform != "" || strings.Join(o.Platforms, "") != "":
+		return errors.New("all platforms and one platform exclude each other: give --all-platforms or --platform")
+	case o.Load != "":
+		return errors.New("an engine gets one platform: leave out --all-platforms or --load")
+	case onePlatform && (o.Output != "" || o.To == ""):
+		return fmt.Errorf("format %s holds one platform: give --format oci or oci-archive with --all-platforms, or --to", format)
+	}
+	return nil
 }
 
 // sources returns the sources for a registry, and reports the warnings about them.

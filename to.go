@@ -22,6 +22,7 @@ type pushing struct {
 	ref    image.Reference // in the registry; without a tag, the image has only its digest there
 	push   *push.Push
 	there  map[digest.Digest]bool // the blobs that the registry had, if nothing else needs them
+	had    int64                  // bytes of these
 	ready  []chan struct{}        // closed when that blob is verified in the cache
 	sent   atomic.Int64
 	end    func(error) // of the reports
@@ -151,10 +152,19 @@ func (j *job) findPushed(ctx context.Context) error {
 	for i, b := range blobs {
 		if there[i] {
 			j.push.there[b.Digest] = true
-			j.push.sent.Add(b.Size)
+			j.push.had += b.Size
 		}
 	}
 	return err
+}
+
+// hadBytes returns how many bytes the registry had, and were not fetched for that; 0 for a
+// nil pushing.
+func (p *pushing) hadBytes() int64 {
+	if p == nil {
+		return 0
+	}
+	return p.had
 }
 
 // needed returns the blobs of the image, without those that only the registry would need,
@@ -169,12 +179,10 @@ func (j *job) needed() []ocispec.Descriptor {
 
 // upToDateThere ends the pull of an image that the registry has.
 func (j *job) upToDateThere() (Result, error) {
-	j.blobs = j.image.Blobs()
 	j.announce()
 	j.pushed()
 	r := j.result()
-	r.UpToDate = true
-	j.blobs = nil // no other image can take them from here
+	r.UpToDate, r.Resumed = true, r.Size
 	return r, nil
 }
 
@@ -226,6 +234,7 @@ func (j *job) pushBlobs(ctx context.Context) error {
 	if j.push == nil {
 		return nil
 	}
+	j.push.sent.Store(j.push.had)
 	j.push.end = j.reportSending(ctx, j.push.name(j.image.Manifest.Digest), &j.push.sent)
 	group, pushing := errgroup.WithContext(ctx)
 	for i, b := range j.blobs {
@@ -248,13 +257,37 @@ func (j *job) pushManifests(ctx context.Context) error {
 	if j.push == nil {
 		return nil
 	}
-	err := j.push.push.Manifest(ctx, j.image.Manifest, j.push.ref.Tag, j.image.ManifestBytes)
+	err := j.pushInner(ctx)
+	if err == nil {
+		err = j.push.push.Manifest(ctx, j.image.Manifest, j.push.ref.Tag, j.image.ManifestBytes)
+	}
 	j.push.end(err)
 	if err != nil {
 		return j.pushError(ctx, err)
 	}
 	j.pushed()
 	return nil
+}
+
+// pushInner pushes what an index lists: manifests at the same time, then inner indexes in
+// their order.
+func (j *job) pushInner(ctx context.Context) error {
+	group, pushing := errgroup.WithContext(ctx)
+	var indexes []image.Manifest
+	for _, m := range j.image.Inner {
+		if image.IsIndex(m.MediaType) {
+			indexes = append(indexes, m)
+			continue
+		}
+		group.Go(func() error { return j.push.push.Manifest(pushing, m.Descriptor, "", m.Bytes) })
+	}
+	err := group.Wait()
+	for _, m := range indexes {
+		if err == nil {
+			err = j.push.push.Manifest(ctx, m.Descriptor, "", m.Bytes)
+		}
+	}
+	return err
 }
 
 // pushed records that the registry has the image.

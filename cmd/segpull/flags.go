@@ -24,6 +24,7 @@ type flags struct {
 	output      string
 	format      string
 	platform    string
+	all         bool
 	name        string
 	engine      string
 	to          string
@@ -55,6 +56,7 @@ func (f *flags) define(set *pflag.FlagSet) {
 	set.SortFlags = false
 	set.StringArrayVarP(&f.inputs, "input", "i", nil, "")
 	f.defineImage(set)
+	set.BoolVar(&f.all, "all-platforms", false, "")
 	set.StringVar(&f.name, "name", "", "")
 	set.StringVar(&f.engine, "load", "", "")
 	set.Lookup("load").NoOptDefVal = "auto"
@@ -103,7 +105,9 @@ func (f *flags) inherit() (sources.Config, error) {
 		inherit(f.set, "output", &f.output, config.Output)
 	}
 	inherit(f.set, "format", &f.format, cmp.Or(formatSynonyms[config.Format], config.Format))
-	inherit(f.set, "platform", &f.platform, config.Platform)
+	if !f.all {
+		inherit(f.set, "platform", &f.platform, config.Platform)
+	}
 	inherit(f.set, "limit-rate", &f.limitRate, config.LimitRate)
 	inherit(f.set, "connections", &f.connections, config.Connections)
 	inherit(f.set, "segment-size", &f.segmentSize, config.SegmentSize)

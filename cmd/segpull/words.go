@@ -20,8 +20,11 @@ func resolvedLine(e segpull.Resolved) string {
 	if e.Source != "" {
 		by = " by " + e.Source
 	}
-	return oneLine(fmt.Sprintf("%s is %s%s: %s, %s", e.Reference, shortDigest(e.Digest), by,
-		e.Platform, bytesText(e.Size)))
+	platform := e.Platform
+	if platform == "all" {
+		platform = "all platforms"
+	}
+	return oneLine(fmt.Sprintf("%s is %s%s: %s, %s", e.Reference, shortDigest(e.Digest), by, platform, bytesText(e.Size)))
 }
 
 // noticeLine returns the line of an event that all views show, or "" for another event.

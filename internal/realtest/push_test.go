@@ -20,9 +20,10 @@ import (
 
 // door is a proxy before a registry that records what is pushed.
 type door struct {
-	host string
-	mu   sync.Mutex
-	puts []string // what answered 201: "mount DIGEST", "blob DIGEST", "manifest REFERENCE"
+	host     string
+	registry string // its own host
+	mu       sync.Mutex
+	puts     []string // what answered 201: "mount DIGEST", "blob DIGEST", "manifest REFERENCE"
 }
 
 func newDoor(t *testing.T, r registry) *door {
@@ -31,7 +32,7 @@ func newDoor(t *testing.T, r registry) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &door{}
+	d := &door{registry: r.host}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(target)
@@ -113,7 +114,7 @@ func TestPushIntoARegistry(t *testing.T) {
 		if puts := to.take(); count(puts, "blob") != len(img.Layers)+1 || puts[len(puts)-1] != "manifest 1" {
 			t.Errorf("%s: it pushed %v", what, puts)
 		}
-		h.checkPushed(t, to.host+"/team/app:1", img.Manifest.Digest)
+		h.checkPushed(t, to.registry+"/team/app:1", img.Manifest.Digest)
 
 		h.pull(t, append(args, "--to", to.host+"/team/app:1", name)...)
 		if puts := to.take(); len(puts) > 0 {
@@ -123,7 +124,31 @@ func TestPushIntoARegistry(t *testing.T) {
 		if puts := to.take(); count(puts, "mount")+count(puts, "blob") != len(img.Layers)+1 {
 			t.Errorf("%s: it pushed %v", what, puts)
 		}
-		h.checkPushed(t, to.host+"/mirror/library/"+name, img.Manifest.Digest)
+		h.checkPushed(t, to.registry+"/mirror/library/"+name, img.Manifest.Digest)
+	}
+}
+
+// An index goes with all that it lists.
+func TestPushAnIndex(t *testing.T) {
+	needs.Programs(t, "skopeo")
+	for what, opts := range map[string]registrytest.ImageOptions{
+		"OCI": {Layers: []int64{3 * mib}}, "Docker": {Layers: []int64{3 * mib}, Docker: true},
+	} {
+		first, second, index := startMirrors(t, newImage(t, opts))
+		to := newDoor(t, startRegistry(t))
+		h := newHome(t)
+		h.ownCache()
+		args := []string{"-m", first.url(), "-m", second.url(), "--all-platforms"}
+		h.pull(t, append(args, "--to", to.host+"/team/app:1", name)...)
+		if puts := to.take(); count(puts, "manifest") != 3 || puts[len(puts)-1] != "manifest 1" {
+			t.Errorf("%s: it pushed %v", what, puts)
+		}
+		if raw := run(t, "skopeo", "inspect", "--raw", "--tls-verify=false", "docker://"+to.registry+"/team/app:1"); digest.FromString(raw) != index.Manifest.Digest {
+			t.Errorf("%s: the registry has another index: %s", what, raw)
+		}
+		run(t, "skopeo", "copy", "--quiet", "--all", "--src-tls-verify=false", "docker://"+to.registry+"/team/app:1", "dir:"+filepath.Join(t.TempDir(), "copy"))
+		h.pull(t, append(args, "-f", "oci", "-o", "layout", name)...)
+		run(t, "skopeo", "copy", "--quiet", "--all", "oci:"+h.path("layout"), "dir:"+filepath.Join(t.TempDir(), "copy"))
 	}
 }
 
@@ -139,7 +164,7 @@ func TestPushMountsWhatTheRegistryHas(t *testing.T) {
 	if puts := to.take(); count(puts, "mount") != len(img.Layers)+1 || count(puts, "blob") != 0 {
 		t.Errorf("it pushed %v", puts)
 	}
-	h.checkPushed(t, to.host+"/copies/app:1", img.Manifest.Digest)
+	h.checkPushed(t, to.registry+"/copies/app:1", img.Manifest.Digest)
 }
 
 func TestAKilledPushContinues(t *testing.T) {
@@ -175,7 +200,7 @@ func TestAKilledPushContinues(t *testing.T) {
 	if total := from.served.Load(); served == 0 || total > totalSize(img)+8*mib {
 		t.Errorf("%d bytes were served before the kill, and %d at the end", served, total)
 	}
-	h.checkPushed(t, to.host+"/team/app:1", img.Manifest.Digest)
+	h.checkPushed(t, to.registry+"/team/app:1", img.Manifest.Digest)
 }
 
 func TestPushWithALogin(t *testing.T) {
