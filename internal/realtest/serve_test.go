@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -37,8 +38,12 @@ func newServer(t *testing.T, h home, mirrors []string, args ...string) *server {
 	for _, m := range mirrors {
 		s.args = append(s.args, "-m", m)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the server's log:\n%s", &s.log)
+		}
+	})
 	s.start(t)
-	t.Cleanup(s.kill)
 	return s
 }
 
@@ -49,6 +54,7 @@ func (s *server) start(t *testing.T) {
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(s.kill)
 	waitFor(t, s.address)
 }
 
@@ -214,13 +220,17 @@ func waitFor(t *testing.T, address string) {
 	t.Fatal("the server does not start")
 }
 
-// freeAddress is a port of loopback that nobody uses.
+// freeAddress is a port of loopback that nobody uses. The kernel chooses no port below
+// 32768 for others.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(10000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
