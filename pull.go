@@ -185,8 +185,8 @@ func (c *call) request(r transfer.Request) {
 func (c *call) found(f verify.Finding) {
 	use := "is not used any more"
 	switch {
-	case f.Excluded && f.Term > 0:
-		use = fmt.Sprintf("is not used for %v", f.Term)
+	case f.Excluded && f.ExcludedFor > 0:
+		use = fmt.Sprintf("is not used for %v", f.ExcludedFor)
 	case !f.Excluded:
 		use = "stays in use only because no other source has the right ones"
 	}

@@ -87,7 +87,7 @@ func NewServer(opts ServerOptions) (*Server, error) {
 		return nil, err
 	}
 	c.names, c.logins.PrivateOnly = u.served.Names, true
-	c.corrupt.Term = corruptTerm
+	c.corrupt.ExcludeFor = excludeFor
 	u.call = c
 	if u.Serves(defaultRegistry) { // otherwise a mirror that is not usable shows later
 		if _, err := u.set(defaultRegistry); err != nil {
@@ -123,9 +123,9 @@ func (s *Server) WriteMetrics(ctx context.Context, w io.Writer) error {
 // defaultRegistry is the registry of clients that name none.
 const defaultRegistry = "docker.io"
 
-// corruptTerm is how long a server does not use a source that has sent wrong bytes, the
+// excludeFor is how long a server does not use a source that has sent wrong bytes, the
 // first time.
-const corruptTerm = time.Hour
+const excludeFor = time.Hour
 
 // mostRegistries bounds the sets of sources of a server: with mirrors that serve any
 // registry, its clients decide how many there are.

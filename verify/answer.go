@@ -23,8 +23,8 @@ func (s *Search) offerAnswer(c *check) {
 // CheckSources waits for the first blob of at most 64 KiB that is right, and
 // asks all sources that did not serve it and have a request to spare for it: so
 // one that always sends wrong bytes is found before it has served much, and one whose
-// term as corrupt is over is used again if its answer is right. It
-// returns when each has answered, or does not within seconds, or when ctx ends.
+// exclusion has ended is used again if its answer is right. It returns when each has
+// answered, or does not within seconds, or when ctx ends.
 // It is called once.
 func (s *Search) CheckSources(ctx context.Context) {
 	if len(s.sources) == 1 { // no other could replace it
@@ -45,12 +45,12 @@ func (s *Search) CheckSources(ctx context.Context) {
 	served := func(r *replica) bool { return c.served(r.name()) > 0 }
 	for _, r := range c.replicas {
 		if served(r) {
-			s.readmit(r.source)
+			s.cleared(r.source)
 		}
 	}
 	c.askAll(ctx, right, served, func(r *replica, _ []byte, same bool) {
 		if same {
-			s.readmit(r.source)
+			s.cleared(r.source)
 			return
 		}
 		s.exclude(r.name(), "it sent other bytes for %s, of which segpull has the right ones", c.blob.Digest())

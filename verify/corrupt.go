@@ -10,30 +10,30 @@ import (
 // value is empty, and excludes them for good. It is safe for concurrent use, and several
 // searches may share it: each excludes what another has found.
 type Corrupt struct {
-	// Term is how long a source is excluded. Searches that begin later suspect it, until
-	// it has sent a known answer, see CheckSources. Each further time is twice as long. 0:
-	// for good.
-	Term time.Duration
+	// ExcludeFor is how long a source is excluded; each further time is twice as long.
+	// Searches that begin later suspect it until it has sent a known answer, see
+	// CheckSources. 0: it is excluded for good.
+	ExcludeFor time.Duration
 
 	mu       sync.Mutex // guards what follows
-	found    []*offender
+	found    []*exclusion
 	searches []*Search
 }
 
-// offender is a source that was found to be corrupt.
-type offender struct {
+// exclusion is that of a source which was found to be corrupt.
+type exclusion struct {
 	name      string
-	term      time.Duration // the last one
-	until     time.Time     // when it ends
-	probation bool          // it has not sent a known answer since
+	lasts     time.Duration
+	until     time.Time
+	unchecked bool // the source has not sent a known answer since
 }
 
 // Has reports whether a source is excluded.
 func (c *Corrupt) Has(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	o := c.find(name)
-	return o != nil && c.excludes(o)
+	e := c.find(name)
+	return e != nil && c.holds(e)
 }
 
 // Names returns the sources that are excluded, in the order in which they were found.
@@ -41,62 +41,64 @@ func (c *Corrupt) Names() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var names []string
-	for _, o := range c.found {
-		if c.excludes(o) {
-			names = append(names, o.name)
+	for _, e := range c.found {
+		if c.holds(e) {
+			names = append(names, e.name)
 		}
 	}
 	return names
 }
 
-func (c *Corrupt) find(name string) *offender {
-	i := slices.IndexFunc(c.found, func(o *offender) bool { return o.name == name })
+func (c *Corrupt) find(name string) *exclusion {
+	i := slices.IndexFunc(c.found, func(e *exclusion) bool { return e.name == name })
 	if i < 0 {
 		return nil
 	}
 	return c.found[i]
 }
 
-func (c *Corrupt) excludes(o *offender) bool {
-	return c.Term == 0 || time.Now().Before(o.until)
+// holds reports whether an exclusion has not ended.
+func (c *Corrupt) holds(e *exclusion) bool {
+	return c.ExcludeFor == 0 || time.Now().Before(e.until)
 }
 
 // add excludes a source in all searches. fresh is false where it is excluded already.
-func (c *Corrupt) add(name string) (term time.Duration, fresh bool) {
+func (c *Corrupt) add(name string) (lasts time.Duration, fresh bool) {
 	c.mu.Lock()
-	o := c.find(name)
+	e := c.find(name)
 	switch {
-	case o == nil:
-		o = &offender{name: name, term: c.Term}
-		c.found = append(c.found, o)
-	case c.excludes(o):
+	case e == nil:
+		e = &exclusion{name: name, lasts: c.ExcludeFor}
+		c.found = append(c.found, e)
+	case c.holds(e):
 		c.mu.Unlock()
 		return 0, false
 	default:
-		o.term *= 2
+		e.lasts *= 2
 	}
-	o.until, o.probation = time.Now().Add(o.term), true
+	e.until, e.unchecked = time.Now().Add(e.lasts), true
 	searches := slices.Clone(c.searches)
 	c.mu.Unlock()
 	for _, s := range searches {
 		s.learn(name)
 	}
-	return o.term, true
+	return e.lasts, true
 }
 
-// onProbation reports whether the term of a source is over, and it has not sent a known
-// answer since.
-func (c *Corrupt) onProbation(name string) bool {
+// needsCheck reports whether the exclusion of a source has ended, and it has not sent a
+// known answer since.
+func (c *Corrupt) needsCheck(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	o := c.find(name)
-	return o != nil && o.probation && !c.excludes(o)
+	e := c.find(name)
+	return e != nil && e.unchecked && !c.holds(e)
 }
 
-func (c *Corrupt) readmit(name string) {
+// checked records that a source has sent a known answer.
+func (c *Corrupt) checked(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.find(name).probation = false
+	c.find(name).unchecked = false
 }
 
 func (c *Corrupt) join(s *Search) {

@@ -14,7 +14,7 @@ import (
 func TestACorruptSourceComesBack(t *testing.T) {
 	const trusted, suspect, excluded = segment.Trusted, segment.Suspect, segment.Excluded
 	synctest.Test(t, func(t *testing.T) {
-		corrupt := &Corrupt{Term: time.Hour}
+		corrupt := &Corrupt{ExcludeFor: time.Hour}
 		for i, step := range []struct {
 			wait          time.Duration // before the search
 			right         bool          // what the source sends
@@ -60,7 +60,7 @@ func TestACorruptSourceComesBack(t *testing.T) {
 // What one search finds, another one that runs knows too. It does not take the source back.
 func TestSearchesShareWhatTheyFind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		corrupt := &Corrupt{Term: time.Hour}
+		corrupt := &Corrupt{ExcludeFor: time.Hour}
 		one := newWorldAfter(t, corrupt, [][]byte{random(kib)}, &fakeSource{}, &fakeSource{})
 		two := newWorldAfter(t, corrupt, [][]byte{random(kib)}, &fakeSource{}, &fakeSource{})
 		one.search.exclude("b", "it was seen")
@@ -78,7 +78,7 @@ func TestSearchesShareWhatTheyFind(t *testing.T) {
 // Where all sources have sent wrong bytes, they are used.
 func TestNoSourceIsASuspectAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		corrupt := &Corrupt{Term: time.Hour}
+		corrupt := &Corrupt{ExcludeFor: time.Hour}
 		one := newWorldAfter(t, corrupt, [][]byte{random(kib)}, &fakeSource{}, &fakeSource{})
 		one.search.exclude("a", "it was seen")
 		one.search.exclude("b", "it was seen")

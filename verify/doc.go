@@ -18,7 +18,8 @@
 //   - Search.Blob returns nil only if the SHA-256 of all bytes of the blob, as
 //     they were read from the first to the last, is its digest.
 //   - A source that sends right bytes is never excluded: each exclusion has a
-//     proof. It ends with the process, or after Corrupt.Term. Search blames no source for a disk that changes bytes.
+//     proof. It ends with the process, or after Corrupt.ExcludeFor. Search blames
+//     no source for a disk that changes bytes.
 //   - Where each byte has a source that sends it right, the blob ends right,
 //     within the bounds of combination.go.
 //   - All waits end with the context, and none is for one source alone as long

@@ -14,12 +14,12 @@ func (s *Search) exclude(name, proof string, args ...any) {
 	if s.isCorrupt(name) {
 		return
 	}
-	term, fresh := s.opts.Corrupt.add(name)
+	lasts, fresh := s.opts.Corrupt.add(name)
 	if !fresh {
 		return
 	}
 	s.opts.Report.Corrupt(Finding{
-		Source: name, Proof: fmt.Sprintf(proof, args...), Excluded: s.excludeCorrupt(), Term: term,
+		Source: name, Proof: fmt.Sprintf(proof, args...), Excluded: s.excludeCorrupt(), ExcludedFor: lasts,
 	})
 }
 
@@ -33,8 +33,8 @@ func (s *Search) learn(name string) {
 	s.excludeCorrupt()
 }
 
-// join excludes the sources that are corrupt, and suspects those whose term is over, as
-// long as there are others.
+// join excludes the sources that are corrupt, and suspects those that were, as long as
+// there are others.
 func (s *Search) join() {
 	s.opts.Corrupt.join(s)
 	for _, src := range s.sources {
@@ -43,22 +43,22 @@ func (s *Search) join() {
 		}
 	}
 	s.excludeCorrupt()
-	reformed := func(src *source) bool { return s.sound(src) && s.opts.Corrupt.onProbation(src.origin.Name()) }
-	if !slices.ContainsFunc(s.sources, func(src *source) bool { return s.sound(src) && !reformed(src) }) {
+	unchecked := func(src *source) bool { return s.sound(src) && s.opts.Corrupt.needsCheck(src.origin.Name()) }
+	if !slices.ContainsFunc(s.sources, func(src *source) bool { return s.sound(src) && !unchecked(src) }) {
 		return // there is no other to use
 	}
 	for _, src := range s.sources {
-		if src.probation = reformed(src); src.probation {
+		if src.unchecked = unchecked(src); src.unchecked {
 			s.suspect(src, 1)
 		}
 	}
 }
 
-// readmit is called when a source has sent a known answer.
-func (s *Search) readmit(src *source) {
-	if src.probation {
-		src.probation = false
-		s.opts.Corrupt.readmit(src.origin.Name())
+// cleared is called when a source has sent a known answer.
+func (s *Search) cleared(src *source) {
+	if src.unchecked {
+		src.unchecked = false
+		s.opts.Corrupt.checked(src.origin.Name())
 		s.opts.Report.Warn(fmt.Sprintf("%s has served wrong bytes before, and has now sent right ones: it is used again", src.origin.Name()))
 		s.suspect(src, -1)
 	}

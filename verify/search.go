@@ -99,10 +99,10 @@ type Report struct {
 
 // Finding says that a source sent wrong bytes.
 type Finding struct {
-	Source   string
-	Proof    string        // in one line, with the digest of the blob
-	Excluded bool          // false where all other sources are corrupt too
-	Term     time.Duration // that it is excluded for; 0: for good
+	Source      string
+	Proof       string        // in one line, with the digest of the blob
+	Excluded    bool          // false where all other sources are corrupt too
+	ExcludedFor time.Duration // 0: for good
 }
 
 // Search hashes blobs while they arrive. Where a digest is wrong, it finds the

@@ -29,7 +29,7 @@ type source struct {
 	index     int          // in Options.Sources
 	timedOut  atomic.Int64 // when it last exceeded its budget, in Unix seconds
 	corrupt   atomic.Bool
-	probation bool // it is a suspect until it has sent a known answer; for CheckSources
+	unchecked bool // it was excluded, and is a suspect until it has sent a known answer
 	retried   bool // as the only source of a blob, after the first wrong bytes; guarded by Search.turn
 	suspected int  // in how many blobs it is the suspect; guarded by Search.mu
 }
