@@ -11,7 +11,7 @@ check:
 	go tool -modfile=.ci/golangci.mod golangci-lint run
 	go test $$(go list ./... | grep -v /internal/realtest)
 
-# All tests. Those that need docker, podman, skopeo, umoci or docker-registry
+# All tests. Those that need docker, podman, skopeo, umoci, chromium or docker-registry
 # skip where these are not installed.
 test:
 	go test ./...

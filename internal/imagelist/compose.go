@@ -60,6 +60,7 @@ func (l *list) service(s types.ServiceConfig, node *yaml.Node) error {
 		if err := l.add(s.Image, s.Platform, cmp.Or(lineOf(node, "image"), lineOf(node))); err != nil {
 			return err
 		}
+		l.explainVariables(s.Image, node)
 	}
 	for _, v := range s.Volumes {
 		if v.Type == types.VolumeTypeImage {
@@ -69,6 +70,18 @@ func (l *list) service(s types.ServiceConfig, node *yaml.Node) error {
 		}
 	}
 	return nil
+}
+
+// explainVariables adds to the error of an image that was added last what the file has: a
+// variable that is not set leaves a name that nobody wrote.
+func (l *list) explainVariables(name string, node *yaml.Node) {
+	last := &l.images[len(l.images)-1]
+	if last.Reference != name || last.Err == nil || node == nil {
+		return
+	}
+	if written := field(node, "image"); written != nil && strings.Contains(written.Value, "$") {
+		last.Err = fmt.Errorf("%w; the file has %q: set its variables in the environment or in .env", last.Err, written.Value)
+	}
 }
 
 // lineOf returns the line of the value at a path of keys: 0 if there is none.

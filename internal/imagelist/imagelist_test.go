@@ -115,8 +115,11 @@ status: {containerStatuses: [{image: not-this-either}]}
   wrong:
     image: UPPER
     networks: [elsewhere]
+  unset:
+    image: app:$UNSET
 `,
-			":3 web:1 linux/arm64\n:9 web:1\n:21 model:1\n:23 UPPER ! :23: image reference \"UPPER\": invalid reference format: repository name (library/UPPER) must be lowercase; write [HOST/]NAME[:TAG][@sha256:DIGEST]\n",
+			":3 web:1 linux/arm64\n:9 web:1\n:21 model:1\n:23 UPPER ! :23: image reference \"UPPER\": invalid reference format: repository name (library/UPPER) must be lowercase; write [HOST/]NAME[:TAG][@sha256:DIGEST]\n" +
+				":26 app: ! :26: image reference \"app:\": invalid reference format; write [HOST/]NAME[:TAG][@sha256:DIGEST]; the file has \"app:$UNSET\": set its variables in the environment or in .env\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -117,9 +117,9 @@ func (r *Recorder) lane(p *picture, s *source, n int, x func(time.Time) float64,
 	rows, places := pack(byBegin(s.requests))
 	top := y + 6
 	height := float64(max(rows, 1)) * row
-	about := fmt.Sprintf("%s, %d requests", size(s.bytes), s.made)
+	about := size(s.bytes) + ", " + count(s.made, "request")
 	if s.troubled > 0 {
-		about += fmt.Sprintf(", %d problems", s.troubled)
+		about += ", " + count(s.troubled, "problem")
 	}
 	if last := s.last(); last != "" {
 		about += ", " + last
@@ -186,6 +186,13 @@ func (r *Recorder) row(p *picture, requests []request, class string, x func(time
 		p.rect(x(first.from), y, x(first.answered)-x(first.from), row-1, class+" waits", title)
 		p.rect(x(first.answered), y, x(first.to)-x(first.answered), row-1, class, title)
 	}
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func (q request) title(began time.Time) string {

@@ -83,7 +83,7 @@ func TestThePageTellsThePull(t *testing.T) {
 		page := write(t, r, Outcome{Args: []string{"-m", "fast", "app:1"}})
 		wantText(t, page,
 			"<h1>segpull: app:1</h1>", "Complete after 13s.", "<td>complete</td>", "<td>linux/amd64</td>",
-			"fast: 10 MiB, 1 requests", "slow: 100 B, 1 requests, 1 problems", "wrong: 0 B, 0 requests, sent wrong bytes",
+			"fast: 10 MiB, 1 request", "slow: 100 B, 1 request, 1 problem", "wrong: 0 B, 0 requests, sent wrong bytes",
 			"503 &lt;busy&gt;", "no byte from slow: silent", "wrong bytes: it sent other bytes",
 			"slow is cooling from 2s on", "wrong is off from 13s on", "no byte from any mirror",
 			"fast: 4 MiB from 0 B on", "fast at 2s: 4 MiB/s", "fast at 13s: 6 MiB/s",
@@ -196,8 +196,9 @@ func TestThePageIsBounded(t *testing.T) {
 			name := fmt.Sprint("mirror", i%3)
 			r.Observe(segpull.Request{Source: name, Digest: layer, Start: i * mib, End: i*mib + mib, Bytes: mib, Duration: duration(20 * time.Second)})
 			r.Observe(segpull.Trouble{Source: name, Message: fmt.Sprint("problem ", i)})
-			done += mib
-			r.Observe(progress(done, segpull.SourceProgress{Name: name, Bytes: done, State: []string{"off", "active"}[i%2]}))
+			if done += mib; i%50 == 0 {
+				r.Observe(progress(done, segpull.SourceProgress{Name: name, Bytes: done, State: []string{"off", "active"}[i/50%2]}))
+			}
 		}
 		page := write(t, r, Outcome{})
 		if len(page) > 8*mib {
