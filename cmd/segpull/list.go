@@ -14,12 +14,17 @@ import (
 
 // batch is the images of one run: those of the command line, then those of the lists.
 type batch struct {
-	lists      bool
-	references []string // to pull
-	platforms  []string // of each; "" is that of --platform
-	listed     []int    // the position of each in the command line and the lists
-	places     []string // of each, FILE:LINE; "" is the command line
-	invalid    []failure
+	lists   bool
+	images  []wanted
+	invalid []failure
+}
+
+// wanted is an image to pull.
+type wanted struct {
+	position  int // in the command line and the lists
+	reference string
+	platform  string // "" is that of --platform
+	place     string // FILE:LINE; "" is the command line
 }
 
 // failure is an image that was not pulled.
@@ -33,42 +38,48 @@ type failure struct {
 // images reads the lists of --input.
 func (a *app) images(ctx context.Context, refs []string) (batch, error) {
 	b := batch{lists: len(a.inputs) > 0}
-	listed, err := imagelist.Read(ctx, a.inputs, os.Stdin)
-	if err != nil {
+	listed, err := imagelist.Read(ctx, refs, a.inputs, os.Stdin)
+	switch {
+	case ctx.Err() != nil:
+		return b, context.Cause(ctx)
+	case err != nil:
 		return b, usagef("%v", err)
 	}
 	for i, ref := range refs {
-		b.add(i, ref, "", "")
+		b.images = append(b.images, wanted{position: i, reference: ref})
 	}
 	for i, image := range listed {
-		switch position := len(refs) + i; {
-		case image.Err != nil:
+		position := len(refs) + i
+		if image.Err != nil {
 			b.invalid = append(b.invalid, failure{position, image.Reference, image.Place, usagef("%v", image.Err)})
-		case !slices.Contains(refs, image.Reference):
-			b.add(position, image.Reference, image.Platform, image.Place)
+			continue
 		}
+		b.images = append(b.images, wanted{position, image.Reference, image.Platform, image.Place})
 	}
 	return b, nil
 }
 
-func (b *batch) add(position int, reference, platform, place string) {
-	b.references = append(b.references, reference)
-	b.platforms = append(b.platforms, platform)
-	b.listed = append(b.listed, position)
-	b.places = append(b.places, place)
+func (b *batch) references() (refs []string) {
+	for _, image := range b.images {
+		refs = append(refs, image.reference)
+	}
+	return refs
 }
 
 // pull pulls the images. Those of lists do not stop each other, and the error is then
 // a *batchError.
 func (b *batch) pull(ctx context.Context, opts segpull.Options) error {
-	opts.Platforms, opts.Batch = b.platforms, b.lists
+	opts.Batch = b.lists
+	for _, image := range b.images {
+		opts.Platforms = append(opts.Platforms, image.platform)
+	}
 	for _, f := range b.invalid {
 		opts.Observer.Observe(segpull.Failed{Reference: f.name, Message: f.err.Error(), Class: segpull.ErrUsage.Error()})
 	}
-	if len(b.references) == 0 {
+	if len(b.images) == 0 {
 		return &batchError{len(b.invalid), b.invalid}
 	}
-	_, err := segpull.Pull(ctx, opts, b.references...)
+	_, err := segpull.Pull(ctx, opts, b.references()...)
 	several, ok := errors.AsType[*segpull.BatchError](err)
 	if err != nil && !ok {
 		return err
@@ -76,14 +87,14 @@ func (b *batch) pull(ctx context.Context, opts segpull.Options) error {
 	failed := slices.Clone(b.invalid)
 	if ok {
 		for _, f := range several.Failed {
-			failed = append(failed, failure{b.listed[f.Index], f.Reference, b.places[f.Index], f.Err})
+			failed = append(failed, failure{b.images[f.Index].position, f.Reference, b.images[f.Index].place, f.Err})
 		}
 	}
 	if len(failed) == 0 {
 		return nil
 	}
 	slices.SortFunc(failed, func(a, b failure) int { return a.position - b.position })
-	return &batchError{len(b.references) + len(b.invalid), failed}
+	return &batchError{len(b.images) + len(b.invalid), failed}
 }
 
 // batchError names the images that failed. Why each did, was printed before.

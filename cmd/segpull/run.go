@@ -62,7 +62,7 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 	if err != nil {
 		return err
 	}
-	feed := newFeed(a.views(images.references, cancel), a.verbose)
+	feed := newFeed(a.views(images.references(), cancel), a.verbose)
 	var observer segpull.Observer = feed
 	var recorder *report.Recorder
 	if a.report != "" {

@@ -27,13 +27,19 @@ type Image struct {
 	Err       error  // why it cannot be pulled, with the place; nil otherwise
 }
 
-// Read returns the images of several files, in order, and each only once for a platform.
-// "-" is stdin. The error is that of a file: it cannot be read, is invalid, or names no
-// image. It begins with FILE or FILE:LINE.
-func Read(ctx context.Context, files []string, stdin io.Reader) ([]Image, error) {
+// Read returns the images of several files, in order, and each only once for a platform;
+// it leaves out those in known. "-" is stdin. The error is the cause of ctx, or that of a
+// file: it cannot be read, is invalid, or names no image. It then begins with FILE or
+// FILE:LINE. When ctx ends, Read leaves a goroutine behind that reads from stdin or a pipe.
+func Read(ctx context.Context, known, files []string, stdin io.Reader) ([]Image, error) {
 	l := list{seen: make(map[[2]string]bool)}
+	for _, name := range known {
+		if full, err := check(name, ""); err == nil {
+			l.seen[full] = true
+		}
+	}
 	for _, name := range files {
-		body, err := read(name, stdin)
+		body, err := readContext(ctx, name, stdin)
 		if err != nil {
 			return nil, err
 		}
@@ -46,6 +52,25 @@ func Read(ctx context.Context, files []string, stdin io.Reader) ([]Image, error)
 		}
 	}
 	return l.images, nil
+}
+
+// readContext is read until ctx ends: a pipe or a terminal may never end.
+func readContext(ctx context.Context, name string, stdin io.Reader) ([]byte, error) {
+	type content struct {
+		body []byte
+		err  error
+	}
+	done := make(chan content, 1)
+	go func() {
+		body, err := read(name, stdin)
+		done <- content{body, err}
+	}()
+	select {
+	case c := <-done:
+		return c.body, c.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 func read(name string, stdin io.Reader) ([]byte, error) {

@@ -2,11 +2,14 @@ package imagelist
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // write writes a file into a directory that ends with the test.
@@ -124,7 +127,7 @@ status: {containerStatuses: [{image: not-this-either}]}
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, "list", c.text)
-			images, err := Read(t.Context(), []string{path}, nil)
+			images, err := Read(t.Context(), nil, []string{path}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +155,7 @@ func TestComposeReadsWhatTheFileRefersTo(t *testing.T) {
 	t.Setenv("REV", "7")
 	t.Setenv("COMPOSE_PROJECT_NAME", "mine")
 	path := filepath.Join(dir, "compose.yaml")
-	images, err := Read(t.Context(), []string{path}, nil)
+	images, err := Read(t.Context(), nil, []string{path}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,12 +167,31 @@ func TestComposeReadsWhatTheFileRefersTo(t *testing.T) {
 
 func TestReadSeveralFiles(t *testing.T) {
 	path := write(t, "list", "b\nc\n")
-	images, err := Read(t.Context(), []string{"-", path}, strings.NewReader("a\nb\n"))
+	images, err := Read(t.Context(), nil, []string{"-", path}, strings.NewReader("a\nb\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := describe(images, path), "-:1 a\n-:2 b\n:2 c\n"; got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// What the command line names counts, too.
+func TestReadLeavesOutWhatIsKnown(t *testing.T) {
+	images, err := Read(t.Context(), []string{"a", "not:a:name"}, []string{"-"}, strings.NewReader("docker.io/library/a:latest\nb\n"))
+	if err != nil || describe(images, "-") != ":2 b\n" {
+		t.Errorf("%s, %v", describe(images, "-"), err)
+	}
+}
+
+// Nobody has to end standard input before an interruption works.
+func TestReadEndsWithItsContext(t *testing.T) {
+	never, end := io.Pipe()
+	defer end.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if _, err := Read(ctx, nil, []string{"-"}, never); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 
@@ -189,13 +211,13 @@ func TestReadRefusesAFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, "list", c.text)
-			images, err := Read(t.Context(), []string{path}, nil)
+			images, err := Read(t.Context(), nil, []string{path}, nil)
 			if err == nil || !strings.HasPrefix(err.Error(), path+c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%d images, %v", len(images), err)
 			}
 		})
 	}
-	if _, err := Read(t.Context(), []string{filepath.Join(t.TempDir(), "missing")}, nil); err == nil {
+	if _, err := Read(t.Context(), nil, []string{filepath.Join(t.TempDir(), "missing")}, nil); err == nil {
 		t.Error("a missing file was read")
 	}
 }
@@ -217,7 +239,7 @@ func FuzzRead(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		images, err := Read(context.Background(), []string{"-"}, strings.NewReader(text))
+		images, err := Read(context.Background(), nil, []string{"-"}, strings.NewReader(text))
 		if err == nil && len(images) == 0 {
 			t.Error("no image, and no error")
 		}
