@@ -18,6 +18,10 @@ type memory map[digest.Digest]bool
 
 func (m memory) Has(_ context.Context, _ string, d digest.Digest) (bool, error) { return m[d], nil }
 
+func (m memory) Mount(context.Context, string, string, digest.Digest) (bool, error) {
+	return false, nil
+}
+
 func (m memory) Upload(_ context.Context, repository, _ string, b ocispec.Descriptor, open func() io.Reader) (bool, error) {
 	body, err := io.ReadAll(open())
 	fmt.Printf("%s: %s\n", repository, body)

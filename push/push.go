@@ -44,6 +44,8 @@ const (
 type Registry interface {
 	// Has reports whether the registry has a blob in a repository.
 	Has(ctx context.Context, repository string, d digest.Digest) (bool, error)
+	// Mount mounts a blob from the repository from, and reports whether that was possible.
+	Mount(ctx context.Context, repository, from string, d digest.Digest) (bool, error)
 	// Upload mounts a blob from the repository from, unless that is "", or sends what
 	// open returns.
 	Upload(ctx context.Context, repository, from string, b ocispec.Descriptor, open func() io.Reader) (mounted bool, err error)
@@ -93,10 +95,25 @@ func New(opts Options) *Push {
 	return &Push{opts, make(chan struct{}, atOnce)}
 }
 
-// Has reports whether the registry has a blob.
-func (p *Push) Has(ctx context.Context, d digest.Digest) (has bool, err error) {
+// has reports whether the registry has a blob.
+func (p *Push) has(ctx context.Context, d digest.Digest) (has bool, err error) {
 	err = p.take(ctx, func(ctx context.Context, _ func()) (err error) {
 		has, err = p.opts.Registry.Has(ctx, p.opts.Repository, d)
+		return err
+	})
+	return has, err
+}
+
+// HasOrMounts reports whether the registry has a blob, or has mounted it from another
+// repository: then nobody needs its bytes.
+func (p *Push) HasOrMounts(ctx context.Context, d digest.Digest) (bool, error) {
+	has, err := p.has(ctx, d)
+	from := p.opts.From(d)
+	if has || err != nil || from == "" {
+		return has, err
+	}
+	err = p.take(ctx, func(ctx context.Context, _ func()) (err error) {
+		has, err = p.opts.Registry.Mount(ctx, p.opts.Repository, from, d)
 		return err
 	})
 	return has, err
@@ -105,7 +122,7 @@ func (p *Push) Has(ctx context.Context, d digest.Digest) (has bool, err error) {
 // Blob makes the registry have a blob. open returns its bytes from the start, for each
 // try. The error is that of the last try, or the cause of ctx.
 func (p *Push) Blob(ctx context.Context, b ocispec.Descriptor, open func() io.Reader) error {
-	has, err := p.Has(ctx, b.Digest)
+	has, err := p.has(ctx, b.Digest)
 	if err != nil {
 		return err
 	}

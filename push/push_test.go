@@ -45,6 +45,10 @@ func (f *fake) Has(_ context.Context, _ string, d digest.Digest) (bool, error) {
 	return f.blobs[d], nil
 }
 
+func (f *fake) Mount(_ context.Context, _, from string, _ digest.Digest) (bool, error) {
+	return f.mountable, f.change("mount from " + from)
+}
+
 func (f *fake) Upload(ctx context.Context, _, from string, b ocispec.Descriptor, open func() io.Reader) (bool, error) {
 	if from != "" && f.mountable {
 		return true, f.change("mount from " + from)
@@ -122,6 +126,26 @@ func TestABlobIsMountedOrSent(t *testing.T) {
 		want := map[bool]string{true: "[mount from team/app]", false: "[upload]"}[mountable]
 		if sent != layer().Size || err != nil || fmt.Sprint(f.asked) != want {
 			t.Errorf("%d bytes, %v, %v", sent, err, f.asked)
+		}
+	}
+}
+
+func TestABlobIsMountedBeforeAnyoneFetchesIt(t *testing.T) {
+	for what, c := range map[string]struct {
+		registry *fake
+		from     string
+		has      bool
+		asked    string
+	}{
+		"there":        {&fake{blobs: map[digest.Digest]bool{layer().Digest: true}}, "team/app", true, "[]"},
+		"mounted":      {&fake{mountable: true}, "team/app", true, "[mount from team/app]"},
+		"not mounted":  {&fake{}, "team/app", false, "[mount from team/app]"},
+		"from nowhere": {&fake{mountable: true}, "", false, "[]"},
+	} {
+		p := New(Options{Registry: c.registry, GiveUpAfter: time.Minute, From: func(digest.Digest) string { return c.from }})
+		has, err := p.HasOrMounts(t.Context(), layer().Digest)
+		if has != c.has || err != nil || fmt.Sprint(c.registry.asked) != c.asked {
+			t.Errorf("%s: %v, %v, %v", what, has, err, c.registry.asked)
 		}
 	}
 }

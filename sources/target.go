@@ -55,6 +55,13 @@ func (t *Target) Has(ctx context.Context, repository string, d digest.Digest) (b
 	return has, t.explain(err)
 }
 
+// Mount makes a repository have a blob that the registry has in the repository from, and
+// reports whether the registry did that for the login.
+func (t *Target) Mount(ctx context.Context, repository, from string, d digest.Digest) (bool, error) {
+	mounted, err := t.source.client.Mount(ctx, repository, from, d)
+	return mounted, t.explain(err)
+}
+
 // Upload puts a blob into a repository: it mounts it from the repository from, unless that
 // is "", or sends what open returns, from its start, perhaps more than once.
 func (t *Target) Upload(ctx context.Context, repository, from string, b ocispec.Descriptor, open func() io.Reader) (mounted bool, err error) {

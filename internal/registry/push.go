@@ -40,7 +40,7 @@ func (c *Client) Upload(ctx context.Context, repository, from string, b ocispec.
 		return false, err
 	}
 	at, err := c.startUpload(ctx, repository, from, b.Digest)
-	if e, ok := errors.AsType[*Error](err); ok && from != "" && (e.Refused() || e.Permanent() || e.Missing()) {
+	if from != "" && refusesMount(err) {
 		at, err = c.startUpload(ctx, repository, "", b.Digest)
 	}
 	if at == nil || err != nil {
@@ -53,6 +53,32 @@ func (c *Client) Upload(ctx context.Context, repository, from string, b ocispec.
 	}
 	_, err = c.write(ctx, put)
 	return false, err
+}
+
+// Mount makes a repository have a blob that the host has in the repository from, and
+// reports whether the host did that for the login. Each error is an *Error.
+func (c *Client) Mount(ctx context.Context, repository, from string, d digest.Digest) (bool, error) {
+	if err := c.chooseScheme(ctx); err != nil {
+		return false, err
+	}
+	at, err := c.startUpload(ctx, repository, from, d)
+	switch {
+	case refusesMount(err):
+		return false, nil
+	case at == nil || err != nil:
+		return err == nil, err
+	}
+	// The host waits for an upload, which does not come. If it lacks this request, it
+	// forgets the upload after some time.
+	drop := write{op: "upload", method: http.MethodDelete, at: at, repository: c.home.name(repository), via: c.changes, want: http.StatusNoContent}
+	_, _ = c.write(ctx, drop)
+	return false, nil
+}
+
+// refusesMount reports whether an upload may succeed that does not ask for a mount.
+func refusesMount(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Refused() || e.Permanent() || e.Missing())
 }
 
 // startUpload returns where to send the blob, or nil if the host has mounted it.

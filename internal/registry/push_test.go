@@ -66,6 +66,30 @@ func TestPush(t *testing.T) {
 	}
 }
 
+func TestMount(t *testing.T) {
+	s := registrytest.New()
+	c := pushing(t, s.Start(t))
+	if _, err := put(c, "team/app", ""); err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[string]bool{"team/app": true, "team/nothing": false} {
+		if mounted, err := c.Mount(t.Context(), "team/copy-of-"+from, from, contentDescriptor().Digest); mounted != want || err != nil {
+			t.Errorf("from %s: mounted %v, %v", from, mounted, err)
+		}
+	}
+	if log := s.Stats().Log; s.Stats().Statuses[http.StatusNoContent] != 1 {
+		t.Errorf("the upload was not given up: %+v", log[len(log)-1])
+	}
+	s.Misbehave(registrytest.Status(http.StatusForbidden).On(registrytest.KindUpload))
+	if mounted, err := c.Mount(t.Context(), "team/other", "team/app", contentDescriptor().Digest); mounted || err != nil {
+		t.Errorf("where that is refused: mounted %v, %v", mounted, err)
+	}
+	s.Misbehave(registrytest.Status(http.StatusInternalServerError).On(registrytest.KindUpload))
+	if _, err := c.Mount(t.Context(), "team/other", "team/app", contentDescriptor().Digest); err == nil {
+		t.Error("a failure is no answer")
+	}
+}
+
 // A registry that lets the login pull nothing from the other repository refuses the mount,
 // and takes the blob.
 func TestARefusedMountIsAnUpload(t *testing.T) {

@@ -25,6 +25,8 @@ func (s *Server) servePush(w http.ResponseWriter, r *http.Request, ex *exchange)
 		s.startUpload(w, r, ex)
 	case ex.resource == KindUpload && r.Method == http.MethodPut:
 		s.endUpload(w, r, ex)
+	case ex.resource == KindUpload && r.Method == http.MethodDelete:
+		w.WriteHeader(http.StatusNoContent)
 	case ex.resource == KindManifest && r.Method == http.MethodPut:
 		s.putManifest(w, r, ex)
 	default:
