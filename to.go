@@ -133,7 +133,8 @@ func (j *job) inRegistry(ctx context.Context) (bool, error) {
 	return alone && there == root, j.pushError(ctx, err)
 }
 
-// findPushed finds the blobs that the registry has. The config is not among them: it is
+// findPushed finds the blobs that the registry has, there or in a repository from which it
+// mounts them. The config is not among them: it is
 // read for the platform.
 func (j *job) findPushed(ctx context.Context) error {
 	blobs := j.image.Blobs()
@@ -142,7 +143,7 @@ func (j *job) findPushed(ctx context.Context) error {
 	for i, b := range blobs {
 		if b.Digest != j.image.Config.Digest {
 			group.Go(func() (err error) {
-				there[i], err = j.push.push.Has(ctx, b.Digest)
+				there[i], err = j.push.push.HasOrMounts(ctx, b.Digest)
 				return err
 			})
 		}

@@ -131,3 +131,18 @@ func TestLayersThatARegistryHasElsewhereAreMounted(t *testing.T) {
 		t.Errorf("%d blobs were sent, want each once: %v", len(got), got)
 	}
 }
+
+// From one repository of a registry to another, nothing but the config travels.
+func TestACopyWithinARegistryFetchesNoLayer(t *testing.T) {
+	img := pulltest.ImageOf(1, 300*kib, mib)
+	target, to := startTarget(t)
+	target.Push("team/other", "1", img)
+	from := strings.TrimSuffix(to, "team/app:1") + "team/other:1"
+	if _, err := segpull.Pull(t.Context(), segpull.Options{To: to, Platform: "linux/amd64"}, from); err != nil {
+		t.Fatal(err)
+	}
+	// An image without an index has its config read for its platform first.
+	if stats := target.Stats(); stats.Bytes > 2*img.Config.Size || len(uploads(target)) > 0 {
+		t.Errorf("%d bytes were fetched, and these were sent: %v", stats.Bytes, uploads(target))
+	}
+}
