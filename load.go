@@ -6,9 +6,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/cache"
@@ -66,11 +70,21 @@ func (j *job) load(ctx context.Context) error {
 		err = to.Load(ctx, img, func(w io.Writer) error { return j.writeFor(ctx, counter{w, &sent}) })
 	}
 	end(err)
-	if err != nil {
+	switch {
+	case err != nil && to.Name() == "docker" && j.hasZstd():
+		return fmt.Errorf("%w; Docker before version 23 reads no zstd layers: add --format legacy and run the command again: segpull keeps what it fetched", err)
+	case err != nil:
 		return fmt.Errorf("%w; segpull keeps what it fetched: run the same command again", err)
 	}
 	j.delivered = append(j.delivered, Delivery{To: to.Name(), Name: to.NameOf(img), Digest: img.Digest})
 	return nil
+}
+
+// hasZstd reports whether a layer is compressed by zstd, and the engine would get it so.
+func (j *job) hasZstd() bool {
+	return j.call.format != archive.Legacy && slices.ContainsFunc(j.image.Layers, func(l ocispec.Descriptor) bool {
+		return strings.HasSuffix(l.MediaType, "zstd")
+	})
 }
 
 // reportSending reports how much of the image has been sent, until end is called with the

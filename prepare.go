@@ -173,8 +173,12 @@ func (j *job) warnOfPlatform(asked image.Platform) {
 // warnOfIndex warns of a digest that names an index: engines list the image under another digest.
 func (j *job) warnOfIndex() {
 	if ref := j.image.Reference; ref.Digest != "" && ref.Digest != j.image.Manifest.Digest {
-		j.call.warn(fmt.Sprintf("%s: the digest is that of an index; the archive holds one platform of it, %s, which engines list under its own digest, %s: use that digest to pin this image",
-			j.name(), j.image.Platform, j.image.Manifest.Digest))
+		other := ""
+		if j.push != nil {
+			other = ", or give --all-platforms to push the index"
+		}
+		j.call.warn(fmt.Sprintf("%s: the digest is that of an index; segpull takes one platform of it, %s, which engines list under its own digest, %s: use that digest to pin this image%s",
+			j.name(), j.image.Platform, j.image.Manifest.Digest, other))
 	}
 }
 

@@ -54,6 +54,24 @@ func dockerLoads(t *testing.T, h home, img registrytest.Image, args ...string) {
 	d.check(t, string(img.Config.Digest), img)
 }
 
+// Docker 20.10 reads no zstd.
+func TestLoadOfZstdSaysWhatHelps(t *testing.T) {
+	d := startDocker(t)
+	if version := d.run(t, "version", "--format={{.Server.Version}}"); !strings.HasPrefix(version, "20.") {
+		t.Skip("docker reads zstd from version 23 on, and this is " + version)
+	}
+	img := newImage(t, registrytest.ImageOptions{Layers: []int64{3 * mib}, Compression: registrytest.Zstd})
+	first, _, _ := startMirrors(t, img)
+	h := newHome(t)
+	h.env = append(h.env, "DOCKER_HOST=unix://"+d.socket, "XDG_CACHE_HOME="+h.path("cache"))
+	args := []string{"-m", first.url(), "--load=docker", name}
+	if got := h.run(t, args...); got.code != 1 || !strings.Contains(got.stderr, "add --format legacy") {
+		t.Errorf("it ended with code %d and said %s", got.code, got.stderr)
+	}
+	h.pull(t, append([]string{"--format", "legacy"}, args...)...)
+	d.check(t, name, img)
+}
+
 func containerdLoads(t *testing.T, h home, img registrytest.Image, args ...string) {
 	needs.Programs(t, "ctr")
 	socket := startContainerd(t, "containerd").socket
