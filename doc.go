@@ -1,7 +1,7 @@
 // Package segpull pulls container images from several mirrors at the same time,
 // each into an archive that docker load reads.
 //
-// Pull does all of it. This is the way of one image through the packages:
+// Pull does all of it, and Inspect tells what it would do. This is the way of one image through the packages:
 //
 //	reference ─→ sources.Set ─→ image.Resolve ─→ one digest; all later requests name digests
 //	                                  │

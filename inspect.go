@@ -54,6 +54,9 @@ type LayerInspection struct {
 // beside it, nor blobs of the cache. Like Pull, Inspect hashes an archive to know that it
 // is right; opts.Observer receives the progress.
 //
+// Inspect ignores AllPlatforms, Load and To: it looks at one platform, and at the archive
+// that Pull would write.
+//
 // Errors have the classes of those of Pull. Several calls may run at the same time.
 func Inspect(ctx context.Context, ref string, opts Options) (Inspection, error) {
 	opts.AllPlatforms, opts.Load, opts.To = false, "", ""

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -71,7 +72,7 @@ func (a *app) inspect(ctx context.Context, ref string) error {
 		GiveUpAfter: a.giveUpAfter.Duration,
 		CacheDir:    a.cacheDir,
 		History:     sources.HistoryPath(),
-		Stdout:      a.stdout,
+		Stdout:      io.Discard, // the archive's, for -o -
 		Observer:    feed,
 	})
 	feed.close(ctx)

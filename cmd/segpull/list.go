@@ -54,6 +54,9 @@ func (a *app) images(ctx context.Context, refs []string) (batch, error) {
 			b.invalid = append(b.invalid, failure{position, image.Reference, image.Place, usagef("%v", image.Err)})
 			continue
 		}
+		if a.all && slices.ContainsFunc(b.images, func(w wanted) bool { return w.reference == image.Reference }) {
+			continue // for another platform
+		}
 		b.images = append(b.images, wanted{position, image.Reference, image.Platform, image.Place})
 	}
 	return b, nil
@@ -71,7 +74,9 @@ func (b *batch) references() (refs []string) {
 func (b *batch) pull(ctx context.Context, opts segpull.Options) error {
 	opts.Batch = b.lists
 	for _, image := range b.images {
-		opts.Platforms = append(opts.Platforms, image.platform)
+		if !opts.AllPlatforms {
+			opts.Platforms = append(opts.Platforms, image.platform)
+		}
 	}
 	for _, f := range b.invalid {
 		opts.Observer.Observe(segpull.Failed{Reference: f.name, Message: f.err.Error(), Class: segpull.ErrUsage.Error()})
