@@ -47,7 +47,7 @@ func FuzzChallenge(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1], seed[2])
 	}
-	home := newHome(&url.URL{Scheme: "https", Host: "registry.test"}, "")
+	home := newHome(&url.URL{Scheme: "https", Host: "registry.test"}, "", "")
 	f.Fuzz(func(t *testing.T, first, second, answer string) {
 		network := &challenger{lines: []string{first, second}, answer: answer}
 		auth := newAuthorizer(Config{Name: "mirror", Login: login, Warn: func(string) {}})

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/url"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -18,6 +19,9 @@ type Config struct {
 	// part of the path, as in /repository/hub/v2, the path stays as it is;
 	// otherwise requests have it after /v2. User, query and fragment are ignored.
 	URL *url.URL
+	// API is the beginning of URL's path that is the root of the API, where a part v2
+	// does not show it. Then the path stays as it is. Empty: as described for URL.
+	API string
 	// PlainFallback allows http if URL is https and the port does not speak TLS. The
 	// first request finds that out.
 	PlainFallback bool
@@ -33,6 +37,9 @@ type Config struct {
 	TLS *tls.Config
 	// Proxy chooses the proxy of a request. nil: from the environment.
 	Proxy func(*http.Request) (*url.URL, error)
+	// DialTimeout is how long a connection to the host, or to its proxy, may take to
+	// open. 0: 15 s.
+	DialTimeout time.Duration
 	// Login finds the login for a repository at host[:port]. The client calls it
 	// when a host requires one: this host, or one that it redirects to. An error
 	// ends the request. nil: no logins.
@@ -81,7 +88,7 @@ func New(cfg Config) *Client {
 	if cfg.Warn == nil {
 		cfg.Warn = func(string) {}
 	}
-	home := newHome(cfg.URL, cfg.Namespace)
+	home := newHome(cfg.URL, cfg.API, cfg.Namespace)
 	transport := newHostTransport(home, cfg)
 	foreign := newForeignTransport(cfg)
 	auth := newAuthorizer(cfg)
@@ -99,6 +106,9 @@ func New(cfg Config) *Client {
 		foreignTransport: foreign,
 	}
 }
+
+// Plain reports whether the host is asked by http, as far as that is known.
+func (c *Client) Plain() bool { return c.home.url().Scheme == "http" }
 
 // SetWindow sets how many unread bytes each later connection holds before the host
 // has to wait (SO_RCVBUF). Rate limits need a small window: the system chooses

@@ -17,17 +17,20 @@ type home struct {
 	under string                  // the path up to v2, which is the root of the API
 }
 
-// newHome reads the address of a source. If v2 is a part of the path, the path stays
-// as it is; otherwise it follows /v2.
-func newHome(u *url.URL, namespace string) *home {
+// newHome reads the address of a source. If v2 is a part of the path, or api is set, the
+// path stays as it is; otherwise it follows /v2.
+func newHome(u *url.URL, api, namespace string) *home {
 	p := path.Clean("/" + u.Path)
 	segments := strings.Split(p, "/")
 	v2 := slices.Index(segments, "v2")
-	if v2 < 0 {
+	if v2 < 0 && api == "" {
 		p = path.Join("/v2", p)
 		segments, v2 = strings.Split(p, "/"), 1
 	}
-	h := &home{under: strings.Join(segments[:v2+1], "/")}
+	h := &home{under: strings.TrimSuffix(api, "/")}
+	if api == "" {
+		h.under = strings.Join(segments[:v2+1], "/")
+	}
 	base := &url.URL{Scheme: u.Scheme, Host: u.Host, Path: p}
 	if namespace != "" {
 		base.RawQuery = url.Values{"ns": {namespace}}.Encode()

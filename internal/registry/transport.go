@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -45,7 +46,9 @@ type hostTransport struct {
 
 func newHostTransport(home *home, cfg Config) *hostTransport {
 	t := &hostTransport{home: home, header: cfg.Header, userAgent: cfg.UserAgent, proxy: cfg.Proxy, private: cfg.PrivateStorage}
-	t.connect = t.windowed(newDialer().DialContext)
+	dialer := newDialer()
+	dialer.Timeout = cmp.Or(cfg.DialTimeout, dialer.Timeout)
+	t.connect = t.windowed(dialer.DialContext)
 	t.own = newTransport(cfg.TLS, cfg.Proxy, t.dial)
 	t.own.DialTLSContext = t.dialTLS
 	g := &guard{dialer: newDialer(), strict: t.strict}
@@ -167,12 +170,24 @@ func (t *hostTransport) roundTripOwn(req *http.Request) (*http.Response, error) 
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", t.userAgent)
 	}
+	if via, _ := req.Context().Value(viaKey{}).(string); via != "" {
+		req.Header.Set("Via", via)
+	}
 	resp, err := t.own.RoundTrip(req)
 	if proxy, perr := t.proxy(req); err == nil && perr == nil && proxy == nil {
 		t.public.Store(publicAddr(remote))
 		t.internal.Store(!publicAddr(remote))
 	}
 	return resp, err
+}
+
+// viaKey is the key of a context's Via.
+type viaKey struct{}
+
+// WithVia returns a context for requests that have the field Via (RFC 9110, section
+// 7.6.3) for the source's own host.
+func WithVia(ctx context.Context, via string) context.Context {
+	return context.WithValue(ctx, viaKey{}, via)
 }
 
 func (t *hostTransport) roundTripOther(req *http.Request) (*http.Response, error) {
