@@ -56,13 +56,14 @@ var packages = map[string]struct {
 	"internal/imagelist": {2, []string{"image"}, "a list names images, whoever pulls them"},
 
 	"archive": {2, []string{"image", "internal/layer"}, "an archive is written from verified blobs, wherever they came from"},
-	"sources": {2, []string{"image", "internal/credentials", "internal/registry"}, "mirrors serve bytes, and do not depend on plans, disks or archives"},
+	"sources": {2, []string{"image", "internal/credentials", "internal/hostconf", "internal/registry"}, "mirrors serve bytes, and do not depend on plans, disks or archives"},
 	"state":   {2, []string{"segment"}, "the sidecar records ranges, and does not depend on networks or archives"},
 	"verify":  {2, []string{"internal/layer", "segment"}, "mirrors, disks and the scheduler are interfaces of its own"},
 
 	"image":                 {1, []string{"internal/readable"}, "an image can be resolved from anything that fetches"},
 	"internal/credentials":  {1, nil, "logins are read from files and helpers, whoever sends them"},
 	"internal/engine":       {1, nil, "an engine is given bytes, whatever wrote them"},
+	"internal/hostconf":     {1, nil, "files of engines are read, whoever asks the hosts in them"},
 	"internal/layer":        {1, nil, "a layer is a stream of bytes, wherever it comes from"},
 	"internal/registry":     {1, []string{"internal/readable"}, "the protocol has one host, and does not depend on mirrors"},
 	"internal/registrytest": {1, nil, "a server that shared code with what it tests would share its mistakes"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,6 +50,16 @@ func (c *call) prepare(ctx context.Context, names []string) ([]*job, error) {
 	return c.each(ctx, jobs, places.plan())
 }
 
+// warnOfAliases warns, once for each name, of those that podman takes for other images.
+func (c *call) warnOfAliases(names []string) {
+	for i, name := range names {
+		theirs, where, ok := c.opts.Config.Engines.Alias(name)
+		if ok && !slices.Contains(names[:i], name) {
+			c.warn(fmt.Sprintf("%s is Docker Hub's image here; podman takes it for %s, by %s: to pull that one, write its full name", name, theirs, where))
+		}
+	}
+}
+
 // parse returns a job for each reference.
 func (c *call) parse(ctx context.Context, names []string) ([]*job, error) {
 	if len(names) == 0 {
@@ -61,6 +72,7 @@ func (c *call) parse(ctx context.Context, names []string) ([]*job, error) {
 	for i, name := range names {
 		jobs = append(jobs, &job{call: c, index: i, written: name})
 	}
+	c.warnOfAliases(names)
 	return c.each(ctx, jobs, (*job).parse)
 }
 
@@ -100,7 +112,7 @@ func (o Options) name(jobs []*job) (image.Reference, error) {
 // of the output has the platform; otherwise checkPlatform reads it at the end.
 func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bool) (err error) {
 	ref, wanted := j.image.Reference, j.image.Platform
-	if j.set, err = j.call.sources(ref.Registry); err != nil {
+	if j.set, err = j.call.sources(ref); err != nil {
 		return err
 	}
 	j.set.Waiting = func(sources []string) { j.call.notify(Waiting{Reference: familiar(ref), Sources: sources}) }

@@ -71,13 +71,13 @@ type call struct {
 	limits   *Limits
 	cache    *cache.Cache // nil: none
 	logins   *sources.Logins
-	names    func(registry string) []string // of the sources to use
-	sets     map[string]*sources.Set        // by registry
-	done     []*job                         // jobs that are complete; later jobs take blobs from them
-	failed   []ImageError                   // images of a batch
-	corrupt  verify.Corrupt                 // sources that sent wrong bytes
-	engine   engine.Engine                  // that gets the images, if opts.Load names one
-	targets  targets                        // the registries that get the images, if opts.To names one
+	newSet   func(images sources.Images) (*sources.Set, []error, error)
+	sets     map[string]*sources.Set // by sources.Config.Scope
+	done     []*job                  // jobs that are complete; later jobs take blobs from them
+	failed   []ImageError            // images of a batch
+	corrupt  verify.Corrupt          // sources that sent wrong bytes
+	engine   engine.Engine           // that gets the images, if opts.Load names one
+	targets  targets                 // the registries that get the images, if opts.To names one
 
 	mu sync.Mutex // held while Observer.Observe runs
 }
@@ -115,7 +115,9 @@ func newCall(opts Options) (*call, error) {
 	}
 	c.limits = cmp.Or(opts.Limits, NewLimits(0))
 	c.logins = sources.NewLogins(opts.Authfile, c.warn)
-	c.names = func(string) []string { return opts.Mirrors }
+	c.newSet = func(images sources.Images) (*sources.Set, []error, error) {
+		return sources.New(opts.Config, c.logins, opts.Mirrors, images)
+	}
 	return c, nil
 }
 
@@ -134,12 +136,14 @@ func (o Options) checkAllPlatforms(format archive.Format) error {
 	return nil
 }
 
-// sources returns the sources for a registry, and reports the warnings about them.
-func (c *call) sources(registry string) (*sources.Set, error) {
-	if set := c.sets[registry]; set != nil {
+// sources returns the sources for a reference, and reports the warnings about them.
+func (c *call) sources(ref image.Reference) (*sources.Set, error) {
+	images := imagesOf(ref)
+	scope := c.opts.Config.Scope(images)
+	if set := c.sets[scope]; set != nil {
 		return set, nil
 	}
-	set, problems, err := sources.New(c.opts.Config, c.logins, c.names(registry), registry)
+	set, problems, err := c.newSet(images)
 	if err != nil {
 		return nil, err
 	}
@@ -149,8 +153,13 @@ func (c *call) sources(registry string) (*sources.Set, error) {
 	set.Trouble, set.Warn = c.trouble, c.warn
 	set.GiveUpAfter = c.opts.GiveUpAfter
 	set.SetWindow(c.limits.window())
-	c.sets[registry] = set
+	c.sets[scope] = set
 	return set, nil
+}
+
+// imagesOf returns what sources depend on of a reference.
+func imagesOf(ref image.Reference) sources.Images {
+	return sources.Images{Registry: ref.Registry, Repository: ref.Repository, ByDigest: ref.Digest != ""}
 }
 
 func (c *call) warn(message string) { c.notify(Warning{Message: message}) }

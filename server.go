@@ -51,6 +51,9 @@ type ServerOptions struct {
 	// Hosts are names by which clients call the server, without ports, beside the address
 	// that they connect to, and localhost.
 	Hosts []string
+	// Addresses are host:port where the server listens. A mirror of Config.Engines at one
+	// of them is the server itself, and is not asked.
+	Addresses []string
 	// Log receives a line for each image and each trouble. nil: nothing is logged.
 	Log *slog.Logger
 }
@@ -73,7 +76,7 @@ func NewServer(opts ServerOptions) (*Server, error) {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	u := &upstream{
-		served:  sources.Server{Config: opts.Config, Mirrors: opts.Mirrors},
+		served:  sources.Server{Config: opts.Config, Mirrors: opts.Mirrors, Addresses: opts.Addresses},
 		logger:  &logger{log: opts.Log, failures: make(map[string]*failures)},
 		fetched: make(map[string]int64),
 	}
@@ -86,11 +89,12 @@ func NewServer(opts ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.names, c.logins.PrivateOnly = u.served.Names, true
+	c.logins.PrivateOnly = true
+	c.newSet = func(images sources.Images) (*sources.Set, []error, error) { return u.served.New(c.logins, images) }
 	c.corrupt.ExcludeFor = excludeFor
 	u.call = c
 	if u.Serves(defaultRegistry) { // otherwise a mirror that is not usable shows later
-		if _, err := u.set(defaultRegistry); err != nil {
+		if _, err := u.set(image.Reference{Registry: defaultRegistry}); err != nil {
 			return nil, classify(err)
 		}
 	}
@@ -143,21 +147,22 @@ type upstream struct {
 }
 
 // Serves implements serve.Upstream.
-func (u *upstream) Serves(registry string) bool { return len(u.served.Names(registry)) > 0 }
+func (u *upstream) Serves(registry string) bool { return u.served.Serves(registry) }
 
-// set returns the sources of a registry.
-func (u *upstream) set(registry string) (*sources.Set, error) {
+// set returns the sources of a reference: those for its tags, also if it has a digest.
+func (u *upstream) set(ref image.Reference) (*sources.Set, error) {
+	ref.Digest = ""
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.call.sets) >= mostRegistries && u.call.sets[registry] == nil {
-		return nil, fmt.Errorf("images of %d registries were asked for, and %s would be another: restart the server to serve it", mostRegistries, registry)
+	if len(u.call.sets) >= mostRegistries && u.call.sets[u.call.opts.Config.Scope(imagesOf(ref))] == nil {
+		return nil, fmt.Errorf("images of %d registries were asked for, and %s would be another: restart the server to serve it", mostRegistries, ref.Registry)
 	}
-	return u.call.sources(registry)
+	return u.call.sources(ref)
 }
 
 // Claim implements serve.Upstream.
 func (u *upstream) Claim(ctx context.Context, ref image.Reference) (digest.Digest, string, error) {
-	set, err := u.set(ref.Registry)
+	set, err := u.set(ref)
 	if err != nil {
 		return "", "", err
 	}
@@ -166,7 +171,7 @@ func (u *upstream) Claim(ctx context.Context, ref image.Reference) (digest.Diges
 
 // Manifest implements serve.Upstream.
 func (u *upstream) Manifest(ctx context.Context, ref image.Reference) (mediaType string, body []byte, source string, err error) {
-	set, err := u.set(ref.Registry)
+	set, err := u.set(ref)
 	if err != nil {
 		return "", nil, "", err
 	}
@@ -179,7 +184,7 @@ func (u *upstream) Manifest(ctx context.Context, ref image.Reference) (mediaType
 
 // Reject implements serve.Upstream.
 func (u *upstream) Reject(ref image.Reference, reason error) (more bool) {
-	set, err := u.set(ref.Registry)
+	set, err := u.set(ref)
 	if err != nil {
 		return false
 	}
@@ -190,7 +195,7 @@ func (u *upstream) Reject(ref image.Reference, reason error) (more bool) {
 
 // Size implements serve.Upstream.
 func (u *upstream) Size(ctx context.Context, ref image.Reference) (int64, error) {
-	set, err := u.set(ref.Registry)
+	set, err := u.set(ref)
 	if err != nil {
 		return 0, err
 	}
@@ -199,7 +204,7 @@ func (u *upstream) Size(ctx context.Context, ref image.Reference) (int64, error)
 
 // Transfer implements serve.Upstream.
 func (u *upstream) Transfer(ref image.Reference) (*transfer.Transfer, []string, error) {
-	set, err := u.set(ref.Registry)
+	set, err := u.set(ref)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -225,6 +230,11 @@ func (u *upstream) Ended(t *transfer.Transfer) {
 	for _, s := range t.Sources() {
 		u.fetched[s.Name] += s.Bytes
 	}
+}
+
+// Via implements serve.Upstream.
+func (u *upstream) Via(ctx context.Context, via string) context.Context {
+	return sources.WithVia(ctx, via)
 }
 
 func (u *upstream) writeMetrics(w io.Writer) {

@@ -41,7 +41,7 @@ func (s *Set) Blob(ctx context.Context, ref image.Reference, b ocispec.Descripto
 // the source may be wrong. It asks as Fetch does for a digest, and the errors are the same.
 func (s *Set) Size(ctx context.Context, ref image.Reference) (int64, error) {
 	a, err := s.race(s.sources, 0, func(ctx context.Context, source *Source) answer {
-		size, err := source.client.Size(ctx, ref.Repository, ref.Digest)
+		size, err := source.client.Size(ctx, source.repository(ref.Repository), ref.Digest)
 		if err != nil {
 			err = source.explain(err)
 		}

@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -46,10 +47,10 @@ func (e endpoint) roots(files []string) (*x509.CertPool, error) {
 	for _, file := range trusted {
 		pem, err := os.ReadFile(file)
 		if err != nil {
-			return nil, &MirrorError{e.name, err.Error(), "correct its ca"}
+			return nil, &MirrorError{e.name, err.Error(), "correct its ca" + e.place()}
 		}
 		if !roots.AppendCertsFromPEM(pem) {
-			return nil, &MirrorError{e.name, "no PEM certificate in " + file, "correct its ca"}
+			return nil, &MirrorError{e.name, "no PEM certificate in " + file, "correct its ca" + e.place()}
 		}
 	}
 	return roots, nil
@@ -58,6 +59,9 @@ func (e endpoint) roots(files []string) (*x509.CertPool, error) {
 // identities are the client certificates of the mirror's table, else those of
 // the host's directories.
 func (e endpoint) identities(files []string) ([]tls.Certificate, error) {
+	if len(e.clients) > 0 {
+		return e.engineIdentities()
+	}
 	if e.ClientCert == "" && e.ClientKey == "" {
 		return e.hostIdentities(files)
 	}
@@ -69,6 +73,19 @@ func (e endpoint) identities(files []string) ([]tls.Certificate, error) {
 		return nil, &MirrorError{e.name, fmt.Sprintf("client-cert %s, client-key %s: %v", e.ClientCert, e.ClientKey, err), "correct them in its table"}
 	}
 	return []tls.Certificate{pair}, nil
+}
+
+// engineIdentities reads the pairs of an engine's configuration. A file without another
+// for the key has both.
+func (e endpoint) engineIdentities() (pairs []tls.Certificate, err error) {
+	for _, files := range e.clients {
+		pair, err := tls.LoadX509KeyPair(files[0], cmp.Or(files[1], files[0]))
+		if err != nil {
+			return nil, &MirrorError{e.name, fmt.Sprintf("client certificate %s: %v", files[0], err), "correct it" + e.place()}
+		}
+		pairs = append(pairs, pair)
+	}
+	return pairs, nil
 }
 
 // hostIdentities reads the pairs NAME.cert and NAME.key.
@@ -158,6 +175,9 @@ func (e endpoint) warning() error {
 		reason += ", also for tags"
 	default:
 		reason += ", and it is asked by digest only"
+	}
+	if e.engine {
+		return &MirrorError{e.name, reason, "give its certificate with ca in place of skip_verify or insecure" + e.place()}
 	}
 	return &MirrorError{e.name, reason, "give its certificate with ca in place of tls-verify = false"}
 }

@@ -27,6 +27,10 @@ type Config struct {
 	// Empty: all tables in Mirror, in the order of the file.
 	Mirrors []string `toml:"mirrors"`
 
+	// Engines has the mirrors of container engines, which follow those above. nil: none.
+	// A caller sets it, see [FindEngines].
+	Engines *Engines `toml:"-"`
+
 	// These are the defaults of the flags with the same names. Zero values are
 	// the defaults of the command.
 
@@ -45,6 +49,9 @@ type Config struct {
 	// SegmentSize is the number of bytes of a request.
 	SegmentSize Size   `toml:"segment-size"`
 	Progress    string `toml:"progress"` // auto, bar, plain, json or none
+	// MirrorsFrom says where mirrors come from, as for FindEngines. LoadConfig resolves
+	// paths relative to the configuration file.
+	MirrorsFrom []string `toml:"mirrors-from"`
 	// Authfile is the only file to read logins from. Empty: the files of docker
 	// and podman. LoadConfig resolves paths relative to the configuration file.
 	Authfile string `toml:"authfile"`
@@ -213,6 +220,7 @@ func parseConfig(data []byte, path string) (Config, error) {
 		m.ClientCert, m.ClientKey = resolved(m.ClientCert, dir), resolved(m.ClientKey, dir)
 		c.Mirror[name] = m
 	}
+	c.MirrorsFrom = absoluteFrom(c.MirrorsFrom, filepath.Dir(path))
 	c.Authfile = resolved(c.Authfile, filepath.Dir(path))
 	c.CacheDir = resolved(c.CacheDir, filepath.Dir(path))
 	return c, nil

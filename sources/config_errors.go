@@ -32,7 +32,7 @@ func knownKeys(key toml.Key) string {
 	_, table := field(key[:len(key)-1])
 	var keys []string
 	for f := range table.Fields() {
-		if k := f.Tag.Get("toml"); k != "" {
+		if k := f.Tag.Get("toml"); k != "" && k != "-" {
 			keys = append(keys, k)
 		}
 	}

@@ -44,7 +44,7 @@ func TestCredentialsGoToTheirHostAlone(t *testing.T) {
 		t.Errorf("with a broken file, an open mirror: %v", err)
 	}
 	var warned []string
-	set, _, err := New(Config{}, NewLogins("", func(message string) { warned = append(warned, message) }), []string{address}, dockerHub)
+	set, _, err := New(Config{}, NewLogins("", func(message string) { warned = append(warned, message) }), []string{address}, Images{Registry: dockerHub})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func (s *Set) Disagreements(ctx context.Context, ref image.Reference, want diges
 			continue
 		}
 		asking.Go(func() {
-			claimed, err := source.client.Claim(ctx, ref.Repository, ref.Tag)
+			claimed, err := source.client.Claim(ctx, source.repository(ref.Repository), ref.Tag)
 			if err != nil || claimed == "" || claimed == want || ctx.Err() != nil {
 				return
 			}

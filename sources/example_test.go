@@ -19,7 +19,7 @@ import (
 // newSet returns the sources that names stand for, without logins.
 func newSet(names ...string) *sources.Set {
 	logins := sources.NewLogins(os.DevNull, func(string) {})
-	set, problems, err := sources.New(sources.Config{}, logins, names, "registry.example")
+	set, problems, err := sources.New(sources.Config{}, logins, names, sources.Images{Registry: "registry.example"})
 	if err != nil {
 		panic(err)
 	}
@@ -138,6 +138,44 @@ registries = ["docker.io"]
 	}
 	fmt.Println(config.Mirrors, config.LimitRate, config.Mirror["office"].URL)
 	// Output: [office daocloud] 2M@08:00-18:00,unlimited https://registry.office.example
+}
+
+// A file of containerd has two mirrors, of which one may not resolve tags.
+func ExampleFindEngines() {
+	dir, err := os.MkdirTemp("", "certs.d")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Mkdir(filepath.Join(dir, "docker.io"), 0o700); err != nil {
+		panic(err)
+	}
+	err = os.WriteFile(filepath.Join(dir, "docker.io/hosts.toml"), []byte(`
+[host."https://near.example"]
+  capabilities = ["pull"]
+[host."https://harbor.example/v2/hub"]
+  override_path = true
+`), 0o600)
+	if err != nil {
+		panic(err)
+	}
+	engines, err := sources.FindEngines(context.Background(), []string{"containerd:" + dir}, "")
+	if err != nil {
+		panic(err)
+	}
+	logins := sources.NewLogins(os.DevNull, func(string) {})
+	set, _, err := sources.New(sources.Config{Engines: engines}, logins, nil, sources.Images{Registry: "docker.io"})
+	if err != nil {
+		panic(err)
+	}
+	defer set.Close()
+	for _, s := range set.Sources() {
+		fmt.Println(s.URL(), s.Place().From, s.Place().Line, s.ResolvesTags())
+	}
+	// Output:
+	// https://near.example containerd 2 false
+	// https://harbor.example/hub containerd 4 true
+	// https://registry-1.docker.io registry 0 true
 }
 
 func ExampleTimetable() {

@@ -72,7 +72,7 @@ func (s *Set) byTag(ctx context.Context, ref image.Reference) (ocispec.Descripto
 // source gives none. The errors are those of Fetch.
 func (s *Set) Claim(ctx context.Context, ref image.Reference) (claimed digest.Digest, source string, err error) {
 	a, err := s.raceForTag(ctx, ref, func(ctx context.Context, source *Source) answer {
-		d, err := source.client.Claim(ctx, ref.Repository, ref.Tag)
+		d, err := source.client.Claim(ctx, source.repository(ref.Repository), ref.Tag)
 		if err != nil {
 			err = source.explain(err)
 		}
@@ -127,7 +127,7 @@ type answer struct {
 }
 
 func (s *Source) manifest(ctx context.Context, repository, reference string) answer {
-	d, body, err := s.client.Manifest(ctx, repository, reference)
+	d, body, err := s.client.Manifest(ctx, s.repository(repository), reference)
 	if err != nil {
 		err = s.explain(err)
 	}

@@ -161,7 +161,7 @@ func serving(t *testing.T, images ...registrytest.Image) (*registrytest.Server, 
 // newSet returns a Set for docker.io/library/app, without warnings.
 func newSet(t *testing.T, cfg Config, names ...string) *Set {
 	t.Helper()
-	set, reported, err := New(cfg, NewLogins("", nil), names, dockerHub)
+	set, reported, err := New(cfg, NewLogins("", nil), names, Images{Registry: dockerHub})
 	if err != nil || len(reported) > 0 {
 		t.Fatal(err, reported)
 	}

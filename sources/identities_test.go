@@ -147,7 +147,7 @@ func TestInvalidClientCertificatesAreReported(t *testing.T) {
 		{Mirror{URL: "https://a.example", ClientCert: cert, ClientKey: cert}, "correct them in its table"},
 		{Mirror{URL: "https://lonely.example"}, lonely + " has no key; put it at " + strings.TrimSuffix(lonely, "cert") + "key"},
 	} {
-		_, _, err := New(Config{Mirror: map[string]Mirror{"m": test.mirror}}, NewLogins("", nil), []string{"m"}, dockerHub)
+		_, _, err := New(Config{Mirror: map[string]Mirror{"m": test.mirror}}, NewLogins("", nil), []string{"m"}, Images{Registry: dockerHub})
 		if err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("got %v, want %s", err, test.want)
 		}

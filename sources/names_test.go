@@ -165,7 +165,7 @@ func TestNamesStandForSources(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			found, unusable := naming{cfg, test.registry}.choose(test.names)
+			found, unusable, _ := namingOf(cfg, test.registry).choose(test.names)
 			if got := places(found); !slices.Equal(got, test.want) {
 				t.Errorf("got  %q\nwant %q", got, test.want)
 			}
@@ -189,7 +189,7 @@ func TestATableChangesAPreset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, _ := naming{cfg, "ghcr.io"}.choose([]string{"daocloud"})
+	found, _, _ := namingOf(cfg, "ghcr.io").choose([]string{"daocloud"})
 	if len(found) != 1 || found[0].url.Host != "ghcr.m.daocloud.io" {
 		t.Fatalf("got %q", places(found))
 	}
@@ -200,7 +200,7 @@ func TestATableChangesAPreset(t *testing.T) {
 	if e.Note == "" {
 		t.Error("the preset's note is gone")
 	}
-	if found, _ := (naming{cfg, dockerHub}).choose([]string{"daocloud"}); len(found) != 0 {
+	if found, _, _ := namingOf(cfg, dockerHub).choose([]string{"daocloud"}); len(found) != 0 {
 		t.Errorf("registries did not narrow the preset: %q", places(found))
 	}
 }
@@ -222,7 +222,7 @@ func TestEveryPresetIsUsable(t *testing.T) {
 		}
 		for _, registry := range registries {
 			cfg := Config{Mirror: map[string]Mirror{name: {ID: "abc"}}}
-			found, unusable := naming{cfg, registry}.choose([]string{name})
+			found, unusable, _ := namingOf(cfg, registry).choose([]string{name})
 			if len(found) != 1 || found[0].url.Scheme != "https" || len(unusable) != 0 {
 				t.Errorf("%s for %s: %q %q", name, registry, places(found), unusable)
 			}
@@ -250,4 +250,9 @@ func FuzzMirrorURL(f *testing.F) {
 			t.Fatalf("%q leaves /v2/: %s, %v", s, clean, err)
 		}
 	})
+}
+
+// namingOf is for the images of a registry.
+func namingOf(cfg Config, registry string) naming {
+	return naming{cfg: cfg, images: Images{Registry: registry}}
 }

@@ -29,7 +29,7 @@ func TestAServerAsksOnlyWhomTheUserNamed(t *testing.T) {
 		{"nothing is configured", Server{}, "docker.io", "docker.io"},
 		{"the same by its other name", Server{}, "registry-1.docker.io", "docker.io"},
 		{"another registry", Server{}, "ghcr.io", ""},
-		{"a URL serves all", Server{Mirrors: []string{"http://10.0.0.1:5000"}}, "evil.example", "http://10.0.0.1:5000"},
+		{"a URL serves all", Server{Mirrors: []string{"http://10.0.0.1:5000"}}, "evil.example", "10.0.0.1:5000"},
 		{"a registry serves itself", Server{Mirrors: []string{"ghcr.io", "docker.io"}}, "ghcr.io", "ghcr.io"},
 		{"and nobody else", Server{Mirrors: []string{"ghcr.io"}}, "quay.io", ""},
 		{"configured for Docker Hub", Server{Config: configured}, "docker.io", "hub all docker.io"},
@@ -39,10 +39,30 @@ func TestAServerAsksOnlyWhomTheUserNamed(t *testing.T) {
 		{"a preset", Server{Config: Config{Mirrors: []string{"daocloud"}}}, "ghcr.io", "daocloud ghcr.io"},
 		{"no host", Server{Mirrors: []string{"http://10.0.0.1:5000"}}, "a/../b", ""},
 	} {
-		if got := strings.Join(test.server.Names(test.registry), " "); got != test.want {
+		var got []string
+		ref := Images{Registry: test.registry}
+		if test.server.Serves(test.registry) {
+			set, _, err := test.server.New(NewLogins("none", nil), ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = sourceNames(set)
+		} else if _, _, err := test.server.New(NewLogins("none", nil), ref); err == nil {
+			t.Errorf("%s: %s is not served, and has sources", test.about, test.registry)
+		}
+		if got := strings.Join(got, " "); got != test.want {
 			t.Errorf("%s: %s is asked of %q, want %q", test.about, test.registry, got, test.want)
 		}
 	}
+}
+
+// sourceNames returns the names of a set's sources, and closes it.
+func sourceNames(set *Set) (names []string) {
+	for _, source := range set.Sources() {
+		names = append(names, source.Name())
+	}
+	set.Close()
+	return names
 }
 
 func TestAServerUsesCredentialsOnlyWherePrivateIsSet(t *testing.T) {
@@ -53,7 +73,7 @@ func TestAServerUsesCredentialsOnlyWherePrivateIsSet(t *testing.T) {
 		if (Server{Config: cfg}).Private() != private {
 			t.Errorf("Private() is not %t", private)
 		}
-		set, reported, err := New(cfg, logins, []string{"m", "docker.io"}, "docker.io")
+		set, reported, err := New(cfg, logins, []string{"m", "docker.io"}, Images{Registry: dockerHub})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +124,7 @@ func TestAServerUsesNoClientCertificate(t *testing.T) {
 	for _, private := range []bool{true, false} {
 		logins := NewLogins("none", nil)
 		logins.PrivateOnly = true
-		set, _, err := New(Config{Mirror: map[string]Mirror{"m": {URL: at, Private: private}}}, logins, []string{"m"}, "docker.io")
+		set, _, err := New(Config{Mirror: map[string]Mirror{"m": {URL: at, Private: private}}}, logins, []string{"m"}, Images{Registry: dockerHub})
 		if err != nil {
 			t.Fatal(err)
 		}

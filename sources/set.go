@@ -34,21 +34,37 @@ type Set struct {
 	stops   []context.CancelFunc // of what is warming
 }
 
+// Images are the images that sources are for. Only the files of engines have different
+// sources for some repositories of a registry, and for images that are named by digest.
+type Images struct {
+	Registry   string // host[:port], such as docker.io
+	Repository string // such as library/ubuntu; "": any
+	ByDigest   bool   // they are named by digest
+}
+
 // New returns a set of the sources that names mean, in that order: presets, names
 // of [mirror.NAME] tables, registries (host or host:port), or URLs. Without names
-// the set has the mirrors that cfg has for the registry, then the registry itself.
-// registry is the host of the images, such as docker.io.
+// the set has the mirrors that cfg and cfg.Engines have for the images, then the registry
+// itself.
 //
 // The errors in the slice are warnings for the user, most of them *[MirrorError]:
 // about sources that are not usable, and about those whose certificates are not
-// checked. If no source is left, or registry is invalid, the error is a
+// checked. If no source is left, or the registry is invalid or blocked, the error is a
 // *[UsageError] that has them.
-func New(cfg Config, logins *Logins, names []string, registry string) (*Set, []error, error) {
-	if !isRegistry(canonical(registry)) {
-		return nil, nil, &UsageError{registry, []error{noRegistry(registry)}}
+func New(cfg Config, logins *Logins, names []string, images Images) (*Set, []error, error) {
+	return naming{cfg: cfg, images: images}.set(logins, names)
+}
+
+func (n naming) set(logins *Logins, names []string) (*Set, []error, error) {
+	registry := canonical(n.images.Registry)
+	if !isRegistry(registry) {
+		return nil, nil, &UsageError{n.images.Registry, []error{noRegistry(n.images.Registry)}}
 	}
-	registry = canonical(registry)
-	endpoints, reported := naming{cfg, registry}.choose(names)
+	n.images.Registry = registry
+	endpoints, reported, err := n.choose(names)
+	if err != nil {
+		return nil, nil, &UsageError{registry, []error{err}}
+	}
 	s := quietSet(logins)
 	for _, e := range endpoints {
 		source, err := e.open(registry, logins, func(message string) { s.Warn(message) })
@@ -64,7 +80,7 @@ func New(cfg Config, logins *Logins, names []string, registry string) (*Set, []e
 	if len(s.sources) == 0 {
 		return nil, nil, &UsageError{registry, reported}
 	}
-	return s, reported, nil
+	return s, n.cfg.Engines.untold(reported), nil
 }
 
 func quietSet(logins *Logins) *Set {

@@ -7,12 +7,12 @@ import (
 )
 
 func TestWithNoneLeftItFails(t *testing.T) {
-	_, _, err := New(Config{}, NewLogins("", nil), []string{"aliyun", "163"}, "docker.io")
+	_, _, err := New(Config{}, NewLogins("", nil), []string{"aliyun", "163"}, Images{Registry: dockerHub})
 	usage, ok := errors.AsType[*UsageError](err)
 	if !ok || len(usage.Errs) != 2 || !strings.Contains(err.Error(), "aliyun: needs") || !strings.Contains(err.Error(), "; mirror 163: ") {
 		t.Errorf("got %v", err)
 	}
-	set, reported, err := New(Config{}, NewLogins("", nil), []string{"aliyun", "docker.io"}, "docker.io")
+	set, reported, err := New(Config{}, NewLogins("", nil), []string{"aliyun", "docker.io"}, Images{Registry: dockerHub})
 	if err != nil || len(reported) != 1 || len(set.Sources()) != 1 {
 		t.Fatalf("got %v, %v, %v", set, reported, err)
 	}
@@ -28,13 +28,13 @@ func TestARegistryIsAHost(t *testing.T) {
 		"lower": `"lower" is not a host`,
 		"":      `"" is not a host`,
 	} {
-		_, _, err := New(Config{}, NewLogins("", nil), []string{"https://a.example"}, registry)
+		_, _, err := New(Config{}, NewLogins("", nil), []string{"https://a.example"}, Images{Registry: registry})
 		if _, ok := errors.AsType[*UsageError](err); !ok || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %s", registry, err, want)
 		}
 	}
 	for _, registry := range []string{"LOCALHOST", "GHCR.io", "UPPER:5000", "[::1]:5000", "0_0.0"} {
-		set, _, err := New(Config{}, NewLogins("", nil), []string{"https://a.example"}, registry)
+		set, _, err := New(Config{}, NewLogins("", nil), []string{"https://a.example"}, Images{Registry: registry})
 		if err != nil {
 			t.Errorf("%q: %v", registry, err)
 			continue

@@ -10,22 +10,43 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/segpull/segpull/internal/credentials"
 	"github.com/segpull/segpull/internal/registry"
 )
 
 // Source is one mirror, as the source of the images of one registry. It is safe
 // for concurrent use.
 type Source struct {
-	at     endpoint
-	client *registry.Client
+	at       endpoint
+	client   *registry.Client
+	loggedIn atomic.Bool // a stored login was used
 }
 
 // Name returns the name that messages have for the source: the one that the user
 // gave, or for a URL host[:port][/prefix].
 func (s *Source) Name() string { return s.at.name }
+
+// URL returns the address of the source: http(s)://host[:port][/prefix], as the user may
+// name it.
+func (s *Source) URL() string { return s.at.url.String() }
+
+// Place returns where the source is configured.
+func (s *Source) Place() Place { return s.at.at }
+
+// ResolvesTags reports whether the source is trusted for tags.
+func (s *Source) ResolvesTags() bool { return s.at.trusted() }
+
+// SendsNamespace reports whether requests have ?ns= with the images' registry.
+func (s *Source) SendsNamespace() bool { return s.at.NS != nil && *s.at.NS }
+
+// repository returns the name of a repository without what the source's path replaces.
+func (s *Source) repository(name string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(name, s.at.strip), "/")
+}
 
 // LimitRate returns the limit that the configuration has for this source, in bytes
 // a second; 0 is no limit.
@@ -45,7 +66,7 @@ func (s *Source) Connections() int { return s.at.Connections }
 // The errors have methods that errors.As finds: Missing, Refused, Busy, Mismatch
 // and Permanent, which return a bool, and RetryAfter.
 func (s *Source) Open(ctx context.Context, repository string, b ocispec.Descriptor, start, end int64) (io.ReadCloser, int64, int64, error) {
-	stream, err := s.client.Blob(ctx, repository, b, start, end)
+	stream, err := s.client.Blob(ctx, s.repository(repository), b, start, end)
 	switch {
 	case err != nil && len(b.URLs) > 0 && definite(err):
 		var foreign error
@@ -57,6 +78,10 @@ func (s *Source) Open(ctx context.Context, repository string, b ocispec.Descript
 	}
 	return stream.Body, stream.Start, stream.End, nil
 }
+
+// WithVia returns a context for requests to sources that have the field Via (RFC 9110,
+// section 7.6.3), by which servers find that they ask themselves.
+func WithVia(ctx context.Context, via string) context.Context { return registry.WithVia(ctx, via) }
 
 // explain adds to an error what the user can do about it.
 func (s *Source) explain(err error) error {
@@ -143,22 +168,34 @@ func (e endpoint) open(registryName string, logins *Logins, warn func(message st
 	config := registry.Config{
 		Name: e.name, URL: e.url, PlainFallback: e.plain, Header: header, TLS: tlsConfig, Proxy: proxy,
 		Push: e.push, InsecureStorage: e.AllowInsecureStorage, PrivateStorage: e.AllowPrivateStorage,
+		API: e.api, DialTimeout: e.dialTimeout,
 		Warn: warn, Login: logins.find,
 	}
 	if !e.verified() {
 		config.Login = logins.withhold
 	}
 	if logins.PrivateOnly && !e.Private {
-		if header.Get("Authorization") != "" || e.ClientCert != "" {
+		if header.Get("Authorization") != "" || e.ClientCert != "" || len(e.clients) > 0 {
 			return nil, &MirrorError{e.name, "it needs credentials, which segpull serve uses for all its clients only if it may", "set private = true under " + e.table}
 		}
 		config.Login = nil
 		config.TLS.Certificates = nil // those of certs.d
 	}
-	if e.NS != nil && *e.NS {
+	s := &Source{at: e}
+	if s.SendsNamespace() {
 		config.Namespace = registryName
 	}
-	return &Source{at: e, client: registry.New(config)}, nil
+	if find := config.Login; find != nil {
+		config.Login = func(ctx context.Context, host, repository string) (registry.Login, error) {
+			login, err := find(ctx, host, repository)
+			if err == nil && !credentials.Login(login).Empty() {
+				s.loggedIn.Store(true)
+			}
+			return login, err
+		}
+	}
+	s.client = registry.New(config)
+	return s, nil
 }
 
 // header returns the fields that the mirror's table adds to requests.
@@ -166,7 +203,7 @@ func (e endpoint) header() (http.Header, error) {
 	h := http.Header{}
 	for name, value := range e.Headers {
 		if err := checkHeader(name, value); err != nil {
-			return nil, &MirrorError{e.name, err.Error(), "correct its headers"}
+			return nil, &MirrorError{e.name, err.Error(), "correct its headers" + e.place()}
 		}
 		h.Set(name, value)
 	}

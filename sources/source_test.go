@@ -146,7 +146,7 @@ func TestAnInvalidTableIsReported(t *testing.T) {
 	} {
 		test.mirror.URL = cmp.Or(test.mirror.URL, "https://a.example")
 		cfg := Config{Mirror: map[string]Mirror{"m": test.mirror}}
-		set, reported, err := New(cfg, NewLogins("", nil), []string{"m", "https://b.example"}, dockerHub)
+		set, reported, err := New(cfg, NewLogins("", nil), []string{"m", "https://b.example"}, Images{Registry: dockerHub})
 		if err != nil || len(reported) != 1 || !strings.Contains(reported[0].Error(), test.want) || strings.Contains(reported[0].Error(), "secret") {
 			t.Errorf("reported %q, %v; want %q", reported, err, test.want)
 			continue

@@ -22,7 +22,7 @@ func NewTarget(cfg Config, logins *Logins, registry string, warn func(message st
 		return nil, &UsageError{registry, []error{noRegistry(registry)}}
 	}
 	registry = canonical(registry)
-	e, err := naming{cfg, registry}.endpoint(registry, true)
+	e, err := naming{cfg: cfg, images: Images{Registry: registry}}.endpoint(registry, true)
 	if err != nil {
 		return nil, &UsageError{registry, []error{err}}
 	}

@@ -34,7 +34,7 @@ func selfSigned(t *testing.T, faults ...registrytest.Fault) (*registrytest.Serve
 // unverified returns the sources of [mirror.m], and the warning.
 func unverified(t *testing.T, m Mirror) (*Set, string) {
 	t.Helper()
-	set, reported, err := New(Config{Mirror: map[string]Mirror{"m": m}}, NewLogins("", nil), []string{"m"}, dockerHub)
+	set, reported, err := New(Config{Mirror: map[string]Mirror{"m": m}}, NewLogins("", nil), []string{"m"}, Images{Registry: dockerHub})
 	if err != nil || len(reported) != 1 {
 		t.Fatalf("reported %q, %v", reported, err)
 	}
@@ -183,7 +183,7 @@ func TestAnUncheckedHostIsNotAskedThroughAnUncheckedProxy(t *testing.T) {
 	defer proxy.Close()
 	_, m := selfSigned(t)
 	m.Proxy = proxy.URL
-	_, _, err := New(Config{Mirror: map[string]Mirror{"m": m}}, NewLogins("", nil), []string{"m"}, dockerHub)
+	_, _, err := New(Config{Mirror: map[string]Mirror{"m": m}}, NewLogins("", nil), []string{"m"}, Images{Registry: dockerHub})
 	if err == nil || !strings.Contains(err.Error(), "turn off the check of its https proxy") {
 		t.Errorf("got %v", err)
 	}

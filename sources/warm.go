@@ -34,7 +34,7 @@ func (s *Set) Warm(ctx context.Context, ref image.Reference, start func(*Source)
 		as := start(source)
 		n := registry.Connections{First: as.Connections, Most: as.Most, Sources: len(s.sources)}
 		s.warming.Go(func() {
-			source.client.Warm(ctx, ref.Repository, n, as.Token && len(asked) > 0 && source != asked[0])
+			source.client.Warm(ctx, source.repository(ref.Repository), n, as.Token && len(asked) > 0 && source != asked[0])
 		})
 	}
 }

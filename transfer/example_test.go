@@ -35,7 +35,7 @@ func ExampleTransfer_Run() {
 	}
 	defer os.RemoveAll(dir)
 
-	set, _, err := sources.New(sources.Config{}, sources.NewLogins(filepath.Join(dir, "none"), nil), []string{one.URL, two.URL}, "registry.example")
+	set, _, err := sources.New(sources.Config{}, sources.NewLogins(filepath.Join(dir, "none"), nil), []string{one.URL, two.URL}, sources.Images{Registry: "registry.example"})
 	if err != nil {
 		panic(err)
 	}

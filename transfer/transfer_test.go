@@ -56,7 +56,7 @@ func newOpenFixture(t *testing.T, keepOpen bool, mirrors int, layers ...int64) *
 		f.mirrors = append(f.mirrors, server)
 		urls = append(urls, server.Start(t))
 	}
-	set, _, err := sources.New(sources.Config{}, sources.NewLogins(filepath.Join(t.TempDir(), "none"), nil), urls, "registry.example")
+	set, _, err := sources.New(sources.Config{}, sources.NewLogins(filepath.Join(t.TempDir(), "none"), nil), urls, sources.Images{Registry: "registry.example"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func (a *app) printConfig(own *serveFlags, served sources.Server) error {
 	}
 	var registries []string
 	for _, registry := range slices.Concat(wellKnown, served.Named()) {
-		if len(served.Names(registry)) > 0 && !slices.Contains(registries, registry) {
+		if served.Serves(registry) && !slices.Contains(registries, registry) {
 			registries = append(registries, registry)
 		}
 	}

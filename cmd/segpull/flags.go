@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,6 +22,7 @@ type flags struct {
 
 	inputs      []string
 	mirrors     []string
+	mirrorsFrom []string
 	output      string
 	format      string
 	platform    string
@@ -76,13 +78,40 @@ func (f *flags) define(set *pflag.FlagSet) {
 // defineImage binds the flags that pulls and inspect share: which image, from where, and
 // to where.
 func (f *flags) defineImage(set *pflag.FlagSet) {
-	set.StringArrayVarP(&f.mirrors, "mirror", "m", nil, "")
+	f.defineMirrors(set)
 	set.StringVarP(&f.output, "output", "o", "", "")
 	set.VarP(newWord(&f.format, "", formatSynonyms), "format", "f", "")
 	set.StringVar(&f.platform, "platform", "", "")
 	set.TextVar(&f.giveUpAfter, "give-up-after", sources.Duration{}, "")
+}
+
+// defineMirrors binds the flags that say which sources to use.
+func (f *flags) defineMirrors(set *pflag.FlagSet) {
+	set.StringArrayVarP(&f.mirrors, "mirror", "m", nil, "")
+	set.StringArrayVar(&f.mirrorsFrom, "mirrors-from", nil, "")
 	set.StringVar(&f.authfile, "authfile", "", "")
 }
+
+// findMirrors gives the configuration the mirrors of container engines, unless the command
+// line names all sources.
+func (f *flags) findMirrors(ctx context.Context, config *sources.Config) (err error) {
+	switch {
+	case len(f.mirrors) > 0 && len(f.mirrorsFrom) > 0:
+		return usagef("mirror and mirrors-from exclude each other: --mirror names exactly the sources to use")
+	case len(f.mirrors) > 0:
+		return nil
+	}
+	if len(f.mirrorsFrom) == 0 {
+		f.mirrorsFrom = config.MirrorsFrom
+	}
+	if config.Engines, err = sources.FindEngines(ctx, f.mirrorsFrom, systemRoot); err != nil {
+		return usagef("%v", err)
+	}
+	return nil
+}
+
+// systemRoot is where the files of the system's container engines are. Tests change it.
+var systemRoot = ""
 
 // defineCache binds the flags that pulls and the verbs of the cache share.
 func (f *flags) defineCache(set *pflag.FlagSet) {

@@ -57,6 +57,9 @@ func (a *app) inspect(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
+	if err := a.findMirrors(ctx, &config); err != nil {
+		return err
+	}
 	var views []view
 	if !a.quiet {
 		views = []view{waits{a.notices()}}

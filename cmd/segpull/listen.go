@@ -144,6 +144,16 @@ func (l *listeners) names() []string {
 	return names
 }
 
+// addresses returns host:port of each socket that has them.
+func (l *listeners) addresses() (all []string) {
+	for _, at := range l.images {
+		if at.Addr().Network() == "tcp" {
+			all = append(all, at.Addr().String())
+		}
+	}
+	return all
+}
+
 // address is how messages call a socket.
 func address(at net.Listener) string {
 	if at.Addr().Network() == "unix" {

@@ -55,6 +55,9 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 	if err := a.checkLoad(refs); err != nil {
 		return err
 	}
+	if err := a.findMirrors(ctx, &config); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 

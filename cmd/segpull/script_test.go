@@ -44,6 +44,7 @@ func (m leakFree) Run() int {
 
 // leakFreeMain is main, and fails if a goroutine is left.
 func leakFreeMain() {
+	systemRoot = os.Getenv("SYSTEM_ROOT")
 	code := run(os.Args[1:], os.Stdout, os.Stderr)
 	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -58,6 +59,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("XDG_CONFIG_HOME", env.WorkDir+"/config")
 			env.Setenv("XDG_CACHE_HOME", env.WorkDir+"/cache")
+			env.Setenv("HOME", env.WorkDir+"/home")
+			env.Setenv("SYSTEM_ROOT", env.WorkDir+"/root")
 			env.Setenv("TERM", "xterm")
 			env.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil

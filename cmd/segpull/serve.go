@@ -59,11 +59,10 @@ type serveFlags struct {
 // defineServe binds the flags. serve.txt describes them.
 func (f *flags) defineServe(set *pflag.FlagSet, own *serveFlags) {
 	set.StringArrayVar(&own.listen, "listen", nil, "")
-	set.StringArrayVarP(&f.mirrors, "mirror", "m", nil, "")
+	f.defineMirrors(set)
 	set.TextVar(&f.limitRate, "limit-rate", sources.Timetable{}, "")
 	set.IntVar(&f.connections, "connections", 0, "")
 	set.TextVar(&f.segmentSize, "segment-size", sources.Size(0), "")
-	set.StringVar(&f.authfile, "authfile", "", "")
 	f.defineCache(set)
 	f.defineCacheSize(set)
 	set.TextVar(&own.tagTTL, "tag-ttl", sources.Duration{Duration: time.Minute}, "")
@@ -132,6 +131,9 @@ func (a *app) serve(ctx context.Context, own *serveFlags) error {
 	if own.logFormat != "text" && own.logFormat != "json" {
 		return usagef("log-format %q is unknown; use text or json%s", own.logFormat, seeServeHelp)
 	}
+	if err := a.findMirrors(ctx, &config); err != nil {
+		return err
+	}
 	served := sources.Server{Config: config, Mirrors: a.mirrors}
 	if own.printConfig != "" {
 		return a.printConfig(own, served)
@@ -190,6 +192,7 @@ func (a *app) newServer(own *serveFlags, config sources.Config, limits *segpull.
 		Offline:      own.offline,
 		VerifiedOnly: own.verifiedOnly,
 		Hosts:        slices.Concat(own.hosts, l.names()),
+		Addresses:    l.addresses(),
 		Log:          log,
 	})
 }
