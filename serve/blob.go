@@ -56,7 +56,7 @@ func (h *Handler) serveBlob(w *response, r *http.Request, ref image.Reference) o
 		fail(w, http.StatusRequestedRangeNotSatisfiable, codeBlobUnknown, fmt.Errorf("the blob has %d bytes", blob.Size))
 		return missed
 	}
-	d, began, err := h.join(ref, blob)
+	d, began, err := h.join(ref, blob, viaOf(ctx))
 	if err != nil {
 		fail(w, http.StatusServiceUnavailable, codeBlobUnknown, err)
 		return missed
@@ -90,7 +90,8 @@ func rangeOf(r *http.Request, ref image.Reference) string {
 // serveDownload sends a range of a blob while it is being fetched. A client that cannot
 // get all of it is cut off, so that it takes nothing for complete.
 func (h *Handler) serveDownload(w *response, r *http.Request, d *download, asked segment.Range, part bool) {
-	ctx := r.Context()
+	ctx, stop := d.limitPeer(r.Context(), w)
+	defer stop()
 	f, err := h.opts.Cache.Follow(d.blob)
 	if err == nil {
 		defer f.Close()

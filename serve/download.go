@@ -32,6 +32,7 @@ var (
 type download struct {
 	ref  image.Reference // whose repository has the blob
 	blob ocispec.Descriptor
+	via  string // of the request that began it
 	stop context.CancelCauseFunc
 
 	started chan struct{} // closed when transfer, index and part are set
@@ -60,7 +61,7 @@ func (h *Handler) begin() bool {
 }
 
 // join returns the download of a blob, which it begins if there is none. Call leave.
-func (h *Handler) join(ref image.Reference, blob ocispec.Descriptor) (d *download, began bool, err error) {
+func (h *Handler) join(ref image.Reference, blob ocispec.Descriptor, via string) (d *download, began bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
@@ -75,7 +76,7 @@ func (h *Handler) join(ref image.Reference, blob ocispec.Descriptor) (d *downloa
 		return d, false, nil
 	}
 	ctx, stop := context.WithCancelCause(h.lifetime)
-	d = &download{ref: ref, blob: blob, stop: stop, clients: 1, started: make(chan struct{}), ended: make(chan struct{})}
+	d = &download{ref: ref, blob: blob, via: via, stop: stop, clients: 1, started: make(chan struct{}), ended: make(chan struct{})}
 	h.downloads[blob.Digest] = d
 	h.running.Go(func() { h.run(ctx, d) })
 	return d, true, nil
@@ -155,7 +156,7 @@ func (h *Handler) fetch(ctx context.Context, d *download) (err error) {
 		return err
 	}
 	for range 2 {
-		r, entered := h.enter(d.ref)
+		r, entered := h.enter(d.ref, d.via)
 		if entered != nil {
 			return entered
 		}

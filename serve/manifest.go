@@ -122,12 +122,13 @@ func (h *Handler) resolveTag(ctx context.Context, ref image.Reference) (digest.D
 // once calls ask for a key unless a call is running, and waits for its result until ctx
 // ends. The call goes on: the next client has its result.
 func (h *Handler) once(ctx context.Context, key string, ask func(context.Context) (digest.Digest, error)) (digest.Digest, error) {
-	result := h.resolving.DoChan(key, func() (any, error) {
+	via := viaOf(ctx)
+	result := h.resolving.DoChan(key+" "+via, func() (any, error) {
 		if !h.begin() {
 			return digest.Digest(""), errClosed
 		}
 		defer h.running.Done()
-		ctx, cancel := context.WithTimeoutCause(h.lifetime, askFor, errSilent)
+		ctx, cancel := context.WithTimeoutCause(h.withVia(h.lifetime, via), askFor, errSilent)
 		defer cancel()
 		return ask(ctx)
 	})

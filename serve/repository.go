@@ -20,6 +20,7 @@ const (
 // repository, and counts as lost for its transfer then.
 type repository struct {
 	name     string
+	key      string // in Handler.repositories
 	transfer *transfer.Transfer
 	sources  []string
 	stop     context.CancelFunc
@@ -30,11 +31,13 @@ type repository struct {
 	ended bool
 }
 
-// enter returns the repository of a reference, with a running transfer. Call exit.
-func (h *Handler) enter(ref image.Reference) (*repository, error) {
+// enter returns the repository of a reference, with a running transfer for requests that
+// came the same way. Call exit.
+func (h *Handler) enter(ref image.Reference, via string) (*repository, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if r := h.repositories[ref.Name()]; r != nil && !r.ended {
+	key := ref.Name() + " " + via
+	if r := h.repositories[key]; r != nil && !r.ended {
 		r.users++
 		if r.idle != nil {
 			r.idle.Stop()
@@ -45,9 +48,9 @@ func (h *Handler) enter(ref image.Reference) (*repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(h.lifetime)
-	r := &repository{name: ref.Name(), transfer: t, sources: sources, stop: stop, users: 1}
-	h.repositories[r.name] = r
+	ctx, stop := context.WithCancel(h.withVia(h.lifetime, via))
+	r := &repository{name: ref.Name(), key: key, transfer: t, sources: sources, stop: stop, users: 1}
+	h.repositories[key] = r
 	h.running.Go(func() { h.runTransfer(ctx, r) })
 	return r, nil
 }
@@ -71,8 +74,8 @@ func (h *Handler) runTransfer(ctx context.Context, r *repository) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r.ended = true
-	if h.repositories[r.name] == r {
-		delete(h.repositories, r.name)
+	if h.repositories[r.key] == r {
+		delete(h.repositories, r.key)
 	}
 }
 

@@ -28,6 +28,7 @@ type response struct {
 	began     time.Time
 	firstByte time.Time // zero: none was written
 	reset     bool      // the client has closed the connection
+	progress  func()    // called for each write; nil: nothing
 }
 
 func newResponse(w http.ResponseWriter) *response {
@@ -50,6 +51,9 @@ func (w *response) WriteHeader(status int) {
 }
 
 func (w *response) Write(p []byte) (int, error) {
+	if w.progress != nil {
+		w.progress()
+	}
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}

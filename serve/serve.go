@@ -52,6 +52,9 @@ type Upstream interface {
 	Transfer(ref image.Reference) (t *transfer.Transfer, sources []string, err error)
 	// Ended is called with a transfer whose Run has returned.
 	Ended(t *transfer.Transfer)
+	// Via returns a context for the methods above and for Transfer.Run, whose requests have
+	// the field Via.
+	Via(ctx context.Context, via string) context.Context
 }
 
 // Options say how to serve.
@@ -76,6 +79,7 @@ type Options struct {
 // Handler serves images. It is safe for concurrent use.
 type Handler struct {
 	opts      Options
+	name      string // in Via
 	metrics   *metrics
 	lifetime  context.Context // of everything that outlives a request
 	stop      context.CancelFunc
@@ -99,7 +103,7 @@ func New(opts Options) *Handler {
 	opts.PauseAfter = cmp.Or(opts.PauseAfter, DefaultPauseAfter)
 	lifetime, stop := context.WithCancel(context.Background())
 	return &Handler{
-		opts: opts, metrics: newMetrics(), lifetime: lifetime, stop: stop,
+		opts: opts, name: newName(), metrics: newMetrics(), lifetime: lifetime, stop: stop,
 		transfers:    make(chan struct{}, mostTransfers),
 		silent:       make(map[string]time.Time),
 		unavailable:  make(map[digest.Digest]time.Time),
@@ -135,6 +139,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(out, http.StatusMethodNotAllowed, codeUnsupported, errors.New("segpull serve is read-only"))
 		return
 	}
+	via, err := h.via(r)
+	if err != nil {
+		fail(out, http.StatusNotFound, codeNameUnknown, err)
+		return
+	}
+	r = r.WithContext(h.withVia(r.Context(), via))
 	out.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	t, err := parseURL(r.URL)
 	switch {
