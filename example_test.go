@@ -238,3 +238,31 @@ func ExamplePull_to() {
 	fmt.Println(pushed.Name == pushed.To+"/mirror/team/app:1", pushed.Digest == image.Manifest.Digest.String())
 	// Output: true true
 }
+
+// One of two mirrors does not answer.
+func ExampleTestMirrors() {
+	registry := registrytest.New()
+	registry.Push("library/app", "1", registrytest.NewImage(registrytest.ImageOptions{Layers: []int64{1 << 20}}))
+	good := httptest.NewServer(registry)
+	defer good.Close()
+	gone := httptest.NewServer(registry)
+	gone.Close()
+	opts := segpull.MirrorsOptions{Mirrors: []string{good.URL, gone.URL}, Authfile: os.DevNull}
+
+	list, err := segpull.Mirrors(opts, "docker.io")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(len(list), list[0].URL == good.URL, list[0].From)
+	checks, err := segpull.TestMirrors(context.Background(), opts, "app:1")
+	if err != nil {
+		panic(err)
+	}
+	for _, c := range checks {
+		fmt.Println(c.Reachable, c.Usable, c.Agrees, c.Auth)
+	}
+	// Output:
+	// 2 true flag
+	// true true true none
+	// false false false none
+}

@@ -31,10 +31,10 @@ func (a *app) command() *cobra.Command {
 	cmd.SetVersionTemplate("segpull {{.Version}}\n")
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { io.WriteString(cmd.OutOrStdout(), helpOf(cmd)) })
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		see := map[string]string{cacheHelp: seeCacheHelp, inspectHelp: seeInspectHelp, serveHelp: seeServeHelp, help: seeHelp}
+		see := map[string]string{cacheHelp: seeCacheHelp, inspectHelp: seeInspectHelp, mirrorsHelp: seeMirrorsHelp, serveHelp: seeServeHelp, help: seeHelp}
 		return usagef("%v%s", plainly(cmd.Flags(), err), see[helpOf(cmd)])
 	})
-	cmd.AddCommand(a.pullCommand("pull", alsoAnImage("pull")), a.cacheCommand(), a.inspectCommand(), a.serveCommand())
+	cmd.AddCommand(a.pullCommand("pull", alsoAnImage("pull")), a.cacheCommand(), a.inspectCommand(), a.mirrorsCommand(), a.serveCommand())
 	return cmd
 }
 
@@ -62,14 +62,18 @@ func alsoAnImage(command string) string {
 	return fmt.Sprintf("; an image that is called %[1]s is written library/%[1]s or %[1]s:latest", command)
 }
 
-// helpOf returns the help for a command.
+// helpOf returns the help for a command; verbs share that of the command above them.
 func helpOf(cmd *cobra.Command) string {
-	if cmd.Name() == "cache" || cmd.HasParent() && cmd.Parent().Name() == "cache" {
-		return cacheHelp
+	for cmd.HasParent() && cmd.Parent().HasParent() {
+		cmd = cmd.Parent()
 	}
 	switch cmd.Name() {
+	case "cache":
+		return cacheHelp
 	case "inspect":
 		return inspectHelp
+	case "mirrors":
+		return mirrorsHelp
 	case "serve":
 		return serveHelp
 	}

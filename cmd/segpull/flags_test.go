@@ -156,6 +156,11 @@ func TestHelpNamesEveryFlagIn80Columns(t *testing.T) {
 		help:        new(flags).define,
 		serveHelp:   func(set *pflag.FlagSet) { new(flags).defineServe(set, new(serveFlags)) },
 		inspectHelp: new(app).defineInspect,
+		mirrorsHelp: func(set *pflag.FlagSet) {
+			for _, cmd := range append(new(app).mirrorsCommand().Commands(), new(app).mirrorsCommand()) {
+				set.AddFlagSet(cmd.Flags())
+			}
+		},
 	} {
 		set := pflag.NewFlagSet("segpull", pflag.ContinueOnError)
 		define(set)
@@ -169,7 +174,7 @@ func TestHelpNamesEveryFlagIn80Columns(t *testing.T) {
 			}
 		})
 	}
-	for line := range strings.Lines(help + cacheHelp + inspectHelp + serveHelp) {
+	for line := range strings.Lines(help + cacheHelp + inspectHelp + serveHelp + mirrorsHelp) {
 		if n := len(strings.TrimSuffix(line, "\n")); n > 80 {
 			t.Errorf("%d columns: %s", n, line)
 		}
