@@ -169,7 +169,6 @@ func TestCommandLine(t *testing.T) {
 		"https://mirror.example/a?token=x#y":      "https://mirror.example/a",
 		"https://u:p/q@mirror.example/a":          "https://mirror.example/a",
 		"https://u:p?q@mirror.example/a":          "https://mirror.example/a",
-		"https://mirror.example/a@b":              "https://mirror.example/a@b",
 		"user:secret@mirror.example":              "mirror.example",
 		"--mirror=user:secret@mirror.example":     "--mirror=mirror.example",
 		"app:1@sha256:" + strings.Repeat("0", 64): "app:1@sha256:" + strings.Repeat("0", 64),
@@ -221,4 +220,24 @@ func TestWriteFile(t *testing.T) {
 	if err := New().WriteFile(filepath.Join(path, "report.html"), Outcome{}); err == nil {
 		t.Error("a file in a file was written")
 	}
+}
+
+// A password in a mirror's URL is not in the command, whatever its characters.
+func FuzzCommandLine(f *testing.F) {
+	for _, password := range []string{"secret", "a/b@c?d#e", "%zz ", "[::1]", "://x@"} {
+		f.Add(password)
+	}
+	f.Fuzz(func(t *testing.T, password string) {
+		const mark = "SECRET" // that any part of the password is followed by
+		var secret strings.Builder
+		for _, r := range password {
+			secret.WriteRune(r)
+			secret.WriteString(mark)
+		}
+		for _, form := range []string{"https://user:%s@mirror.example/prefix", "--mirror=http://%s@mirror.example", "-mhttps://user:%s@mirror.example?x=y"} {
+			if got := commandLine([]string{fmt.Sprintf(form, secret.String())}); strings.Contains(got, mark) {
+				t.Errorf("%q: %s", secret.String(), got)
+			}
+		}
+	})
 }

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"net/url"
 	"regexp"
 	"strings"
 	"unicode"
@@ -11,7 +10,7 @@ var (
 	urlInText = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)(?:[^\s"'<>/]*@)?([^\s"'<>?#]*)(?:[?#][^\s"'<>]*)?`)
 	authInfo  = regexp.MustCompile(`(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}`)
 	named     = regexp.MustCompile(`(?i)([\w-]*(?:token|password|passwd|secret|signature|sig|credential|access[_-]?key|api[_-]?key))(=|"\s*:\s*"?)[^\s&"',;}]+`)
-	urlInArg  = regexp.MustCompile(`(?i)^(.*?)([a-z][a-z0-9+.-]*://)(.*)$`)
+	urlInArg  = regexp.MustCompile(`(?is)^(.*?)([a-z][a-z0-9+.-]*://)(.*)$`)
 	userInArg = regexp.MustCompile(`^([^/@]*[=,])?[^/@=,]*:[^/]*@`)
 )
 
@@ -42,7 +41,7 @@ func commandLine(args []string) string {
 // argument removes the secrets of one argument, in which a URL may have any characters.
 func argument(a string) string {
 	if m := urlInArg.FindStringSubmatch(a); m != nil {
-		return m[1] + m[2] + address(m[2], m[3])
+		return m[1] + m[2] + address(m[3])
 	}
 	// user:password@host, but not image:tag@sha256:…
 	if !strings.Contains(a, "@sha256:") {
@@ -51,16 +50,10 @@ func argument(a string) string {
 	return withoutSecrets(a)
 }
 
-// address removes user, query and fragment from what follows the scheme of a URL. If it
-// is not clear where the user ends, everything before the last @ may belong to it.
-func address(scheme, rest string) string {
-	u, err := url.Parse(scheme + rest)
-	switch at := strings.LastIndex(rest, "@"); {
-	case err == nil && u.User != nil:
-		return u.Host + u.EscapedPath()
-	case at >= 0 && (err != nil || !strings.Contains(u.Path, "@")):
-		rest = rest[at+1:]
-	}
+// address removes user, query and fragment from what follows the scheme of a URL. A
+// password may have any characters, so everything before the last @ counts as the user.
+func address(rest string) string {
+	rest = rest[strings.LastIndex(rest, "@")+1:]
 	if end := strings.IndexAny(rest, "?#"); end >= 0 {
 		rest = rest[:end]
 	}
