@@ -283,11 +283,8 @@ func (k *cached) done(i int) (done, hashed int64) {
 func (k *cached) own() bool { return k.cache != k.job.call.cache }
 
 // keep records the tag of an image that is complete, and evicts what is above the limit
-// of the cache. It removes a cache that is the job's own.
+// of the cache.
 func (k *cached) keep(ctx context.Context) error {
-	if k.own() {
-		return os.RemoveAll(k.cache.Dir())
-	}
 	j, ref := k.job, k.job.image.Reference
 	_, _, evicted := k.cache.Manifest(ctx, j.image.Digest)
 	if ref.Digest == "" && evicted == nil {

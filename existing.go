@@ -102,7 +102,7 @@ func (j *job) upToDate(ctx context.Context) (Result, error) {
 	for _, b := range j.blobs {
 		blobs = append(blobs, string(b.Digest))
 	}
-	if err := state.Tidy(j.out.work, blobs); err != nil {
+	if err := state.Tidy(j.out.work, blobs, ownBlobs); err != nil {
 		j.warnOfDir(err)
 	}
 	r := j.result()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -99,10 +100,10 @@ func (j *job) run(ctx context.Context) (Result, error) {
 	if err := j.deliver(ctx); err != nil {
 		return Result{}, err
 	}
-	if err := j.store.Remove(); err != nil {
+	if err := errors.Join(os.RemoveAll(j.blobsDir()), j.store.Remove()); err != nil {
 		j.warnOfDir(err)
 	}
-	if j.cached != nil {
+	if j.cached != nil && !j.cached.own() {
 		if err := j.cached.keep(ctx); err != nil {
 			j.call.warn(fmt.Sprintf("%s is complete, but segpull could not update the cache: %v", j.name(), err))
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/cache"
 	"github.com/segpull/segpull/internal/engine"
+	"github.com/segpull/segpull/state"
 )
 
 // Engines returns the names for Options.Load besides "auto", in the order in which that
@@ -43,9 +44,11 @@ func (j *job) cache() *cache.Cache {
 	return j.call.cache
 }
 
-// blobsDir is the directory of the job's own cache. The lock of the part directory is its
-// lock, too.
-func (j *job) blobsDir() string { return j.out.work + ".blobs" }
+// ownBlobs is the name of the job's own cache in the part directory, whose lock is its lock,
+// too.
+const ownBlobs = "blobs"
+
+func (j *job) blobsDir() string { return filepath.Join(state.Dir(j.out.work), ownBlobs) }
 
 // deliver gives the image to the engine, and completes it in the registry.
 func (j *job) deliver(ctx context.Context) error {
@@ -90,10 +93,10 @@ func (j *job) hasZstd() bool {
 // reportSending reports how much of the image has been sent, until end is called with the
 // error of that.
 func (j *job) reportSending(ctx context.Context, to string, sent *atomic.Int64) (end func(err error)) {
-	sending, began := Sending{Reference: j.name(), To: to, Total: j.image.Size()}, time.Now()
+	sending, began, before := Sending{Reference: j.name(), To: to, Total: j.image.Size()}, time.Now(), sent.Load()
 	report := func() {
 		sending.Done = min(sent.Load(), sending.Total)
-		sending.Rate = int64(float64(sending.Done) / max(time.Since(began).Seconds(), 1e-3))
+		sending.Rate = int64(float64(sending.Done-before) / max(time.Since(began).Seconds(), 1e-3))
 		j.call.notify(sending)
 	}
 	report()
@@ -150,9 +153,12 @@ func (c counter) Write(p []byte) (int, error) {
 // that was there before have no files of their own, so they get them.
 func (j *job) loadDir(ctx context.Context, img engine.Image) error {
 	// The name of an image in podman, until LoadDir gives it the right one.
-	dir := filepath.Join(filepath.Dir(j.out.work), "segpull-"+j.image.Manifest.Digest.Encoded()[:12])
-	defer os.RemoveAll(dir)
-	var err error
+	dir := filepath.Join(state.Dir(j.out.work), "podman", "segpull-"+j.image.Manifest.Digest.Encoded()[:12])
+	err := os.MkdirAll(filepath.Dir(dir), 0o700)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(filepath.Dir(dir))
 	if j.cached != nil {
 		err = archive.LinkDir(dir, j.image, j.cached.cache.Path)
 	} else {

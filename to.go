@@ -25,7 +25,6 @@ type pushing struct {
 	had    int64                  // bytes of these
 	ready  []chan struct{}        // closed when that blob is verified in the cache
 	sent   atomic.Int64
-	end    func(error) // of the reports
 }
 
 // target is a registry that gets images.
@@ -134,8 +133,7 @@ func (j *job) inRegistry(ctx context.Context) (bool, error) {
 }
 
 // findPushed finds the blobs that the registry has, there or in a repository from which it
-// mounts them. The config is not among them: it is
-// read for the platform.
+// mounts them. The config is not among them: it is read for the platform.
 func (j *job) findPushed(ctx context.Context) error {
 	blobs := j.image.Blobs()
 	there := make([]bool, len(blobs))
@@ -236,7 +234,7 @@ func (j *job) pushBlobs(ctx context.Context) error {
 		return nil
 	}
 	j.push.sent.Store(j.push.had)
-	j.push.end = j.reportSending(ctx, j.push.name(j.image.Manifest.Digest), &j.push.sent)
+	end := j.reportSending(ctx, j.push.name(j.image.Manifest.Digest), &j.push.sent)
 	group, pushing := errgroup.WithContext(ctx)
 	for i, b := range j.blobs {
 		group.Go(func() error {
@@ -247,9 +245,7 @@ func (j *job) pushBlobs(ctx context.Context) error {
 		})
 	}
 	err := group.Wait()
-	if err != nil {
-		j.push.end(err)
-	}
+	end(err)
 	return j.pushError(ctx, err)
 }
 
@@ -262,7 +258,6 @@ func (j *job) pushManifests(ctx context.Context) error {
 	if err == nil {
 		err = j.push.push.Manifest(ctx, j.image.Manifest, j.push.ref.Tag, j.image.ManifestBytes)
 	}
-	j.push.end(err)
 	if err != nil {
 		return j.pushError(ctx, err)
 	}

@@ -116,8 +116,9 @@ func (s *Store) remove() error {
 // Tidy removes the directory of the output at path if it has bytes only of blobs with
 // these digests, which the output at path has as well: a crash between Promote and
 // Remove leaves such a directory. If it has bytes of other blobs, or if another
-// process has it open, it stays.
-func Tidy(path string, blobs []string) error {
+// process has it open, it stays. It removes the directories with the names others in it,
+// which callers keep there.
+func Tidy(path string, blobs []string, others ...string) error {
 	if _, err := os.Lstat(Dir(path)); err != nil {
 		return nil
 	}
@@ -131,7 +132,10 @@ func Tidy(path string, blobs []string) error {
 	s := &Store{root: root, lock: lock}
 	wanted, err := s.wanted(blobs)
 	if err == nil && !wanted {
-		err = s.Remove()
+		for _, name := range others {
+			err = errors.Join(err, root.RemoveAll(name))
+		}
+		err = errors.Join(err, s.Remove())
 	}
 	return errors.Join(err, s.Close())
 }
