@@ -67,7 +67,7 @@ func (c Containerd) Lookup(registry string) Answer {
 			hosts, err := readDirectory(dir)
 			a := Answer{Hosts: hosts, Named: name != anyRegistry}
 			if err != nil {
-				a.Problems = []error{&FileError{"containerd", Place{File: filepath.Join(dir, hostsFile)}, err}}
+				a.Problems = []error{&FileError{Place{File: filepath.Join(dir, hostsFile)}, err}}
 			}
 			return a
 		}

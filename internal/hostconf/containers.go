@@ -107,7 +107,7 @@ func (c *Containers) add(file string, dropIn bool) {
 	}
 	if err != nil {
 		if !absent(err) {
-			c.problems = append(c.problems, &FileError{"containers", Place{File: file}, err})
+			c.problems = append(c.problems, &FileError{Place{File: file}, err})
 		}
 		return
 	}

@@ -102,7 +102,7 @@ func NewDocker(m Machine, file string) Docker {
 	if absent(err) {
 		return Docker{}
 	}
-	return Docker{problems: []error{&FileError{"docker", Place{File: file}, err}}}
+	return Docker{problems: []error{&FileError{Place{File: file}, err}}}
 }
 
 func parseDaemon(data []byte, file string) (Docker, error) {

@@ -95,9 +95,8 @@ type Answer struct {
 
 // FileError says why a configuration file is ignored.
 type FileError struct {
-	Engine string // whose file it is
-	Place  Place
-	Err    error
+	Place Place
+	Err   error
 }
 
 // Error returns one line.
