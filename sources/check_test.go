@@ -1,8 +1,9 @@
 package sources
 
 import (
+	"encoding/base64"
 	"fmt"
-	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,10 +24,17 @@ func TestCheck(t *testing.T) {
 	lacks, lacksAt := serving(t, imageA)
 	lacks.Misbehave(registrytest.Status(404).On(registrytest.KindBlob))
 	_, digestAt := serving(t, imageA)
+	known, knownAt := serving(t, imageA)
+	known.Misbehave(registrytest.Basic("user", "password"))
+	wrong, wrongAt := serving(t, imageA)
+	wrong.Misbehave(registrytest.Basic("user", "another"))
+	login := base64.StdEncoding.EncodeToString([]byte("user:password"))
+	authfile := write(t, filepath.Join(t.TempDir(), "auth.json"), fmt.Sprintf(`{"auths": {%q: {"auth": %q}, %q: {"auth": %q}}}`,
+		strings.TrimPrefix(knownAt, "http://"), login, strings.TrimPrefix(wrongAt, "http://"), login))
 	no := false
 	cfg := Config{Mirror: map[string]Mirror{"digest": {URL: digestAt, Tags: &no}}}
-	names := []string{goodAt, wholeAt, otherAt, lockedAt, emptyAt, lacksAt, "digest", "http://127.0.0.1:1"}
-	set, _, err := New(cfg, NewLogins(os.DevNull, nil), names, Images{Registry: dockerHub})
+	names := []string{goodAt, wholeAt, otherAt, lockedAt, emptyAt, lacksAt, "digest", knownAt, wrongAt, "http://127.0.0.1:1"}
+	set, _, err := New(cfg, NewLogins(authfile, func(string) {}), names, Images{Registry: dockerHub})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,6 +49,8 @@ func TestCheck(t *testing.T) {
 		"reachable login=none tls=none",
 		"reachable " + a + " login=none tls=none latency",
 		"reachable usable " + a + " ranges=true login=none tls=none rate latency",
+		"reachable usable " + a + " ranges=true login=ok tls=none rate latency",
+		"reachable login=refused tls=none",
 		"login=none tls=none",
 	} {
 		if got := checkText(checks[i]); got != want {
