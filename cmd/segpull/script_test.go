@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,7 +45,7 @@ func (m leakFree) Run() int {
 
 // leakFreeMain is main, and fails if a goroutine is left.
 func leakFreeMain() {
-	systemRoot = os.Getenv("SYSTEM_ROOT")
+	systemRoot = cmp.Or(os.Getenv("SYSTEM_ROOT"), "/nonexistent") // not this machine's
 	code := run(os.Args[1:], os.Stdout, os.Stderr)
 	if err := goleak.Find(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
