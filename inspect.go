@@ -74,6 +74,7 @@ func (c *call) inspect(ctx context.Context, ref string) (Inspection, error) {
 	if err := j.parse(); err != nil {
 		return Inspection{}, err
 	}
+	c.warnOfAliases([]string{ref})
 	places, err := c.opts.places(c.format, 1)
 	if err != nil {
 		return Inspection{}, err

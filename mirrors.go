@@ -122,7 +122,8 @@ func (o MirrorsOptions) set(name string) (*sources.Set, image.Reference, error) 
 	if err != nil {
 		return nil, ref, usage(err)
 	}
-	c := &call{opts: Options{Observer: o.Observer}}
+	c := &call{opts: Options{Config: o.Config, Observer: o.Observer}}
+	c.warnOfAliases([]string{name})
 	set, problems, err := sources.New(o.Config, sources.NewLogins(o.Authfile, c.warn), o.Mirrors, imagesOf(ref))
 	if err != nil {
 		return nil, ref, err
