@@ -165,3 +165,22 @@ func TestMirrorsThatDoNotAnswerAreTestedSoon(t *testing.T) {
 		}
 	}
 }
+
+// Docker's daemon.json names the server of this machine. The server reads it too, and does
+// not ask itself; a pull does ask the server.
+func TestTheServerOfThisMachineIsAMirror(t *testing.T) {
+	img := newImage(t, registrytest.ImageOptions{Layers: []int64{mib}})
+	first, _, _ := startMirrors(t, img)
+	s := &server{home: newHome(t), address: freeAddress(t)}
+	file := write(t, s.home.settings, "daemon.json", fmt.Sprintf(`{"registry-mirrors": ["http://%s", %q]}`, s.address, first.url()))
+	s.args = []string{"serve", "--listen", s.address, "--cache-dir", s.home.path("cache"), "--mirrors-from", "docker:" + file}
+	s.start(t)
+	r := s.home.pull(t, "--mirrors-from", "docker:"+file, name)
+	if want := " by " + s.address + ": "; !strings.Contains(r.stderr, want) {
+		t.Errorf("the server has not resolved the tag: %s", r.stderr)
+	}
+	s.kill()
+	if log := s.log.String(); !strings.Contains(log, "source="+first.host) || strings.Contains(log, "came from this server") {
+		t.Errorf("the server's log:\n%s", log)
+	}
+}
