@@ -22,7 +22,7 @@ var packages = map[string]struct {
 	imports []string
 	why     string
 }{
-	"cmd/segpull":   {7, []string{".", "cache", "image", "internal/imagelist", "internal/report", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
+	"cmd/segpull":   {7, []string{".", "cache", "image", "internal/imagelist", "internal/manual", "internal/report", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
 	"bench":         {9, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/serve", "bench/soak"}, "the command line parses flags; the packages below measure"},
 	"bench/chart":   {0, nil, "a picture shows figures of any program"},
 	"bench/client":  {0, nil, "a client that shared code with what it measures would share its mistakes"},
@@ -70,6 +70,7 @@ var packages = map[string]struct {
 	"push":                  {1, nil, "the registry and the blobs are interfaces of its own"},
 	"segment":               {1, nil, "the scheduler is pure: sources and disks are interfaces of its own"},
 
+	"internal/manual":   {0, nil, "help texts are text, whatever the command does"},
 	"internal/needs":    {0, nil, "any test may need a program"},
 	"internal/readable": {0, nil, "the readable text of an answer does not depend on the client"},
 	"internal/realtest": {0, nil, "real programs are tested against the binary alone"},

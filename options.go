@@ -4,6 +4,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/sources"
 )
 
@@ -95,6 +96,9 @@ type Options struct {
 	// Observer receives the events of the pull. nil: no events.
 	Observer Observer
 }
+
+// Formats returns the names for Options.Format, the default first.
+func Formats() []string { return archive.Formats() }
 
 // Result is one image that was pulled.
 type Result struct {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -22,16 +24,21 @@ const (
 	OCIArchive    Format = "oci-archive"
 )
 
+// Formats returns the names of the formats, the default first.
+func Formats() []string {
+	return []string{string(DockerArchive), string(Legacy), string(OCI), string(OCIArchive)}
+}
+
 // ParseFormat returns the format with a name; "" is [DockerArchive]. Any other name
 // is an error.
 func ParseFormat(s string) (Format, error) {
-	switch f := Format(s); f {
-	case "":
+	if s == "" {
 		return DockerArchive, nil
-	case DockerArchive, Legacy, OCI, OCIArchive:
-		return f, nil
 	}
-	return "", fmt.Errorf("format %q is not one of %s, %s, %s, %s", s, DockerArchive, Legacy, OCI, OCIArchive)
+	if !slices.Contains(Formats(), s) {
+		return "", fmt.Errorf("format %q is not one of %s", s, strings.Join(Formats(), ", "))
+	}
+	return Format(s), nil
 }
 
 // Blobs has the verified blobs of an image.

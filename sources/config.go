@@ -264,6 +264,18 @@ func mirrorOrder(data []byte) []string {
 	return names
 }
 
+// Names returns the names by which a pull can call mirrors: those of the tables in the order
+// of the file, then the presets that are in service.
+func (c Config) Names() []string {
+	names := c.mirrorNames()
+	for _, name := range presetNames() {
+		if _, ours := c.Mirror[name]; !ours {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // mirrorNames returns the names of the [mirror.NAME] tables in file order;
 // those of an inline table or of a Config made by hand follow by name.
 func (c Config) mirrorNames() []string {

@@ -39,7 +39,9 @@ func (a *app) cacheCommand() *cobra.Command {
 	}
 	prune := a.cacheVerb("prune", 0, a.prune)
 	a.defineCacheSize(prune.Flags())
-	cmd.AddCommand(a.cacheVerb("ls", 0, a.list), a.cacheVerb("verify", 0, a.verify), prune, a.cacheVerb("export", 1, a.export))
+	export := a.cacheVerb("export", 1, a.export)
+	export.ValidArgsFunction = cobra.FixedCompletions(nil, directories)
+	cmd.AddCommand(a.cacheVerb("ls", 0, a.list), a.cacheVerb("verify", 0, a.verify), prune, export)
 	return cmd
 }
 

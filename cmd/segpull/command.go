@@ -24,17 +24,20 @@ func (a *app) command() *cobra.Command {
 	cmd.Version = buildVersion()
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.CompletionOptions.DisableDefaultCmd = true
-	// No argument has this name: "help" is an image, as without commands.
-	cmd.SetHelpCommand(&cobra.Command{Use: "\x00"})
+	completion := a.completionCommand()
+	// cobra adds a command "help" if there is none for help, but "help" is an image, as
+	// without commands.
+	cmd.SetHelpCommand(completion)
 	cmd.SetOut(a.stdout)
 	cmd.SetErr(a.stderr)
 	cmd.SetVersionTemplate("segpull {{.Version}}\n")
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { io.WriteString(cmd.OutOrStdout(), helpOf(cmd)) })
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		see := map[string]string{cacheHelp: seeCacheHelp, inspectHelp: seeInspectHelp, mirrorsHelp: seeMirrorsHelp, serveHelp: seeServeHelp, help: seeHelp}
+		see := map[string]string{cacheHelp: seeCacheHelp, completionHelp: seeCompletionHelp, inspectHelp: seeInspectHelp, mirrorsHelp: seeMirrorsHelp, serveHelp: seeServeHelp, help: seeHelp}
 		return usagef("%v%s", plainly(cmd.Flags(), err), see[helpOf(cmd)])
 	})
-	cmd.AddCommand(a.pullCommand("pull", alsoAnImage("pull")), a.cacheCommand(), a.inspectCommand(), a.mirrorsCommand(), a.serveCommand())
+	cmd.AddCommand(a.pullCommand("pull", alsoAnImage("pull")), a.cacheCommand(), completion, a.inspectCommand(), a.mirrorsCommand(), a.serveCommand())
+	a.completeFlags(cmd)
 	return cmd
 }
 
@@ -70,6 +73,8 @@ func helpOf(cmd *cobra.Command) string {
 	switch cmd.Name() {
 	case "cache":
 		return cacheHelp
+	case "completion":
+		return completionHelp
 	case "inspect":
 		return inspectHelp
 	case "mirrors":
