@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -160,13 +161,28 @@ func (p *Paths) UnmarshalText(text []byte) error {
 
 // ConfigPath returns $XDG_CONFIG_HOME/segpull/config.toml. If that variable is
 // unset or relative, ~/.config takes its place (XDG Base Directory Specification
-// 0.8). ConfigPath returns "" if there is no home directory either.
+// 0.8). If that file does not exist, but /etc/segpull/config.toml does, ConfigPath
+// returns the latter, except on Windows, where any user could write it. ConfigPath
+// returns "" if there is neither that nor a home directory.
 func ConfigPath() string {
-	dir, err := userConfigDir()
-	if err != nil {
-		return ""
+	path := ""
+	if dir, err := userConfigDir(); err == nil {
+		path = filepath.Join(dir, "segpull", "config.toml")
 	}
-	return filepath.Join(dir, "segpull", "config.toml")
+	if runtime.GOOS == "windows" {
+		return path
+	}
+	return existing(path, "/etc/segpull/config.toml")
+}
+
+// existing returns the second path if only that exists, else the first.
+func existing(first, second string) string {
+	if _, err := os.Stat(first); absent(err) {
+		if _, err := os.Stat(second); err == nil {
+			return second
+		}
+	}
+	return first
 }
 
 // LoadConfig reads the configuration file at path, of at most 1 MiB. If path is

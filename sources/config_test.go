@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -175,6 +176,40 @@ func TestConfigIsLookedForInXDGConfigHome(t *testing.T) {
 	t.Setenv("HOME", "")
 	if c, err := LoadConfig(""); err != nil || !reflect.DeepEqual(c, Config{}) {
 		t.Errorf("without a home: %+v, %v", c, err)
+	}
+}
+
+func TestConfigOfTheMachineIsForUsersWithoutOne(t *testing.T) {
+	dir := t.TempDir()
+	user, machine := filepath.Join(dir, "user", "config.toml"), filepath.Join(dir, "etc", "config.toml")
+	if got := existing(user, machine); got != user {
+		t.Errorf("with neither: %s", got)
+	}
+	write(t, machine, "")
+	if got := existing(user, machine); got != machine {
+		t.Errorf("with that of the machine: %s", got)
+	}
+	if got := existing("", machine); got != machine {
+		t.Errorf("without a home: %s", got)
+	}
+	write(t, user, "")
+	if got := existing(user, machine); got != user {
+		t.Errorf("with both: %s", got)
+	}
+}
+
+// What packages install in /etc/segpull changes nothing, and is valid where # is removed.
+func TestConfigOfPackagesIsValid(t *testing.T) {
+	text, err := os.ReadFile("../deploy/package/config.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := parseConfig(text, ""); err != nil || !reflect.DeepEqual(c, Config{}) {
+		t.Errorf("as installed: %+v, %v", c, err)
+	}
+	set := regexp.MustCompile(`(?m)^#(\S)`).ReplaceAll(text, []byte("$1"))
+	if c, err := parseConfig(set, ""); err != nil || c.CacheSize == 0 || c.Serve.TagTTL == nil || c.Mirror["office"].URL == "" {
+		t.Errorf("with all values: %+v, %v", c, err)
 	}
 }
 
