@@ -1,6 +1,6 @@
 # What people run here every day. .ci/run checks everything, as root on Debian.
 
-.PHONY: check test test-docker29 bench
+.PHONY: check test test-docker29 bench man release
 
 # Format, vet, linters and the unit tests, without real servers.
 check:
@@ -28,3 +28,11 @@ test-docker29:
 bench:
 	go run ./bench demo
 	go run ./bench check
+
+# The man page, from the help texts.
+man:
+	go run ./internal/release man >segpull.1
+
+# Everything of a release, in dist: CONTRIBUTING.md says more.
+release:
+	go run ./internal/release

@@ -72,6 +72,7 @@ var packages = map[string]struct {
 
 	"internal/manual":   {0, nil, "help texts are text, whatever the command does"},
 	"internal/needs":    {0, nil, "any test may need a program"},
+	"internal/release":  {1, []string{"internal/manual"}, "a release is made of the binary, which describes itself"},
 	"internal/readable": {0, nil, "the readable text of an answer does not depend on the client"},
 	"internal/realtest": {0, nil, "real programs are tested against the binary alone"},
 }

@@ -174,7 +174,7 @@ func TestHelpNamesEveryFlagIn80Columns(t *testing.T) {
 			}
 		})
 	}
-	for line := range strings.Lines(help + cacheHelp + inspectHelp + serveHelp + mirrorsHelp) {
+	for line := range strings.Lines(help + cacheHelp + completionHelp + inspectHelp + serveHelp + mirrorsHelp) {
 		if n := len(strings.TrimSuffix(line, "\n")); n > 80 {
 			t.Errorf("%d columns: %s", n, line)
 		}

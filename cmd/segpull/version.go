@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// version is set by the linker for releases: -ldflags "-X main.version=1.2.3".
+// version is set by the linker for builds without git: -ldflags "-X main.version=1.2.3".
 var version string
 
 // buildVersion returns the version of this binary, the commit and its date, and the
@@ -39,5 +39,5 @@ func describe(version string, info *debug.BuildInfo) string {
 			details = append(details, detail)
 		}
 	}
-	return fmt.Sprintf("%s (%s)", cmp.Or(version, info.Main.Version, "(devel)"), strings.Join(details, ", "))
+	return fmt.Sprintf("%s (%s)", cmp.Or(version, strings.TrimPrefix(info.Main.Version, "v"), "(devel)"), strings.Join(details, ", "))
 }

@@ -16,7 +16,7 @@ func TestTheVersionSaysWhatItWasBuiltFrom(t *testing.T) {
 		want           string
 	}{
 		{"a release", "1.2.3", debug.BuildInfo{GoVersion: "go1.26.8", Settings: checkout}, "1.2.3 (commit 0123456789ab, 2026-11-26T08:00:00Z, go1.26.8)"},
-		{"a module by go install", "", debug.BuildInfo{GoVersion: "go1.26.8", Main: debug.Module{Version: "v1.2.3"}}, "v1.2.3 (go1.26.8)"},
+		{"a module by go install", "", debug.BuildInfo{GoVersion: "go1.26.8", Main: debug.Module{Version: "v1.2.3"}}, "1.2.3 (go1.26.8)"},
 		{
 			"a checkout with changes", "",
 			debug.BuildInfo{GoVersion: "go1.26.8", Main: debug.Module{Version: "(devel)"}, Settings: append(checkout, debug.BuildSetting{Key: "vcs.modified", Value: "true"})},
