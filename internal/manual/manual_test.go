@@ -86,14 +86,14 @@ func TestSummaries(t *testing.T) {
 		parsed.Flags[0].Name():      "mirror",
 		parsed.Flags[0].Summary():   "a source, repeatable",
 		parsed.Flags[2].Summary():   "give it away",
-		parsed.Summary("tool"):      "does things",
-		parsed.Summary("tool list"): "does things",
+		parsed.Summary("tool"):      "does things, and does them well",
+		parsed.Summary("tool list"): "does things, and does them well",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if got := parse(t, "Usage:\n  tool list all [flags]  list them, sorted\n").Summary("tool list all"); got != "list them" {
+	if got := parse(t, "Usage:\n  tool list all [flags]  list them, sorted\n").Summary("tool list all"); got != "list them, sorted" {
 		t.Errorf("the summary of a verb is %q", got)
 	}
 }

@@ -31,18 +31,20 @@ func (f Flag) Name() string { return f.Names[strings.Index(f.Names, "--")+2:] }
 // Summary is the beginning of the description.
 func (f Flag) Summary() string { return beginning(f.Description, ": ", "; ", " [") }
 
-// Summary says what a command does, such as "segpull serve" or "segpull cache ls".
+// Summary says what a command does: for a verb, such as "segpull cache ls", what its usage
+// says; for others, such as "segpull serve", the first sentence of the text.
 func (t Text) Summary(command string) string {
+	words := strings.Fields(command)
 	for _, u := range t.Usage {
-		if u.Description != "" && (u.Line == command || strings.HasPrefix(u.Line, command+" ")) && strings.Count(command, " ") > 1 {
-			return beginning(u.Description, ", ")
+		if len(words) > 2 && strings.HasPrefix(u.Line+" ", command+" ") {
+			return u.Description
 		}
 	}
 	if len(t.Intro) == 0 {
 		return ""
 	}
-	program, _, _ := strings.Cut(command, " ")
-	return beginning(strings.TrimPrefix(strings.TrimPrefix(t.Intro[0], command+" "), program+" "), ". ", ": ", ", ")
+	sentence := strings.TrimPrefix(strings.TrimPrefix(t.Intro[0], command+" "), words[0]+" ")
+	return strings.TrimSuffix(beginning(sentence, ". ", ": "), ".")
 }
 
 // beginning is what comes before the first of some ends.
