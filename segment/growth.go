@@ -15,6 +15,7 @@ type growth struct {
 	own       int64         // bytes served by the source before the period
 	all       int64         // bytes served by all sources before it
 	before    int           // connections before the last step; 0: no step to judge
+	granted   int           // requests that the source had answered before the last step
 	used      int           // connections in the period
 	doubted   bool          // the last step has brought no gain once
 	ownRate   float64       // bytes a second of the source before the last step
@@ -36,9 +37,6 @@ const (
 	// for a stay to end early: a lossy link may need more after its first
 	// seconds.
 	clearLoss = 0.9
-	// fullGain is by how much twice the connections raise the rate where each
-	// brings as much as before, nearly; the next step goes further then.
-	fullGain = 1.6
 )
 
 // step judges the present number of connections once a period is over, and
@@ -123,14 +121,21 @@ func (g *growth) gain(own, total float64) float64 {
 
 // grow takes the next step.
 func (g *growth) grow(src *source, own, total float64) int {
-	target := 2 * src.target
-	if g.before > 0 && own > fullGain*g.ownRate {
-		target *= 2
-	}
 	g.doubted = false
 	g.scales = g.before > 0
-	g.before, g.ownRate, g.allRate = g.used, own, total
-	return min(target, src.most)
+	g.before, g.ownRate, g.allRate, g.granted = g.used, own, total, src.ration.granted
+	return min(2*src.target, src.most)
+}
+
+// opened is how many connections may be open when the source has answered so many
+// requests: a source that counts requests would refuse all that the first step adds. So
+// half of them come at once, and two with each answer, unless the source has answered
+// many before.
+func (g *growth) opened(granted int) int {
+	if g.before == 0 || g.scales || granted >= margin*g.before {
+		return math.MaxInt
+	}
+	return g.before + g.before/margin + margin*(granted-g.granted)
 }
 
 // longest is how long a request should take at most: not long while a step is

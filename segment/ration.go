@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// probes is how many requests after a refusal have to be answered, one at a time: the
+// first may have taken the only token.
+const probes = 2
+
 // Quota is what a source says of its budget of requests in an answer.
 type Quota struct {
 	Left  int           // requests that it answers at once
@@ -50,7 +54,7 @@ type ration struct {
 	granted int       // requests since the first one that were answered
 	last    time.Time // answer that was no refusal
 	refused time.Time // last refusal
-	probing bool      // no request that was made since has been answered
+	probing int       // requests made since that have to be answered, one at a time
 	probed  bool      // one of these is on its way
 	paced   int       // answers since every was changed
 	enough  int       // of these, for a smaller one to be tried
@@ -99,7 +103,7 @@ func (r *ration) within(seconds float64, now time.Time) float64 {
 // allows reports whether the budget allows a request. After a refusal, one at a
 // time finds out whether requests are answered again.
 func (r *ration) allows(now time.Time) bool {
-	return (!r.known || r.level(now) >= 1) && !(r.probing && r.probed)
+	return (!r.known || r.level(now) >= 1) && (r.probing == 0 || !r.probed)
 }
 
 // set changes the budget to so many tokens.
@@ -124,16 +128,19 @@ func (r *ration) lose(began time.Time) {
 	r.probed = r.probed && began.Before(r.refused)
 }
 
-// probe lets one request find out whether the source counts requests.
+// probe lets one request after the other find out whether the source counts requests.
 func (r *ration) probe(now time.Time) {
-	r.refused, r.probing, r.probed = now, true, false
+	r.refused, r.probing, r.probed = now, probes, false
 }
 
 // grant records an answer that was no refusal, to a request made at began.
 func (r *ration) grant(began, now time.Time) {
 	r.granted++
 	r.paced++
-	r.last, r.probing = now, r.probing && began.Before(r.refused)
+	r.last = now
+	if r.probing > 0 && !began.Before(r.refused) {
+		r.probing, r.probed = r.probing-1, false
+	}
 }
 
 // hurry tries after many answers whether the tokens come more often than was
@@ -196,7 +203,7 @@ func (src *source) counts(why outcome, began, now time.Time) bool {
 	if r.told && r.level(now) < 1 {
 		return true
 	}
-	again := r.probing && !began.Before(r.refused)
+	again := r.probing > 0 && !began.Before(r.refused)
 	return src.answers < src.peak && (why.after > 0 || r.known || again)
 }
 

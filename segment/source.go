@@ -153,7 +153,7 @@ func (src *source) allowed() int {
 	if src.failures >= strikes {
 		return 1
 	}
-	return src.target
+	return min(src.target, src.growth.opened(src.ration.granted))
 }
 
 // mayRange reports whether the source may be asked for a part of a blob. One request
@@ -249,12 +249,11 @@ func (src *source) fail(blob int, why outcome, began, now time.Time, rng *rand.R
 	}
 }
 
-// backOff429 gives a busy source no more connections than it answers now. If it
-// answered more at once before, the next request finds out whether it counts
-// requests.
+// backOff429 gives a busy source no more connections than it answers now, unless it
+// answered more at once before. The next requests find out whether it counts requests.
 func (src *source) backOff429(now time.Time) {
+	src.ration.probe(now)
 	if src.answers < src.peak {
-		src.ration.probe(now)
 		return
 	}
 	src.target = max(1, min(src.target, src.answers))

@@ -115,7 +115,7 @@ func (s *scheduler) latterPart(src *source, late *task, now time.Time) (r Range)
 	alone := src.delay.value + s.cost(src, late.rest.Len(), now) // that src would need for all
 	keep := int64(alone * ours * theirs / (ours + theirs))
 	r = Range{late.rest.Start + roundUp(keep), late.rest.End}
-	if r.Len() < max(s.minRequest(src, now)/many, many*s.onItsWay(late)) {
+	if r.Len() < max(grain, many*s.onItsWay(late)) {
 		return Range{}
 	}
 	return r
