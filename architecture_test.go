@@ -22,7 +22,7 @@ var packages = map[string]struct {
 	imports []string
 	why     string
 }{
-	"cmd/segpull":   {7, []string{".", "cache", "image", "internal/imagelist", "internal/manual", "internal/report", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
+	"cmd/segpull":   {7, []string{".", "cache", "image", "internal/imagelist", "internal/lang", "internal/manual", "internal/report", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
 	"bench":         {9, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/serve", "bench/soak"}, "the command line parses flags; the packages below measure"},
 	"bench/chart":   {0, nil, "a picture shows figures of any program"},
 	"bench/client":  {0, nil, "a client that shared code with what it measures would share its mistakes"},
@@ -64,6 +64,7 @@ var packages = map[string]struct {
 	"internal/credentials":  {1, nil, "logins are read from files and helpers, whoever sends them"},
 	"internal/engine":       {1, nil, "an engine is given bytes, whatever wrote them"},
 	"internal/hostconf":     {1, nil, "files of engines are read, whoever asks the hosts in them"},
+	"internal/lang":         {1, nil, "a catalogue translates texts, wherever they come from"},
 	"internal/layer":        {1, nil, "a layer is a stream of bytes, wherever it comes from"},
 	"internal/registry":     {1, []string{"internal/readable"}, "the protocol has one host, and does not depend on mirrors"},
 	"internal/registrytest": {1, nil, "a server that shared code with what it tests would share its mistakes"},

@@ -61,6 +61,8 @@ type Config struct {
 	CacheDir string `toml:"cache-dir"`
 	// CacheSize is the number of bytes above which the cache evicts images.
 	CacheSize Size `toml:"cache-size"`
+	// Lang is the language of messages for people: en or zh. Empty: that of the locale.
+	Lang string `toml:"lang"`
 	// InsecureRegistries are the registries to ask by HTTP if their port does not
 	// speak TLS: host, host:port, or a network such as 10.0.0.0/8. Registries on
 	// loopback always are.

@@ -22,7 +22,7 @@ type bars struct {
 }
 
 func newBars(s *screen, colour bool, refs []string) *bars {
-	b := &bars{screen: s, colour: colour, waiting: oneLine("resolving " + strings.Join(refs, ", "))}
+	b := &bars{screen: s, colour: colour, waiting: oneLine(say("resolving %s", strings.Join(refs, ", ")))}
 	s.draw(b.lines())
 	return b
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cheggaaa/pb/v3"
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
@@ -115,29 +116,29 @@ func (a *app) list(cmd *cobra.Command, c *cache.Cache, _ []string) error {
 // listText is a table of the images in at most 80 columns, and a sum.
 func listText(l cache.Listing, dir string, now time.Time) string {
 	const mostName = 80 - len("  sha256:0123456789ab  99.9 MiB  incomplete")
-	width := len("IMAGE")
+	width := pb.CellCount(say("IMAGE"))
 	for _, i := range l.Images {
 		width = max(width, min(len(nameOf(i)), mostName))
 	}
 	var b strings.Builder
 	row := func(name, digest, size, used string) {
-		fmt.Fprintf(&b, "%-*s  %-*s  %8s  %s\n", width, fitEnd(name, width), digestCells, digest, size, used)
+		fmt.Fprintf(&b, "%s  %s  %s  %s\n", pad(fitEnd(name, width), width), pad(digest, digestCells), padLeft(size, 8), used)
 	}
 	if len(l.Images) > 0 {
-		row("IMAGE", "DIGEST", "SIZE", "USED")
+		row(say("IMAGE"), say("DIGEST"), say("SIZE"), say("USED"))
 	}
 	for _, i := range l.Images {
-		used := durationText(now.Sub(i.LastUsed)) + " ago"
+		used := say("%s ago", durationText(now.Sub(i.LastUsed)))
 		if !i.Complete {
-			used = "incomplete"
+			used = say("incomplete")
 		}
 		row(nameOf(i), shortDigest(i.Digest.String()), bytesText(i.Size), used)
 	}
-	unfinished := ""
 	if l.Unfinished > 0 {
-		unfinished = ", and " + bytesText(l.Unfinished) + " of unfinished blobs,"
+		b.WriteString(say("%s, %s, %s, and %s of unfinished blobs, in %s\n", images(len(l.Images)), blobs(len(l.Blobs)), bytesText(l.Size), bytesText(l.Unfinished), dir))
+	} else {
+		b.WriteString(say("%s, %s, %s in %s\n", images(len(l.Images)), blobs(len(l.Blobs)), bytesText(l.Size), dir))
 	}
-	fmt.Fprintf(&b, "%s, %s, %s%s in %s\n", count(len(l.Images), "image"), count(len(l.Blobs), "blob"), bytesText(l.Size), unfinished, dir)
 	return b.String()
 }
 
@@ -146,19 +147,15 @@ func nameOf(i cache.Image) string {
 	return image.Reference{Registry: i.Registry, Repository: i.Repository, Tag: i.Tag}.Familiar()
 }
 
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
+func images(n int) string { return plural(n, "%d image", "%d images") }
+func blobs(n int) string  { return plural(n, "%d blob", "%d blobs") }
 
 func (a *app) verify(cmd *cobra.Command, c *cache.Cache, _ []string) error {
 	v, err := c.Verify(cmd.Context())
 	if err != nil {
 		return err
 	}
-	if err := a.print(v, fmt.Sprintf("%s, %s in %s: %d damaged\n", count(v.Blobs, "blob"), bytesText(v.Bytes), c.Dir(), len(v.Damaged))); err != nil {
+	if err := a.print(v, say("%s, %s in %s: %d damaged\n", blobs(v.Blobs), bytesText(v.Bytes), c.Dir(), len(v.Damaged))); err != nil {
 		return err
 	}
 	if len(v.Damaged) > 0 {
@@ -186,9 +183,9 @@ func (a *app) prune(cmd *cobra.Command, c *cache.Cache, _ []string) error {
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("removed %s, %s, %s from %s\n", count(e.Images, "image"), count(e.Blobs, "blob"), bytesText(e.Bytes), c.Dir())
+	text := say("removed %s, %s, %s from %s\n", images(e.Images), blobs(e.Blobs), bytesText(e.Bytes), c.Dir())
 	if e == (cache.Evicted{}) {
-		text = fmt.Sprintf("nothing to remove: %s has at most %s\n", c.Dir(), bytesText(c.Limit()))
+		text = say("nothing to remove: %s has at most %s\n", c.Dir(), bytesText(c.Limit()))
 	}
 	return a.print(e, text)
 }
@@ -201,7 +198,7 @@ func (a *app) export(cmd *cobra.Command, c *cache.Cache, args []string) error {
 	names := []string{}
 	for _, i := range incomplete {
 		names = append(names, nameOf(i))
-		fmt.Fprintf(a.stderr, "segpull: %s is not complete in the cache, and is left out: pull it again\n", nameOf(i))
+		io.WriteString(a.stderr, say("segpull: %s is not complete in the cache, and is left out: pull it again\n", nameOf(i)))
 	}
 	if added == 0 {
 		return fmt.Errorf("the cache %s has no complete image: pull one with --cache-dir, or name another cache", c.Dir())
@@ -209,5 +206,5 @@ func (a *app) export(cmd *cobra.Command, c *cache.Cache, args []string) error {
 	return a.print(struct {
 		Exported   int      `json:"exported"`
 		Incomplete []string `json:"incomplete"`
-	}{added, names}, fmt.Sprintf("%s in %s\n", count(added, "image"), args[0]))
+	}{added, names}, say("%s in %s\n", images(added), args[0]))
 }

@@ -57,7 +57,7 @@ func (a *app) printConfig(own *serveFlags, served sources.Server) error {
 			registries = append(registries, registry)
 		}
 	}
-	fmt.Fprintln(a.stderr, client.note)
+	fmt.Fprintln(a.stderr, language.Text(client.note))
 	_, err := io.WriteString(a.stdout, client.text(address, registries))
 	return err
 }

@@ -30,9 +30,9 @@ type columns struct {
 func columnsFor(width int) columns {
 	switch {
 	case width >= 76:
-		return columns{width, len("100% of 99.9 MiB  99.9 MiB/s  59m59s left"), true, true}
+		return columns{width, pb.CellCount(say("%4s of %8s", "100%", "99.9 MiB") + "  99.9 MiB/s  " + say("%s left", "59m59s")), true, true}
 	case width >= 58:
-		return columns{width, len("100%  99.9 MiB/s  59m59s left"), false, true}
+		return columns{width, pb.CellCount("100%  99.9 MiB/s  " + say("%s left", "59m59s")), false, true}
 	}
 	return columns{width, len("100% 59m59s"), false, false}
 }
@@ -41,7 +41,7 @@ func columnsFor(width int) columns {
 func (c columns) blob(b segpull.BlobProgress) string {
 	tail := c.share(b.Done, b.Size)
 	if b.Done == b.Size {
-		tail += " check"
+		tail = say("%s check", tail)
 	}
 	return c.bar(shortDigest(b.Digest), b.Done, b.Size, tail)
 }
@@ -49,23 +49,24 @@ func (c columns) blob(b segpull.BlobProgress) string {
 // whole returns the line of one image.
 func (c columns) whole(p segpull.Progress) string {
 	tail, left := c.share(p.Done, p.Total), ""
-	if p.Remaining.Duration >= 0 && p.Done < p.Total {
-		left = leftText(p.Remaining.Duration)
+	known := p.Remaining.Duration >= 0 && p.Done < p.Total
+	switch {
+	case known && c.rates:
+		left = say("%s left", untilText(p.Remaining.Duration))
+	case known:
+		tail += " " + untilText(p.Remaining.Duration)
 	}
 	if c.rates {
 		tail += fmt.Sprintf("  %10s  %s", bytesText(p.Rate)+"/s", left)
-	} else {
-		tail += " " + strings.TrimSuffix(left, " left")
 	}
 	return c.bar(fitEnd(oneLine(p.Reference), nameCells), p.Done, p.Total, tail)
 }
 
 func (c columns) share(done, total int64) string {
-	s := fmt.Sprintf("%4s", percent(done, total))
 	if c.sizes {
-		s += fmt.Sprintf(" of %8s", bytesText(total))
+		return say("%4s of %8s", percent(done, total), bytesText(total))
 	}
-	return s
+	return fmt.Sprintf("%4s", percent(done, total))
 }
 
 // bar returns a name, a bar and a tail in exactly the width, or cut to it.
@@ -74,8 +75,8 @@ func (c columns) bar(name string, done, total int64, tail string) string {
 		SetCurrent(done).
 		SetWidth(c.width).
 		SetTemplateString(barTemplate).
-		Set("name", fmt.Sprintf("%-*s", nameCells, name)).
-		Set("tail", fmt.Sprintf("%-*s", c.tail, tail)).
+		Set("name", pad(name, nameCells)).
+		Set("tail", pad(tail, c.tail)).
 		String()
 	return strings.TrimRight(line, " ")
 }
@@ -91,12 +92,12 @@ func (c columns) sources(images []segpull.Progress) string {
 	}
 	parts := make([]string, len(sources))
 	for i, s := range sources {
-		parts[i] = s.Name + " " + s.State
+		parts[i] = s.Name + " " + say(s.State)
 		if s.State == "active" || s.Rate > 0 {
 			parts[i] = s.Name + " " + bytesText(s.Rate) + "/s"
 		}
 	}
-	return fit(oneLine("from "+strings.Join(parts, ", ")), c.width)
+	return fit(oneLine(say("from %s", strings.Join(parts, ", "))), c.width)
 }
 
 // fit cuts off the end of s if it is longer than width cells.
@@ -110,8 +111,12 @@ func fit(s string, width int) string {
 // fitEnd cuts off the beginning of s: the end of a reference, with its tag, is more
 // useful.
 func fitEnd(s string, width int) string {
-	if len(s) <= width {
+	if pb.CellCount(s) <= width {
 		return s
 	}
-	return ".." + s[len(s)-width+2:]
+	end := []rune(s)
+	for pb.CellCount(string(end)) > width-2 {
+		end = end[1:]
+	}
+	return ".." + string(end)
 }

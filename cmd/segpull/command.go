@@ -31,12 +31,16 @@ func (a *app) command() *cobra.Command {
 	cmd.SetOut(a.stdout)
 	cmd.SetErr(a.stderr)
 	cmd.SetVersionTemplate("segpull {{.Version}}\n")
-	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { io.WriteString(cmd.OutOrStdout(), helpOf(cmd)) })
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		a.askConfiguredLanguage()
+		io.WriteString(cmd.OutOrStdout(), inLanguage(helpOf(cmd)))
+	})
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		see := map[string]string{cacheHelp: seeCacheHelp, completionHelp: seeCompletionHelp, inspectHelp: seeInspectHelp, mirrorsHelp: seeMirrorsHelp, serveHelp: seeServeHelp, help: seeHelp}
 		return usagef("%v%s", plainly(cmd.Flags(), err), see[helpOf(cmd)])
 	})
 	cmd.AddCommand(a.pullCommand("pull", alsoAnImage("pull")), a.cacheCommand(), completion, a.inspectCommand(), a.mirrorsCommand(), a.serveCommand())
+	defineLanguage(cmd)
 	a.completeFlags(cmd)
 	return cmd
 }

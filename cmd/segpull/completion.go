@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/lang"
 	"github.com/segpull/segpull/internal/manual"
 )
 
@@ -72,6 +73,7 @@ var flagValues = map[string]values{
 	"give-up-after": {kind: free},
 	"host":          {kind: free},
 	"input":         {kind: files},
+	"lang":          oneOf(string(lang.English), string(lang.Chinese)),
 	"limit-rate":    {kind: free},
 	"listen":        {kind: free},
 	"load":          oneOf(segpull.Engines()...),

@@ -16,6 +16,9 @@
 // platform that the image really has. --name changes the name in the archive, not
 // that of the file.
 //
+// What people read is English or Chinese, by --lang, $SEGPULL_LANG, the configuration or
+// the locale. Results, JSON and the server's log are the same in both.
+//
 // # Exit codes
 //
 //	0    done

@@ -43,12 +43,13 @@ func (a *app) exit(err error) int {
 	if err == nil {
 		return exitDone
 	}
+	a.askConfiguredLanguage()
 	message, code := explain(err)
 	if a.progress == "json" {
 		jsonView{a.stderr}.fail(time.Now(), message, code)
 		return code
 	}
-	fmt.Fprintf(a.stderr, "%s %s\n", paint(isTerminal(a.stderr) && colours(), red, "segpull:"), message)
+	fmt.Fprintf(a.stderr, "%s %s\n", paint(isTerminal(a.stderr) && colours(), red, "segpull:"), language.Text(message))
 	return code
 }
 

@@ -75,7 +75,7 @@ func sampleOf(e segpull.Event) string {
 	case segpull.Progress:
 		return e.Reference
 	case segpull.Sending:
-		return e.Reference + " to " + e.To
+		return say("%s to %s", e.Reference, e.To)
 	}
 	return ""
 }

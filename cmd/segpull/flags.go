@@ -47,6 +47,8 @@ type flags struct {
 	json bool // of inspect and the verbs of the cache
 
 	environment string   // $SEGPULL_CACHE
+	lang        string   // --lang or $SEGPULL_LANG
+	configured  bool     // the configuration file has been read
 	doubts      []string // warnings about the above
 }
 
@@ -167,6 +169,10 @@ func (f *flags) load() (sources.Config, error) {
 		return sources.Config{}, errors.New("--config needs a file name")
 	}
 	config, err := sources.LoadConfig(f.config)
+	f.configured = true
+	if err == nil {
+		err = f.inheritLanguage(config)
+	}
 	if f.config == "" && errors.Is(err, fs.ErrPermission) {
 		f.doubts = append(f.doubts, fmt.Sprintf("%v; segpull continues without it: make it readable, or give another with --config", err))
 		return sources.Config{}, nil

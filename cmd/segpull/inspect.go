@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cheggaaa/pb/v3"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -99,28 +100,28 @@ func (w waits) show(at time.Time, e segpull.Event) {
 // inspectionText describes an image in at most 80 columns, except for long names and media types.
 func inspectionText(i segpull.Inspection) string {
 	var b strings.Builder
-	line := func(name, value string) { fmt.Fprintf(&b, "%-8s %s\n", name, oneLine(value)) }
-	line("image", i.Reference)
-	line("digest", i.Digest)
-	line("type", i.MediaType)
-	line("platform", i.Platform)
-	line("manifest", i.Manifest)
-	line("image ID", i.ImageID)
+	line := func(name, value string) { fmt.Fprintf(&b, "%s %s\n", pad(name, 8), oneLine(value)) }
+	line(say("image"), i.Reference)
+	line(say("digest"), i.Digest)
+	line(say("type"), i.MediaType)
+	line(say("platform"), i.Platform)
+	line(say("manifest"), i.Manifest)
+	line(say("image ID"), i.ImageID)
 
-	width := len("PLATFORM")
+	width := pb.CellCount(say("PLATFORM"))
 	for _, p := range i.Platforms {
 		width = max(width, len(p.Platform))
 	}
-	fmt.Fprintf(&b, "\n%-*s  MANIFEST\n", width, "PLATFORM")
+	fmt.Fprintf(&b, "\n%s  %s\n", pad(say("PLATFORM"), width), say("MANIFEST"))
 	for _, p := range i.Platforms {
 		fmt.Fprintf(&b, "%-*s  %s\n", width, p.Platform, shortDigest(p.Digest))
 	}
 
-	fmt.Fprintf(&b, "\n%-*s      SIZE  TO FETCH  TYPE\n", digestCells, "LAYER")
+	fmt.Fprintf(&b, "\n%s  %s  %s  %s\n", pad(say("LAYER"), digestCells), padLeft(say("SIZE"), 8), padLeft(say("TO FETCH"), 8), say("TYPE"))
 	for _, l := range i.Layers {
 		fmt.Fprintf(&b, "%s  %8s  %8s  %s\n", shortDigest(l.Digest), bytesText(l.Size), bytesText(l.ToFetch), layerType(l.MediaType))
 	}
-	fmt.Fprintf(&b, "%s with config: %s, %s to fetch\n", count(len(i.Layers), "layer"), bytesText(i.Size), bytesText(i.ToFetch))
+	b.WriteString(say("%s with config: %s, %s to fetch\n", plural(len(i.Layers), "%d layer", "%d layers"), bytesText(i.Size), bytesText(i.ToFetch)))
 	return b.String()
 }
 

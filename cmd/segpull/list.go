@@ -122,7 +122,11 @@ func (e *batchError) Error() string {
 	if more := len(e.failed) - len(names); more > 0 {
 		names = append(names, fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Sprintf("%d of %s failed: %s", len(e.failed), count(e.images, "image"), strings.Join(names, ", "))
+	format := "%d of %d images failed: %s"
+	if e.images == 1 {
+		format = "%d of %d image failed: %s"
+	}
+	return fmt.Sprintf(format, len(e.failed), e.images, strings.Join(names, ", "))
 }
 
 // Unwrap returns the first failure, whose class decides the exit code.

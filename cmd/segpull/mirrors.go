@@ -5,10 +5,12 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/cheggaaa/pb/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/segpull/segpull"
@@ -118,20 +120,20 @@ func hasName(m segpull.MirrorInfo) bool {
 
 // placeText says where a source is configured, and how far it is trusted.
 func placeText(m segpull.MirrorInfo) string {
-	text := map[string]string{"flag": "named by --mirror", "config": "configuration", "registry": "the registry itself"}[m.From]
+	text := map[string]string{"flag": say("named by --mirror"), "config": say("configuration"), "registry": say("the registry itself")}[m.From]
 	text = cmp.Or(text, m.From)
 	switch {
 	case m.File == "" && m.Key != "":
-		text += ", by " + m.Key
+		text += say(", by %s", m.Key)
 	case m.Line > 0:
 		text += fmt.Sprintf(", %s:%d", m.File, m.Line)
 	case m.Key != "":
-		text += fmt.Sprintf(", %s in %s", m.Key, m.File)
+		text += say(", %s in %s", m.Key, m.File)
 	case m.File != "":
 		text += ", " + m.File
 	}
 	if !m.Tags {
-		text += "; resolves no tags"
+		text += say("; resolves no tags")
 	}
 	return text
 }
@@ -144,7 +146,7 @@ func (a *app) testMirrors(ctx context.Context, opts segpull.MirrorsOptions, name
 	}
 	text := testText(list)
 	if lines := worthWriting(list, registryOf(name)); lines != "" {
-		text += fmt.Sprintf("\nWorth writing to the configuration, the fastest first:\n\n# %s\n%s", cmp.Or(a.config, sources.ConfigPath()), lines)
+		text += say("\nWorth writing to the configuration, the fastest first:\n\n# %s\n%s", cmp.Or(a.config, sources.ConfigPath()), lines)
 	}
 	if printErr := a.print(map[string]any{"sources": list}, text); printErr != nil {
 		return printErr
@@ -158,16 +160,19 @@ func registryOf(name string) string {
 	return ref.Registry
 }
 
-// testRow has the widths of the table: 79 cells.
-const testRow = "%-25s %-10s %-8s %-6s %7s %10s %s\n"
+// testRow is a row of the table: 79 cells.
+func testRow(source, tls, login, ranges, latency, rate, tag string) string {
+	cells := []string{pad(source, 25), pad(tls, 10), pad(login, 8), pad(ranges, 6), padLeft(latency, 7), padLeft(rate, 10), tag}
+	return strings.Join(cells, " ") + "\n"
+}
 
 // testText is a table in 80 columns, with a verdict below each row.
 func testText(list []segpull.MirrorCheck) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, testRow, "SOURCE", "TLS", "LOGIN", "RANGES", "LATENCY", "RATE", "TAG")
+	b.WriteString(testRow(say("SOURCE"), "TLS", say("LOGIN"), say("RANGES"), say("LATENCY"), say("RATE"), say("TAG")))
 	for _, m := range list {
-		fmt.Fprintf(&b, testRow, fitEnd(m.Name, 25), cellIf(m.Reachable, m.TLS), cellIf(m.Reachable, m.Auth),
-			rangesText(m.Ranges), latencyText(m.Latency), rateText(m.Rate), tagText(m))
+		b.WriteString(testRow(fitEnd(m.Name, 25), cellIf(m.Reachable, say(m.TLS)), cellIf(m.Reachable, say(m.Auth)),
+			rangesText(m.Ranges), latencyText(m.Latency), rateText(m.Rate), tagText(m)))
 		b.WriteString(wrap("  ", verdict(m)))
 	}
 	return b.String()
@@ -187,9 +192,9 @@ func rangesText(ranges *bool) string {
 	case ranges == nil:
 		return unknownCell
 	case *ranges:
-		return "yes"
+		return say("yes")
 	}
-	return "no"
+	return say("no")
 }
 
 func latencyText(seconds *float64) string {
@@ -211,9 +216,9 @@ func tagText(m segpull.MirrorCheck) string {
 	case m.Digest == "":
 		return unknownCell
 	case m.Agrees:
-		return "agrees"
+		return say("agrees")
 	}
-	return "differs"
+	return say("differs")
 }
 
 // verdict says in a sentence whether to use a source.
@@ -224,40 +229,44 @@ func verdict(m segpull.MirrorCheck) string {
 			notes = append(notes, text)
 		}
 	}
-	word := "good"
+	word := say("good")
 	switch {
 	case !m.Reachable:
-		word = "unreachable: " + m.Error
+		word = say("unreachable: %s", translated(m.Error))
 	case !m.Usable:
-		word = "not usable: " + m.Error
+		word = say("not usable: %s", translated(m.Error))
 	case m.Ranges != nil && !*m.Ranges:
-		word = "usable for whole layers only: it serves no ranges"
+		word = say("usable for whole layers only: it serves no ranges")
 	case m.Rate == nil:
-		word = "usable, but slow: no byte of a layer came in time"
+		word = say("usable, but slow: no byte of a layer came in time")
 	}
-	note(m.Usable && !m.Tags, "by digest only: it resolves no tags")
-	note(m.Digest != "" && !m.Agrees, fmt.Sprintf("it resolves the tag to another image, %s", shortDigest(m.Digest)))
-	note(m.Usable && m.TLS == "unverified", "its certificate is not checked")
+	note(m.Usable && !m.Tags, say("by digest only: it resolves no tags"))
+	note(m.Digest != "" && !m.Agrees, say("it resolves the tag to another image, %s", shortDigest(m.Digest)))
+	note(m.Usable && m.TLS == "unverified", say("its certificate is not checked"))
 	if l := m.Limits; l != nil {
-		limit := fmt.Sprintf("%d of %s left", l.Remaining, count(l.Limit, "request"))
+		limit := say("%d of %s left", l.Remaining, plural(l.Limit, "%d request", "%d requests"))
 		if l.Period > 0 {
-			limit += " for " + durationText(time.Duration(l.Period*float64(time.Second)))
+			limit += say(" for %s", durationText(time.Duration(l.Period*float64(time.Second))))
 		}
 		notes = append(notes, limit)
 	}
 	return oneLine(strings.Join(append([]string{word}, notes...), "; "))
 }
 
+// unbroken matches what wrap keeps together: a word and the space after it, or a wide
+// character and the punctuation after it.
+var unbroken = regexp.MustCompile(`[^\s\p{Han}]+\s*|\p{Han}[，；：）]*\s*`)
+
 // wrap breaks text into lines of at most 80 columns that begin with an indent.
 func wrap(indent, text string) string {
 	var b strings.Builder
 	line := indent
-	for _, word := range strings.Fields(text) {
-		if len(line)+len(word) >= 80 && line != indent {
+	for _, part := range unbroken.FindAllString(text, -1) {
+		if pb.CellCount(line+strings.TrimRight(part, " ")) >= 80 && line != indent {
 			b.WriteString(strings.TrimRight(line, " ") + "\n")
 			line = indent
 		}
-		line += word + " "
+		line += part
 	}
 	return b.String() + strings.TrimRight(line, " ") + "\n"
 }

@@ -30,6 +30,7 @@ func run(args []string, stdout, stderr *os.File) int {
 	defer stop()
 	a := &app{args: args, stdout: stdout, stderr: stderr}
 	a.environment = os.Getenv("SEGPULL_CACHE")
+	a.chooseLanguage()
 	cmd := a.command()
 	cmd.SetArgs(args)
 	return a.exit(cmd.ExecuteContext(ctx))

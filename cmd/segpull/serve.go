@@ -210,7 +210,7 @@ func (a *app) announce(own *serveFlags, log *slog.Logger, address string) {
 		log.Info("listening on " + address)
 		return
 	}
-	fmt.Fprintf(a.stderr, "listening on %s\n", address)
+	fmt.Fprintf(a.stderr, "listening on %s\n", address) // for programs that wait for it
 }
 
 // logObserver logs the warnings of keepLimits.

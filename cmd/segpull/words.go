@@ -12,40 +12,39 @@ import (
 // The sentences that bars and plain lines share.
 
 func waitingLine(e segpull.Waiting) string {
-	return oneLine(fmt.Sprintf("resolving %s: waiting for %s ...", e.Reference, strings.Join(e.Sources, ", ")))
+	return oneLine(say("resolving %s: waiting for %s ...", e.Reference, strings.Join(e.Sources, ", ")))
 }
 
 func resolvedLine(e segpull.Resolved) string {
-	by := "" // no source resolves an image named by digest
-	if e.Source != "" {
-		by = " by " + e.Source
-	}
 	platform := e.Platform
 	if platform == "all" {
-		platform = "all platforms"
+		platform = say("all platforms")
 	}
-	return oneLine(fmt.Sprintf("%s is %s%s: %s, %s", e.Reference, shortDigest(e.Digest), by, platform, bytesText(e.Size)))
+	if e.Source == "" { // no source resolves an image named by digest
+		return oneLine(say("%s is %s: %s, %s", e.Reference, shortDigest(e.Digest), platform, bytesText(e.Size)))
+	}
+	return oneLine(say("%s is %s by %s: %s, %s", e.Reference, shortDigest(e.Digest), e.Source, platform, bytesText(e.Size)))
 }
 
 // noticeLine returns the line of an event that all views show, or "" for another event.
 func noticeLine(e segpull.Event, colour bool) string {
 	switch e := e.(type) {
 	case segpull.Warning:
-		return paint(colour, yellow, "segpull: warning:") + " " + oneLine(e.Message)
+		return paint(colour, yellow, say("segpull: warning:")) + " " + translated(e.Message)
 	case segpull.Stalled:
-		return "segpull: " + oneLine(fmt.Sprintf("%s: no byte for %s: %s", e.Reference, durationText(e.Silent.Duration), strings.Join(e.Reasons, "; ")))
+		return "segpull: " + oneLine(say("%s: no byte for %s: %s", e.Reference, durationText(e.Silent.Duration), translated(strings.Join(e.Reasons, "; "))))
 	case segpull.Trouble:
-		return "segpull: " + oneLine(e.Source+": "+e.Message)
+		return "segpull: " + oneLine(e.Source+": ") + " " + translated(e.Message)
 	case segpull.Failed:
-		return paint(colour, red, "segpull:") + " " + oneLine(e.Message)
+		return paint(colour, red, "segpull:") + " " + translated(e.Message)
 	}
 	return ""
 }
 
 func progressLine(e segpull.Progress) string {
-	s := fmt.Sprintf("%s: %s of %s, %s/s", e.Reference, percent(e.Done, e.Total), bytesText(e.Total), bytesText(e.Rate))
+	s := say("%s: %s of %s, %s/s", e.Reference, percent(e.Done, e.Total), bytesText(e.Total), bytesText(e.Rate))
 	if e.Remaining.Duration >= 0 {
-		s += ", " + leftText(e.Remaining.Duration)
+		s += say(", %s left", untilText(e.Remaining.Duration))
 	}
 	return oneLine(s)
 }
@@ -57,18 +56,18 @@ func sendingOf(e segpull.Sending) segpull.Progress {
 
 func sendingLine(e segpull.Sending) string {
 	if e.Done == 0 {
-		return oneLine("sending " + sampleOf(e))
+		return oneLine(say("sending %s", sampleOf(e)))
 	}
-	return oneLine(fmt.Sprintf("%s: %s of %s", sampleOf(e), percent(e.Done, e.Total), bytesText(e.Total)))
+	return oneLine(say("%s: %s of %s", sampleOf(e), percent(e.Done, e.Total), bytesText(e.Total)))
 }
 
 // delivered says who has the image now.
 func delivered(r segpull.Result) (s string) {
 	for _, d := range r.Delivered {
 		if strings.HasPrefix(d.Name, d.To+"/") {
-			s += "; pushed to " + d.Name
+			s += say("; pushed to %s", d.Name)
 		} else {
-			s += fmt.Sprintf("; %s has it as %s", d.To, d.Name)
+			s += say("; %s has it as %s", d.To, d.Name)
 		}
 	}
 	return s
@@ -77,23 +76,23 @@ func delivered(r segpull.Result) (s string) {
 func summary(r segpull.Result) string {
 	if r.UpToDate {
 		if r.Path == "" {
-			return oneLine(fmt.Sprintf("%s: %s is up to date", r.Reference, r.Delivered[0].Name))
+			return oneLine(say("%s: %s is up to date", r.Reference, r.Delivered[0].Name))
 		}
-		return oneLine(fmt.Sprintf("%s: %s is up to date", r.Reference, r.Path) + delivered(r))
+		return oneLine(say("%s: %s is up to date", r.Reference, r.Path) + delivered(r))
 	}
 	if r.Fetched == 0 {
-		return oneLine(fmt.Sprintf("%s: done, all %s were there already", r.Reference, bytesText(r.Resumed)) + delivered(r))
+		return oneLine(say("%s: done, all %s were there already", r.Reference, bytesText(r.Resumed)) + delivered(r))
 	}
-	s := fmt.Sprintf("%s: %s in %s (%s/s)", r.Reference, bytesText(r.Fetched), durationText(r.Duration.Duration),
+	s := say("%s: %s in %s (%s/s)", r.Reference, bytesText(r.Fetched), durationText(r.Duration.Duration),
 		bytesText(perSecond(r.Fetched, r.Duration.Duration)))
 	if shares := sharesText(r.Sources); shares != "" {
-		s += " from " + shares
+		s += say(" from %s", shares)
 	}
 	if r.FetchedTwice >= noticeable(r.Fetched) {
-		s += "; " + bytesText(r.FetchedTwice) + " came twice"
+		s += say("; %s came twice", bytesText(r.FetchedTwice))
 	}
 	if r.Resumed > 0 {
-		s += "; " + bytesText(r.Resumed) + " were there already"
+		s += say("; %s were there already", bytesText(r.Resumed))
 	}
 	return oneLine(s + delivered(r))
 }
@@ -179,13 +178,12 @@ func durationText(d time.Duration) string {
 	return ">99d"
 }
 
-// leftText writes the time that is left, without tenths of a second, which would
-// flicker.
-func leftText(d time.Duration) string {
+// untilText writes a duration without tenths of a second, which would flicker.
+func untilText(d time.Duration) string {
 	if d < 9500*time.Millisecond {
-		return fmt.Sprintf("%.0fs left", max(d, 0).Seconds())
+		return fmt.Sprintf("%.0fs", max(d, 0).Seconds())
 	}
-	return durationText(d) + " left"
+	return durationText(d)
 }
 
 // oneLine makes one line of s without control sequences: errors quote

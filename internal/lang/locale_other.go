@@ -1,0 +1,5 @@
+//go:build !windows
+
+package lang
+
+func systemLocale() string { return "" }
