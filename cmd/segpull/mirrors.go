@@ -255,7 +255,7 @@ func verdict(m segpull.MirrorCheck) string {
 
 // unbroken matches what wrap keeps together: a word and the space after it, or a wide
 // character and the punctuation after it.
-var unbroken = regexp.MustCompile(`[^\s\p{Han}]+\s*|\p{Han}[，；：）]*\s*`)
+var unbroken = regexp.MustCompile(`[^\s\p{Han}]+\s*|\p{Han}[，；：、。）]*\s*`)
 
 // wrap breaks text into lines of at most 80 columns that begin with an indent.
 func wrap(indent, text string) string {

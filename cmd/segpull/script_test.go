@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 type leakFree struct{ *testing.M }
 
 func (m leakFree) Run() int {
+	os.Setenv("LC_ALL", "C") // tests want English, whoever runs them; scripts have an environment of their own
 	code := m.M.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)

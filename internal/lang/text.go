@@ -16,9 +16,9 @@ const (
 	// its parts is looked up, in bytes: errors quote servers, which may be hostile.
 	mostText    = 4 << 10
 	mostScanned = 2 << 20
-	// weak is how many letters between its placeholders make a pattern certain. One
+	// certain is how many letters between its placeholders make a pattern certain. One
 	// with fewer counts only if the text of a placeholder is known as well.
-	weak = 6
+	certain = 6
 )
 
 var (
@@ -70,21 +70,23 @@ func (t *translation) text(text string) string {
 	return b.String()
 }
 
-// longest translates the longest part from start that is known, and returns where it
-// ends; 0 if none is known.
+// longest translates the longest part from start that a certain pattern has made, or else
+// any pattern, and returns where it ends; 0 if none is known.
 func (t *translation) longest(text string, start int, ends [][]int) (chinese string, end int) {
-	for _, separator := range slices.Backward(ends) {
-		if end := separator[0]; end > start {
-			if chinese, ok := t.message(text[start:end]); ok {
-				return chinese, end
+	for _, least := range []int{certain, 0} {
+		for _, separator := range slices.Backward(ends) {
+			if end := separator[0]; end > start {
+				if chinese, ok := t.message(text[start:end], least); ok {
+					return chinese, end
+				}
 			}
 		}
 	}
 	return "", 0
 }
 
-// message translates a text that is one message.
-func (t *translation) message(text string) (string, bool) {
+// message translates a text that one pattern with at least so many letters has made.
+func (t *translation) message(text string, least int) (string, bool) {
 	if t.left -= len(text); t.left < 0 {
 		return "", false
 	}
@@ -92,7 +94,7 @@ func (t *translation) message(text string) (string, bool) {
 		return chinese, true
 	}
 	for _, p := range t.patterns {
-		if !p.frames(text) || !p.occurs(text) {
+		if p.letters < least || !p.frames(text) || !p.occurs(text) {
 			continue
 		}
 		t.left -= len(text)
@@ -110,7 +112,7 @@ func (t *translation) message(text string) (string, bool) {
 				args[i] = chinese
 			}
 		}
-		if known || p.letters >= weak {
+		if known || p.letters >= certain {
 			return fmt.Sprintf(p.chinese, args...), true
 		}
 	}
@@ -138,8 +140,12 @@ func newPattern(english, chinese string) *pattern {
 			continue
 		}
 		value, open := valueOf(v.letter)
-		if open && v.end == len(english) && !strings.HasSuffix(p.chinese, fmt.Sprintf("%%[%d]s", v.arg)) {
-			value = `([^;]*)` // what follows another message would come into its middle
+		switch {
+		case !open:
+		case strings.HasSuffix(english[:v.start], "-"), strings.HasSuffix(english[:v.start], "/"):
+			value = `([^\s;]*)` // the rest of a flag or a URL
+		case v.end == len(english) && !strings.HasSuffix(p.chinese, fmt.Sprintf("%%[%d]s", v.arg)):
+			value = `([^;]*)` // what follows the message would come into its middle
 		}
 		expr += value
 		p.open = append(p.open, open)

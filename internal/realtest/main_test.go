@@ -19,6 +19,7 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	os.Setenv("LC_ALL", "C") // tests want English, whoever runs them
 	code, err := buildAndRun(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
