@@ -7,6 +7,6 @@
 // that the text in a placeholder was made from, as fmt.Errorf wraps errors. What it does
 // not find stays English.
 //
-// The catalogue is in chinese.go. A test compares it with the source: each message has
-// its Chinese, with the same placeholders.
+// The catalogues are files beside this one. A test compares them with the source: each
+// message has its Chinese, with the same placeholders.
 package lang

@@ -40,7 +40,7 @@ func Locale(getenv func(string) string) string {
 // without a translation is returned as it is.
 func (l Language) Format(english string) string {
 	if l == Chinese {
-		return cmp.Or(words[english], english)
+		return cmp.Or(words()[english], english)
 	}
 	return english
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 func TestTheLocaleDecides(t *testing.T) {
@@ -98,7 +99,7 @@ func TestTextsAreTranslated(t *testing.T) {
 // Each format of the catalogue is found in a text that it made, and keeps what is in
 // the placeholders.
 func TestEveryMessageIsFoundInItsText(t *testing.T) {
-	for english, chinese := range messages {
+	for english, chinese := range messages() {
 		text, want := english, asStrings(chinese)
 		values := map[int]string{}
 		for _, v := range slices.Backward(verbsOf(english)) {
@@ -133,7 +134,7 @@ func TestFormats(t *testing.T) {
 // A server cannot make segpull spend its time with a translation: without the bound, the
 // last of these would take hours.
 func TestHostileTextsTakeLittleTime(t *testing.T) {
-	everything := strings.Join(slices.Sorted(maps.Keys(messages)), "; ")
+	everything := strings.Join(slices.Sorted(maps.Keys(messages())), "; ")
 	for _, text := range []string{
 		strings.Repeat("; ", mostText/2),
 		strings.Repeat("it ", mostText/3),
@@ -147,5 +148,33 @@ func TestHostileTextsTakeLittleTime(t *testing.T) {
 	long := strings.Repeat(" ", mostText) + ": no such mirror"
 	if Chinese.Text(long) != long {
 		t.Error("a text without bound was translated")
+	}
+}
+
+// No text of a server makes segpull fail, or print what is no text.
+func FuzzText(f *testing.F) {
+	for _, c := range texts {
+		f.Add(c[0])
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		chinese := Chinese.Text(text)
+		if utf8.ValidString(text) && !utf8.ValidString(chinese) {
+			t.Errorf("%q became %q", text, chinese)
+		}
+		if text != "" && chinese == "" {
+			t.Errorf("%q is gone", text)
+		}
+	})
+}
+
+func TestCataloguesAreRead(t *testing.T) {
+	got, err := readCatalogue("# comment\n\n\"a %s\"\n\"甲 %s\"\n# more\n`b\"`\n\"乙\"\n")
+	if want := map[string]string{"a %s": "甲 %s", `b"`: "乙"}; err != nil || !maps.Equal(got, want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+	for _, damaged := range []string{"a\n\"b\"\n", "\"a\"\n", "\"a\"\n\"b\"\n\"a\"\n\"c\"\n", "\"a\"\n\"\"\n"} {
+		if got, err := readCatalogue(damaged); err == nil {
+			t.Errorf("%q was read as %v", damaged, got)
+		}
 	}
 }

@@ -37,30 +37,30 @@ func TestEveryMessageHasItsChinese(t *testing.T) {
 	used := make(map[string]bool)
 	var missing []string
 	for _, m := range sourceMessages(t) {
-		catalogue, name := messages, "messages"
+		catalogue, name := messages(), "messages"
 		if m.own {
-			catalogue, name = words, "words"
+			catalogue, name = words(), "words"
 		}
 		if catalogue[m.text] == "" && !used[m.text] {
-			missing = append(missing, fmt.Sprintf("\t%q: \"\", // to %s, for %s", m.text, name, m.place))
+			missing = append(missing, fmt.Sprintf("# to %s.zh.txt, for %s\n%q\n\"\"", name, m.place, m.text))
 		}
 		used[m.text] = true
 	}
 	if len(missing) > 0 {
-		t.Errorf("chinese.go lacks\n%s", strings.Join(missing, "\n"))
+		t.Errorf("the catalogues lack the Chinese of\n%s", strings.Join(missing, "\n"))
 	}
 	for _, state := range states {
 		used[state] = true
 	}
-	for _, catalogue := range []map[string]string{words, messages} {
+	for _, catalogue := range []map[string]string{words(), messages()} {
 		for english, chinese := range catalogue {
 			if !used[english] {
-				t.Errorf("chinese.go has a message that the source lacks: remove %q", english)
+				t.Errorf("a catalogue has a message that the source lacks: remove %q", english)
 			}
 			checkPlaceholders(t, english, chinese)
 		}
 	}
-	for english, chinese := range others {
+	for english, chinese := range others() {
 		checkPlaceholders(t, english, chinese)
 	}
 }
@@ -74,8 +74,8 @@ var states = []string{
 
 func TestEveryStateHasItsChinese(t *testing.T) {
 	for _, state := range states {
-		if words[state] == "" {
-			t.Errorf("words lacks %q", state)
+		if words()[state] == "" {
+			t.Errorf("words.zh.txt lacks %q", state)
 		}
 	}
 }
@@ -88,7 +88,7 @@ func TestEveryNoteHasItsChinese(t *testing.T) {
 	}
 	for _, note := range regexp.MustCompile(`(?m)^note = "(.*)"$`).FindAllStringSubmatch(string(presets), -1) {
 		if Chinese.Text(note[1]) == note[1] {
-			t.Errorf("others lacks %q", note[1])
+			t.Errorf("others.zh.txt lacks %q", note[1])
 		}
 	}
 }

@@ -228,7 +228,7 @@ func (p *pattern) match(text string) []string {
 // patterns are those of the catalogue, the ones with most letters first: they are most certain.
 var patterns = sync.OnceValue(func() []*pattern {
 	var all []*pattern
-	for _, catalogue := range []map[string]string{messages, others} {
+	for _, catalogue := range []map[string]string{messages(), others()} {
 		for english, chinese := range catalogue {
 			if verb.MatchString(english) {
 				all = append(all, newPattern(english, chinese))
@@ -243,8 +243,8 @@ var patterns = sync.OnceValue(func() []*pattern {
 
 // exact has the messages without placeholders.
 var exact = sync.OnceValue(func() map[string]string {
-	all := maps.Clone(others)
-	maps.Copy(all, messages)
+	all := maps.Clone(others())
+	maps.Copy(all, messages())
 	maps.DeleteFunc(all, func(english, _ string) bool { return verb.MatchString(english) })
 	return all
 })
