@@ -69,6 +69,9 @@ func familiar(ref image.Reference) string {
 
 func (j *job) run(ctx context.Context) (Result, error) {
 	j.began = time.Now()
+	if j.call.opts.Server != "" {
+		return j.askServer(ctx)
+	}
 	if there, err := j.inRegistry(ctx); err != nil {
 		return Result{}, err
 	} else if there {

@@ -88,6 +88,16 @@ type Options struct {
 	// CacheSize is the number of bytes above which the cache evicts the images that
 	// were least recently used. 0: 20 GiB.
 	CacheSize int64
+	// CacheOnly fetches the images into CacheDir, and writes them nowhere else: Output,
+	// Name, Load and To must be empty. Format does not matter.
+	CacheOnly bool
+	// Server is the http(s) URL of a running [Server], or of a proxy before several, or the
+	// name of a mirror in Config that is one: it
+	// fetches the images into its cache, from its own mirrors, and within its own limits.
+	// Pull waits until the server has verified every blob, and receives and writes almost
+	// nothing itself. Output, Name, Load, To, CacheDir and Mirrors must be empty. Format
+	// and Limits do not matter. Empty: Pull fetches.
+	Server string
 	// History is the file in which pulls record the rates and faults of mirrors,
 	// such as sources.HistoryPath. Empty: the pull neither reads nor records them.
 	History string

@@ -57,7 +57,10 @@ func (o Options) places(format archive.Format, images int) (places, error) {
 		return places{}, usage(errors.New("standard output is a terminal, which cannot display an archive: pipe it, as in segpull -o - … | docker load, or give a file with --output"))
 	}
 	p := places{opts: o, format: format}
-	if o.Output == "" && (o.Load != "" || o.To != "") {
+	if o.Server != "" {
+		return p, nil
+	}
+	if o.Output == "" && (o.Load != "" || o.To != "" || o.CacheOnly) {
 		return p, p.prepareParts()
 	}
 	if o.intoDir(format, images) {
@@ -87,6 +90,9 @@ func (p places) plan() func(*job) error {
 			return usage(p.twice(j))
 		}
 		seen[j.out.work] = true
+		if p.opts.Server != "" {
+			return nil
+		}
 		return j.out.check()
 	}
 }
@@ -98,7 +104,7 @@ func (p places) of(img image.Image) output {
 
 // twice is the error of a job with the place of another.
 func (p places) twice(j *job) error {
-	if p.parts != "" {
+	if j.out.path == "" {
 		return fmt.Errorf("%s: two images have the name %s: name each image once", j.image.Reference, filepath.Base(j.out.work))
 	}
 	return fmt.Errorf("%s: two images would be written to %s: name each image once", j.image.Reference, j.out.path)
@@ -143,7 +149,7 @@ func (p *places) prepareParts() error {
 
 // place returns the output for an image with a file name, which has no extension.
 func (p places) place(name string) output {
-	if p.parts != "" {
+	if p.parts != "" || p.opts.Server != "" {
 		return output{format: p.format, work: filepath.Join(p.parts, name)}
 	}
 	if p.format != archive.OCI {

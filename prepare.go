@@ -124,6 +124,8 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	f := &fetcher{set: j.set, call: j.call}
 	img, err := j.find(ctx, f)
 	switch {
+	case err != nil && j.call.opts.Server != "":
+		return fmt.Errorf("%w; the log of the server may say more", err)
 	case classOf(err) == ErrNetwork && unreachable(err):
 		return fmt.Errorf("%w; check the network, or give other mirrors with --mirror", err)
 	case classOf(err) == ErrNetwork:

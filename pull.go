@@ -98,7 +98,7 @@ func newCall(opts Options) (*call, error) {
 	if opts.Load != "" && !engine.IsName(opts.Load) {
 		return nil, usage(fmt.Errorf("engine %q is unknown; use one of %s", opts.Load, strings.Join(Engines(), ", ")))
 	}
-	if err := opts.checkAllPlatforms(c.format); err != nil {
+	if err := errors.Join(opts.checkAllPlatforms(c.format), opts.checkPlace(), opts.checkServer()); err != nil {
 		return nil, usage(err)
 	}
 	if opts.Connections < 0 || opts.SegmentSize < 0 || opts.GiveUpAfter < 0 {
@@ -116,6 +116,10 @@ func newCall(opts Options) (*call, error) {
 	c.limits = cmp.Or(opts.Limits, NewLimits(0))
 	c.logins = sources.NewLogins(opts.Authfile, c.warn)
 	c.newSet = func(images sources.Images) (*sources.Set, []error, error) {
+		if opts.Server != "" {
+			config, name := opts.serverConfig()
+			return sources.New(config, c.logins, []string{name}, images)
+		}
 		return sources.New(opts.Config, c.logins, opts.Mirrors, images)
 	}
 	return c, nil
@@ -130,8 +134,27 @@ func (o Options) checkAllPlatforms(format archive.Format) error {
 		return errors.New("all platforms and one platform exclude each other: give --all-platforms or --platform")
 	case o.Load != "":
 		return errors.New("an engine gets one platform: leave out --all-platforms or --load")
-	case onePlatform && (o.Output != "" || o.To == ""):
+	case o.written() && onePlatform && (o.Output != "" || o.To == ""):
 		return fmt.Errorf("format %s holds one platform: give --format oci or oci-archive with --all-platforms, or --to", format)
+	}
+	return nil
+}
+
+// written reports whether the image is written somewhere, or sent there.
+func (o Options) written() bool { return !o.CacheOnly && o.Server == "" }
+
+// checkPlace refuses what CacheOnly and Server exclude.
+func (o Options) checkPlace() error {
+	switch {
+	case o.written():
+	case o.CacheOnly && o.Server != "":
+		return errors.New("CacheOnly and Server exclude each other: give one of them")
+	case o.Output != "" || o.Name != "" || o.Load != "" || o.To != "":
+		return errors.New("with CacheOnly and Server, an image goes nowhere else: leave out Output, Name, Load and To")
+	case o.CacheOnly && o.CacheDir == "":
+		return errors.New("CacheOnly needs a CacheDir")
+	case o.Server != "" && (o.CacheDir != "" || len(o.Mirrors) > 0):
+		return errors.New("a server has mirrors and a cache of its own: leave out Mirrors and CacheDir")
 	}
 	return nil
 }

@@ -32,9 +32,9 @@ func (a *app) cacheCommand() *cobra.Command {
 		Use: "cache",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("cache %s is unknown: use ls, verify, prune or export DIR%s", args[0], alsoAnImage("cache"))
+				return usagef("cache %s is unknown: use add, ls, verify, prune or export DIR%s", args[0], alsoAnImage("cache"))
 			}
-			return usagef("cache needs one of ls, verify, prune or export DIR%s", alsoAnImage("cache"))
+			return usagef("cache needs one of add, ls, verify, prune or export DIR%s", alsoAnImage("cache"))
 		},
 		Run: func(*cobra.Command, []string) {}, // Args never permits it
 	}
@@ -42,7 +42,7 @@ func (a *app) cacheCommand() *cobra.Command {
 	a.defineCacheSize(prune.Flags())
 	export := a.cacheVerb("export", 1, a.export)
 	export.ValidArgsFunction = cobra.FixedCompletions(nil, directories)
-	cmd.AddCommand(a.cacheVerb("ls", 0, a.list), a.cacheVerb("verify", 0, a.verify), prune, export)
+	cmd.AddCommand(a.addCommand(), a.cacheVerb("ls", 0, a.list), a.cacheVerb("verify", 0, a.verify), prune, export)
 	return cmd
 }
 

@@ -88,6 +88,7 @@ var flagValues = map[string]values{
 	"progress":      oneOf(progressForms...),
 	"report":        {kind: files},
 	"segment-size":  {kind: free},
+	"server":        {kind: free},
 	"tag-ttl":       {kind: free},
 	"to":            {kind: free},
 }

@@ -44,6 +44,9 @@ type flags struct {
 	quiet       bool
 	verbose     bool
 
+	cacheOnly bool   // the command is cache add
+	server    string // of cache add
+
 	json bool // of inspect and the verbs of the cache
 
 	environment string   // $SEGPULL_CACHE
@@ -58,19 +61,25 @@ var progressForms = []string{"auto", "bar", "plain", "json", "none"}
 func (f *flags) define(set *pflag.FlagSet) {
 	f.set = set
 	set.SortFlags = false
-	set.StringArrayVarP(&f.inputs, "input", "i", nil, "")
 	f.defineImage(set)
-	set.BoolVar(&f.all, "all-platforms", false, "")
+	f.defineFetch(set)
 	set.StringVar(&f.name, "name", "", "")
 	set.StringVar(&f.engine, "load", "", "")
 	set.Lookup("load").NoOptDefVal = "auto"
 	set.StringVar(&f.to, "to", "", "")
+	set.StringVar(&f.report, "report", "", "")
+}
+
+// defineFetch binds the flags that pulls and cache add share: which images, how to fetch
+// them, and what to print.
+func (f *flags) defineFetch(set *pflag.FlagSet) {
+	set.StringArrayVarP(&f.inputs, "input", "i", nil, "")
+	set.BoolVar(&f.all, "all-platforms", false, "")
 	set.TextVar(&f.limitRate, "limit-rate", sources.Timetable{}, "")
 	set.IntVar(&f.connections, "connections", 0, "")
 	set.TextVar(&f.segmentSize, "segment-size", sources.Size(0), "")
 	set.BoolVar(&f.noRace, "no-race", false, "")
 	set.Var(newWord(&f.progress, "auto", progressSynonyms), "progress", "")
-	set.StringVar(&f.report, "report", "", "")
 	f.defineCache(set)
 	f.defineCacheSize(set)
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "")
@@ -132,7 +141,7 @@ func (f *flags) inherit() (sources.Config, error) {
 	if err != nil {
 		return config, usagef("%v", err)
 	}
-	if f.engine == "" && f.to == "" {
+	if f.engine == "" && f.to == "" && !f.cacheOnly {
 		inherit(f.set, "output", &f.output, config.Output)
 	}
 	inherit(f.set, "format", &f.format, cmp.Or(formatSynonyms[config.Format], config.Format))

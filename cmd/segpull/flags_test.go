@@ -156,6 +156,11 @@ func TestHelpNamesEveryFlagIn80Columns(t *testing.T) {
 		help:        new(flags).define,
 		serveHelp:   func(set *pflag.FlagSet) { new(flags).defineServe(set, new(serveFlags)) },
 		inspectHelp: new(app).defineInspect,
+		cacheHelp: func(set *pflag.FlagSet) {
+			for _, cmd := range new(app).cacheCommand().Commands() {
+				set.AddFlagSet(cmd.Flags())
+			}
+		},
 		mirrorsHelp: func(set *pflag.FlagSet) {
 			for _, cmd := range append(new(app).mirrorsCommand().Commands(), new(app).mirrorsCommand()) {
 				set.AddFlagSet(cmd.Flags())

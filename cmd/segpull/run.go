@@ -19,6 +19,7 @@ import (
 // app is one run of the command: its flags, and where it writes.
 type app struct {
 	flags
+	watcher        segpull.Observer // of a pull, beside its views; nil: none
 	args           []string
 	stdout, stderr *os.File
 }
@@ -56,6 +57,9 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 	if err := a.checkLoad(refs); err != nil {
 		return err
 	}
+	if err := a.placeAdded(); err != nil {
+		return err
+	}
 	if err := a.findMirrors(ctx, &config); err != nil {
 		return err
 	}
@@ -72,6 +76,9 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 	if a.report != "" {
 		recorder = report.New()
 		observer = both{feed, recorder}
+	}
+	if a.watcher != nil {
+		observer = both{observer, a.watcher}
 	}
 	for _, doubt := range a.doubts {
 		observer.Observe(segpull.Warning{Message: doubt})
@@ -97,6 +104,8 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 		NoRace:       a.noRace,
 		CacheDir:     a.cacheDir,
 		CacheSize:    int64(a.cacheSize),
+		CacheOnly:    a.cacheOnly && a.server == "",
+		Server:       a.server,
 		History:      sources.HistoryPath(),
 		Stdout:       a.stdout,
 		Observer:     observer,

@@ -52,7 +52,8 @@ func (a *app) noticeView() view {
 func (a *app) notices() notices { return notices{a.stderr, movable(a.stderr) && colours()} }
 
 // results prints the digest and the path of each archive that is complete, except one
-// on standard output, and the digest and the name of what an engine has got.
+// on standard output, and the digest and the name of what an engine or only a cache has
+// got.
 type results struct {
 	out  io.Writer
 	fail func(error)
@@ -70,7 +71,10 @@ func (r *results) show(_ time.Time, e segpull.Event) {
 	if !ok {
 		return
 	}
-	if path := finished.Path; path != "" && path != "-" {
+	switch path := finished.Path; {
+	case path == "" && len(finished.Delivered) == 0: // it is only in the cache
+		r.print(finished.Digest, finished.Reference)
+	case path != "" && path != "-":
 		r.print(finished.Digest, path)
 	}
 	for _, d := range finished.Delivered {

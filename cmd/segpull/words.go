@@ -80,6 +80,9 @@ func summary(r segpull.Result) string {
 		}
 		return oneLine(say("%s: %s is up to date", r.Reference, r.Path) + delivered(r))
 	}
+	if r.Fetched == 0 && r.Resumed == 0 { // a server has fetched it
+		return oneLine(say("%s: done in %s", r.Reference, durationText(r.Duration.Duration)) + delivered(r))
+	}
 	if r.Fetched == 0 {
 		return oneLine(say("%s: done, all %s were there already", r.Reference, bytesText(r.Resumed)) + delivered(r))
 	}
