@@ -52,27 +52,28 @@ func (c *Cache) Room(ctx context.Context, bytes int64, keep digest.Digest) (Evic
 	if most >= size {
 		return Evicted{}, nil
 	}
-	return c.evict(ctx, most, keep)
+	return c.evict(ctx, most, time.Time{}, keep)
 }
 
-// Prune evicts in the same way until the cache is not above its limit, and keeps no
-// image.
-func (c *Cache) Prune(ctx context.Context) (Evicted, error) {
+// Prune evicts in the same way what was last used before a time, the zero time for
+// nothing, and then until the cache is not above its limit. It keeps no image.
+func (c *Cache) Prune(ctx context.Context, before time.Time) (Evicted, error) {
 	size, err := c.size()
-	if err != nil || size <= c.limit {
+	if err != nil || size == 0 || size <= c.limit && before.IsZero() {
 		return Evicted{}, err
 	}
-	return c.evict(ctx, c.limit, "")
+	return c.evict(ctx, c.limit, before, "")
 }
 
-// evict evicts until the cache has at most so many bytes.
-func (c *Cache) evict(ctx context.Context, most int64, keep digest.Digest) (done Evicted, err error) {
+// evict evicts what was last used before a time, and until the cache has at most so many
+// bytes.
+func (c *Cache) evict(ctx context.Context, most int64, before time.Time, keep digest.Digest) (done Evicted, err error) {
 	err = c.change(ctx, func() error {
 		e, err := c.newEviction(ctx)
 		if err != nil {
 			return err
 		}
-		err = e.run(ctx, most, keep)
+		err = e.run(ctx, most, before, keep)
 		done = e.done
 		return err
 	})
@@ -110,8 +111,8 @@ func (c *Cache) newEviction(ctx context.Context) (*eviction, error) {
 	return e, nil
 }
 
-// run evicts until the cache has at most so many bytes.
-func (e *eviction) run(ctx context.Context, most int64, keep digest.Digest) error {
+// run evicts the least recently used first, as evict says.
+func (e *eviction) run(ctx context.Context, most int64, before time.Time, keep digest.Digest) error {
 	var all []victim
 	for _, r := range e.index.roots {
 		if r.digest != keep {
@@ -126,7 +127,7 @@ func (e *eviction) run(ctx context.Context, most int64, keep digest.Digest) erro
 	}
 	slices.SortStableFunc(all, func(a, b victim) int { return a.used.Compare(b.used) })
 	for _, v := range all {
-		if e.size <= most {
+		if e.size <= most && !v.used.Before(before) {
 			break
 		}
 		if ctx.Err() != nil {

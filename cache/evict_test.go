@@ -92,13 +92,37 @@ func TestEvictionLeavesRoom(t *testing.T) {
 		use(t, c, 100-i, img)
 	}
 	limit := listedSize(t, c) - 1
-	if done, err := New(c.Dir(), limit).Prune(t.Context()); err != nil || done.Images != 1 || len(names(t, c)) != 19 {
+	if done, err := New(c.Dir(), limit).Prune(t.Context(), time.Time{}); err != nil || done.Images != 1 || len(names(t, c)) != 19 {
 		t.Errorf("pruned %+v, %v", done, err)
 	}
 	makeRoom(t, c, limit, 25*kib, "")
 	if got := len(names(t, c)); got != 16 {
 		t.Errorf("%d of 20 images are left, want 16", got)
 	}
+}
+
+// Prune evicts what is older than a time, however small the cache is, and keeps a blob that
+// a younger image needs.
+func TestPruneByAge(t *testing.T) {
+	c := New(t.TempDir(), DefaultLimit)
+	old, young := newImage(1, 10*kib), newImage(2, 10*kib)
+	putImage(t, c, "old:1", old)
+	putImage(t, c, "young:1", young)
+	use(t, c, 50, old)
+	use(t, c, 5, young)
+	prune := func(minutes int, want ...string) {
+		t.Helper()
+		_, err := c.Prune(t.Context(), time.Now().Add(-time.Duration(minutes)*time.Minute))
+		if got := names(t, c); err != nil || !slices.Equal(got, want) {
+			t.Errorf("older than %d minutes: %q are left, want %q, %v", minutes, got, want, err)
+		}
+	}
+	prune(60, "old:1", "young:1")
+	prune(10, "young:1")
+	if !has(t, c, young.Manifest) || has(t, c, old.Manifest) {
+		t.Error("the blobs of the wrong image were evicted")
+	}
+	prune(0)
 }
 
 // The cache leaves 5 % of its file system free, or 10 GiB of a large one, whatever its

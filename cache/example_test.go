@@ -110,10 +110,10 @@ func ExampleCache_Room() {
 
 func ExampleCache_Prune() {
 	ctx := context.Background()
-	c, remove := newCache(0)
+	c, remove := newCache(cache.DefaultLimit)
 	defer remove()
 	putImage(ctx, c, "1", "layer one")
-	evicted, err := c.Prune(ctx)
+	evicted, err := c.Prune(ctx, time.Now()) // whatever nobody uses now
 	fmt.Println(evicted.Images, evicted.Blobs, err)
 	// Output: 1 2 <nil>
 }

@@ -68,7 +68,7 @@ func (r *Rate) UnmarshalText(text []byte) error {
 }
 
 // Duration is a time that is not negative. Its text is that of
-// time.ParseDuration: "90s", "5m" or "1h30m". It is a struct so that the TOML
+// time.ParseDuration, or days: "90s", "5m", "1h30m" or "30d". It is a struct so that the TOML
 // decoder gives UnmarshalText an integer too, which is an error: it has no unit.
 type Duration struct{ time.Duration }
 
@@ -77,11 +77,15 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 
 // UnmarshalText reads a duration. An error leaves d unchanged.
 func (d *Duration) UnmarshalText(text []byte) error {
-	t, err := time.ParseDuration(string(text))
-	if err != nil || t < 0 {
+	number, unit := string(text), time.Duration(1)
+	if days, ok := strings.CutSuffix(number, "d"); ok {
+		number, unit = days+"h", 24
+	}
+	t, err := time.ParseDuration(number)
+	if err != nil || t < 0 || t > math.MaxInt64/unit {
 		return fmt.Errorf("time %q: write it with its unit, as in \"90s\", \"5m\" or \"1h30m\"", text)
 	}
-	d.Duration = t
+	d.Duration = t * unit
 	return nil
 }
 

@@ -3,6 +3,7 @@ package sources
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestSizeAndRateAreReadAsCurlAndWgetDo(t *testing.T) {
@@ -44,6 +45,15 @@ func TestSizeRefuses(t *testing.T) {
 		}
 		if size != 7 {
 			t.Errorf("size %q changed the value to %d", text, size)
+		}
+	}
+}
+
+func TestDurationKnowsDays(t *testing.T) {
+	for text, hours := range map[string]time.Duration{"30d": 720, "1.5d": 36, "0d": 0, "12h": 12, "106752d": -1, "-1d": -1, "d": -1, "1dd": -1, "1d2h": -1} {
+		d := Duration{-time.Hour}
+		if err := d.UnmarshalText([]byte(text)); d.Duration != hours*time.Hour || (err != nil) != (hours < 0) {
+			t.Errorf("%s is %s, %v", text, d, err)
 		}
 	}
 }
@@ -97,7 +107,7 @@ func FuzzRate(f *testing.F) {
 }
 
 func FuzzDuration(f *testing.F) {
-	for _, seed := range []string{"90s", "1h30m", "-1s", "0", "9223372036854775807ns", "1e9h", "1.5µs"} {
+	for _, seed := range []string{"90s", "1h30m", "-1s", "0", "9223372036854775807ns", "1e9h", "1.5µs", "30d", "-1d", "d", "106752d"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -17,6 +17,7 @@ import (
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/cache"
 	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/sources"
 )
 
 // cacheHelp is written by hand, like help.
@@ -40,6 +41,7 @@ func (a *app) cacheCommand() *cobra.Command {
 	}
 	prune := a.cacheVerb("prune", 0, a.prune)
 	a.defineCacheSize(prune.Flags())
+	prune.Flags().TextVar(&a.olderThan, "older-than", sources.Duration{}, "")
 	export := a.cacheVerb("export", 1, a.export)
 	export.ValidArgsFunction = cobra.FixedCompletions(nil, directories)
 	cmd.AddCommand(a.addCommand(), a.cacheVerb("ls", 0, a.list), a.cacheVerb("verify", 0, a.verify), prune, export)
@@ -179,13 +181,20 @@ func (e *damagedError) Error() string {
 func (e *damagedError) Is(target error) bool { return target == segpull.ErrMismatch }
 
 func (a *app) prune(cmd *cobra.Command, c *cache.Cache, _ []string) error {
-	e, err := c.Prune(cmd.Context())
+	var before time.Time
+	if a.set.Changed("older-than") {
+		before = time.Now().Add(-a.olderThan.Duration)
+	}
+	e, err := c.Prune(cmd.Context(), before)
 	if err != nil {
 		return err
 	}
 	text := say("removed %s, %s, %s from %s\n", images(e.Images), blobs(e.Blobs), bytesText(e.Bytes), c.Dir())
 	if e == (cache.Evicted{}) {
 		text = say("nothing to remove: %s has at most %s\n", c.Dir(), bytesText(c.Limit()))
+		if !before.IsZero() {
+			text = say("nothing to remove: %s has at most %s, and all of it was used in the last %s\n", c.Dir(), bytesText(c.Limit()), durationText(a.olderThan.Duration))
+		}
 	}
 	return a.print(e, text)
 }

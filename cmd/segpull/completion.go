@@ -71,6 +71,7 @@ var flagValues = map[string]values{
 	"connections":   {kind: free},
 	"format":        oneOf(segpull.Formats()...),
 	"give-up-after": {kind: free},
+	"older-than":    {kind: free},
 	"host":          {kind: free},
 	"input":         {kind: files},
 	"lang":          oneOf(string(lang.English), string(lang.Chinese)),

@@ -39,6 +39,7 @@ type flags struct {
 	authfile    string
 	cacheDir    string
 	cacheSize   sources.Size
+	olderThan   sources.Duration
 	report      string
 	config      string
 	quiet       bool
