@@ -218,7 +218,7 @@ func wantQuickCancel(t *testing.T, m *pulltest.Mirrors, opts segpull.Options) {
 	time.AfterFunc(500*time.Millisecond, func() { cancel(errLost) })
 	began := time.Now()
 	_, err := m.PullContext(ctx, t, opts)
-	if took := time.Since(began); took > 1500*time.Millisecond {
+	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	if !errors.Is(err, errLost) {

@@ -178,7 +178,7 @@ func TestTenThousandBlobsTakeNoTime(t *testing.T) {
 	} {
 		began := time.Now()
 		must(t, do())
-		if took := time.Since(began); took > 2*time.Second {
+		if took := time.Since(began); took > 15*time.Second { // a second or two on a busy machine
 			t.Errorf("%s took %v", what, took)
 		}
 	}

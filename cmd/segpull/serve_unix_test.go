@@ -69,7 +69,7 @@ func TestAServerEndsSoon(t *testing.T) {
 				t.Error("the answer ended as if it were complete")
 			}
 			_, _ = io.ReadAll(rest)
-			if got, took := code(t, cmd.Wait()), time.Since(began); got != 0 || took > 5*time.Second {
+			if got, took := code(t, cmd.Wait()), time.Since(began); got != 0 || took > 10*time.Second { // five, and more on a busy machine
 				t.Errorf("exit code %d after %v", got, took)
 			}
 			parts, err := filepath.Glob(filepath.Join(cmd.Dir, "cache", "parts", "*", "part"))
