@@ -32,6 +32,25 @@ func (c *call) findEngine(ctx context.Context) (err error) {
 	return err
 }
 
+// loads returns a function for all jobs of a call, which refuses a second image for one
+// name in the engine, such as that of another platform: it would take the name from the
+// first.
+func (c *call) loads() func(*job) error {
+	seen := make(map[string]bool)
+	return func(j *job) error {
+		ref := j.image.Reference
+		if c.opts.Load == "" || ref.Tag == "" {
+			return nil
+		}
+		name := ref.Name() + ":" + ref.Tag
+		if seen[name] {
+			return usage(fmt.Errorf("%s for %s: two images would be loaded as %s: load them one by one, with another --name", ref, j.image.Platform, name))
+		}
+		seen[name] = true
+		return nil
+	}
+}
+
 // loadsDir reports whether the engine reads a directory, in which each blob has a file.
 func (c *call) loadsDir() bool { return c.opts.Load != "" && c.engine.ReadsDir() }
 

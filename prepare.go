@@ -37,7 +37,13 @@ func (c *call) prepare(ctx context.Context, names []string) ([]*job, error) {
 	if jobs, err = c.each(ctx, jobs, places.plan()); err != nil {
 		return nil, err
 	}
+	if err := c.opts.checkTo(len(names)); err != nil {
+		return nil, err
+	}
 	if jobs, err = c.each(ctx, jobs, c.destinations()); err != nil {
+		return nil, err
+	}
+	if jobs, err = c.each(ctx, jobs, c.loads()); err != nil {
 		return nil, err
 	}
 	if err := c.findEngine(ctx); err != nil {
@@ -96,6 +102,9 @@ func (j *job) parse() (err error) {
 func (o Options) name(jobs []*job) (image.Reference, error) {
 	if o.Name == "" || len(jobs) == 0 {
 		return image.Reference{}, nil
+	}
+	if o.To != "" && o.Output == "" && o.Load == "" {
+		return image.Reference{}, usage(fmt.Errorf("name %q is for an archive or an engine, and the name in the registry comes from --to: leave out --name", o.Name))
 	}
 	if len(jobs) > 1 {
 		return image.Reference{}, usage(fmt.Errorf("name %q can apply to only one image, and the call has %d: pull them one by one", o.Name, len(jobs)))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
@@ -42,6 +43,14 @@ func (t targets) close() {
 	}
 }
 
+// checkTo refuses a name in the registry for several images.
+func (o Options) checkTo(images int) error {
+	if o.To == "" || images == 1 || strings.HasSuffix(o.To, "/") {
+		return nil
+	}
+	return usage(fmt.Errorf("--to %s names one image, and the call has %d: give a prefix with a slash at its end", o.To, images))
+}
+
 // destinations returns a function for all jobs of a call, which finds where a job's image
 // is pushed.
 func (c *call) destinations() func(*job) error {
@@ -59,7 +68,7 @@ func (c *call) destinations() func(*job) error {
 			key += "@" + j.image.Reference.Digest.String()
 		}
 		if seen[key] {
-			return usage(fmt.Errorf("%s: two images would be pushed to %s: name each image once, and give --to a prefix with a slash at its end", j.image.Reference, ref))
+			return usage(fmt.Errorf("%s: two images would be pushed to %s: name each image once", j.image.Reference, ref))
 		}
 		seen[key] = true
 		to, err := c.target(ref.Registry)

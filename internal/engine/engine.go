@@ -89,7 +89,7 @@ func Find(ctx context.Context, name string) (Engine, error) {
 	case len(reasons) == 0:
 		return Engine{}, fmt.Errorf("engine %q is unknown; use one of %s", name, strings.Join(Names(), ", "))
 	}
-	return Engine{}, reasons[0]
+	return Engine{}, fmt.Errorf("%w: install or start it, or choose another engine with --load", reasons[0])
 }
 
 // IsName reports whether Find knows a name.
@@ -98,7 +98,7 @@ func IsName(name string) bool { return name == Auto || slices.Contains(Names(), 
 func (k kind) find(ctx context.Context) (Engine, error) {
 	path, err := exec.LookPath(k.program)
 	if err != nil {
-		return Engine{}, fmt.Errorf("%s: the program %s is not in the PATH: install it, or choose another engine with --load", k.name, k.program)
+		return Engine{}, fmt.Errorf("%s: the program %s is not in the PATH", k.name, k.program)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, fmt.Errorf("no answer within %v", probeTimeout))
 	defer cancel()

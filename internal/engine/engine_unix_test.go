@@ -92,8 +92,14 @@ func TestAnEngineIsFoundByItsName(t *testing.T) {
 		}
 	}
 	install(t, nil)
-	if _, err := Find(t.Context(), "containerd"); err == nil || !strings.Contains(err.Error(), "the program ctr is not in the PATH") {
-		t.Errorf("a missing program: %v", err)
+	for name, want := range map[string]string{
+		"containerd": "containerd: the program ctr is not in the PATH: install or start it, or choose another engine with --load",
+		Auto: "no container engine answers (docker: the program docker is not in the PATH\nnerdctl: the program nerdctl is not in the PATH\n" +
+			"podman: the program podman is not in the PATH\ncontainerd: the program ctr is not in the PATH): start one, or write a file with --output",
+	} {
+		if _, err := Find(t.Context(), name); err == nil || err.Error() != want {
+			t.Errorf("%s is missing: %v", name, err)
+		}
 	}
 }
 
