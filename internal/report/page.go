@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/docker/go-units"
+
+	"github.com/segpull/segpull"
 )
 
 // Outcome is how the pull ended, and the arguments of the command that made it.
@@ -53,7 +55,11 @@ type page struct {
 	Omitted, NotDrawn                    int
 }
 
-type imageRow struct{ Name, Digest, Platform, Size, Fetched, Resumed, Path, State string }
+type imageRow struct {
+	Name, Digest, Platform, Size, Fetched, Resumed, State string
+
+	Places []string // files, engines and registries that have the image
+}
 
 type sourceRow struct {
 	Colour, Name, Bytes, Share, State string
@@ -113,7 +119,10 @@ func (r *Recorder) page(ended time.Time, o Outcome) page {
 func (i *image) row() imageRow {
 	row := imageRow{
 		Name: withoutSecrets(i.Reference), Digest: i.Digest, Platform: i.Platform, Size: size(i.Size),
-		Path: withoutSecrets(i.Path), Resumed: size(i.progress.Resumed), Fetched: size(i.progress.Done - i.progress.Resumed), State: "incomplete",
+		Resumed: size(i.progress.Resumed), Fetched: size(i.progress.Done - i.progress.Resumed), State: "incomplete",
+	}
+	if i.Path != "" {
+		row.Places = []string{withoutSecrets(i.Path)}
 	}
 	if i.failed != "" {
 		row.State = "failed"
@@ -122,10 +131,22 @@ func (i *image) row() imageRow {
 		return row
 	}
 	row.Fetched, row.Resumed, row.State = size(i.result.Fetched), size(i.result.Resumed), "complete"
+	for _, d := range i.result.Delivered {
+		row.Places = append(row.Places, withoutSecrets(placeOf(d)))
+	}
 	if i.result.UpToDate {
 		row.State = "was up to date"
 	}
 	return row
+}
+
+// placeOf says who has the image: the registry is part of its name there, and an engine is
+// not.
+func placeOf(d segpull.Delivery) string {
+	if strings.HasPrefix(d.Name, d.To+"/") {
+		return d.Name
+	}
+	return d.To + ": " + d.Name
 }
 
 // last is the state in which the pull left a source: corrupt, off, or "".

@@ -79,10 +79,13 @@ func wantText(t *testing.T, page string, words ...string) {
 func TestThePageTellsThePull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := recorded()
-		r.Observe(segpull.Finished{Result: segpull.Result{Reference: "app:1", Fetched: 10 * mib}})
+		r.Observe(segpull.Finished{Result: segpull.Result{Reference: "app:1", Fetched: 10 * mib, Delivered: []segpull.Delivery{
+			{To: "docker", Name: "docker.io/library/app:1"}, {To: "harbor.example", Name: "harbor.example/team/app:1"},
+		}}})
 		page := write(t, r, Outcome{Args: []string{"-m", "fast", "app:1"}})
 		wantText(t, page,
 			"<h1>segpull: app:1</h1>", "Complete after 13s.", "<td>complete</td>", "<td>linux/amd64</td>",
+			"<td>app.tar<br>docker: docker.io/library/app:1<br>harbor.example/team/app:1</td>",
 			"fast: 10 MiB, 1 request", "slow: 100 B, 1 request, 1 problem", "wrong: 0 B, 0 requests, sent wrong bytes",
 			"503 &lt;busy&gt;", "no byte from slow: silent", "wrong bytes: it sent other bytes",
 			"slow is cooling from 2s on", "wrong is off from 13s on", "no byte from any mirror",
