@@ -113,7 +113,7 @@ func TestMirrors(ctx context.Context, opts MirrorsOptions, name string) ([]Mirro
 	if usable {
 		return all, nil
 	}
-	return all, &classified{fmt.Errorf("no source has %s for %s that a pull could use", familiar(ref), platform), classOfReasons(reasons)}
+	return all, &classified{fmt.Errorf("no source has %s for %s that a pull could use; name an image that they have, or give other mirrors with --mirror", familiar(ref), platform), classOfReasons(reasons)}
 }
 
 // set returns the sources for an image or a registry.

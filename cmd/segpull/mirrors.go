@@ -250,8 +250,12 @@ func verdict(m segpull.MirrorCheck) string {
 		}
 		notes = append(notes, limit)
 	}
-	return oneLine(strings.Join(append([]string{word}, notes...), "; "))
+	text := oneLine(strings.Join(append([]string{word}, notes...), "; "))
+	return wholeDigest.ReplaceAllStringFunc(text, shortDigest)
 }
+
+// wholeDigest matches a digest, which has about as many cells as a line of the table.
+var wholeDigest = regexp.MustCompile("sha256:[0-9a-f]{64}")
 
 // unbroken matches what wrap keeps together: a word and the space after it, or a wide
 // character and the punctuation after it.

@@ -31,8 +31,11 @@ func TestVerdicts(t *testing.T) {
 		"good; 76 of 100 requests left for 6h00m": func(m *segpull.MirrorCheck) {
 			m.Limits = &segpull.RequestLimits{Limit: 100, Remaining: 76, Period: 21600}
 		},
-		"good; 0 of 1 request left":                                       func(m *segpull.MirrorCheck) { m.Limits = &segpull.RequestLimits{Limit: 1} },
-		"good; by digest only: it resolves no tags":                       func(m *segpull.MirrorCheck) { m.Tags = false },
+		"good; 0 of 1 request left":                 func(m *segpull.MirrorCheck) { m.Limits = &segpull.RequestLimits{Limit: 1} },
+		"good; by digest only: it resolves no tags": func(m *segpull.MirrorCheck) { m.Tags = false },
+		"not usable: manifest https://m.example/sha256:111111111111: 503": func(m *segpull.MirrorCheck) {
+			m.Usable, m.Error = false, "manifest https://m.example/"+testDigest("1")+": 503"
+		},
 		"good; its certificate is not checked":                            func(m *segpull.MirrorCheck) { m.TLS = "unverified" },
 		"usable for whole layers only: it serves no ranges":               func(m *segpull.MirrorCheck) { m.Ranges = &no },
 		"usable, but slow: no byte of a layer came in time":               func(m *segpull.MirrorCheck) { m.Ranges, m.Rate = nil, nil },

@@ -50,6 +50,7 @@ var (
 	noVerify = hint{"mirror", "set tls-verify = false in the mirror's table of the configuration"}
 	retries  = hint{"give-up-after", "segpull tries again by itself; --give-up-after TIME says for how long"}
 	login    = hint{"authfile", "use docker login or podman login, or give a file with --authfile"}
+	verbose  = hint{"verbose", "use -v or -q"}
 	platform = hint{"platform", "use --platform OS/ARCH[/VARIANT]"}
 )
 
@@ -59,10 +60,14 @@ var hints = map[string]hint{
 	"plain-http":      noTLS,
 	"tls-verify":      noVerify,
 	"src-tls-verify":  noVerify,
+	"dest-tls-verify": noVerify,
 	"retry":           retries,
 	"retry-times":     retries,
 	"creds":           login,
 	"src-creds":       login,
+	"dest-creds":      login,
+	"src-authfile":    login,
+	"dest-authfile":   login,
 	"username":        login,
 	"password":        login,
 	"password-stdin":  login,
@@ -72,7 +77,10 @@ var hints = map[string]hint{
 	"variant":         platform,
 	"override-arch":   platform,
 	"override-os":     platform,
-	"dest":            {"output", "use -o PATH"},
+	"multi-arch":      {"all-platforms", "use --all-platforms"},
+	"log-level":       verbose,
+	"debug":           verbose,
+	"dest":            {"output", "use -o PATH, or --to REGISTRY/NAME to push"},
 }
 
 // unknown explains an unknown flag. It prints no value, which may be a password: -pSECRET.
