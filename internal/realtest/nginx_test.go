@@ -3,10 +3,12 @@ package realtest
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,16 +19,22 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// startNginx runs nginx with the configuration in deploy, before these origins.
-func startNginx(t *testing.T, origins []*server) (address string) {
+// nginxConfig is the configuration in deploy.
+func nginxConfig(t *testing.T) string {
 	t.Helper()
-	needs.Programs(t, "nginx")
-	config, err := os.ReadFile("../../deploy/nginx/segpull.conf")
+	config, err := os.ReadFile(deploy + "nginx/segpull.conf")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(config)
+}
+
+// startNginx runs nginx with a configuration like that in deploy, before these origins.
+func startNginx(t *testing.T, config string, origins []*server) (address string) {
+	t.Helper()
+	needs.Programs(t, "nginx")
 	address = freeAddress(t)
-	text := replace(t, string(config), "listen 5050;", "listen "+address+";")
+	text := replace(t, config, "listen 5050;", "listen "+address+";")
 	for i, o := range origins {
 		text = replace(t, text, fmt.Sprintf("server 10.0.0.1%d:5050 ", i+1), "server "+o.address+" ")
 	}
@@ -103,7 +111,7 @@ func TestSeveralOriginsBehindNginx(t *testing.T) {
 		origins = append(origins, newServer(t, newHome(t), urls,
 			"--config", noRace, "--host", "segpull", "--metrics", metrics[len(metrics)-1]))
 	}
-	address := startNginx(t, origins)
+	address := startNginx(t, nginxConfig(t), origins)
 	h := origins[0].home
 	c := newCtr(t, "ctr", startContainerd(t, "containerd").mirror(t, h, address))
 	d := startDocker(t, dockerConfig(t, h, address))
@@ -164,6 +172,49 @@ func TestSeveralOriginsBehindNginx(t *testing.T) {
 	t.Logf("%d images have %d bytes; the mirrors sent %d, %.3f times that; the blob that was sent again cost %d", images, need, sent, float64(sent)/float64(need), most)
 	if float64(sent) > 1.05*float64(need) {
 		t.Errorf("the mirrors sent %d bytes of %d", sent, need)
+	}
+}
+
+// An image is warmed through nginx, and then all mirrors are down. With the digest as the
+// key, no origin has all of the image; with the repository as the key, one has, and serves it.
+func TestAFleetWithoutMirrors(t *testing.T) {
+	byDigest := nginxConfig(t)
+	guide, err := os.ReadFile("../../docs/fleet.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile("`(\"~.+segpull_repository;)`").FindSubmatch(guide)
+	if line == nil {
+		t.Fatal("docs/fleet.md has no line for nginx with the repository as the key")
+	}
+	digestLine := regexp.MustCompile(`(?m)^ *"~.* \$segpull_digest;$`).FindString(byDigest)
+	for about, test := range map[string]struct {
+		config string
+		status int
+	}{
+		"digest":     {byDigest, http.StatusNotFound},
+		"repository": {replace(t, byDigest, digestLine, string(line[1])), http.StatusOK},
+	} {
+		t.Run(about, func(t *testing.T) {
+			registry := registrytest.New()
+			registry.Push(fleetRepository(0), "1", newImage(t, registrytest.ImageOptions{Layers: slices.Repeat([]int64{64 << 10}, 12)}))
+			url := registry.Start(t)
+			var origins []*server
+			for range 3 {
+				origins = append(origins, newServer(t, newHome(t), []string{url}, "--host", "segpull", "--tag-ttl", "0"))
+			}
+			address := startNginx(t, test.config, origins)
+			newHome(t).pull(t, "cache", "add", "--server", "http://"+address, fleetRepository(0)+":1")
+			registry.Misbehave(registrytest.Raw("", "", 0).On()) // it closes all connections
+			resp, err := http.Get("http://" + address + "/v2/" + fleetRepository(0) + "/manifests/1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != test.status {
+				t.Errorf("the manifest is answered by %s, want %d", resp.Status, test.status)
+			}
+		})
 	}
 }
 
