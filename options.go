@@ -116,7 +116,7 @@ type Result struct {
 	Digest       string        `json:"digest"`           // of the index or manifest that the reference names
 	ImageID      string        `json:"image_id"`         // digest of the image's config, which docker lists as the image's ID; "" for all platforms
 	Path         string        `json:"path"`             // of the archive; "-" is Options.Stdout; "" if none was asked for
-	Delivered    []Delivery    `json:"delivered"`        // the engine and the registry that have the image now
+	Delivered    []Delivery    `json:"delivered"`        // the engine, the registry or the server that has the image now
 	Platform     string        `json:"platform"`         // OS/ARCH[/VARIANT], or "all"
 	Size         int64         `json:"size"`             // bytes of all blobs, each digest once
 	Fetched      int64         `json:"fetched"`          // bytes of blobs that sources served in this call, without a config that was read for its platform
@@ -128,9 +128,9 @@ type Result struct {
 	Corrupt      []string      `json:"corrupt"`          // names of sources that served wrong bytes, of this or an earlier image of the call
 }
 
-// Delivery is an image in an engine or a registry.
+// Delivery is an image in an engine, a registry or a server.
 type Delivery struct {
-	To     string `json:"to"`     // the engine, such as "docker", or the registry
+	To     string `json:"to"`     // the engine, such as "docker", the registry, or the name of the server
 	Name   string `json:"name"`   // of the image there; the ID in an engine, where it has none
 	Digest string `json:"digest"` // of the manifest
 }

@@ -115,8 +115,8 @@
 // finished: an archive is complete and in its place.
 //
 //	reference, digest, path, platform, size  as in resolved
-//	delivered         list of {to, name, digest}: the engine and the registry that have
-//	                  the image, its name there, and the digest of its manifest
+//	delivered         list of {to, name, digest}: the engine, the registry or the server that
+//	                  has the image, its name there, and the digest that names it
 //	image_id          digest of the config, which docker lists as the image's id
 //	fetched           bytes of blobs that were served in this run, without a
 //	                  config that was read for its platform
