@@ -93,6 +93,7 @@ func (j *job) serverProgress(blobs []ocispec.Descriptor) (has func(i int)) {
 		b := &e.Blobs[i]
 		b.Done, b.Verified = b.Size, b.Size
 		e.Done += b.Size
+		e.Rate = int64(float64(e.Done) / max(time.Since(j.began).Seconds(), 1e-3))
 		sample := e
 		sample.Blobs = append([]BlobProgress{}, e.Blobs...)
 		j.call.notify(sample)
