@@ -54,7 +54,7 @@ type job struct {
 // name returns the reference as the user would write it, or as the caller wrote it if it is invalid.
 func (j *job) name() string {
 	if j.image.Reference == (image.Reference{}) {
-		return j.written
+		return image.WithoutUser(j.written)
 	}
 	return familiar(j.image.Reference)
 }

@@ -38,6 +38,11 @@ func ExampleParseName() {
 	// Output: docker.io/local/app:1 <nil>
 }
 
+func ExampleWithoutUser() {
+	fmt.Println(image.WithoutUser("https://me:secret@host.example/app:1"))
+	// Output: https://…@host.example/app:1
+}
+
 func ExampleReference_FileName() {
 	ref, err := image.ParseReference("ghcr.io/team/app:1")
 	if err != nil {

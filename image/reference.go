@@ -57,12 +57,34 @@ func ParseName(s string, ref Reference) (Reference, error) {
 func ParseTarget(s string, ref Reference) (Reference, error) {
 	if prefix, ok := strings.CutSuffix(s, "/"); ok {
 		if !strings.ContainsAny(strings.SplitN(prefix, "/", 2)[0], ".:") && prefix != "localhost" && !strings.HasPrefix(prefix, "localhost/") {
-			return Reference{}, fmt.Errorf("name %q: it does not begin with a registry; write HOST/[PREFIX/] or HOST/NAME[:TAG]", s)
+			return Reference{}, fmt.Errorf("name %q: it does not begin with a registry; write HOST/[PREFIX/] or HOST/NAME[:TAG]", WithoutUser(s))
 		}
 		s = prefix + "/" + ref.Repository
 	}
 	return parseName(s, ref)
 }
+
+// WithoutUser returns what a user wrote for a reference or a name, with "…" in place of a user and a password
+// before the host: no reference has them, and no message must show them. A password may have any characters.
+func WithoutUser(s string) string {
+	name, digest := s, ""
+	if m := digestAtEnd.FindStringIndex(s); m != nil {
+		name, digest = s[:m[0]], s[m[0]:]
+	}
+	at := strings.LastIndex(name, "@")
+	if at < 0 || !strings.Contains(name[:at], ":") {
+		return s
+	}
+	scheme, _, found := strings.Cut(name, "://")
+	if found {
+		scheme += "://"
+	} else {
+		scheme = ""
+	}
+	return scheme + "…" + name[at:] + digest
+}
+
+var digestAtEnd = regexp.MustCompile(`@[a-z0-9]+:[0-9a-fA-F]+$`)
 
 func parseName(s string, ref Reference) (Reference, error) {
 	r, err := parse("name", "[HOST/]NAME[:TAG]", s)
@@ -82,18 +104,18 @@ func parse(what, form, s string) (Reference, error) {
 		return Reference{}, fmt.Errorf("%s of %d bytes is too long: at most %d are allowed", what, len(s), maxReference)
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return Reference{}, fmt.Errorf("%s %q has characters that cannot be printed", what, s)
+		return Reference{}, fmt.Errorf("%s %q has characters that cannot be printed", what, WithoutUser(s))
 	}
 	if strings.Contains(s, "://") {
-		return Reference{}, fmt.Errorf("%s %q: leave out the scheme, write %s", what, s, form)
+		return Reference{}, fmt.Errorf("%s %q: leave out the scheme, write %s", what, WithoutUser(s), form)
 	}
 	named, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
-		return Reference{}, fmt.Errorf("%s %q: %w; write %s", what, s, err, form)
+		return Reference{}, fmt.Errorf("%s %q: %w; write %s", what, WithoutUser(s), err, form)
 	}
 	if reference.Domain(named) == "" {
 		// The parser takes "0_0.0/a" for a host, and then for none.
-		return Reference{}, fmt.Errorf("%s %q: its host is invalid; write %s", what, s, form)
+		return Reference{}, fmt.Errorf("%s %q: its host is invalid; write %s", what, WithoutUser(s), form)
 	}
 	r := Reference{Registry: reference.Domain(named), Repository: reference.Path(named)}
 	if tagged, ok := named.(reference.Tagged); ok {
@@ -102,7 +124,7 @@ func parse(what, form, s string) (Reference, error) {
 	if digested, ok := named.(reference.Digested); ok {
 		r.Digest = digested.Digest()
 		if err := checkDigest(r.Digest); err != nil {
-			return Reference{}, fmt.Errorf("%s %q: %w", what, s, err)
+			return Reference{}, fmt.Errorf("%s %q: %w", what, WithoutUser(s), err)
 		}
 	}
 	return r, nil

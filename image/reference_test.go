@@ -48,6 +48,31 @@ func TestParseReferenceReadsAsDocker(t *testing.T) {
 	}
 }
 
+func TestNoErrorShowsAPassword(t *testing.T) {
+	for in, shown := range map[string]string{
+		"bob:SECRET@host.example/a":                        "…@host.example/a",
+		"https://bob:SECRET@host.example/a:1":              "https://…@host.example/a:1",
+		"bob:SE/CR@ET@host.example:5000/a":                 "…@host.example:5000/a",
+		"bob:SECRET@host.example/a@" + someDigest.String(): "…@host.example/a@" + someDigest.String(),
+		"host.example:5000/a:1@" + someDigest.String():     "host.example:5000/a:1@" + someDigest.String(),
+		"host.example:5000/a:1":                            "host.example:5000/a:1",
+		"a@b":                                              "a@b",
+	} {
+		if got := WithoutUser(in); got != shown {
+			t.Errorf("%s is shown as %s, want %s", in, got, shown)
+		}
+		for _, parse := range []func(string) (Reference, error){
+			ParseReference,
+			func(s string) (Reference, error) { return ParseName(s, Reference{}) },
+			func(s string) (Reference, error) { return ParseTarget(s+"/", Reference{Repository: "a"}) },
+		} {
+			if _, err := parse(in); shown != in && (err == nil || strings.Contains(err.Error(), "SE")) {
+				t.Errorf("%s: %v", in, err)
+			}
+		}
+	}
+}
+
 func TestParseReferenceRefuses(t *testing.T) {
 	tests := []struct{ in, says string }{
 		{"", "invalid reference"},

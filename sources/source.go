@@ -119,7 +119,7 @@ func (s *Source) advice(err error) string {
 		return "" // it has said why
 	}
 	if s.at.push {
-		return "to push needs a login that may: run docker login " + host
+		return "pushing needs a login with write access: run docker login " + host
 	}
 	return "the image does not exist there, or needs a login: run docker login " + host
 }

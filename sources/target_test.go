@@ -65,7 +65,7 @@ func TestARefusedTargetSaysWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = target.Has(t.Context(), "team/app", registrytest.NewBlob("", nil).Digest)
-	if err == nil || !refused(err) || !strings.Contains(err.Error(), "to push needs a login that may: run docker login "+host) {
+	if err == nil || !refused(err) || !strings.Contains(err.Error(), "pushing needs a login with write access: run docker login "+host) {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -21,7 +21,7 @@ const (
 
 // Image is an image that a file names.
 type Image struct {
-	Reference string // as the file has it
+	Reference string // as the file has it, without a password
 	Platform  string // of a Compose service, as OS/ARCH[/VARIANT]; "" otherwise
 	Place     string // FILE:LINE, or FILE if the line is unknown
 	Err       error  // why it cannot be pulled, with the place; nil otherwise
@@ -46,6 +46,9 @@ func Read(ctx context.Context, known, files []string, stdin io.Reader) ([]Image,
 		l.file, l.named = name, false
 		if err := l.parse(ctx, body); err != nil {
 			return nil, err
+		}
+		if before, _, template := bytes.Cut(body, []byte("{{")); !l.named && template {
+			return nil, l.unrendered(before)
 		}
 		if !l.named {
 			return nil, fmt.Errorf("%s: it names no image: write one in each line, or give a Compose file or Kubernetes manifests", name)
@@ -172,7 +175,7 @@ func (l *list) add(name, platform string, line int) error {
 	if len(l.images) == maxImages {
 		return fmt.Errorf("%s: more than %d images: use several lists", l.place(line), maxImages)
 	}
-	i := Image{Reference: name, Platform: platform, Place: l.place(line)}
+	i := Image{Reference: image.WithoutUser(name), Platform: platform, Place: l.place(line)}
 	full, err := check(name, platform)
 	if err != nil {
 		i.Err = fmt.Errorf("%s: %w", i.Place, err)
@@ -188,7 +191,7 @@ func (l *list) add(name, platform string, line int) error {
 // check returns the full reference and the platform, without other ways to write them.
 func check(name, platform string) (full [2]string, err error) {
 	if strings.Contains(name, "{{") || strings.Contains(name, "$") { // no name has either
-		return full, fmt.Errorf("%q is an unrendered template: render it first, as with helm template, kustomize build or envsubst", name)
+		return full, fmt.Errorf("%q is an unrendered template: render it first, as with helm template, kustomize build or envsubst", image.WithoutUser(name))
 	}
 	if len(strings.Fields(name)) > 1 {
 		return full, errors.New("it has more than one word: write one image in each line")

@@ -202,6 +202,7 @@ func TestReadRefusesAFile(t *testing.T) {
 		"no image in it":     {"kind: Service\nspec: {ports: []}\n", ": it names no image: "},
 		"an empty object":    {"{}", ": it names no image: "},
 		"a template":         {"{{- if .Values.on }}\nkind: Pod\nspec: {{ toYaml .Values.spec }}\n{{- end }}\n", ":1: unrendered template: "},
+		"one that is YAML":   {"image:\n  tag: {{ .Values.tag }}\n", ":2: unrendered template: "},
 		"bad YAML":           {"kind: Pod\nspec: [\n", ":2: neither YAML nor JSON: "},
 		"a tar file":         {"ubuntu\x00\n", ": it is no text in UTF-8"},
 		"a bad Compose file": {"services:\n  web: {imag: x}\n", ": "},

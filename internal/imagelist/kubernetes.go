@@ -49,7 +49,7 @@ var lineOfError = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
 // invalid explains why a file is no YAML: the usual reason is that it is a template.
 func (l *list) invalid(body []byte, err error) error {
 	if before, _, ok := bytes.Cut(body, []byte("{{")); ok {
-		return fmt.Errorf("%s: unrendered template: render it first, as with helm template", l.place(1+bytes.Count(before, []byte("\n"))))
+		return l.unrendered(before)
 	}
 	message, line := strings.TrimPrefix(err.Error(), "yaml: "), 0
 	if m := lineOfError.FindStringSubmatch(err.Error()); m != nil {
@@ -57,6 +57,11 @@ func (l *list) invalid(body []byte, err error) error {
 		line, _ = strconv.Atoi(m[1])
 	}
 	return fmt.Errorf("%s: neither YAML nor JSON: %s", l.place(line), message)
+}
+
+// unrendered is the error for a file that is a template, which begins behind before.
+func (l *list) unrendered(before []byte) error {
+	return fmt.Errorf("%s: unrendered template: render it first, as with helm template", l.place(1+bytes.Count(before, []byte("\n"))))
 }
 
 // walker finds the images of Kubernetes objects.
