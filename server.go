@@ -51,6 +51,11 @@ type ServerOptions struct {
 	// Hosts are names by which clients call the server, without ports, beside the address
 	// that they connect to, and localhost.
 	Hosts []string
+	// SendRate and SendRatePerClient are how many bytes a second all clients get together,
+	// of which those who wait have equal shares, and each client: an address, or an IPv6
+	// network of 64 bits. 0: no limit.
+	SendRate          int64
+	SendRatePerClient int64
 	// Addresses are host:port where the server listens. A mirror of Config.Engines at one
 	// of them is the server itself, and is not asked.
 	Addresses []string
@@ -104,7 +109,7 @@ func NewServer(opts ServerOptions) (*Server, error) {
 	}
 	return &Server{u, serve.New(serve.Options{
 		Cache: c.cache, Upstream: u, TagTTL: ttl, Offline: opts.Offline, VerifiedOnly: opts.VerifiedOnly,
-		Hosts: opts.Hosts, Log: opts.Log,
+		Hosts: opts.Hosts, SendRate: opts.SendRate, SendRatePerClient: opts.SendRatePerClient, Log: opts.Log,
 	})}, nil
 }
 

@@ -29,6 +29,8 @@ type response struct {
 	firstByte time.Time // zero: none was written
 	reset     bool      // the client has closed the connection
 	progress  func()    // called for each write; nil: nothing
+	// take waits until the client may get some of n bytes, at least one. nil: no limit.
+	take func(n int64) (int64, error)
 }
 
 func newResponse(w http.ResponseWriter) *response {
@@ -57,10 +59,30 @@ func (w *response) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	sent := 0
+	for {
+		part, err := w.allowed(int64(len(p) - sent))
+		if err != nil {
+			return sent, err
+		}
+		n, err := w.ResponseWriter.Write(p[sent : sent+int(part)])
+		w.wrote(int64(n), err)
+		if sent += n; err != nil || sent == len(p) {
+			return sent, err
+		}
+	}
+}
+
+// allowed waits until the client may get some of n bytes, and gives it time for them.
+func (w *response) allowed(n int64) (int64, error) {
+	if w.take != nil && n > 0 {
+		var err error
+		if n, err = w.take(n); err != nil {
+			return 0, err
+		}
+	}
 	w.extend()
-	n, err := w.ResponseWriter.Write(p)
-	w.wrote(int64(n), err)
-	return n, err
+	return n, nil
 }
 
 func (w *response) wrote(n int64, err error) {
@@ -78,12 +100,14 @@ func (w *response) ReadFrom(src io.Reader) (n int64, err error) {
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
 	for from.N > 0 && err == nil {
-		w.extend()
 		most := int64(mostUnsent)
 		if n == 0 {
 			most = firstPart
 		}
-		part := &io.LimitedReader{R: from.R, N: min(from.N, most)}
+		if most, err = w.allowed(min(from.N, most)); err != nil {
+			break
+		}
+		part := &io.LimitedReader{R: from.R, N: most}
 		var sent int64
 		sent, err = io.Copy(w.ResponseWriter, part)
 		w.wrote(sent, err)

@@ -72,6 +72,12 @@ type Options struct {
 	// Hosts are names by which clients call the server, without ports, beside the
 	// address that they connect to and, on loopback, localhost.
 	Hosts []string
+	// SendRate is how many bytes a second all clients get together, of which those who
+	// wait have equal shares. 0: no limit.
+	SendRate int64
+	// SendRatePerClient is how many bytes a second an address gets, or an IPv6 network of
+	// 64 bits. 0: no limit.
+	SendRatePerClient int64
 	// Log receives a line for each image and each trouble. nil: nothing is logged.
 	Log *slog.Logger
 }
@@ -81,6 +87,7 @@ type Handler struct {
 	opts      Options
 	name      string // in Via
 	metrics   *metrics
+	pace      *pace           // nil: no limit
 	lifetime  context.Context // of everything that outlives a request
 	stop      context.CancelFunc
 	running   sync.WaitGroup
@@ -103,7 +110,7 @@ func New(opts Options) *Handler {
 	opts.PauseAfter = cmp.Or(opts.PauseAfter, DefaultPauseAfter)
 	lifetime, stop := context.WithCancel(context.Background())
 	return &Handler{
-		opts: opts, name: newName(), metrics: newMetrics(), lifetime: lifetime, stop: stop,
+		opts: opts, name: newName(), metrics: newMetrics(), pace: newPace(opts.SendRate, opts.SendRatePerClient), lifetime: lifetime, stop: stop,
 		transfers:    make(chan struct{}, mostTransfers),
 		silent:       make(map[string]time.Time),
 		unavailable:  make(map[digest.Digest]time.Time),
@@ -130,6 +137,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.serveHealth(out, r)
 		return
 	}
+	defer h.pace.join(out, r)()
 	if !h.isOurs(r) {
 		fail(out, http.StatusMisdirectedRequest, codeDenied, errors.New("the Host header is not a name of this server: add it with --host"))
 		return
@@ -190,6 +198,9 @@ func (h *Handler) serveHealth(w http.ResponseWriter, r *http.Request) {
 // to, or a name of the server: a web page can make a browser connect here under its own
 // name, but not change that (DNS rebinding).
 func (h *Handler) isOurs(r *http.Request) bool {
+	if r.TLS != nil {
+		return true // a browser has checked the certificate against the name
+	}
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if ok && local.Network() == "unix" {
 		return true // no browser reaches it
