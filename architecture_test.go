@@ -22,7 +22,7 @@ var packages = map[string]struct {
 	imports []string
 	why     string
 }{
-	"cmd/segpull":   {7, []string{".", "cache", "image", "internal/imagelist", "internal/lang", "internal/manual", "internal/report", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
+	"cmd/segpull":   {7, []string{".", "cache", "image", "internal/access", "internal/imagelist", "internal/lang", "internal/manual", "internal/report", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
 	"bench":         {9, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/serve", "bench/soak"}, "the command line parses flags; the packages below measure"},
 	"bench/chart":   {0, nil, "a picture shows figures of any program"},
 	"bench/client":  {0, nil, "a client that shared code with what it measures would share its mistakes"},
@@ -48,7 +48,7 @@ var packages = map[string]struct {
 
 	".": {5, []string{"archive", "cache", "image", "internal/engine", "push", "segment", "serve", "sources", "state", "transfer", "verify"}, "the library combines the parts, and nothing below depends on it"},
 
-	"serve": {4, []string{"cache", "image", "segment", "state", "transfer", "verify"}, "an HTTP handler over the cache and transfers; which mirrors there are is an interface of its own"},
+	"serve": {4, []string{"cache", "image", "internal/access", "segment", "state", "transfer", "verify"}, "an HTTP handler over the cache and transfers; which mirrors there are is an interface of its own"},
 
 	"cache":    {3, []string{"archive", "image", "state"}, "the cache keeps what a transfer fetched, and does not depend on mirrors"},
 	"transfer": {3, []string{"segment", "sources", "state", "verify"}, "a transfer fetches blobs to disk, and does not depend on references or archives"},
@@ -61,6 +61,7 @@ var packages = map[string]struct {
 	"verify":  {2, []string{"internal/layer", "segment"}, "mirrors, disks and the scheduler are interfaces of its own"},
 
 	"image":                 {1, []string{"internal/readable"}, "an image can be resolved from anything that fetches"},
+	"internal/access":       {1, nil, "clients are admitted to any HTTP server"},
 	"internal/credentials":  {1, nil, "logins are read from files and helpers, whoever sends them"},
 	"internal/engine":       {1, nil, "an engine is given bytes, whatever wrote them"},
 	"internal/hostconf":     {1, nil, "files of engines are read, whoever asks the hosts in them"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -97,6 +98,28 @@ type Serve struct {
 	// Host are other names by which clients call the server.
 	Host      []string `toml:"host"`
 	LogFormat string   `toml:"log-format"` // text or json
+
+	// TLSCert and TLSKey name PEM files with the server's certificate and its key, and
+	// ClientCA one with the authorities of its clients' certificates. TokenFile has a
+	// token in each line. LoadConfig resolves paths relative to the configuration file.
+	TLSCert   string `toml:"tls-cert"`
+	TLSKey    string `toml:"tls-key"`
+	ClientCA  string `toml:"client-ca"`
+	TokenFile string `toml:"token-file"`
+
+	// Allow are the networks from which clients may connect. Empty: all.
+	Allow []netip.Prefix `toml:"allow"`
+	// Registries are the registries that may be served, of those that Server.Serves
+	// allows otherwise. Empty: all of these.
+	Registries []string `toml:"registries"`
+	// MaxConnections is how many connections of clients are open at once, and
+	// MaxConnectionsPerClient how many of one address. 0: no limit.
+	MaxConnections          int `toml:"max-connections"`
+	MaxConnectionsPerClient int `toml:"max-connections-per-client"`
+	// SendRate is what all clients get together, and SendRatePerClient what one address
+	// gets. 0: no limit.
+	SendRate          Rate `toml:"send-rate"`
+	SendRatePerClient Rate `toml:"send-rate-per-client"`
 }
 
 // Mirror is a [mirror.NAME] table. If NAME is a preset, the table changes the
@@ -241,6 +264,9 @@ func parseConfig(data []byte, path string) (Config, error) {
 	c.MirrorsFrom = absoluteFrom(c.MirrorsFrom, filepath.Dir(path))
 	c.Authfile = resolved(c.Authfile, filepath.Dir(path))
 	c.CacheDir = resolved(c.CacheDir, filepath.Dir(path))
+	for _, file := range []*string{&c.Serve.TLSCert, &c.Serve.TLSKey, &c.Serve.ClientCA, &c.Serve.TokenFile} {
+		*file = resolved(*file, filepath.Dir(path))
+	}
 	return c, nil
 }
 
@@ -256,6 +282,10 @@ func (c Config) check() error {
 	refuse("connections", int64(c.Connections))
 	refuse("segment-size", int64(c.SegmentSize))
 	refuse("cache-size", int64(c.CacheSize))
+	refuse("serve.max-connections", int64(c.Serve.MaxConnections))
+	refuse("serve.max-connections-per-client", int64(c.Serve.MaxConnectionsPerClient))
+	refuse("serve.send-rate", int64(c.Serve.SendRate))
+	refuse("serve.send-rate-per-client", int64(c.Serve.SendRatePerClient))
 	for _, name := range c.mirrorNames() {
 		m := c.Mirror[name]
 		refuse("mirror."+name+".limit-rate", int64(m.LimitRate))

@@ -3,6 +3,7 @@ package sources
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 
@@ -63,6 +64,7 @@ var expected = map[reflect.Type]string{
 	reflect.TypeFor[Timetable]():         `a rate such as "2M"`,
 	reflect.TypeFor[Duration]():          `a time such as "90s"`,
 	reflect.TypeFor[*Duration]():         `a time such as "90s"`,
+	reflect.TypeFor[[]netip.Prefix]():    `a list of networks such as "10.0.0.0/8"`,
 	reflect.TypeFor[map[string]string](): "a table of strings",
 	reflect.TypeFor[map[string]Mirror](): "tables named [mirror.NAME]",
 	reflect.TypeFor[Mirror]():            "a table",

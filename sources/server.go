@@ -26,10 +26,11 @@ type Server struct {
 //   - without such names, by the mirrors of Config and its Engines that serve it, and by the
 //     registry itself if it is Docker Hub, or if a mirror's registries, the name of a table
 //     or a file of an engine has it. "*" in registries, and _default and *.HOST in the files
-//     of engines, stand for all registries at that mirror.
+//     of engines, stand for all registries at that mirror;
+//   - and only if the registries of Config.Serve, if there are any, have it.
 func (s Server) Serves(registry string) bool {
 	n := s.naming(Images{Registry: registry})
-	if !isRegistry(n.images.Registry) {
+	if !isRegistry(n.images.Registry) || !s.allows(n.images.Registry) {
 		return false
 	}
 	names := s.names(n)
@@ -38,6 +39,12 @@ func (s Server) Serves(registry string) bool {
 	}
 	found, unusable, err := n.choose(names)
 	return err == nil && len(found)+len(unusable) > 0
+}
+
+// allows reports whether the configuration lets a server serve a registry.
+func (s Server) allows(registry string) bool {
+	only := s.Config.Serve.Registries
+	return len(only) == 0 || slices.ContainsFunc(only, func(r string) bool { return canonical(r) == registry })
 }
 
 // New returns the sources for images, as the function New does, but without asking a

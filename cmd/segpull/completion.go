@@ -67,6 +67,7 @@ var flagValues = map[string]values{
 	"authfile":      {kind: files},
 	"cache-dir":     {kind: directories},
 	"cache-size":    {kind: free},
+	"client-ca":     {kind: files},
 	"config":        {kind: files},
 	"connections":   {kind: free},
 	"format":        oneOf(segpull.Formats()...),
@@ -91,7 +92,10 @@ var flagValues = map[string]values{
 	"segment-size":  {kind: free},
 	"server":        {kind: free},
 	"tag-ttl":       {kind: free},
+	"tls-cert":      {kind: files},
+	"tls-key":       {kind: files},
 	"to":            {kind: free},
+	"token-file":    {kind: files},
 }
 
 // mirrorNames returns the names that --mirror takes. A configuration that cannot be read has

@@ -78,6 +78,10 @@ verified-only = true
 metrics = "127.0.0.1:2"
 host = ["a", "b"]
 log-format = "json"
+tls-cert = "/cert"
+tls-key = "/key"
+client-ca = "/ca"
+token-file = "/tokens"
 `
 	shared, set := pflag.NewFlagSet("pull", pflag.ContinueOnError), pflag.NewFlagSet("serve", pflag.ContinueOnError)
 	new(flags).define(shared)
@@ -88,11 +92,11 @@ log-format = "json"
 		}
 	})
 	for name, c := range map[string]struct{ config, args, want string }{
-		"default": {"", "", "[127.0.0.1:5050] 1m0s false false [] text"},
-		"config":  {config, "", "[127.0.0.1:1] 0s true true 127.0.0.1:2 [a b] json"},
+		"default": {"", "", "[127.0.0.1:5050] 1m0s false false [] text { }"},
+		"config":  {config, "", "[127.0.0.1:1] 0s true true 127.0.0.1:2 [a b] json {/cert /key /ca /tokens}"},
 		"flags": {
-			config, "--listen :3 --tag-ttl 5s --offline=false --verified-only=false --metrics :4 --host c --log-format text",
-			"[:3] 5s false false :4 [c] text",
+			config, "--listen :3 --tag-ttl 5s --offline=false --verified-only=false --metrics :4 --host c --log-format text --tls-cert c --tls-key k --client-ca a --token-file t",
+			"[:3] 5s false false :4 [c] text {c k a t}",
 		},
 	} {
 		f, own := &flags{}, &serveFlags{}
@@ -108,7 +112,7 @@ log-format = "json"
 		f.progress = "none"
 		loaded, err := f.inherit()
 		own.inherit(f.set, loaded.Serve)
-		got := strings.Join(strings.Fields(fmt.Sprintln(own.addresses(), own.tagTTL, own.offline, own.verifiedOnly, own.metrics, own.hosts, own.logFormat)), " ")
+		got := strings.Join(strings.Fields(fmt.Sprintln(own.addresses(), own.tagTTL, own.offline, own.verifiedOnly, own.metrics, own.hosts, own.logFormat, own.files)), " ")
 		if err != nil || got != c.want {
 			t.Errorf("%s: %s, want %s, %v", name, got, c.want, err)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,9 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/segpull/segpull/internal/access"
+	"github.com/segpull/segpull/sources"
 )
 
 // listeners are the sockets of a server.
@@ -17,6 +21,23 @@ type listeners struct {
 	images  []net.Listener
 	metrics net.Listener // nil: none
 	hosts   []string     // names in the addresses
+
+	guard       *access.Guard
+	connections *access.Connections
+}
+
+// admit lets in only the clients that guard and config allow.
+func (l *listeners) admit(guard *access.Guard, config sources.Serve, log *slog.Logger) {
+	l.guard = guard
+	l.connections = &access.Connections{
+		Networks: config.Allow, Most: config.MaxConnections, MostPerClient: config.MaxConnectionsPerClient, Log: log,
+	}
+	for i, at := range l.images {
+		l.images[i] = l.connections.Listen(at)
+		if config := guard.TLS(); config != nil {
+			l.images[i] = tls.NewListener(l.images[i], config)
+		}
+	}
 }
 
 // firstInherited is the first descriptor that systemd passes (sd_listen_fds(3)).
@@ -155,11 +176,18 @@ func (l *listeners) addresses() (all []string) {
 }
 
 // address is how messages call a socket.
-func address(at net.Listener) string {
+func (l *listeners) address(at net.Listener) string {
 	if at.Addr().Network() == "unix" {
 		return "unix:" + at.Addr().String()
 	}
-	return "http://" + at.Addr().String()
+	return scheme(l.guard) + "://" + at.Addr().String()
+}
+
+func scheme(guard *access.Guard) string {
+	if guard.TLS() != nil {
+		return "https"
+	}
+	return "http"
 }
 
 // notify tells systemd about the state of the server (sd_notify(3)), if it waits for that.

@@ -3,18 +3,23 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,14 +73,16 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"registry": startRegistry,
-			"exits":    exits,
-			"events":   events,
-			"fill":     fill,
-			"flip":     flip,
-			"fetch":    fetch,
-			"await":    await,
-			"digest":   readDigest,
+			"registry":    startRegistry,
+			"certificate": writeCertificate,
+			"closes":      closes,
+			"exits":       exits,
+			"events":      events,
+			"fill":        fill,
+			"flip":        flip,
+			"fetch":       fetch,
+			"await":       await,
+			"digest":      readDigest,
 		},
 	})
 }
@@ -200,7 +207,7 @@ func readDigest(ts *testscript.TestScript, _ bool, _ []string) {
 
 // fetch STATUS URL [PATTERN] makes a request; unix:PATH!URLPATH is one over a socket.
 func fetch(ts *testscript.TestScript, _ bool, args []string) {
-	client, url := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, args[1]
+	client, url := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: trusting()}}, args[1]
 	if socket, path, ok := strings.Cut(url, "!"); ok {
 		client.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", strings.TrimPrefix(socket, "unix:"))
@@ -214,5 +221,39 @@ func fetch(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if fmt.Sprint(resp.StatusCode) != args[0] || len(args) > 2 && !regexp.MustCompile("(?m)"+args[2]).Match(body) {
 		ts.Fatalf("%s: %s\n%s", url, resp.Status, body)
+	}
+}
+
+// testCertificate is for example.com and 127.0.0.1.
+var testCertificate = sync.OnceValue(func() tls.Certificate {
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	return s.TLS.Certificates[0]
+})
+
+// trusting trusts testCertificate.
+func trusting() *tls.Config {
+	config := &tls.Config{RootCAs: x509.NewCertPool()}
+	config.RootCAs.AddCert(testCertificate().Leaf)
+	return config
+}
+
+// certificate CERT KEY writes a certificate, which fetch trusts, and its key.
+func writeCertificate(ts *testscript.TestScript, _ bool, args []string) {
+	cert := testCertificate()
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	ts.Check(err)
+	for i, block := range []pem.Block{{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}, {Type: "PRIVATE KEY", Bytes: key}} {
+		ts.Check(os.WriteFile(ts.MkAbs(args[i]), pem.EncodeToMemory(&block), 0o600))
+	}
+}
+
+// closes ADDRESS connects to a server that must close the connection without an answer.
+func closes(ts *testscript.TestScript, _ bool, args []string) {
+	conn, err := net.Dial("tcp", args[0])
+	ts.Check(err)
+	defer conn.Close()
+	if n, err := conn.Read(make([]byte, 1)); err == nil {
+		ts.Fatalf("%d bytes", n)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/cache"
+	"github.com/segpull/segpull/internal/access"
 	"github.com/segpull/segpull/sources"
 )
 
@@ -39,6 +41,8 @@ const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
 	mostHeader    = 32 << 10
+	// lookAtFiles is how often the files with certificates and tokens are looked at.
+	lookAtFiles = 10 * time.Second
 	// memoryLimit makes the garbage collector keep a server with many clients small.
 	memoryLimit = 96 << 20
 )
@@ -54,6 +58,7 @@ type serveFlags struct {
 	hosts        []string
 	printConfig  string
 	logFormat    string
+	files        access.Files
 }
 
 // defineServe binds the flags. serve.txt describes them.
@@ -70,6 +75,10 @@ func (f *flags) defineServe(set *pflag.FlagSet, own *serveFlags) {
 	set.BoolVar(&own.verifiedOnly, "verified-only", false, "")
 	set.StringVar(&own.metrics, "metrics", "", "")
 	set.StringArrayVar(&own.hosts, "host", nil, "")
+	set.StringVar(&own.files.Cert, "tls-cert", "", "")
+	set.StringVar(&own.files.Key, "tls-key", "", "")
+	set.StringVar(&own.files.ClientCA, "client-ca", "", "")
+	set.StringVar(&own.files.Token, "token-file", "", "")
 	set.StringVar(&own.printConfig, "print-config", "", "")
 	set.StringVar(&own.logFormat, "log-format", "text", "")
 }
@@ -111,6 +120,10 @@ func (own *serveFlags) inherit(set *pflag.FlagSet, config sources.Serve) {
 	inherit(set, "verified-only", &own.verifiedOnly, config.VerifiedOnly)
 	inherit(set, "metrics", &own.metrics, config.Metrics)
 	inherit(set, "log-format", &own.logFormat, config.LogFormat)
+	inherit(set, "tls-cert", &own.files.Cert, config.TLSCert)
+	inherit(set, "tls-key", &own.files.Key, config.TLSKey)
+	inherit(set, "client-ca", &own.files.ClientCA, config.ClientCA)
+	inherit(set, "token-file", &own.files.Token, config.TokenFile)
 }
 
 // addresses are those of --listen, else the usual ones.
@@ -135,8 +148,12 @@ func (a *app) serve(ctx context.Context, own *serveFlags) error {
 		return err
 	}
 	served := sources.Server{Config: config, Mirrors: a.mirrors}
+	guard, err := access.NewGuard(own.files)
+	if err != nil {
+		return usagef("%v", err)
+	}
 	if own.printConfig != "" {
-		return a.printConfig(own, served)
+		return a.printConfig(own, served, guard)
 	}
 	log := a.newLog(own.logFormat)
 	listeners, err := own.open(ctx, log)
@@ -144,10 +161,11 @@ func (a *app) serve(ctx context.Context, own *serveFlags) error {
 		return err
 	}
 	defer listeners.close()
-	if public := listeners.public(); public != "" && served.Private() {
-		return usagef("a mirror has private = true, and %s can be reached from other machines, which would get its images: use --listen with an address on loopback", public)
-	} else if public != "" {
-		log.Warn("all who can reach " + public + " can pull images from this server")
+	listeners.admit(guard, config.Serve, log)
+	if public := listeners.public(); public != "" {
+		if err := mayBePublic(public, guard, served, log); err != nil {
+			return err
+		}
 	}
 	rate, _ := a.limitRate.At(time.Now())
 	limits := segpull.NewLimits(int64(rate))
@@ -157,11 +175,56 @@ func (a *app) serve(ctx context.Context, own *serveFlags) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	go keepGuard(ctx, guard, log)
 	go a.keepLimits(ctx, limits, config, logObserver{log}, cancel)
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	return listeners.serve(ctx, server, log, func(address string) { a.announce(own, log, address) })
+}
+
+// mayBePublic returns an error if other machines must not reach the server, and warns of what
+// they can do.
+func mayBePublic(address string, guard *access.Guard, served sources.Server, log *slog.Logger) error {
+	secure := guard.Identifies() && guard.TLS() != nil
+	switch {
+	case served.Private() && !secure:
+		return usagef("a mirror has private = true, and %s can be reached from other machines, which would get its images: use --listen with an address on loopback, or --tls-cert and --tls-key with --client-ca or --token-file", address)
+	case guard.Identifies() && !secure:
+		log.Warn("the network between clients and " + address + " can read their tokens: use --tls-cert and --tls-key")
+	case !guard.Identifies():
+		log.Warn("all who can reach " + address + " can pull images from this server")
+	}
+	return nil
+}
+
+// keepGuard reads the files of a guard again, after SIGHUP and when one has changed, until
+// ctx ends.
+func keepGuard(ctx context.Context, guard *access.Guard, log *slog.Logger) {
+	if !guard.HasFiles() {
+		return
+	}
+	hangup := make(chan os.Signal, 1)
+	notifyHangup(hangup)
+	defer signal.Stop(hangup)
+	look := time.NewTicker(lookAtFiles)
+	defer look.Stop()
+	for {
+		select {
+		case <-hangup:
+		case <-look.C:
+			if !guard.Changed() {
+				continue
+			}
+		case <-ctx.Done():
+			return
+		}
+		if err := guard.Reload(); err != nil {
+			log.Error("cannot read the new certificates or tokens, so the current ones stay", "error", err)
+		} else {
+			log.Info("read the certificates and tokens again")
+		}
+	}
 }
 
 func (a *app) newServer(own *serveFlags, config sources.Config, limits *segpull.Limits, l *listeners, log *slog.Logger) (*segpull.Server, error) {
@@ -194,6 +257,9 @@ func (a *app) newServer(own *serveFlags, config sources.Config, limits *segpull.
 		Hosts:        slices.Concat(own.hosts, l.names()),
 		Addresses:    l.addresses(),
 		Log:          log,
+
+		SendRate:          int64(config.Serve.SendRate),
+		SendRatePerClient: int64(config.Serve.SendRatePerClient),
 	})
 }
 
@@ -226,7 +292,8 @@ func (l logObserver) Observe(e segpull.Event) {
 // serve serves until ctx ends. Running requests have finishWithin to end then; what they
 // did not get stays in the cache.
 func (l *listeners) serve(ctx context.Context, server *segpull.Server, log *slog.Logger, ready func(address string)) error {
-	images, metrics := newHTTPServer(server, log), newHTTPServer(metricsHandler(server), log)
+	images, metrics := newHTTPServer(l.guard.Handler(server), log), newHTTPServer(metricsHandler(server), log)
+	images.ConnState = l.connections.State
 	group, failed := errgroup.WithContext(ctx)
 	run := func(s *http.Server, at net.Listener) {
 		group.Go(func() error {
@@ -238,7 +305,7 @@ func (l *listeners) serve(ctx context.Context, server *segpull.Server, log *slog
 	}
 	for _, at := range l.images {
 		run(images, at)
-		ready(address(at))
+		ready(l.address(at))
 	}
 	if l.metrics != nil {
 		run(metrics, l.metrics)

@@ -280,11 +280,15 @@ func (c *content) knows(r *http.Request) bool {
 // refuse answers as the distribution specification has it. Only where tokens are known, it
 // asks for one: docker answers a challenge of a mirror with Docker Hub's password.
 func (c *content) refuse(w http.ResponseWriter) {
-	status, code, message := http.StatusForbidden, "DENIED", "this server wants a client certificate"
-	if len(c.tokens) > 0 {
-		w.Header().Set("WWW-Authenticate", `Basic realm="segpull"`)
-		status, code, message = http.StatusUnauthorized, "UNAUTHORIZED", "this server wants its token, as a password or as a Bearer token"
+	if len(c.tokens) == 0 {
+		answer(w, http.StatusForbidden, "DENIED", "this server wants a client certificate")
+		return
 	}
+	w.Header().Set("WWW-Authenticate", `Basic realm="segpull"`)
+	answer(w, http.StatusUnauthorized, "UNAUTHORIZED", "this server wants its token, as a password or as a Bearer token")
+}
+
+func answer(w http.ResponseWriter, status int, code, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	fmt.Fprintf(w, `{"errors":[{"code":%q,"message":%q}]}`, code, message)

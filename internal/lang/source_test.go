@@ -22,12 +22,12 @@ import (
 var notForUsers = []string{"bench", "examples", "serve", "internal/report", "internal/manual", "internal/release", "internal/needs", "internal/lang"}
 
 // notMessages are calls whose strings are no messages: they are compared with, or go to
-// the log and the metrics, which are English.
-var notMessages = regexp.MustCompile(`^(panic|len|regexp\.MustCompile|strings\.(Contains|HasPrefix|TrimPrefix|TrimSuffix|CutPrefix|EqualFold)|serve\.Metric|(.*\.)?([lL]og)\.(Debug|Info|Warn|Error)|mux\.HandleFunc|n\.keep|.*\.Set|.*\.SetVersionTemplate)$`)
+// the log, the metrics and the server's clients, which are English.
+var notMessages = regexp.MustCompile(`^(panic|len|regexp\.MustCompile|strings\.(Contains|HasPrefix|TrimPrefix|TrimSuffix|CutPrefix|EqualFold)|serve\.Metric|(.*\.)?([lL]og)\.(Debug|Info|Warn|Error)|mux\.HandleFunc|n\.keep|.*\.refused|answer|.*\.Set|.*\.SetVersionTemplate)$`)
 
 // notWords are strings that are no messages although they look so: what segpull writes
 // for other programs, the layout of lines, and the version.
-var notWords = regexp.MustCompile(`^(segpull \[flags\].*|segpull \{\{.*|segpull:( %s)+ ?$|\{\{string.*|\{\n.*|\[+(registry|host)\b.*|\n\[mirror.*|mirrors = \[.*|(tags|tls-verify) = false\n|ns = true\n|docker info$|\{\{json .*|  %q:\n.*|GET /.*|text/plain.*|<!doctype.*|.*# HELP.*|segpull_\w+\{.*|listening on %s\n|commit %s|, modified)`)
+var notWords = regexp.MustCompile(`^(segpull \[flags\].*|segpull \{\{.*|segpull:( %s)+ ?$|\{\{string.*|\{\n.*|\[+(registry|host)\b.*|\n\[mirror.*|mirrors = \[.*|(tags|tls-verify) = false\n|ns = true\n|insecure = true\n|  +(http|ca|client) = .*|  \[\[registry.*|configs:\n.*|    auth:\n.*|      (ca|cert)_file: .*|docker info$|\{\{json .*|  %q:\n.*|GET /.*|text/plain.*|<!doctype.*|.*# HELP.*|segpull_\w+\{.*|listening on %s\n|commit %s|, modified)`)
 
 var letters = regexp.MustCompile(`[a-z]{2}`)
 
