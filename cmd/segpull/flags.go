@@ -209,6 +209,11 @@ func (f *flags) checkLoad(refs []string) error {
 	return nil
 }
 
+// formatForEngine reports whether the engine gets the image in the format of --format.
+func (f *flags) formatForEngine() bool {
+	return f.engine != "" && (f.format == "docker-archive" || f.format == "legacy")
+}
+
 // check refuses what the library cannot check itself.
 func (f *flags) check() error {
 	switch {
@@ -218,6 +223,8 @@ func (f *flags) check() error {
 		return usagef("--to needs a registry: REGISTRY/NAME[:TAG] or REGISTRY/[PREFIX/]")
 	case f.set.Changed("name") && f.name == "":
 		return usagef("--name needs a name for the image, such as NAME[:TAG]")
+	case f.set.Changed("format") && f.output == "" && (f.to != "" || f.engine != "") && !f.formatForEngine():
+		return usagef("format %s is for a file, which --load and --to replace: leave out --format, or give --output as well", f.format)
 	case f.set.Changed("report") && (f.report == "" || f.report == "-"):
 		return usagef("--report needs a file, such as report.html")
 	case f.quiet && f.verbose:

@@ -72,9 +72,11 @@ func (r *results) show(_ time.Time, e segpull.Event) {
 		return
 	}
 	switch path := finished.Path; {
+	case path == "-": // standard output is the archive, and nothing else
+		return
 	case path == "" && len(finished.Delivered) == 0: // it is only in the cache
 		r.print(finished.Digest, finished.Reference)
-	case path != "" && path != "-":
+	case path != "":
 		r.print(finished.Digest, path)
 	}
 	for _, d := range finished.Delivered {
