@@ -231,7 +231,7 @@ func firstBusy(t *testing.T, metrics []string, done chan struct{}) int {
 	for {
 		for i, m := range metrics {
 			now := get(t, "http://"+m+"/metrics")
-			if !strings.Contains(now, "segpull_downloads 0\n") && fetchedBy(now) > before[i]+64<<10 {
+			if !strings.Contains(now, "segpull_downloads 0\n") && fetchedBy(now) > before[i]+256<<10 {
 				return i
 			}
 		}
