@@ -37,6 +37,19 @@ func TestUnitsAreValid(t *testing.T) {
 	}
 }
 
+// mostExposure is the bound of systemd-analyze security, from 0 to 100: what it counts are the
+// network, Unix sockets for sd_notify, the system's files, and what all of /proc shows.
+const mostExposure = "--threshold=12"
+
+// TestTheServiceIsConfined compares what the service may do with a bound.
+func TestTheServiceIsConfined(t *testing.T) {
+	needs.Programs(t, "systemd-analyze")
+	out, err := exec.CommandContext(t.Context(), "systemd-analyze", "security", "--offline=true", mostExposure, filepath.Join(units, "segpull.service")).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "Overall exposure level") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestSocketActivation starts the server with its first client, as the socket unit does.
 func TestSocketActivation(t *testing.T) {
 	needs.Programs(t, "systemd-socket-activate")
