@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/segpull/segpull/internal/credentials"
 )
 
 // tls trusts the certificates of ca, and those that Docker and podman trust for
@@ -139,7 +141,7 @@ func hostDirectories(host string) (names []string) {
 	}
 	host = strings.ToLower(host)
 	add(host)
-	add(canonical(host))
+	add(credentials.Canonical(host))
 	name, port, err := net.SplitHostPort(host)
 	if err != nil {
 		add(host + ":443")

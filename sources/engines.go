@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/internal/credentials"
 	"github.com/segpull/segpull/internal/hostconf"
 )
 
@@ -191,7 +192,7 @@ func (e *Engines) untold(problems []error) (untold []error) {
 // Scope returns a key that images have in common for which New returns the same sources:
 // the registry, and more where files have settings for some of its repositories.
 func (c Config) Scope(images Images) string {
-	images.Registry = canonical(images.Registry)
+	images.Registry = credentials.Canonical(images.Registry)
 	if c.Engines == nil || !slices.Contains(c.Engines.from, fromContainers) {
 		return images.Registry
 	}
@@ -227,7 +228,7 @@ func (e *Engines) Alias(name string) (image.Reference, string, bool) {
 
 // isOwn reports whether a host is the registry itself.
 func (n naming) isOwn(h hostconf.Host) bool {
-	return h.URL == nil || canonical(h.URL.Host) == n.images.Registry && h.URL.Path == "/v2" && h.Strip == ""
+	return h.URL == nil || credentials.Canonical(h.URL.Host) == n.images.Registry && h.URL.Path == "/v2" && h.Strip == ""
 }
 
 // engineEndpoint returns a host of an engine's configuration, which is not the registry
@@ -241,7 +242,7 @@ func (n naming) engineEndpoint(from string, h hostconf.Host) endpoint {
 		e.api = h.API
 	}
 	e.url, e.name = &u, u.Host+strings.TrimSuffix(u.Path, "/")
-	if h.Namespace && canonical(u.Host) != n.images.Registry {
+	if h.Namespace && credentials.Canonical(u.Host) != n.images.Registry {
 		e.NS = &h.Namespace
 	}
 	e.table = n.tableFor(&u)

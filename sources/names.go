@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/segpull/segpull/internal/credentials"
 	"github.com/segpull/segpull/internal/hostconf"
 )
 
@@ -171,7 +172,7 @@ func (n naming) configured() (out []string) {
 	return out
 }
 
-func (n naming) isOrigin(name string) bool { return canonical(name) == n.images.Registry }
+func (n naming) isOrigin(name string) bool { return credentials.Canonical(name) == n.images.Registry }
 
 // look finds what a name stands for: an address, a registry, or a preset or
 // table of the configuration.
@@ -302,16 +303,6 @@ func (n naming) file() string {
 	return cmp.Or(n.cfg.path, ConfigPath(), "the configuration file")
 }
 
-// canonical returns the name that references use for a registry: without the
-// port that https has anyway.
-func canonical(registry string) string {
-	registry = strings.TrimSuffix(strings.ToLower(registry), ":443")
-	if registry == "index.docker.io" || registry == "registry-1.docker.io" {
-		return dockerHub
-	}
-	return registry
-}
-
 // isRegistry reports whether a name is a host as references have it: with a
 // dot or a port, or localhost.
 func isRegistry(name string) bool {
@@ -322,7 +313,7 @@ func isRegistry(name string) bool {
 
 // originURL returns where a registry is.
 func originURL(registry string) string {
-	registry = canonical(registry)
+	registry = credentials.Canonical(registry)
 	if registry == dockerHub {
 		return "https://registry-1.docker.io"
 	}
@@ -342,7 +333,7 @@ func isInsecure(host string, listed []string) bool {
 		if network, err := netip.ParsePrefix(entry); err == nil {
 			return network.Contains(addr)
 		}
-		return strings.EqualFold(entry, host) || strings.EqualFold(entry, name) || canonical(entry) == canonical(host)
+		return strings.EqualFold(entry, host) || strings.EqualFold(entry, name) || credentials.Canonical(entry) == credentials.Canonical(host)
 	})
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/segpull/segpull/internal/credentials"
 )
 
 //go:embed presets.toml
@@ -96,7 +98,7 @@ func (p preset) serves(registry string, named bool) bool {
 		return named || p.URLs != nil || registry == dockerHub
 	}
 	return slices.ContainsFunc(p.Registries, func(r string) bool {
-		return r == "*" || canonical(r) == registry
+		return r == "*" || credentials.Canonical(r) == registry
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+
+	"github.com/segpull/segpull/internal/credentials"
 )
 
 // Server says which registries a server may serve whose clients name the registry. It
@@ -44,7 +46,7 @@ func (s Server) Serves(registry string) bool {
 // allows reports whether the configuration lets a server serve a registry.
 func (s Server) allows(registry string) bool {
 	only := s.Config.Serve.Registries
-	return len(only) == 0 || slices.ContainsFunc(only, func(r string) bool { return canonical(r) == registry })
+	return len(only) == 0 || slices.ContainsFunc(only, func(r string) bool { return credentials.Canonical(r) == registry })
 }
 
 // New returns the sources for images, as the function New does, but without asking a
@@ -59,7 +61,7 @@ func (s Server) New(logins *Logins, images Images) (*Set, []error, error) {
 }
 
 func (s Server) naming(images Images) naming {
-	images.Registry, images.ByDigest = canonical(images.Registry), false // the set is for tags as well
+	images.Registry, images.ByDigest = credentials.Canonical(images.Registry), false // the set is for tags as well
 	return naming{cfg: s.Config, images: images, byClients: true, own: s.Addresses}
 }
 
@@ -83,7 +85,7 @@ func (s Server) Named() (registries []string) {
 			continue
 		}
 		for _, r := range p.Registries {
-			if r = canonical(r); isRegistry(r) && !slices.Contains(registries, r) {
+			if r = credentials.Canonical(r); isRegistry(r) && !slices.Contains(registries, r) {
 				registries = append(registries, r)
 			}
 		}
@@ -108,7 +110,7 @@ func (n naming) isNamed() bool {
 	return slices.ContainsFunc(names, func(name string) bool {
 		p, err := n.look(name)
 		return err == nil && (n.isOrigin(name) || p.URLs[n.images.Registry] != "" ||
-			slices.ContainsFunc(p.Registries, func(r string) bool { return canonical(r) == n.images.Registry }))
+			slices.ContainsFunc(p.Registries, func(r string) bool { return credentials.Canonical(r) == n.images.Registry }))
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/segpull/segpull/internal/credentials"
 )
 
 // Set has the sources for the images of one registry. It implements image.Fetcher
@@ -56,7 +58,7 @@ func New(cfg Config, logins *Logins, names []string, images Images) (*Set, []err
 }
 
 func (n naming) set(logins *Logins, names []string) (*Set, []error, error) {
-	registry := canonical(n.images.Registry)
+	registry := credentials.Canonical(n.images.Registry)
 	if !isRegistry(registry) {
 		return nil, nil, &UsageError{n.images.Registry, []error{noRegistry(n.images.Registry)}}
 	}

@@ -96,7 +96,7 @@ func (s *Source) explain(err error) error {
 }
 
 func (s *Source) advice(err error) string {
-	host := canonical(s.at.url.Host)
+	host := credentials.Canonical(s.at.url.Host)
 	failed, _ := errors.AsType[*registry.Error](err)
 	switch {
 	case errors.Is(err, registry.ErrInsecureStorage):
@@ -128,10 +128,10 @@ func (s *Source) advice(err error) string {
 // to; else "". A token server refuses in the name of a host that the error does not have.
 func (s *Source) elsewhere(e *registry.Error) string {
 	at, err := url.Parse(e.Where)
-	if e.Op == "token" || err != nil || canonical(at.Host) == canonical(s.at.url.Host) {
+	if e.Op == "token" || err != nil || credentials.Canonical(at.Host) == credentials.Canonical(s.at.url.Host) {
 		return ""
 	}
-	return canonical(at.Host)
+	return credentials.Canonical(at.Host)
 }
 
 // certificateAdvice says what to do about a certificate that is not accepted.

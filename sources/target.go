@@ -7,6 +7,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/internal/credentials"
 )
 
 // Target is a registry to push to. It is reached as a source is: with the settings of its
@@ -18,10 +20,10 @@ type Target struct{ source *Source }
 // without a connection. warn gets lines that the user should know. If the name or the
 // settings are invalid, the error is a *[UsageError]. Close the Target after use.
 func NewTarget(cfg Config, logins *Logins, registry string, warn func(message string)) (*Target, error) {
-	if !isRegistry(canonical(registry)) {
+	if !isRegistry(credentials.Canonical(registry)) {
 		return nil, &UsageError{registry, []error{noRegistry(registry)}}
 	}
-	registry = canonical(registry)
+	registry = credentials.Canonical(registry)
 	e, err := naming{cfg: cfg, images: Images{Registry: registry}}.endpoint(registry, true)
 	if err != nil {
 		return nil, &UsageError{registry, []error{err}}
@@ -38,7 +40,7 @@ func NewTarget(cfg Config, logins *Logins, registry string, warn func(message st
 }
 
 // Registry returns the name of the registry, as references have it.
-func (t *Target) Registry() string { return canonical(t.source.at.name) }
+func (t *Target) Registry() string { return credentials.Canonical(t.source.at.name) }
 
 // Digest returns the digest that the registry gives for a tag, "" if it has no such tag.
 func (t *Target) Digest(ctx context.Context, repository, tag string) (digest.Digest, error) {

@@ -72,12 +72,12 @@ func plainName(name string) bool {
 // leaves an empty entry behind for each host that a helper keeps.
 func (c contents) servers(host, repository string) []string {
 	servers := []string{host}
-	if canonical(host) == dockerHub {
+	if Canonical(host) == dockerHub {
 		servers[0] = dockerHubServer
 	}
 	servers = append(servers, matching(c.CredHelpers, host, repository)...)
 	servers = append(servers, matching(c.Auths, host, repository)...)
-	if canonical(host) != dockerHub {
+	if Canonical(host) != dockerHub {
 		servers = append(servers, otherPort(host))
 	}
 	var each []string

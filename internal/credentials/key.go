@@ -38,13 +38,13 @@ func parseKey(written string) key {
 	if path == "v1" || path == "v2" {
 		path = ""
 	}
-	k.host, k.path = canonical(host), path
+	k.host, k.path = Canonical(host), path
 	return k
 }
 
-// canonical returns a host in lower case and without the port 443, and
-// "docker.io" for each name of Docker Hub.
-func canonical(host string) string {
+// Canonical returns the name that references and logins have for a registry: a host in
+// lower case and without the port 443, and "docker.io" for each name of Docker Hub.
+func Canonical(host string) string {
 	host = strings.TrimSuffix(strings.ToLower(host), ":443")
 	switch host {
 	case "index.docker.io", "registry-1.docker.io":
@@ -81,7 +81,7 @@ func (k key) isFor(host string) bool {
 func matching[V any](entries map[string]V, host, repository string) []string {
 	var found []key
 	for written := range entries {
-		if k := parseKey(written); k.covers(canonical(host), repository) {
+		if k := parseKey(written); k.covers(Canonical(host), repository) {
 			found = append(found, k)
 		}
 	}
@@ -105,7 +105,7 @@ func (k key) spelling(asked string) int {
 	switch {
 	case k.scheme == "" && host == asked:
 		return 0
-	case k.scheme == "" && host == canonical(asked):
+	case k.scheme == "" && host == Canonical(asked):
 		return 1
 	case k.scheme == "":
 		return 2
