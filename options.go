@@ -2,6 +2,7 @@ package segpull
 
 import (
 	"io"
+	"strings"
 	"time"
 
 	"github.com/segpull/segpull/archive"
@@ -134,6 +135,9 @@ type Delivery struct {
 	Name   string `json:"name"`   // of the image there; the ID in an engine, where it has none
 	Digest string `json:"digest"` // of the manifest
 }
+
+// InRegistry reports whether To is a registry: it is part of the name there.
+func (d Delivery) InRegistry() bool { return strings.HasPrefix(d.Name, d.To+"/") }
 
 // SourceShare is how many bytes of the image one source served in this call.
 type SourceShare struct {

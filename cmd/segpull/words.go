@@ -64,7 +64,7 @@ func sendingLine(e segpull.Sending) string {
 // delivered says who has the image now.
 func delivered(r segpull.Result) (s string) {
 	for _, d := range r.Delivered {
-		if strings.HasPrefix(d.Name, d.To+"/") {
+		if d.InRegistry() {
 			s += say("; pushed to %s", d.Name)
 		} else {
 			s += say("; %s has it as %s", d.To, d.Name)

@@ -140,10 +140,9 @@ func (i *image) row() imageRow {
 	return row
 }
 
-// placeOf says who has the image: the registry is part of its name there, and an engine is
-// not.
+// placeOf says who has the image.
 func placeOf(d segpull.Delivery) string {
-	if strings.HasPrefix(d.Name, d.To+"/") {
+	if d.InRegistry() {
 		return d.Name
 	}
 	return d.To + ": " + d.Name
