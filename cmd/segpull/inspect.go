@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/segpull/segpull"
-	"github.com/segpull/segpull/sources"
 )
 
 // inspectHelp is written by hand, like help.
@@ -66,19 +65,9 @@ func (a *app) inspect(ctx context.Context, ref string) error {
 		views = []view{waits{a.notices()}}
 	}
 	feed := newFeed(views, a.verbose)
-	i, err := segpull.Inspect(ctx, ref, segpull.Options{
-		Mirrors:     a.mirrors,
-		Config:      config,
-		Authfile:    a.authfile,
-		Output:      a.output,
-		Format:      a.format,
-		Platform:    a.platform,
-		GiveUpAfter: a.giveUpAfter.Duration,
-		CacheDir:    a.cacheDir,
-		History:     sources.HistoryPath(),
-		Stdout:      io.Discard, // the archive's, for -o -
-		Observer:    feed,
-	})
+	opts := a.imageOptions(config)
+	opts.Stdout, opts.Observer = io.Discard, feed // Stdout is the archive's, for -o -
+	i, err := segpull.Inspect(ctx, ref, opts)
 	feed.close(ctx)
 	if err != nil {
 		return err

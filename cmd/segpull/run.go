@@ -86,30 +86,21 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 	rate, _ := a.limitRate.At(time.Now())
 	limits := segpull.NewLimits(int64(rate))
 	go a.keepLimits(ctx, limits, config, observer, cancel)
-	err = images.pull(ctx, segpull.Options{
-		Mirrors:      a.mirrors,
-		Config:       config,
-		Authfile:     a.authfile,
-		Output:       a.output,
-		Format:       a.format,
-		Platform:     a.platform,
-		AllPlatforms: a.all,
-		Name:         a.name,
-		Load:         a.engine,
-		To:           a.to,
-		Limits:       limits,
-		Connections:  a.connections,
-		SegmentSize:  int64(a.segmentSize),
-		GiveUpAfter:  a.giveUpAfter.Duration,
-		NoRace:       a.noRace,
-		CacheDir:     a.cacheDir,
-		CacheSize:    int64(a.cacheSize),
-		CacheOnly:    a.cacheOnly && a.server == "",
-		Server:       a.server,
-		History:      sources.HistoryPath(),
-		Stdout:       a.stdout,
-		Observer:     observer,
-	})
+	opts := a.imageOptions(config)
+	opts.AllPlatforms = a.all
+	opts.Name = a.name
+	opts.Load = a.engine
+	opts.To = a.to
+	opts.Limits = limits
+	opts.Connections = a.connections
+	opts.SegmentSize = int64(a.segmentSize)
+	opts.NoRace = a.noRace
+	opts.CacheSize = int64(a.cacheSize)
+	opts.CacheOnly = a.cacheOnly && a.server == ""
+	opts.Server = a.server
+	opts.Stdout = a.stdout
+	opts.Observer = observer
+	err = images.pull(ctx, opts)
 	feed.close(ctx)
 
 	if lost, ok := errors.AsType[*resultsError](context.Cause(ctx)); ok {
@@ -119,6 +110,22 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 		return a.writeReport(recorder, err)
 	}
 	return err
+}
+
+// imageOptions returns the options that say which image it is, from which sources, and
+// where it would be on the disk.
+func (a *app) imageOptions(config sources.Config) segpull.Options {
+	return segpull.Options{
+		Mirrors:     a.mirrors,
+		Config:      config,
+		Authfile:    a.authfile,
+		Output:      a.output,
+		Format:      a.format,
+		Platform:    a.platform,
+		GiveUpAfter: a.giveUpAfter.Duration,
+		CacheDir:    a.cacheDir,
+		History:     sources.HistoryPath(),
+	}
 }
 
 // both passes events on to two observers.
