@@ -171,6 +171,12 @@ ubuntu:22.04        [==>  ]  45% 2s
 `
 	const warning = "\nsegpull: warning: 镜像站返回了错误的字节\n，请从配置中删除该镜像，或者告知其运营者"
 	wantScreen(t, term, warning+bars+"from 办公室镜像 6.1 MiB/s, 🐳 3.0 MiB..\n")
+	wantLinesFit(t, p)
+}
+
+// wantLinesFit shows p on terminals of all widths.
+func wantLinesFit(t *testing.T, p segpull.Progress) {
+	t.Helper()
 	for width := 1; width <= 200; width++ {
 		_, b := newTestBars(width, 24)
 		b.show(time.Time{}, p)

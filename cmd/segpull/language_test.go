@@ -64,15 +64,7 @@ ubuntu:22.04        [=======>        ]  45% / 40.0 MiB   9.1 MiB/s  还需 2s
 `)
 	p := testProgress()
 	p.Rate, p.Remaining.Duration = 999*mib/10, 59*time.Minute+59*time.Second
-	for width := 1; width <= 200; width++ {
-		_, b := newTestBars(width, 24)
-		b.show(time.Time{}, p)
-		for _, line := range b.screen.lines {
-			if n := pb.CellCount(line); n >= max(width, 4) {
-				t.Errorf("width %d: a line of %d cells: %q", width, n, line)
-			}
-		}
-	}
+	wantLinesFit(t, p)
 }
 
 // The columns of Chinese tables are under each other.

@@ -30,15 +30,8 @@ func newActivated(t *testing.T, h home, mirrors []string) *activated {
 	}
 	at.Close()
 	t.Cleanup(func() { socket.Close() })
-	s := &activated{server{home: h, address: at.Addr().String(), args: []string{"serve", "--cache-dir", h.path("cache")}}, socket}
-	for _, m := range mirrors {
-		s.args = append(s.args, "-m", m)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the server's log:\n%s", &s.log)
-		}
-	})
+	s := &activated{server{home: h, address: at.Addr().String()}, socket}
+	s.prepare(t, mirrors)
 	s.start(t)
 	return s
 }

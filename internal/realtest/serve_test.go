@@ -34,7 +34,14 @@ type server struct {
 func newServer(t *testing.T, h home, mirrors []string, args ...string) *server {
 	t.Helper()
 	s := &server{home: h, address: freeAddress(t)}
-	s.args = append([]string{"serve", "--listen", s.address, "--cache-dir", h.path("cache")}, args...)
+	s.prepare(t, mirrors, append([]string{"--listen", s.address}, args...)...)
+	s.start(t)
+	return s
+}
+
+// prepare sets the arguments of a server before mirrors, and shows its log if the test fails.
+func (s *server) prepare(t *testing.T, mirrors []string, args ...string) {
+	s.args = append([]string{"serve", "--cache-dir", s.home.path("cache")}, args...)
 	for _, m := range mirrors {
 		s.args = append(s.args, "-m", m)
 	}
@@ -43,8 +50,6 @@ func newServer(t *testing.T, h home, mirrors []string, args ...string) *server {
 			t.Logf("the server's log:\n%s", &s.log)
 		}
 	})
-	s.start(t)
-	return s
 }
 
 func (s *server) start(t *testing.T) {
