@@ -52,8 +52,8 @@ func New(dir string, limit int64) *Cache {
 // Dir returns the directory.
 func (c *Cache) Dir() string { return c.dir }
 
-// Path returns the path of a blob's file, which exists if the cache has the blob. Nobody
-// may write to it, and an eviction may remove it.
+// Path returns the path of a blob's file, which exists if the cache has the blob. Callers
+// only read it; an eviction may remove it.
 func (c *Cache) Path(d digest.Digest) string { return c.blobPath(d) }
 
 // Limit returns the limit in bytes.

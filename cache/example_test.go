@@ -113,7 +113,7 @@ func ExampleCache_Prune() {
 	c, remove := newCache(cache.DefaultLimit)
 	defer remove()
 	putImage(ctx, c, "1", "layer one")
-	evicted, err := c.Prune(ctx, time.Now()) // whatever nobody uses now
+	evicted, err := c.Prune(ctx, time.Now()) // all that is not in use now
 	fmt.Println(evicted.Images, evicted.Blobs, err)
 	// Output: 1 2 <nil>
 }

@@ -47,8 +47,8 @@ func (a *app) completionCommand() *cobra.Command {
 	}
 }
 
-// values are what can follow a flag: words, or if there are none, files, directories or
-// something that nobody can guess.
+// values are what can follow a flag: words, or without words, files, directories or free
+// text, which a shell cannot complete.
 type values struct {
 	words func(*app) []string
 	kind  cobra.ShellCompDirective

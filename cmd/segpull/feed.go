@@ -69,7 +69,8 @@ func (f *feed) add(s stamped) {
 	f.queue = append(f.queue, s)
 }
 
-// sampleOf names what an event is a sample of; "" if it is none.
+// sampleOf returns the name, as views show it, of what an event is the progress of, and ""
+// for other events.
 func sampleOf(e segpull.Event) string {
 	switch e := e.(type) {
 	case segpull.Progress:

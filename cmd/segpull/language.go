@@ -110,7 +110,7 @@ func (a *app) chooseLanguage() {
 	language = lang.Of(cmp.Or(a.lang, lang.Locale(os.Getenv)))
 }
 
-// langFlag returns the value of --lang, "" if there is none.
+// langFlag returns the value of --lang, or "" without the flag.
 func langFlag(args []string) (value string) {
 	for i, arg := range args {
 		if arg == "--" {

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// leastToken is the least length of a token, in bytes: nobody should guess it.
+	// leastToken is the least length of a token, in bytes: shorter ones can be guessed.
 	leastToken = 16
 	// mostFile bounds each file, in bytes.
 	mostFile = 1 << 20
