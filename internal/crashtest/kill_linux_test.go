@@ -67,15 +67,17 @@ func tellStory(t *testing.T, img registrytest.Image, format string, deaths map[s
 	pulltest.Must(t, os.RemoveAll(s.Output))
 
 	before, allowed := s.sent(), pulltest.BlobsOf(img)
-	for range 5 {
-		if s.die(fresh.resolved+1+rand.IntN(60)) == fetching {
+	s.untilDead(5, func(int) string {
+		phase := s.die(fresh.resolved + 1 + rand.IntN(60))
+		if phase == fetching {
 			allowed += mib // of the one connection
 		}
 		if exists(s.Output) { // there was too little left to fetch
 			pulltest.Must(t, os.RemoveAll(s.Output))
 			allowed += pulltest.BlobsOf(img)
 		}
-	}
+		return phase
+	})
 	s.killAtEnd = true
 	s.die(0)
 	s.killAtEnd = false
@@ -87,15 +89,13 @@ func tellStory(t *testing.T, img registrytest.Image, format string, deaths map[s
 	pulltest.Must(t, os.CopyFS(s.full, os.DirFS(s.Output+".segpull")))
 	s.kill = 0
 	rest := s.start(t)
-	for range 6 {
-		s.dieAgain(rest.resolved + 1 + rand.IntN(rest.verified-rest.resolved))
-	}
-	for range 6 {
-		s.dieAgain(rest.verified + 1 + rand.IntN(rest.ended-rest.verified))
-	}
-	for last := range 7 {
-		s.dieAgain(rest.ended - last)
-	}
+	s.untilDead(6, func(int) string {
+		return s.dieAgain(rest.resolved + 1 + rand.IntN(rest.verified-rest.resolved))
+	})
+	s.untilDead(6, func(int) string {
+		return s.dieAgain(rest.verified + 1 + rand.IntN(rest.ended-rest.verified))
+	})
+	s.untilDead(7, func(try int) string { return s.dieAgain(rest.ended - try) })
 	if again := s.sent() - before; again > 0 {
 		t.Errorf("%d bytes were fetched when all was there", again)
 	}
@@ -151,12 +151,27 @@ func (s *story) die(call int) (phase string) {
 }
 
 // dieAgain does the same for a pull that has all bytes.
-func (s *story) dieAgain(call int) {
+func (s *story) dieAgain(call int) (phase string) {
 	s.Helper()
 	if exists(s.Output) {
 		s.restore()
 	}
-	s.die(call)
+	return s.die(call)
+}
+
+// untilDead tries until n pulls were killed: a pull makes a few calls more or less than the
+// one that was counted, and may end before the call that was to kill it.
+func (s *story) untilDead(n int, try func(i int) (phase string)) {
+	s.Helper()
+	for i := range 10 * n {
+		if try(i) != "" {
+			n--
+		}
+		if n == 0 {
+			return
+		}
+	}
+	s.Errorf("%d kills too few", n)
 }
 
 // restore restores the complete part directory.
