@@ -24,7 +24,7 @@ func (d *demo) showServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := client.New("http://" + address + "/v2/library/demo")
+	c := client.New("http://"+address+"/v2/library/demo", client.Options{})
 	defer c.Close()
 	if err := d.pullThrough(ctx, c, "A client pulls library/demo:latest"); err != nil {
 		return err

@@ -2,8 +2,10 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/segpull/segpull/bench/lab"
 )
@@ -33,11 +35,29 @@ func (s Spread) Seconds() string {
 	if s.Max < 5 {
 		decimals = 2
 	}
+	return s.format(decimals, " s")
+}
+
+// Figures formats numbers with their median and, if they differ, their ends. It needs
+// at least one number.
+func Figures(decimals int, unit string, values ...float64) string {
+	return SpreadOf(values...).format(decimals, unit)
+}
+
+func (s Spread) format(decimals int, unit string) string {
 	number := func(v float64) string { return strconv.FormatFloat(v, 'f', decimals, 64) }
-	if number(s.Min) == number(s.Max) {
-		return number(s.Median) + " s"
+	text := number(s.Median) + unit
+	if number(s.Min) != number(s.Max) {
+		text += fmt.Sprintf(" (%s to %s)", number(s.Min), number(s.Max))
 	}
-	return fmt.Sprintf("%s s (%s to %s)", number(s.Median), number(s.Min), number(s.Max))
+	return text
+}
+
+// Percentile is the least time that p per cent of the times do not exceed, with p
+// over 0 and at least one time.
+func Percentile(times []time.Duration, p float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[max(0, int(math.Ceil(p/100*float64(len(sorted))))-1)]
 }
 
 // percent formats a spread of shares, or – where there is no spread.

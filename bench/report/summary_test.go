@@ -2,6 +2,7 @@ package report
 
 import (
 	"testing"
+	"time"
 
 	"github.com/segpull/segpull/bench/lab"
 )
@@ -77,5 +78,29 @@ func TestSummarize(t *testing.T) {
 		"beyond the need: served 5.0 % (0.0 to 10.0), wire 37.5 % (25.0 to 50.0); 429s 1 (0 to 2); 1 failed"
 	if x.String() != line {
 		t.Errorf("x is\n%s, want\n%s", x, line)
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	var times []time.Duration
+	for ms := range time.Duration(200) {
+		times = append(times, (200-ms)*time.Millisecond)
+	}
+	for p, want := range map[float64]time.Duration{0.1: 1, 50: 100, 99: 198, 99.1: 199, 100: 200} {
+		if got := Percentile(times, p); got != want*time.Millisecond {
+			t.Errorf("the percentile %v of 1 to 200 ms is %v, want %d ms", p, got, want)
+		}
+	}
+	if got := Percentile(times[:1], 99); got != 200*time.Millisecond {
+		t.Errorf("the percentile of one time is %v", got)
+	}
+}
+
+func TestFigures(t *testing.T) {
+	if got := Figures(1, " s", 2, 1.04, 3); got != "2.0 s (1.0 to 3.0)" {
+		t.Error(got)
+	}
+	if got := Figures(2, "", 2, 2.001); got != "2.00" {
+		t.Error(got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/segpull/segpull/bench/program"
+	"github.com/segpull/segpull/bench/report"
 )
 
 const (
@@ -37,11 +38,11 @@ func (m *meter) cached(ctx context.Context) error {
 		}
 		for i, s := range servers {
 			m.row("a cached blob of 1 GiB by curl, from "+s.name, "-", "%s, %s of the server's processor time",
-				figures(2, " s", wall[i]...), figures(2, " s", processor[i]...))
+				report.Figures(2, " s", wall[i]...), report.Figures(2, " s", processor[i]...))
 		}
 		for i, s := range servers[1:] {
-			m.row("speed of segpull serve divided by that of "+s.name, goalOf(s, "≥ 1.0"), "%s", figures(2, "", ratios(wall[i+1], wall[0])...))
-			m.row("its processor time divided by that of "+s.name, goalOf(s, "< 1.0"), "%s", figures(2, "", ratios(processor[0], processor[i+1])...))
+			m.row("speed of segpull serve divided by that of "+s.name, goalOf(s, "≥ 1.0"), "%s", report.Figures(2, "", ratios(wall[i+1], wall[0])...))
+			m.row("its processor time divided by that of "+s.name, goalOf(s, "< 1.0"), "%s", report.Figures(2, "", ratios(processor[0], processor[i+1])...))
 		}
 		return nil
 	})

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/segpull/segpull/bench/client"
+	"github.com/segpull/segpull/bench/report"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -55,9 +56,9 @@ func (m *meter) clients(ctx context.Context) error {
 			}
 			fetched, first, took = append(fetched, p.fetched), append(first, p.first.Seconds()), append(took, p.took.Seconds())
 		}
-		m.row("8 clients that start within the download, "+server.about+": upstream bytes divided by the need", server.goal, "%s", figures(3, "", fetched...))
-		m.row("the latest first byte of a blob, after its client's start", server.firstGoal, "%s", figures(2, " s", first...))
-		m.row("until all clients have the image", "-", "%s", figures(1, " s", took...))
+		m.row("8 clients that start within the download, "+server.about+": upstream bytes divided by the need", server.goal, "%s", report.Figures(3, "", fetched...))
+		m.row("the latest first byte of a blob, after its client's start", server.firstGoal, "%s", report.Figures(2, " s", first...))
+		m.row("until all clients have the image", "-", "%s", report.Figures(1, " s", took...))
 	}
 	return nil
 }
@@ -114,7 +115,7 @@ func pullAtOnce(ctx context.Context, server string) (all []client.Blob, err erro
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range pullers {
 		group.Go(func() (err error) {
-			c := client.New(server + "/v2/" + repository)
+			c := client.New(server+"/v2/"+repository, client.Options{})
 			defer c.Close()
 			select {
 			case <-time.After(time.Duration(i) * apart):

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/segpull/segpull/bench/report"
 )
 
 const (
@@ -38,8 +38,8 @@ func (m *meter) firstByteOf(ctx context.Context, size int64, words string) error
 					return fmt.Errorf("%s: %w", s.name, err)
 				}
 				together[i] = append(together[i], float64(len(times))*float64(size)/mib/time.Since(started).Seconds())
-				middle[i] = append(middle[i], milliseconds(percentile(times, 50)))
-				late[i] = append(late[i], milliseconds(percentile(times, 99)))
+				middle[i] = append(middle[i], milliseconds(report.Percentile(times, 50)))
+				late[i] = append(late[i], milliseconds(report.Percentile(times, 99)))
 			}
 		}
 		for i, s := range servers {
@@ -48,20 +48,13 @@ func (m *meter) firstByteOf(ctx context.Context, size int64, words string) error
 				goal = "p99 < 100 ms"
 			}
 			m.row("first byte of a cached blob of "+words+", 200 clients, from "+s.name, goal, "p99 %s, p50 %s; all together %s",
-				figures(0, " ms", late[i]...), figures(0, " ms", middle[i]...), figures(0, " MiB/s", together[i]...))
+				report.Figures(0, " ms", late[i]...), report.Figures(0, " ms", middle[i]...), report.Figures(0, " MiB/s", together[i]...))
 		}
 		return nil
 	})
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// percentile is the least time that p per cent of the times do not exceed, with p
-// over 0 and at least one time.
-func percentile(times []time.Duration, p float64) time.Duration {
-	sorted := slices.Sorted(slices.Values(times))
-	return sorted[max(0, int(math.Ceil(p/100*float64(len(sorted))))-1)]
-}
 
 // askTogether lets all clients fetch a blob, and returns the times until its first
 // byte.

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os/exec"
 
@@ -59,17 +58,6 @@ func (m *meter) has(name string) bool {
 		m.row(name, "-", "missing: not installed")
 	}
 	return err == nil
-}
-
-// figures formats numbers with their median and, if they differ, their ends.
-func figures(decimals int, unit string, values ...float64) string {
-	s := report.SpreadOf(values...)
-	number := func(v float64) string { return fmt.Sprintf("%.*f", decimals, v) }
-	text := number(s.Median) + unit
-	if number(s.Min) != number(s.Max) {
-		text += fmt.Sprintf(" (%s to %s)", number(s.Min), number(s.Max))
-	}
-	return text
 }
 
 // ratios divides each number by that of the same turn.

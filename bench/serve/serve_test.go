@@ -23,30 +23,6 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestPercentile(t *testing.T) {
-	var times []time.Duration
-	for ms := range time.Duration(200) {
-		times = append(times, (200-ms)*time.Millisecond)
-	}
-	for p, want := range map[float64]time.Duration{0.1: 1, 50: 100, 99: 198, 99.1: 199, 100: 200} {
-		if got := percentile(times, p); got != want*time.Millisecond {
-			t.Errorf("the percentile %v of 1 to 200 ms is %v, want %d ms", p, got, want)
-		}
-	}
-	if got := percentile(times[:1], 99); got != 200*time.Millisecond {
-		t.Errorf("the percentile of one time is %v", got)
-	}
-}
-
-func TestFigures(t *testing.T) {
-	if got := figures(1, " s", 2, 1.04, 3); got != "2.0 s (1.0 to 3.0)" {
-		t.Error(got)
-	}
-	if got := figures(2, "", ratios([]float64{2, 4}, []float64{1, 2})...); got != "2.00" {
-		t.Error(got)
-	}
-}
-
 func TestTransferTime(t *testing.T) {
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
 	request := func(kind registrytest.Kind, from, to int) registrytest.Request {

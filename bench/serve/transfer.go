@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/segpull/segpull/bench/lab"
+	"github.com/segpull/segpull/bench/report"
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
@@ -66,11 +67,11 @@ func (m *meter) transferTo(ctx context.Context, name string) error {
 	if len(best.whole) != m.runs || len(all.whole) != m.runs {
 		return errors.New(name + " could not run in each turn")
 	}
-	m.row(name+" through serve from 3, 5 and 9 MiB/s: blobs' transfer, share of the sum", "≥ 0.90", "%s", figures(2, "", ratios(all.bound, all.transfer)...))
-	m.row("the same from the first to the last byte of the command", "-", "%s", figures(2, "", ratios(all.bound, all.whole)...))
-	m.row("transfer from the best mirror alone, divided by that through serve", "≥ 1.6", "%s", figures(2, "", ratios(best.transfer, all.transfer)...))
-	m.row("the whole command: alone, and through serve", "-", "%s, %s", figures(1, " s", best.whole...), figures(1, " s", all.whole...))
-	m.row("mirrors' bytes divided by the need: alone, and through serve", "-", "%s, %s", figures(3, "", best.served...), figures(3, "", all.served...))
+	m.row(name+" through serve from 3, 5 and 9 MiB/s: blobs' transfer, share of the sum", "≥ 0.90", "%s", report.Figures(2, "", ratios(all.bound, all.transfer)...))
+	m.row("the same from the first to the last byte of the command", "-", "%s", report.Figures(2, "", ratios(all.bound, all.whole)...))
+	m.row("transfer from the best mirror alone, divided by that through serve", "≥ 1.6", "%s", report.Figures(2, "", ratios(best.transfer, all.transfer)...))
+	m.row("the whole command: alone, and through serve", "-", "%s, %s", report.Figures(1, " s", best.whole...), report.Figures(1, " s", all.whole...))
+	m.row("mirrors' bytes divided by the need: alone, and through serve", "-", "%s, %s", report.Figures(3, "", best.served...), report.Figures(3, "", all.served...))
 	return nil
 }
 

@@ -123,7 +123,7 @@ func (s *site) registry(upstream string) (lab.Daemon, error) {
 
 // pull pulls the image from a server, and checks it.
 func pull(ctx context.Context, server string) error {
-	c := client.New(server + "/v2/" + repository)
+	c := client.New(server+"/v2/"+repository, client.Options{})
 	defer c.Close()
 	_, err := c.Pull(ctx, tag)
 	return err
