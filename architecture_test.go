@@ -28,7 +28,7 @@ var packages = map[string]struct {
 	"bench/client":  {0, nil, "a client that shared code with what it measures would share its mistakes"},
 	"bench/corrupt": {7, []string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
 	"bench/demo":    {7, []string{"internal/registrytest", "bench/client", "bench/lab", "bench/output", "bench/program"}, "the demo shows a pull or a server, and measures nothing"},
-	"bench/lab":     {6, []string{".", "internal/registrytest", "bench/output", "bench/program", "bench/weaknet"}, "the lab measures what users get, and does not know how it is reported"},
+	"bench/lab":     {6, []string{".", "internal/deploytest", "internal/registrytest", "bench/output", "bench/program", "bench/weaknet"}, "the lab measures what users get, and does not know how it is reported"},
 	"bench/limits":  {8, []string{"bench/lab", "bench/program", "bench/report", "bench/weaknet"}, "a promise is measured by runs of the lab"},
 	"bench/output":  {0, nil, "a reader that shared code with the writers would share their mistakes"},
 	"bench/program": {0, nil, "any program is measured the same way, so its package knows none"},
@@ -72,11 +72,13 @@ var packages = map[string]struct {
 	"push":                  {1, nil, "the registry and the blobs are interfaces of its own"},
 	"segment":               {1, nil, "the scheduler is pure: sources and disks are interfaces of its own"},
 
+	"internal/deploytest": {0, nil, "files in deploy are text, whoever runs what they configure"},
+
 	"internal/manual":   {0, nil, "help texts are text, whatever the command does"},
 	"internal/needs":    {0, nil, "any test may need a program"},
 	"internal/release":  {1, []string{"internal/manual"}, "a release is made of the binary, which describes itself"},
 	"internal/readable": {0, nil, "the readable text of an answer does not depend on the client"},
-	"internal/realtest": {0, nil, "real programs are tested against the binary alone"},
+	"internal/realtest": {1, []string{"internal/deploytest"}, "real programs are tested against the binary alone"},
 }
 
 func TestImportsPointDown(t *testing.T) {

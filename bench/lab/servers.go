@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/segpull/segpull/bench/program"
+	"github.com/segpull/segpull/internal/deploytest"
 )
 
 // Daemon is a server that runs as a process.
@@ -58,6 +59,7 @@ type SegpullServer struct {
 	Program string // its path
 	Dir     string // for its cache, and in the place of the user's home
 	Mirrors []string
+	Flags   []string // others
 }
 
 // ServeSegpull runs `segpull serve` until it is stopped.
@@ -70,6 +72,7 @@ func ServeSegpull(at program.Place, s SegpullServer) (Daemon, error) {
 	for _, m := range s.Mirrors {
 		cmd.Args = append(cmd.Args, "-m", m)
 	}
+	cmd.Args = append(cmd.Args, s.Flags...)
 	cmd.Env = program.Environment(s.Dir)
 	pid, stop, err := program.Daemon(at, cmd, program.Listens(at, address))
 	return Daemon{"http://" + address, pid, stop}, err
@@ -83,20 +86,34 @@ func (s SegpullServer) Blobs() string { return filepath.Join(s.cache(), "blobs",
 
 // serveCDN runs an nginx that serves the registry's blobs with TLS.
 func serveCDN(at program.Place, r Registry, certificate authority) (Daemon, error) {
-	return serveNginx(at, r.Dir, "https", func(host, dir string) (string, error) {
-		return fmt.Sprintf("ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem; root %s", r.Dir), certificate.issue(host, dir)
+	return serveNginx(at, r.Dir, "https", func(address, dir string) (string, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("server { listen %s ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem; root %s; }", address, r.Dir), certificate.issue(host, dir)
 	})
 }
 
 // ServeFiles runs an nginx, of one process, that serves the files of a directory.
 // Its own files go to another.
 func ServeFiles(at program.Place, files, dir string) (Daemon, error) {
-	return serveNginx(at, dir, "http", func(string, string) (string, error) { return "; root " + files, nil })
+	return serveNginx(at, dir, "http", func(address, _ string) (string, error) {
+		return fmt.Sprintf("server { listen %s; root %s; }", address, files), nil
+	})
 }
 
-// serveNginx runs an nginx. server makes what follows the address in its
-// configuration.
-func serveNginx(at program.Place, parent, scheme string, server func(host, dir string) (string, error)) (Daemon, error) {
+// ServeBalancer runs an nginx, of one process, before several `segpull serve`, at
+// host:port each. config is that in deploy/nginx/segpull.conf. nginx's own files go to dir.
+func ServeBalancer(at program.Place, config string, origins []string, dir string) (Daemon, error) {
+	return serveNginx(at, dir, "http", func(address, _ string) (string, error) {
+		return deploytest.Nginx(config, address, origins)
+	})
+}
+
+// serveNginx runs an nginx. server makes the servers of its configuration, of which one
+// listens on address.
+func serveNginx(at program.Place, parent, scheme string, server func(address, dir string) (string, error)) (Daemon, error) {
 	address, err := program.FreeAddress(at)
 	if err != nil {
 		return Daemon{}, err
@@ -105,15 +122,11 @@ func serveNginx(at program.Place, parent, scheme string, server func(host, dir s
 	if err != nil {
 		return Daemon{}, err
 	}
-	host, _, err := net.SplitHostPort(address)
+	servers, err := server(address, dir)
 	if err != nil {
 		return Daemon{}, err
 	}
-	rest, err := server(host, dir)
-	if err != nil {
-		return Daemon{}, err
-	}
-	config := fmt.Sprintf(nginxConfig, dir, address, rest)
+	config := fmt.Sprintf(nginxConfig, dir, servers)
 	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(config), 0o600); err != nil {
 		return Daemon{}, err
 	}
@@ -122,19 +135,20 @@ func serveNginx(at program.Place, parent, scheme string, server func(host, dir s
 	return Daemon{scheme + "://" + address, pid, stop}, err
 }
 
-// nginxConfig takes nginx's directory, its address and the rest of the server. One
-// process serves, so that its processor time can be read.
+// nginxConfig takes nginx's directory and the servers. One process serves, so that its
+// processor time can be read. A client and an origin take a connection each.
 const nginxConfig = `daemon off;
 master_process off;
+worker_rlimit_nofile 16384;
 pid %[1]s/pid;
 error_log %[1]s/error.log;
-events {}
+events { worker_connections 8192; }
 http {
   access_log off;
   sendfile on;
   client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi;
   uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;
   default_type application/octet-stream;
-  server { listen %[2]s %[3]s; }
+%[2]s
 }
 `

@@ -39,7 +39,7 @@ func Measure(ctx context.Context, at Place, cmd *exec.Cmd, helper int, limit tim
 	stop := watch(ctx, cmd.Process.Pid)
 	err := cmd.Wait()
 	u := Usage{Wall: time.Since(start), Exit: cmd.ProcessState.ExitCode()}
-	u.Peak = max(stop(), peakMemory(helper))
+	u.Peak = max(stop(), PeakMemory(helper))
 	u.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() + CPUTime(helper) - before
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // children that outlived it
 	switch {
@@ -90,7 +90,7 @@ func follow(ctx context.Context, pid int, ended <-chan struct{}) (peak int64) {
 	over := ctx.Done()
 	var kill <-chan time.Time
 	for {
-		peak = max(peak, peakMemory(pid))
+		peak = max(peak, PeakMemory(pid))
 		select {
 		case <-ended:
 			return peak

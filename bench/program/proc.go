@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// peakMemory reads the high-water mark from /proc, 0 if the process has ended.
+// PeakMemory is the most resident memory that a running process has had, in bytes; 0 if
+// it has ended. It reads the high-water mark from /proc:
 // getrusage(2) would return the parent's where that is higher, since it counts
 // from before exec.
-func peakMemory(pid int) int64 {
+func PeakMemory(pid int) int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segpull/segpull/internal/deploytest"
 	"github.com/segpull/segpull/internal/needs"
 	"github.com/segpull/segpull/internal/registrytest"
 )
@@ -34,9 +35,13 @@ func startNginx(t *testing.T, config string, origins []*server) (address string)
 	t.Helper()
 	needs.Programs(t, "nginx")
 	address = freeAddress(t)
-	text := replace(t, config, "listen 5050;", "listen "+address+";")
-	for i, o := range origins {
-		text = replace(t, text, fmt.Sprintf("server 10.0.0.1%d:5050 ", i+1), "server "+o.address+" ")
+	var addresses []string
+	for _, o := range origins {
+		addresses = append(addresses, o.address)
+	}
+	text, err := deploytest.Nginx(config, address, addresses)
+	if err != nil {
+		t.Fatal(err)
 	}
 	dir := tempDir(t)
 	// The directory is root's alone, so the workers of a master that is root are root, too.
