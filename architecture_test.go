@@ -23,7 +23,7 @@ var packages = map[string]struct {
 	why     string
 }{
 	"cmd/segpull":   {7, []string{".", "cache", "image", "internal/access", "internal/imagelist", "internal/lang", "internal/manual", "internal/report", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
-	"bench":         {9, []string{"bench/corrupt", "bench/demo", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/serve", "bench/soak"}, "the command line parses flags; the packages below measure"},
+	"bench":         {9, []string{"bench/corrupt", "bench/demo", "bench/fleet", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/serve", "bench/soak"}, "the command line parses flags; the packages below measure"},
 	"bench/chart":   {0, nil, "a picture shows figures of any program"},
 	"bench/client":  {0, nil, "a client that shared code with what it measures would share its mistakes"},
 	"bench/corrupt": {7, []string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
@@ -37,6 +37,9 @@ var packages = map[string]struct {
 	"bench/serve":   {8, []string{"internal/registrytest", "bench/client", "bench/lab", "bench/program", "bench/report"}, "the server is measured as a process, beside its peers"},
 	"bench/soak":    {7, []string{".", "internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "a soak compares the command with its promises, and measures no speed"},
 	"bench/weaknet": {0, nil, "a network carries packets of any program"},
+
+	"bench/fleet":    {8, []string{"internal/registrytest", "bench/client", "bench/fleetsim", "bench/lab", "bench/program", "bench/report"}, "a fleet is measured beside its simulation"},
+	"bench/fleetsim": {0, nil, "a simulation computes, and starts nothing"},
 
 	"internal/report": {6, []string{"."}, "a report shows the events of a pull, whoever made it"},
 

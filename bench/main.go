@@ -27,6 +27,7 @@ var commands = []command{
 	{"cases", "pull on simulated networks, by segpull and other tools, against goals and lower bounds", runCases},
 	{"limits", "measure the promises of the project, beside what the machine allows", measureLimits},
 	{"serve", "measure segpull serve beside docker-registry and nginx", measureServe},
+	{"fleet", "measure and simulate many nodes that pull through several servers behind nginx", runFleet},
 	{"corrupt", "measure the cost of a corrupt mirror", measureCorrupt},
 	{"check", "compare the speed with the committed baseline", checkBaseline},
 	{"soak", "pull through random faults, kills and damage, and check each result", runSoak},
