@@ -228,7 +228,14 @@ func (t dayTable) row(name, goal string, value func(fleetsim.Result) string) {
 
 // percentiles are the p50 and p99 of times.
 func percentiles(times []time.Duration) string {
-	return fmt.Sprintf("%.0f ms, %.0f ms", milliseconds(times, 50), milliseconds(times, 99))
+	rounded := func(p float64) time.Duration {
+		d := time.Duration(milliseconds(times, p) * float64(time.Millisecond)).Round(time.Millisecond)
+		if d > 10*time.Second {
+			d = d.Round(time.Second)
+		}
+		return d
+	}
+	return fmt.Sprintf("%s, %s", rounded(50), rounded(99))
 }
 
 // lastNodes are, for each image, the time from its first pull until its last node had it,
