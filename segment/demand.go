@@ -60,8 +60,14 @@ func (s *scheduler) prefer(blob int, r Range, now time.Time) {
 
 // add adds a blob, and returns its index.
 func (s *scheduler) add(size int64) (index int) {
+	index = len(s.blobs)
 	s.blobs = append(s.blobs, blob{size: size})
-	return len(s.blobs) - 1
+	for _, src := range s.sources {
+		if src.assigned {
+			src.missing[index] = true
+		}
+	}
+	return index
 }
 
 // drop cancels all requests for a blob, and ignores what is wanted of it later.

@@ -48,6 +48,9 @@ type Peer struct {
 	Warm int
 	// RoundTrip is how long one took while they were opened; 0: unknown.
 	RoundTrip time.Duration
+
+	// Assigned says that the source has only the blobs that are assigned to it.
+	Assigned bool
 }
 
 // Options configure a Fetch.
@@ -125,6 +128,7 @@ func NewFetch(opts Options) *Fetch {
 	for i, p := range opts.Peers {
 		f.sched.expect(i, p.Hint, time.Now())
 		f.sched.warm(i, p.Warm, p.RoundTrip)
+		f.sched.sources[i].assigned = p.Assigned // before any blob is added
 		f.sched.limitConnections(i, AtFirst(opts.Limiter, p.Limiter, len(opts.Peers)))
 	}
 	return f

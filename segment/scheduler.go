@@ -69,8 +69,9 @@ type scheduler struct {
 type blob struct {
 	size    int64
 	free    Set
-	stream  *task // a task that reads the whole blob, if there is one
-	dropped bool  // nothing of it is wanted any more
+	stream  *task   // a task that reads the whole blob, if there is one
+	dropped bool    // nothing of it is wanted any more
+	first   *source // it is left to this source; nil: to all
 }
 
 func (b *blob) all() Range { return Range{0, b.size} }
@@ -198,6 +199,9 @@ func (s *scheduler) offerIdle() {
 // start accounts for a task that next hands out.
 func (s *scheduler) start(t *task, now time.Time) {
 	src := s.sources[t.source]
+	if src.active == 0 {
+		src.busy = now
+	}
 	src.active++
 	src.ration.spend(now)
 	src.small += s.small(t)

@@ -60,6 +60,10 @@ type source struct {
 	answers int // of these, with an answer on its way
 	paused  int // of these, waiting for a rate limit
 
+	assigned bool      // it has only the blobs that are assigned to it
+	busy     time.Time // since when it has tasks in flight, if it has any
+	resumed  time.Time // when one last stopped to wait for a rate limit
+
 	queued      bool // waits in scheduler.ready
 	idle        bool // waits in scheduler.idle
 	off         bool // not to be used any more

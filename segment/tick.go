@@ -45,6 +45,7 @@ func (s *scheduler) tick(now time.Time) {
 	s.sunk, s.ticked = 0, now
 	for _, src := range s.sources {
 		s.reviewSuspect(src, now)
+		s.reviewAssigned(src, now)
 		src.retryRanges(now)
 		if full {
 			src.target = min(src.target, max(src.target-1, fewConnections))
@@ -131,4 +132,5 @@ func (s *scheduler) pause(t *task) {
 func (s *scheduler) resume(t *task, now time.Time) {
 	t.paused, t.moved = false, now
 	s.sources[t.source].paused--
+	s.sources[t.source].resumed = now
 }

@@ -49,8 +49,11 @@ func (s *scheduler) reviewSuspect(src *source, now time.Time) {
 }
 
 // barred reports whether source i is excluded, and another source can be asked
-// for the blob.
+// for the blob, or whether the blob is left to another source.
 func (s *scheduler) barred(i, blob int) bool {
+	if first := s.leftTo(blob); first != nil && first != s.sources[i] {
+		return true
+	}
 	return s.sources[i].trust == Excluded && slices.ContainsFunc(s.sources, func(o *source) bool {
 		return o.trust != Excluded && o.mayHave(blob)
 	})
