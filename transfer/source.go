@@ -9,15 +9,26 @@ import (
 	"sync/atomic"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/sources"
 )
 
-// source is a mirror in one transfer. All requests to it share its rate limit,
-// and its number of requests at once.
+// Store has some of the blobs, beside the mirrors, such as bucket.Store.
+type Store interface {
+	// Name is what messages call it. No source has the same.
+	Name() string
+	// Open requests bytes of a blob, as sources.Source.Open does.
+	Open(ctx context.Context, repository string, b ocispec.Descriptor, start, end int64) (body io.ReadCloser, from, to int64, err error)
+}
+
+// source is a mirror, or the store, in one transfer. All requests to it share its rate
+// limit, and its number of requests at once.
 type source struct {
 	transfer *Transfer
-	source   *sources.Source
+	source   Store
+	mirror   *sources.Source  // nil: it is the store
 	limiter  *segment.Limiter // its own
 	slots    chan struct{}    // one for each request
 	served   atomic.Int64     // bytes of bodies
@@ -48,15 +59,26 @@ func newSource(t *Transfer, src *sources.Source) *source {
 	return &source{
 		transfer: t,
 		source:   src,
+		mirror:   src,
 		limiter:  t.opts.Limiters[src.Name()],
 		slots:    make(chan struct{}, MostConnections(t.opts.Connections, src, len(t.opts.Sources))),
 	}
 }
 
+// storeConnections is how many requests at once the store gets at the most.
+const storeConnections = 16
+
+func newStore(t *Transfer, store Store) *source {
+	return &source{transfer: t, source: store, slots: make(chan struct{}, min(storeConnections, affordable(len(t.opts.Sources)+1)))}
+}
+
 // peer is the source as a segment.Fetch uses it.
 func (s *source) peer() segment.Peer {
-	connections, roundTrip := s.source.Warmed()
-	return segment.Peer{Opener: s, Name: s.Name(), Connections: cap(s.slots), Limiter: s.limiter, Warm: connections, RoundTrip: roundTrip}
+	p := segment.Peer{Opener: s, Name: s.Name(), Connections: cap(s.slots), Limiter: s.limiter, Assigned: s.mirror == nil}
+	if s.mirror != nil {
+		p.Warm, p.RoundTrip = s.mirror.Warmed()
+	}
+	return p
 }
 
 // Name implements verify.Origin.
@@ -88,6 +110,9 @@ func (s *source) LimitTime(bytes int64) (total time.Duration) {
 
 // ReadRanges implements verify.Origin.
 func (s *source) ReadRanges(ctx context.Context, blob int, ranges []segment.Range, budget segment.Budget, write func(off int64, p []byte) error) error {
+	if s.transfer.fetch.Lacks(s.index(), blob) {
+		return &segment.HopelessError{Blob: blob}
+	}
 	opts := s.transfer.opts
 	peer := s.peer()
 	known := s.transfer.fetch.Status()[s.index()].Hint

@@ -14,14 +14,16 @@ type SourceStatus struct {
 	Connections int     // open now
 	State       string  // "active", "waiting", "cooling", "probing" or "off"
 	Failure     error   // the last one of a request; nil: none failed
+	Shared      bool    // it is Options.Shared
 }
 
-// Sources returns the state of each source, in the order of Options.Sources.
+// Sources returns the state of each source, in the order of Options.Sources, and then of
+// Options.Shared.
 func (t *Transfer) Sources() []SourceStatus {
 	all := make([]SourceStatus, len(t.sources))
 	for i, s := range t.fetch.Status() {
 		src := t.sources[i]
-		all[i] = SourceStatus{Name: src.Name(), Bytes: src.served.Load(), Rate: s.Rate, Connections: s.Connections, State: s.State}
+		all[i] = SourceStatus{Name: src.Name(), Bytes: src.served.Load(), Rate: s.Rate, Connections: s.Connections, State: s.State, Shared: src.mirror == nil}
 		if err := src.failure.Load(); err != nil {
 			all[i].Failure = *err
 		}

@@ -33,7 +33,8 @@ type Options struct {
 	Repository  string                      // of the blobs, as each source knows it, e.g. "library/alpine"
 	Blobs       []ocispec.Descriptor        // in the order in which they are fetched; an index into them names a blob
 	Sources     []*sources.Source           // at least one; no two of a name
-	Store       *state.Store                // opened for these blobs, and for the names of these sources first; nil if there are none
+	Shared      Store                       // is asked first for the blobs that it has, see AddShared and Assign; nil: none
+	Store       *state.Store                // opened for these blobs, and for the names of these sources first, then that of Shared; nil if there are none
 	Scratch     func() (*os.File, error)    // makes a file for what sources send a second time; nil: Store.Create
 	KeepOpen    bool                        // Run goes on for blobs that are added later, and a blob that no source has right does not end it
 	History     sources.History             // what sources were like before; may be nil
@@ -99,6 +100,9 @@ func New(opts Options) *Transfer {
 	for _, src := range opts.Sources {
 		t.sources = append(t.sources, newSource(t, src))
 	}
+	if opts.Shared != nil {
+		t.sources = append(t.sources, newStore(t, opts.Shared))
+	}
 	if opts.Scratch == nil {
 		t.opts.Scratch = opts.Store.Create // it is removed with the store
 	}
@@ -163,6 +167,24 @@ func (t *Transfer) searchOptions() verify.Options {
 // ended.
 func (t *Transfer) Add(blobs []ocispec.Descriptor, store *state.Store) (first int, err error) {
 	first, running := t.add(blobs, store)
+	return first, t.run(first, len(blobs), running)
+}
+
+// AddShared is Add for blobs that Options.Shared has, see Assign.
+func (t *Transfer) AddShared(blobs []ocispec.Descriptor, store *state.Store) (first int, err error) {
+	first, running := t.add(blobs, store)
+	for i := range blobs {
+		t.Assign(first + i)
+	}
+	return first, t.run(first, len(blobs), running)
+}
+
+// Assign says that Options.Shared has a blob. From then on, the mirrors are asked for the
+// blob only if Shared fails, is silent, or is slower than they are.
+func (t *Transfer) Assign(blob int) { t.fetch.Assign(blob, len(t.opts.Sources)) }
+
+// run starts blobs that were added while Run runs.
+func (t *Transfer) run(first, blobs int, running bool) (err error) {
 	for i := range blobs {
 		if !running {
 			break
@@ -174,7 +196,7 @@ func (t *Transfer) Add(blobs []ocispec.Descriptor, store *state.Store) (first in
 			err = ErrEnded
 		}
 	}
-	return first, err
+	return err
 }
 
 func (t *Transfer) add(blobs []ocispec.Descriptor, store *state.Store) (first int, running bool) {

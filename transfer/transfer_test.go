@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -373,4 +376,86 @@ func TestSendStopsWhereBytesWereReplaced(t *testing.T) {
 func is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
+}
+
+// fakeStore has all layers of an image.
+type fakeStore struct {
+	img    registrytest.Image
+	spoil  int64 // this byte of each blob is wrong; -1: none
+	err    error // of each request
+	served atomic.Int64
+}
+
+func (*fakeStore) Name() string { return "the store" }
+
+func (s *fakeStore) Open(_ context.Context, _ string, b ocispec.Descriptor, start, end int64) (io.ReadCloser, int64, int64, error) {
+	i := slices.IndexFunc(s.img.Layers, func(l registrytest.Blob) bool { return l.Digest == b.Digest })
+	if s.err != nil {
+		return nil, 0, 0, s.err
+	}
+	body := slices.Clone(s.img.Layers[i].Bytes()[start:end])
+	if start <= s.spoil && s.spoil < end {
+		body[s.spoil-start] ^= 1
+	}
+	s.served.Add(end - start)
+	return io.NopCloser(bytes.NewReader(body)), start, end, nil
+}
+
+// TestAShared shows that a shared store is asked for the blobs that it has, and the mirrors for the others. What
+// it fails to send, or sends wrong, comes from the mirrors.
+func TestAShared(t *testing.T) {
+	for name, tc := range map[string]struct {
+		store   *fakeStore
+		shared  bool // all blobs are
+		mirrors bool // they are asked
+		corrupt bool // the store is
+	}{
+		"has the blobs":      {&fakeStore{spoil: -1}, true, false, false},
+		"does not have them": {&fakeStore{spoil: -1}, false, true, false},
+		"fails":              {&fakeStore{err: errors.New("down")}, true, true, false},
+		"sends wrong bytes":  {&fakeStore{spoil: 5 * mib}, true, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newOpenFixture(t, true, 2)
+			other := registrytest.NewImage(registrytest.ImageOptions{Seed: 2, Layers: []int64{6 * mib, 8 << 10}})
+			for _, m := range f.mirrors {
+				m.Push(repo, "2", other)
+			}
+			tc.store.img = other
+			opts := f.transfer.opts
+			opts.Blobs, opts.Store, opts.Shared, opts.Scratch = nil, nil, tc.store, func() (*os.File, error) { return os.CreateTemp(t.TempDir(), "") }
+			var found []verify.Finding
+			opts.Report.Search.Corrupt = func(f verify.Finding) { found = append(found, f) }
+			f.names = append(f.names, tc.store.Name())
+			f.transfer = New(opts)
+			ctx, stop := context.WithCancel(t.Context())
+			wait := f.runUntil(ctx)
+			add := f.transfer.Add
+			if tc.shared {
+				add = f.transfer.AddShared
+			}
+			first, err := add(f.place(t, other.Layers...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range other.Layers {
+				if err := f.transfer.Wait(t.Context(), first+i); err != nil {
+					t.Error(err)
+				}
+			}
+			served := f.mirrors[0].Stats().Bytes + f.mirrors[1].Stats().Bytes
+			if (served > 0) != tc.mirrors || (tc.store.served.Load() > 0) != (tc.shared && tc.store.err == nil) {
+				t.Errorf("the mirrors served %d bytes, the store %d", served, tc.store.served.Load())
+			}
+			if tc.corrupt != (len(found) > 0) || tc.corrupt && (found[0].Source != "the store" || found[0].Blob != string(other.Layers[0].Digest)) {
+				t.Errorf("findings %v", found)
+			}
+			if s := f.transfer.Sources(); len(s) != 3 || !s[2].Shared || s[0].Shared || s[2].Bytes != tc.store.served.Load() {
+				t.Errorf("status %+v", s)
+			}
+			stop()
+			_ = wait()
+		})
+	}
 }

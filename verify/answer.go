@@ -53,6 +53,6 @@ func (s *Search) CheckSources(ctx context.Context) {
 			s.cleared(r.source)
 			return
 		}
-		s.exclude(r.name(), "it sent other bytes for %s, of which segpull has the right ones", c.blob.Digest())
+		s.exclude(r.name(), c.blob.Digest(), "it sent other bytes for %s, of which segpull has the right ones", c.blob.Digest())
 	})
 }

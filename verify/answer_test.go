@@ -14,10 +14,12 @@ func TestCheckSources(t *testing.T) {
 		size   int64
 		source *fakeSource
 		serves bool // the source has served a part of the blob
+		left   bool // the blob is left to the other source
 		found  bool
 	}{
 		"an honest source":            {size: kib, source: &fakeSource{}},
 		"one that is always corrupt":  {size: kib, source: &fakeSource{damage: map[int]damage{0: inverted(everything)}}, found: true},
+		"a blob that is left to one":  {size: kib, source: &fakeSource{damage: map[int]damage{0: inverted(everything)}}, left: true},
 		"a single bit":                {size: kib, source: &fakeSource{damage: map[int]damage{0: inverted(segment.Range{Start: 7, End: 8})}}, found: true},
 		"corrupt about another blob":  {size: kib, source: &fakeSource{damage: map[int]damage{1: inverted(everything)}}},
 		"one that counts requests":    {size: kib, source: &fakeSource{rationed: true, damage: map[int]damage{0: inverted(everything)}}},
@@ -30,6 +32,7 @@ func TestCheckSources(t *testing.T) {
 	} {
 		inBubble(t, what, func(t *testing.T) {
 			w := newWorld(t, [][]byte{random(int(tc.size)), random(kib)}, &fakeSource{}, tc.source)
+			w.assigned = tc.left
 			w.serveAlternately(0, kib, 0)
 			if tc.serves {
 				w.serve(0, 1, segment.Range{Start: kib, End: 2 * kib})

@@ -147,7 +147,7 @@ func (e *elimination) repeat(ctx context.Context, d difference) {
 	again := segment.Range{Start: d.Start + int64(first), End: d.Start + int64(end)}
 	for name, before := range map[string][]byte{d.source: d.stored[first:end], e.reference.name(): d.bytes[first:end]} {
 		if e.check.equivocates(ctx, e.check.replicaOf(name), again, before) {
-			e.check.search.exclude(name, "it sent different bytes each time for %v of %s", again, e.check.blob.Digest())
+			e.check.search.exclude(name, e.check.blob.Digest(), "it sent different bytes each time for %v of %s", again, e.check.blob.Digest())
 			e.caught = true
 		}
 	}
@@ -174,7 +174,7 @@ func (c *check) decide(reference *replica) error {
 		return src != reference.source && !c.search.opts.Scheduler.Lacks(src.index, c.index)
 	})
 	if others || reference.source.retried {
-		c.search.exclude(reference.name(), "the bytes that it alone sent for %s have another digest", c.blob.Digest())
+		c.search.exclude(reference.name(), c.blob.Digest(), "the bytes that it alone sent for %s have another digest", c.blob.Digest())
 		return nil
 	}
 	reference.source.retried = true

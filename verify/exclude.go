@@ -8,9 +8,9 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// exclude takes a source out of use, if another one is left. Its bytes of
-// blobs that are not verified stay until they turn out wrong.
-func (s *Search) exclude(name, proof string, args ...any) {
+// exclude takes a source of wrong bytes of a blob out of use, if another one is left. Its
+// bytes of blobs that are not verified stay until they turn out wrong.
+func (s *Search) exclude(name, blob, proof string, args ...any) {
 	if s.isCorrupt(name) {
 		return
 	}
@@ -19,7 +19,7 @@ func (s *Search) exclude(name, proof string, args ...any) {
 		return
 	}
 	s.opts.Report.Corrupt(Finding{
-		Source: name, Proof: fmt.Sprintf(proof, args...), Excluded: s.excludeCorrupt(), ExcludedFor: lasts,
+		Source: name, Blob: blob, Proof: fmt.Sprintf(proof, args...), Excluded: s.excludeCorrupt(), ExcludedFor: lasts,
 	})
 }
 

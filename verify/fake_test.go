@@ -234,6 +234,7 @@ type world struct {
 	suspects []string
 	warnings []string
 	fetch    bool // what is wanted arrives from the first source that is trusted
+	assigned bool // the blobs are left to one source
 }
 
 // newWorld has blobs with these right bytes, which sources "a", "b" … serve.
@@ -252,7 +253,11 @@ func newWorldAfter(t *testing.T, corrupt *Corrupt, right [][]byte, sources ...*f
 		GiveUpAfter: time.Minute,
 		Scratch:     func() (*os.File, error) { return os.CreateTemp(t.TempDir(), "scratch") },
 		Report: Report{
-			Corrupt: func(Finding) {},
+			Corrupt: func(f Finding) {
+				if !slices.ContainsFunc(w.blobs, func(b *fakeBlob) bool { return b.Digest() == f.Blob }) {
+					t.Errorf("%s sent wrong bytes of blob %q", f.Source, f.Blob)
+				}
+			},
 			Suspect: func(source, _ string) { w.suspects = append(w.suspects, source) },
 			Warn:    func(message string) { w.warnings = append(w.warnings, message) },
 		},
@@ -304,6 +309,8 @@ func (w *world) Release(int) {
 	defer w.mu.Unlock()
 	w.holds--
 }
+
+func (w *world) Assigned(int) bool { return w.assigned }
 
 func (w *world) Lacks(source, _ int) bool { return w.sources[source].lacks }
 

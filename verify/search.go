@@ -75,6 +75,9 @@ type Scheduler interface {
 	Release(blob int)
 	// Lacks reports whether a source can't be asked for a blob.
 	Lacks(source, blob int) bool
+	// Assigned reports whether a blob is left to one source. The search asks no other
+	// source for it unless its digest is wrong.
+	Assigned(blob int) bool
 }
 
 // Options says which sources send the blobs of a Search.
@@ -100,6 +103,7 @@ type Report struct {
 // Finding says that a source sent wrong bytes.
 type Finding struct {
 	Source      string
+	Blob        string        // its digest
 	Proof       string        // in one line, with the digest of the blob
 	Excluded    bool          // false where all other sources are corrupt too
 	ExcludedFor time.Duration // 0: for good
@@ -186,7 +190,9 @@ func (s *Search) Blob(ctx context.Context, blob int) error {
 		err := c.hash(ctx)
 		if err == nil {
 			c.right.Store(true)
-			s.offerAnswer(c)
+			if !s.opts.Scheduler.Assigned(c.index) {
+				s.offerAnswer(c)
+			}
 			return nil
 		}
 		if is[*MismatchError](err) {

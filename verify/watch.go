@@ -36,7 +36,7 @@ const (
 // whoever is right.
 func (c *check) watch(ctx context.Context) {
 	size := c.blob.Size()
-	if len(c.replicas) == 1 || size < leastWatched || c.blob.Prefix() == size || c.blob.Wait(ctx, startSize-1) != nil {
+	if len(c.replicas) == 1 || size < leastWatched || c.blob.Prefix() == size || c.search.opts.Scheduler.Assigned(c.index) || c.blob.Wait(ctx, startSize-1) != nil {
 		return
 	}
 	var starts sync.WaitGroup

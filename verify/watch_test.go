@@ -27,25 +27,27 @@ func TestWatch(t *testing.T) {
 		resolver string
 		suspects []string // in the order in which they were reported
 		held     bool
+		left     bool // the blob is left to one source
 	}{
-		"a break of the resolver, far in": {layer, []*fakeSource{source(middle), {}}, farIn, "a", []string{"a"}, true},
-		"honest sources":                  {layer, []*fakeSource{{}, {}}, []int{0, 1}, "a", nil, false},
-		"a break":                         {layer, []*fakeSource{{}, source(middle)}, []int{0, 1}, "a", []string{"b"}, true},
-		"a break among three":             {layer, []*fakeSource{{}, {}, source(middle)}, []int{0, 1, 2}, "a", []string{"c"}, false},
-		"wrong from the start on":         {layer, []*fakeSource{{}, source(all)}, []int{1}, "a", []string{"b"}, true},
-		"the other is wrong at the start": {layer, []*fakeSource{{}, source(all)}, []int{0}, "a", []string{"b"}, true},
-		"the resolver is wrong":           {layer, []*fakeSource{source(all), {}}, []int{0}, "a", []string{"a"}, true},
-		"the same without a resolver":     {layer, []*fakeSource{{}, source(all)}, []int{0}, "", []string{"b"}, true},
-		"two sound layers":                {layer, []*fakeSource{{}, source(another)}, []int{1}, "a", []string{"b"}, true},
-		"two sound layers, shown late":    {layer, []*fakeSource{{delay: 300 * time.Millisecond}, source(another)}, lateOn, "a", []string{"b"}, true},
-		"both others differ at the start": {layer, []*fakeSource{source(all), {}, {}}, []int{0}, "b", []string{"a"}, false},
-		"a blob that is no layer":         {random(6 * mib), []*fakeSource{{}, source(middle)}, []int{0, 1}, "a", nil, false},
-		"a small blob":                    {layerOf(mib / 2), []*fakeSource{{}, source(all)}, []int{0, 1}, "a", nil, false},
-		"a single source":                 {layer, []*fakeSource{source(all)}, []int{0}, "a", nil, false},
+		"a break of the resolver, far in": {layer, []*fakeSource{source(middle), {}}, farIn, "a", []string{"a"}, true, false},
+		"honest sources":                  {layer, []*fakeSource{{}, {}}, []int{0, 1}, "a", nil, false, false},
+		"a break":                         {layer, []*fakeSource{{}, source(middle)}, []int{0, 1}, "a", []string{"b"}, true, false},
+		"a break among three":             {layer, []*fakeSource{{}, {}, source(middle)}, []int{0, 1, 2}, "a", []string{"c"}, false, false},
+		"wrong from the start on":         {layer, []*fakeSource{{}, source(all)}, []int{1}, "a", []string{"b"}, true, false},
+		"the other is wrong at the start": {layer, []*fakeSource{{}, source(all)}, []int{0}, "a", []string{"b"}, true, false},
+		"the resolver is wrong":           {layer, []*fakeSource{source(all), {}}, []int{0}, "a", []string{"a"}, true, false},
+		"the same without a resolver":     {layer, []*fakeSource{{}, source(all)}, []int{0}, "", []string{"b"}, true, false},
+		"two sound layers":                {layer, []*fakeSource{{}, source(another)}, []int{1}, "a", []string{"b"}, true, false},
+		"two sound layers, shown late":    {layer, []*fakeSource{{delay: 300 * time.Millisecond}, source(another)}, lateOn, "a", []string{"b"}, true, false},
+		"both others differ at the start": {layer, []*fakeSource{source(all), {}, {}}, []int{0}, "b", []string{"a"}, false, false},
+		"a blob that is no layer":         {random(6 * mib), []*fakeSource{{}, source(middle)}, []int{0, 1}, "a", nil, false, false},
+		"a small blob":                    {layerOf(mib / 2), []*fakeSource{{}, source(all)}, []int{0, 1}, "a", nil, false, false},
+		"a single source":                 {layer, []*fakeSource{source(all)}, []int{0}, "a", nil, false, false},
+		"a blob that is left to one":      {layer, []*fakeSource{{}, source(all)}, []int{1}, "a", nil, false, true},
 	} {
 		inBubble(t, what, func(t *testing.T) {
 			w := newWorld(t, [][]byte{tc.blob}, tc.sources...)
-			w.search.opts.Resolver = tc.resolver
+			w.search.opts.Resolver, w.assigned = tc.resolver, tc.left
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error)
 			c := w.search.all()[0]
@@ -71,6 +73,8 @@ func TestWatch(t *testing.T) {
 			}
 			if n := w.askedFor(0) + 64*kib; tc.suspects == nil && n > startSize*int64(len(tc.sources)-1) { // the last 64 KiB never arrived
 				t.Errorf("%d bytes were fetched again", n)
+			} else if tc.left && n > 64*kib {
+				t.Errorf("%d bytes were fetched again of a blob that is left to one source", n)
 			}
 			c.end()
 			if slices.Contains(w.trust, segment.Suspect) || w.holds != 0 {
