@@ -188,7 +188,7 @@ func (k *cached) take(ctx context.Context, i int) (done bool, err error) {
 }
 
 // add adds a part to the transfer, with what is elsewhere of the blob.
-func (k *cached) add(ctx context.Context, i int, part *cache.Part) (index int, err error) {
+func (k *cached) add(ctx context.Context, i int, part *cache.Part, inBucket bool) (index int, err error) {
 	b, j := part.Store().Blob(0), k.job
 	err = k.inherit(ctx, i, b)
 	if err == nil {
@@ -202,7 +202,11 @@ func (k *cached) add(ctx context.Context, i int, part *cache.Part) (index int, e
 		return 0, err
 	}
 	j.missing += b.Size() - b.Done()
-	index, err = j.transfer.Add(j.blobs[i:i+1], part.Store())
+	add := j.transfer.Add
+	if inBucket {
+		add = j.transfer.AddShared
+	}
+	index, err = add(j.blobs[i:i+1], part.Store())
 	k.set(i, cachedBlob{part: part, index: index})
 	return index, err
 }

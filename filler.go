@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/segpull/segpull/archive"
+	"github.com/segpull/segpull/bucket"
 	"github.com/segpull/segpull/cache"
 	"github.com/segpull/segpull/state"
 	"github.com/segpull/segpull/transfer"
@@ -51,7 +53,7 @@ func (f *filler) fill(ctx context.Context, missing []int) error {
 	var elsewhere []int
 	for _, i := range missing {
 		err := f.obtain(ctx, i, 0)
-		if _, busy := errors.AsType[*cache.BusyError](err); busy {
+		if _, busy := errors.AsType[*cache.BusyError](err); busy || errors.Is(err, errElsewhere) {
 			elsewhere = append(elsewhere, i)
 		} else if err != nil {
 			return err
@@ -59,7 +61,7 @@ func (f *filler) fill(ctx context.Context, missing []int) error {
 	}
 	j := f.cached.job
 	if len(elsewhere) > 0 {
-		j.call.warn(fmt.Sprintf("%s: another segpull fetches %d of its blobs into the cache; this one waits for them", j.name(), len(elsewhere)))
+		j.call.warn(fmt.Sprintf("%s: another segpull fetches %d of its blobs into the cache or the bucket; this one waits for them", j.name(), len(elsewhere)))
 	}
 	for _, i := range elsewhere {
 		if err := f.obtain(ctx, i, j.call.opts.GiveUpAfter); err != nil {
@@ -84,7 +86,12 @@ func (f *filler) obtain(ctx context.Context, i int, wait time.Duration) error {
 		}
 		part, err := k.cache.Begin(ctx, k.job.blobs[i], k.sources, wait)
 		if err == nil {
-			return f.start(ctx, i, part)
+			turn := k.job.call.bucket.Begin(ctx, k.job.blobs[i], wait)
+			if !turn.Busy() || wait > 0 {
+				return f.start(ctx, i, part, turn)
+			}
+			turn.End()
+			err = errors.Join(errElsewhere, part.Close())
 		}
 		<-f.slots
 		if !errors.Is(err, fs.ErrExist) {
@@ -93,24 +100,32 @@ func (f *filler) obtain(ctx context.Context, i int, wait time.Duration) error {
 	}
 }
 
+// errElsewhere is the error of a blob that another process fetches into the bucket.
+var errElsewhere = errors.New("another process fetches the blob into the bucket")
+
 // start gives a part to the transfer, and puts it into the cache when it is right.
-func (f *filler) start(ctx context.Context, i int, part *cache.Part) error {
+func (f *filler) start(ctx context.Context, i int, part *cache.Part, turn *bucket.Turn) error {
 	k := f.cached
 	k.set(i, cachedBlob{part: part, index: -1})
-	if err := f.checkSpace(part.Store()); err != nil {
-		return err
+	err := f.checkSpace(part.Store())
+	index := 0
+	if err == nil {
+		index, err = k.add(ctx, i, part, turn.Found())
 	}
-	index, err := k.add(ctx, i, part)
 	if err != nil {
+		turn.End()
 		return err
 	}
+	turn.OnFound(func() { k.job.transfer.Assign(index) })
 	f.group.Go(func() error {
+		defer turn.End()
 		if err := k.job.transfer.Wait(ctx, index); err != nil {
 			return err
 		}
 		if err := part.Commit(ctx); err != nil {
 			return k.explain(err)
 		}
+		turn.Put(func(ctx context.Context) (*os.File, error) { return k.cache.Open(ctx, k.job.blobs[i].Digest) })
 		k.job.verified(i)
 		<-f.slots
 		return nil

@@ -168,8 +168,14 @@ func (j *job) sourceNames() (names []string) {
 	for _, src := range j.set.Sources() {
 		names = append(names, src.Name())
 	}
+	if j.call.bucket != nil {
+		names = append(names, j.call.bucket.Name())
+	}
 	return append(names, sharedSource)
 }
+
+// sharedIndex is the index of sharedSource among sourceNames.
+func (j *job) sharedIndex() int { return len(j.sourceNames()) - 1 }
 
 func (j *job) transferOptions(history sources.History) transfer.Options {
 	opts := j.call.transferOptions(j.set, j.image.Reference, history)
@@ -186,7 +192,7 @@ func (c *call) transferOptions(set *sources.Set, ref image.Reference, history so
 	for _, src := range set.Sources() {
 		limiters[src.Name()] = c.limits.mirror(src.Name(), src.LimitRate())
 	}
-	return transfer.Options{
+	opts := transfer.Options{
 		Repository:  ref.Repository,
 		Sources:     set.Sources(),
 		History:     history,
@@ -204,6 +210,10 @@ func (c *call) transferOptions(set *sources.Set, ref image.Reference, history so
 			Stalled: func(silent time.Duration, reasons []error) { c.stalled(ref, silent, reasons) },
 		},
 	}
+	if c.bucket != nil {
+		opts.Shared = c.bucket
+	}
+	return opts
 }
 
 // placements returns the offset of each blob in the part file: its offset in the
@@ -242,7 +252,7 @@ func (j *job) adopt(ctx context.Context, i int, b *state.Blob) error {
 	for _, other := range j.call.done {
 		k := slices.IndexFunc(other.blobs, func(d ocispec.Descriptor) bool { return d.Digest == j.blobs[i].Digest })
 		if k >= 0 {
-			return fill(ctx, b, other.section(k), len(j.set.Sources()))
+			return fill(ctx, b, other.section(k), j.sharedIndex())
 		}
 	}
 	if j.out.format != archive.OCI || !j.out.onDisk() {
@@ -253,7 +263,7 @@ func (j *job) adopt(ctx context.Context, i int, b *state.Blob) error {
 		return nil // the transfer fetches it
 	}
 	defer f.Close()
-	return fill(ctx, b, io.NewSectionReader(f, 0, b.Size()), len(j.set.Sources()))
+	return fill(ctx, b, io.NewSectionReader(f, 0, b.Size()), j.sharedIndex())
 }
 
 // unpack writes the content of blob i to b from its descriptor, if that has it: from the
@@ -263,7 +273,7 @@ func (j *job) unpack(ctx context.Context, i int, b *state.Blob) error {
 	if !ok || b.Done() == b.Size() {
 		return nil
 	}
-	return fill(ctx, b, io.NewSectionReader(bytes.NewReader(data), 0, b.Size()), len(j.set.Sources()))
+	return fill(ctx, b, io.NewSectionReader(bytes.NewReader(data), 0, b.Size()), j.sharedIndex())
 }
 
 // fill writes a whole blob.

@@ -18,8 +18,8 @@ type Options struct {
 	// the image's registry, then the registry itself.
 	Mirrors []string
 	// Config is the user's configuration, such as sources.LoadConfig returns.
-	// Pull uses Mirrors, Mirror and InsecureRegistries of it, and ignores the
-	// fields that are options as well.
+	// Pull uses Mirrors, Mirror, InsecureRegistries and, with CacheDir, Cache of it,
+	// and ignores the fields that are options as well.
 	Config sources.Config
 	// Authfile is the only file to read logins from. Empty: the files of docker
 	// and podman, see docs/configuration.md.
@@ -84,7 +84,9 @@ type Options struct {
 	NoRace bool
 	// CacheDir is the directory of a cache of blobs, see package cache, which other
 	// pulls may use at the same time. The pull takes from it what it has, fetches the
-	// rest into it, and writes the output when it has all. Empty: no cache.
+	// rest into it, and writes the output when it has all. Empty: no cache. With
+	// Config.Cache, what it lacks is looked for in that bucket before the mirrors are asked,
+	// and what they sent is put there: Pull ends when that is done.
 	CacheDir string
 	// CacheSize is the number of bytes above which the cache evicts the images that
 	// were least recently used. 0: 20 GiB.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull/image"
@@ -222,10 +223,11 @@ type fetcher struct {
 	fetched []manifest // what led to the image, from sources
 }
 
-// manifest is a manifest or an index, as a source served it.
+// manifest is a manifest or an index, as a source or the bucket served it.
 type manifest struct {
-	mediaType string
-	body      []byte
+	mediaType  string
+	body       []byte
+	fromBucket bool
 }
 
 // Fetch implements image.Fetcher.
@@ -234,15 +236,24 @@ func (f *fetcher) Fetch(ctx context.Context, ref image.Reference, want ocispec.D
 		if got, body, err := f.call.cache.Manifest(ctx, want.Digest); err == nil {
 			return got, body, nil
 		}
+		if mediaType, body, ok := f.call.bucket.Read(ctx, want.Digest, image.MaxManifestSize); ok {
+			return f.took(ctx, manifest{mediaType, body, true})
+		}
 	}
 	got, body, err := f.set.Fetch(ctx, ref, want)
-	if err == nil {
-		err = charge(ctx, f.call.limits.all, len(body))
-		f.mu.Lock()
-		f.fetched = append(f.fetched, manifest{got.MediaType, body})
-		f.mu.Unlock()
+	if err != nil {
+		return got, body, err
 	}
-	return got, body, err
+	return f.took(ctx, manifest{got.MediaType, body, false})
+}
+
+// took charges a manifest to the limit, and remembers it for keep.
+func (f *fetcher) took(ctx context.Context, m manifest) (ocispec.Descriptor, []byte, error) {
+	f.mu.Lock()
+	f.fetched = append(f.fetched, m)
+	f.mu.Unlock()
+	d := ocispec.Descriptor{MediaType: m.mediaType, Digest: digest.FromBytes(m.body), Size: int64(len(m.body))}
+	return d, m.body, charge(ctx, f.call.limits.all, len(m.body))
 }
 
 // Blob implements image.Fetcher.
@@ -250,6 +261,9 @@ func (f *fetcher) Blob(ctx context.Context, ref image.Reference, b ocispec.Descr
 	if f.call.cache != nil {
 		if body, err := f.call.cache.Read(ctx, b); err == nil {
 			return body, nil
+		}
+		if _, body, ok := f.call.bucket.Read(ctx, b.Digest, b.Size); ok {
+			return body, charge(ctx, f.call.limits.all, len(body))
 		}
 	}
 	body, err := f.set.Blob(ctx, ref, b)
@@ -265,8 +279,12 @@ func (f *fetcher) keep(ctx context.Context) error {
 		if f.call.cache == nil {
 			break
 		}
-		if _, err := f.call.cache.PutManifest(ctx, m.mediaType, m.body); err != nil {
+		d, err := f.call.cache.PutManifest(ctx, m.mediaType, m.body)
+		if err != nil {
 			return explainCache(f.call.cache, err)
+		}
+		if !m.fromBucket {
+			f.call.bucket.PutSmall(d.MediaType, m.body)
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/segpull/segpull/archive"
+	"github.com/segpull/segpull/bucket"
 	"github.com/segpull/segpull/cache"
 	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/internal/engine"
@@ -60,6 +61,7 @@ func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 		results = append(results, r)
 		c.notify(Finished{Result: r})
 	}
+	c.finishPuts(ctx)
 	return results, c.failures(len(refs))
 }
 
@@ -69,7 +71,8 @@ type call struct {
 	format   archive.Format
 	platform image.Platform
 	limits   *Limits
-	cache    *cache.Cache // nil: none
+	cache    *cache.Cache  // nil: none
+	bucket   *bucket.Store // behind the cache; nil: none
 	logins   *sources.Logins
 	newSet   func(images sources.Images) (*sources.Set, []error, error)
 	sets     map[string]*sources.Set // by sources.Config.Scope
@@ -109,6 +112,9 @@ func newCall(opts Options) (*call, error) {
 	}
 	if opts.CacheDir != "" {
 		c.cache = cache.New(opts.CacheDir, cmp.Or(opts.CacheSize, cache.DefaultLimit))
+		if err := c.openBucket(); err != nil {
+			return nil, usage(err)
+		}
 	}
 	if opts.GiveUpAfter == 0 {
 		c.opts.GiveUpAfter = segment.DefaultGiveUp
@@ -223,6 +229,9 @@ func (c *call) found(f verify.Finding) {
 		use = "stays in use only because no other source has the right ones"
 	}
 	c.notify(Corrupt{Source: f.Source, Proof: f.Proof})
+	if c.fromBucket(f, use) {
+		return
+	}
 	c.warn(fmt.Sprintf("%s serves wrong bytes and %s: %s; remove it from the mirrors, or report this to its operator", f.Source, use, f.Proof))
 }
 
@@ -289,4 +298,5 @@ func (c *call) close() {
 		set.Close()
 	}
 	c.targets.close()
+	c.bucket.Close(0)
 }

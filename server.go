@@ -108,7 +108,7 @@ func NewServer(opts ServerOptions) (*Server, error) {
 		ttl = serve.DefaultTagTTL
 	}
 	return &Server{u, serve.New(serve.Options{
-		Cache: c.cache, Upstream: u, TagTTL: ttl, Offline: opts.Offline, VerifiedOnly: opts.VerifiedOnly,
+		Cache: c.cache, Bucket: c.bucket, Upstream: u, TagTTL: ttl, Offline: opts.Offline, VerifiedOnly: opts.VerifiedOnly,
 		Hosts: opts.Hosts, SendRate: opts.SendRate, SendRatePerClient: opts.SendRatePerClient, Log: opts.Log,
 	})}, nil
 }
@@ -120,6 +120,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // and the next server or pull continues with it.
 func (s *Server) Close() {
 	s.handler.Close()
+	s.upstream.call.bucket.Close(putGrace)
 	s.upstream.call.close()
 }
 
@@ -219,6 +220,9 @@ func (u *upstream) Transfer(ref image.Reference) (*transfer.Transfer, []string, 
 	var names []string
 	for _, src := range set.Sources() {
 		names = append(names, src.Name())
+	}
+	if u.call.bucket != nil {
+		names = append(names, u.call.bucket.Name())
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -200,8 +200,14 @@ func (d *download) unreachable() error {
 	default:
 		return nil
 	}
+	if d.shared {
+		return nil
+	}
 	var failures []error
 	for _, s := range d.transfer.Sources() {
+		if s.Shared {
+			continue
+		}
 		if s.Failure == nil || s.Bytes > 0 {
 			return nil
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"syscall"
 	"time"
 
@@ -21,6 +22,10 @@ import (
 const (
 	// mostUnavailable bounds what is remembered of blobs that no source had.
 	mostUnavailable = 1000
+	// waitForOther is how long a download waits for a blob that another server fetches into the
+	// bucket: engines leave after 30 s without a byte. Those that wait for the digest wait
+	// as long in any case.
+	waitForOther = 20 * time.Second
 )
 
 var (
@@ -35,13 +40,14 @@ type download struct {
 	via  string // of the request that began it
 	stop context.CancelCauseFunc
 
-	started chan struct{} // closed when transfer, index and part are set
+	started chan struct{} // closed when transfer, index, part and shared are set
 	ended   chan struct{} // closed when the cache has the blob, or err is set
 	err     error
 
 	transfer *transfer.Transfer
 	index    int // of the blob in it
 	part     *cache.Part
+	shared   bool // the bucket has it
 
 	// Handler.mu guards what follows.
 	clients int
@@ -181,12 +187,19 @@ func (h *Handler) fetchBy(ctx context.Context, r *repository, d *download) error
 		part.Close()
 		return fmt.Errorf("blob %s needs %d bytes, and the disk of the cache %s has %d: %w", d.blob.Digest, own, h.opts.Cache.Dir(), free, syscall.ENOSPC)
 	}
-	index, err := r.transfer.Add([]ocispec.Descriptor{d.blob}, part.Store())
+	turn := h.opts.Bucket.Begin(ctx, d.blob, h.waitForOther())
+	defer turn.End()
+	add := r.transfer.Add
+	if turn.Found() {
+		add = r.transfer.AddShared
+	}
+	index, err := add([]ocispec.Descriptor{d.blob}, part.Store())
 	if err != nil {
 		part.Close()
 		return err
 	}
-	d.part, d.transfer, d.index = part, r.transfer, index
+	turn.OnFound(func() { r.transfer.Assign(index) })
+	d.part, d.transfer, d.index, d.shared = part, r.transfer, index, turn.Found()
 	close(d.started)
 	err = r.transfer.Wait(ctx, index)
 	r.transfer.End(index)
@@ -199,7 +212,19 @@ func (h *Handler) fetchBy(ctx context.Context, r *repository, d *download) error
 	if d.blob.Size > h.opts.Cache.Limit() {
 		return part.Discard() // its clients can still read it
 	}
-	return errors.Join(part.Commit(h.lifetime), h.makeRoom(h.lifetime, 0))
+	if err := part.Commit(h.lifetime); err != nil {
+		return err
+	}
+	turn.Put(func(ctx context.Context) (*os.File, error) { return h.opts.Cache.Open(ctx, d.blob.Digest) })
+	return h.makeRoom(h.lifetime, 0)
+}
+
+// waitForOther is how long a download waits for another server.
+func (h *Handler) waitForOther() time.Duration {
+	if h.opts.VerifiedOnly {
+		return segment.DefaultGiveUp
+	}
+	return waitForOther
 }
 
 // makeRoom makes room for a blob: what was least recently used leaves the cache, so the

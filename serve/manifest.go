@@ -145,8 +145,9 @@ func (h *Handler) once(ctx context.Context, key string, ask func(context.Context
 // HEAD is enough where a source answers it, and with the same digest.
 func (h *Handler) ask(ctx context.Context, ref image.Reference, known cache.Name, have bool) (digest.Digest, error) {
 	began := time.Now()
-	if have {
-		if d, source, err := h.opts.Upstream.Claim(ctx, ref); err == nil && d == known.Digest {
+	if have || h.opts.Bucket != nil {
+		d, source, err := h.opts.Upstream.Claim(ctx, ref)
+		if err == nil && (have && d == known.Digest || h.takeManifest(ctx, d)) {
 			return d, h.setName(ctx, ref, d, source, began)
 		}
 	}
@@ -155,7 +156,7 @@ func (h *Handler) ask(ctx context.Context, ref image.Reference, known cache.Name
 		if err != nil {
 			return "", err
 		}
-		d, err := h.opts.Cache.PutManifest(ctx, mediaType, body)
+		d, err := h.keepManifest(ctx, mediaType, body)
 		if err == nil {
 			h.opts.Log.Info("resolved the image", "image", ref.String(), "digest", d.Digest, "source", source)
 			return d.Digest, h.setName(ctx, ref, d.Digest, source, began)
@@ -185,11 +186,14 @@ func (h *Handler) manifest(ctx context.Context, ref image.Reference) (ocispec.De
 	waiting, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
 	defer cancel()
 	_, err = h.once(waiting, ref.Digest.String(), func(ctx context.Context) (digest.Digest, error) {
+		if h.takeManifest(ctx, ref.Digest) {
+			return ref.Digest, nil
+		}
 		mediaType, body, _, err := h.opts.Upstream.Manifest(ctx, ref)
 		if err != nil {
 			return "", err
 		}
-		d, err := h.opts.Cache.PutManifest(ctx, mediaType, body)
+		d, err := h.keepManifest(ctx, mediaType, body)
 		return d.Digest, err
 	})
 	if err != nil {
@@ -197,6 +201,28 @@ func (h *Handler) manifest(ctx context.Context, ref image.Reference) (ocispec.De
 	}
 	d, body, err = h.opts.Cache.Manifest(ctx, ref.Digest)
 	return d, body, missed, err
+}
+
+// takeManifest puts a manifest into the cache if the bucket has it.
+func (h *Handler) takeManifest(ctx context.Context, d digest.Digest) bool {
+	if d.Validate() != nil {
+		return false // of a source
+	}
+	mediaType, body, ok := h.opts.Bucket.Read(ctx, d, image.MaxManifestSize)
+	if ok {
+		_, err := h.opts.Cache.PutManifest(ctx, mediaType, body)
+		ok = err == nil
+	}
+	return ok
+}
+
+// keepManifest puts a manifest of a source into the cache and the bucket.
+func (h *Handler) keepManifest(ctx context.Context, mediaType string, body []byte) (ocispec.Descriptor, error) {
+	d, err := h.opts.Cache.PutManifest(ctx, mediaType, body)
+	if err == nil {
+		h.opts.Bucket.PutSmall(d.MediaType, body)
+	}
+	return d, err
 }
 
 // available returns why the blobs of a manifest cannot be had, as far as that is known:

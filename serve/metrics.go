@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/segpull/segpull/bucket"
 )
 
 // firstByteBounds are the upper bounds of a histogram, in seconds.
@@ -88,8 +90,32 @@ func (h *Handler) WriteMetrics(ctx context.Context, w io.Writer) error {
 	fmt.Fprintf(&b, "segpull_cache_limit_bytes %d\n", h.opts.Cache.Limit())
 	Metric(&b, "segpull_cache_blobs", "gauge", "Blobs in the cache.")
 	fmt.Fprintf(&b, "segpull_cache_blobs %d\n", blobs)
+	if h.opts.Bucket != nil {
+		writeBucket(&b, h.opts.Bucket.Stats())
+	}
 	_, err = io.WriteString(w, b.String())
 	return err
+}
+
+func writeBucket(w io.Writer, s bucket.Stats) {
+	for _, m := range []struct {
+		name, help string
+		value      int64
+	}{
+		{"hits", "Blobs and manifests that the bucket had.", s.Hits},
+		{"misses", "Blobs and manifests that the bucket did not have.", s.Misses},
+		{"waits", "Blobs that another process had claimed.", s.Waits},
+		{"takeovers", "Claims of other processes that had ended, and were taken over.", s.Takeovers},
+		{"read_bytes", "Bytes that came from the bucket.", s.ReadBytes},
+		{"puts", "Blobs and manifests that were put into the bucket.", s.Puts},
+		{"put_bytes", "Bytes of blobs and manifests that were put into the bucket.", s.PutBytes},
+		{"failed_puts", "Blobs and manifests that were not put, since the bucket failed or the server ended.", s.FailedPuts},
+		{"errors", "Requests to the bucket that failed.", s.Errors},
+		{"wrong", "Objects of the bucket with wrong bytes.", s.Wrong},
+	} {
+		Metric(w, "segpull_bucket_"+m.name+"_total", "counter", m.help)
+		fmt.Fprintf(w, "segpull_bucket_%s_total %d\n", m.name, m.value)
+	}
 }
 
 // Metric writes the lines that precede the values of a metric.

@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/segpull/segpull/bucket"
 	"github.com/segpull/segpull/cache"
 	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/transfer"
@@ -61,6 +62,9 @@ type Upstream interface {
 type Options struct {
 	Cache    *cache.Cache
 	Upstream Upstream
+	// Bucket is where other servers may have put blobs that the cache lacks; nil: nowhere.
+	// The transfers of Upstream have it as their Options.Shared.
+	Bucket *bucket.Store
 	// TagTTL is how long the digest of a tag is used without asking again.
 	TagTTL time.Duration
 	// PauseAfter is how long a download goes on that no client waits for. 0: a minute.

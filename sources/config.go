@@ -62,6 +62,10 @@ type Config struct {
 	CacheDir string `toml:"cache-dir"`
 	// CacheSize is the number of bytes above which the cache evicts images.
 	CacheSize Size `toml:"cache-size"`
+	// Cache is a bucket of S3 that several caches share, s3://BUCKET[/PREFIX]
+	// [?endpoint=URL&region=NAME], see package bucket; empty: none. It is used with a
+	// CacheDir.
+	Cache string `toml:"cache"`
 	// Lang is the language of messages for people: en or zh. Empty: that of the locale.
 	Lang string `toml:"lang"`
 	// InsecureRegistries are the registries to ask by HTTP if their port does not
