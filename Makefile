@@ -1,6 +1,6 @@
 # What people run here every day. .ci/run checks everything, as root on Debian.
 
-.PHONY: check test test-docker29 bench man release
+.PHONY: check test test-docker29 test-s3 bench man release
 
 # Format, vet, linters and the unit tests, without real servers.
 check:
@@ -22,6 +22,13 @@ test-docker29:
 	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
 	.ci/engines "$$dir" docker29 && \
 	PATH="$$dir:$$PATH" CI=true go test -count=1 -v -run 'TestEngines.*/docker_29' ./internal/realtest
+
+# Servers that share a bucket of versitygw. It takes minutes to build, so .ci/run does
+# without it; there, gofakes3 in the tests' own process is the bucket.
+test-s3:
+	dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	GOBIN="$$dir" CGO_ENABLED=0 go install github.com/versity/versitygw/cmd/versitygw@v1.8.0 && \
+	PATH="$$dir:$$PATH" go test -count=1 -v -run Versitygw ./internal/realtest
 
 # A pull from three slow mirrors on loopback, then the figures against the
 # baseline.
