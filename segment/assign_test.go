@@ -114,3 +114,47 @@ func TestAStoreThatIsSlowerThanTheMirrorsAre(t *testing.T) {
 		}
 	})
 }
+
+// TestAStoreThatWasFastHoldsNobodyBack fetches a blob that the store does not have from a
+// mirror, while the store sends another blob much faster, or was fast in an earlier fetch.
+func TestAStoreThatWasFastHoldsNobodyBack(t *testing.T) {
+	for name, other := range map[string]int64{"earlier": 0, "at the same time": 400 * mib} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store, mirror := &fakeMirror{rate: 8 * mib}, &fakeMirror{rate: mib / 4}
+				f := besideAStore(t, store, Options{}, Hint{}, []*fakeMirror{mirror}, other, 16*mib)
+				f.sched.expect(0, Hint{Rate: 32 * mib}, time.Now())
+				f.Assign(0, 0)
+				f.Want(0, Range{0, other})
+				f.Want(1, Range{0, 16 * mib})
+				if other == 0 {
+					f.Settle()
+				}
+				began := time.Now()
+				if err := f.Run(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(began); took > 13*time.Second {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// TestAStoreIsAskedForItsBlobs also if it is much slower than another source, which may not
+// be asked for them.
+func TestAStoreIsAskedForItsBlobs(t *testing.T) {
+	s, now := newScheduler(0, nil, []int{6, 6}, 1), time.Unix(0, 0)
+	store := s.sources[0]
+	store.assigned, store.served = true, mib
+	store.perConn.add(10 * kib)
+	s.expect(1, Hint{Rate: 16 * mib}, now)
+	s.assign(s.add(64*kib), 0)
+	s.want(0, Range{0, 64 * kib})
+	s.tick(now)
+	s.rate = mib // the rest should take a sixteenth of a second
+	if task := s.next(now); task == nil || task.source != 0 {
+		t.Errorf("the next request is %+v", task)
+	}
+}

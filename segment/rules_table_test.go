@@ -31,7 +31,7 @@ var rules = []rule{
 	{"raceBudget", "tail.go", "raceBudget = 0.02", "raceBudget = 1", "TestConditions/three_far_apart"},
 	{"two small races", "tail.go", "+margin*minSplit", "", "TestConditions/a_trickle_in_a_small_image"},
 	{"short requests while growing", "tail.go", "seconds = min(seconds,", "_ = min(seconds,", "TestConditions/whole_blobs_beside_ranges"},
-	{"too slow", "tail.go", "if src.served == 0 || rate == 0 ||", "if true || rate == 0 ||", "TestConditions/whole_blobs_beside_ranges"},
+	{"too slow", "tail.go", "if src.assigned || src.served == 0 || rate == 0 ||", "if true || rate == 0 ||", "TestConditions/whole_blobs_beside_ranges"},
 	{"too slow beside others", "tail.go", " || rate > s.bestConn/margin {", " {", "TestConditions/jitter"},
 	{"take back", "tail.go", "if s.rate == 0 || t.whole ||", "if true || t.whole ||", "TestConditions/whole_blobs_beside_ranges"},
 	{"take back twice as much at the least", "tail.go", "< max(keep, many*s.onItsWay(t)) {", "< many*s.onItsWay(t) {", "TestEfficiency/a_pause_in_each_body"},
@@ -151,6 +151,8 @@ var rules = []rule{
 	{"a store that has just been asked", "assign.go", "if now.Sub(later(src.busy, src.resumed)) < many*moment || ", "if ", "TestAssign/it_begins_late"},
 	{"a store that is nearly done", "assign.go", " || float64(s.left()) < margin*moment.Seconds()*rate {", " {", "TestAssign/it_is_slow,_and_nearly_done"},
 	{"what a silent store holds", "assign.go", "!t.revoked && t.silent(now) >= patience {", "false {", "TestAssign/it_is_silent,_without_races"},
+	{"no store is too slow", "tail.go", "if src.assigned || src.served", "if src.served", "TestAStoreIsAskedForItsBlobs"},
+	{"no store is a measure", "tick.go", "if !src.assigned {", "if true {", "TestAStoreThatWasFastHoldsNobodyBack"},
 	{"what mirrors have brought", "assign.go", "max(src.best, src.hinted*FirstConnections)", "src.hinted*FirstConnections", "TestAStoreThatIsSlowerThanTheMirrorsAre"},
 	{"what mirrors brought before", "assign.go", "max(src.best, src.hinted*FirstConnections)", "src.best", "TestAssign/it_is_slower_than_the_mirrors_were"},
 }

@@ -31,7 +31,7 @@ func (s *scheduler) quota(src *source, now time.Time) int64 {
 // faster.
 func (s *scheduler) tooSlow(src *source, now time.Time) bool {
 	rate := src.connRate(now)
-	if src.served == 0 || rate == 0 || rate > s.bestConn/margin {
+	if src.assigned || src.served == 0 || rate == 0 || rate > s.bestConn/margin {
 		return false
 	}
 	return s.cost(src, s.minRequest(src, now), now) > margin*s.horizon()

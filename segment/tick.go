@@ -67,8 +67,10 @@ func (s *scheduler) measure(now time.Time) {
 		if now.Sub(src.meter.start) >= moment {
 			src.best = max(src.best, rate)
 		}
-		s.bestConn = max(s.bestConn, src.connRate(now))
-		s.conns += src.allowed()
+		if !src.assigned { // it is no measure for others, which have other blobs
+			s.bestConn = max(s.bestConn, src.connRate(now))
+			s.conns += src.allowed()
+		}
 	}
 }
 
