@@ -27,9 +27,12 @@ const (
 	metadataDialTimeout = time.Second
 	// headerTimeout bounds the wait for an answer.
 	headerTimeout = 30 * time.Second
-	// putTimeout bounds a put, with a second for each leastPut bytes.
-	putTimeout = time.Minute
-	leastPut   = 256 << 10
+	// leastPut is how many bytes a second a put has to bring, after lookTimeout: a pull waits
+	// for it.
+	leastPut = 256 << 10
+	// joinTimeout bounds the last request for an object of several parts: the server may copy
+	// them.
+	joinTimeout = 5 * time.Minute
 	// tidyTimeout bounds what is done after a put that was cut, or for a claim that ends.
 	tidyTimeout = 500 * time.Millisecond
 
@@ -137,9 +140,16 @@ func (c condition) options(contentType string) minio.PutObjectOptions {
 
 // putSmall puts an object in one request, and returns its ETag. The server checks the bytes.
 func (c *client) putSmall(ctx context.Context, key, contentType string, body []byte, when condition) (etag string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeToPut(body))
+	defer cancel()
 	sum := sha256.Sum256(body)
 	info, err := c.core.PutObject(ctx, c.bucket, key, bytes.NewReader(body), int64(len(body)), "", hex.EncodeToString(sum[:]), when.options(contentType))
 	return info.ETag, err
+}
+
+// timeToPut is how long a request may take that sends these bytes.
+func timeToPut(body []byte) time.Duration {
+	return lookTimeout + time.Duration(len(body)/leastPut)*time.Second
 }
 
 // putBlob puts size bytes, if their SHA-256 is sum; otherwise, and if they cannot be read, the
@@ -156,7 +166,7 @@ func (c *client) putBlob(ctx context.Context, key string, from io.Reader, size i
 		_, err := c.putSmall(ctx, key, "", buf, when)
 		return err
 	}
-	id, err := c.core.NewMultipartUpload(ctx, c.bucket, key, minio.PutObjectOptions{})
+	id, err := c.beginParts(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -165,7 +175,9 @@ func (c *client) putBlob(ctx context.Context, key string, from io.Reader, size i
 		err = same(whole, sum)
 	}
 	if err == nil {
-		_, err = c.core.CompleteMultipartUpload(ctx, c.bucket, key, id, parts, when.options(""))
+		joining, cancel := context.WithTimeout(ctx, joinTimeout)
+		defer cancel()
+		_, err = c.core.CompleteMultipartUpload(joining, c.bucket, key, id, parts, when.options(""))
 	}
 	if err != nil {
 		tidy, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
@@ -175,22 +187,35 @@ func (c *client) putBlob(ctx context.Context, key string, from io.Reader, size i
 	return err
 }
 
+func (c *client) beginParts(ctx context.Context, key string) (id string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return c.core.NewMultipartUpload(ctx, c.bucket, key, minio.PutObjectOptions{})
+}
+
 func (c *client) putParts(ctx context.Context, key, id string, from io.Reader, size int64, buf []byte, whole hash.Hash) (parts []minio.CompletePart, err error) {
 	for off := int64(0); off < size; {
 		part := buf[:min(int64(len(buf)), size-off)]
 		if err := readPart(from, part, whole); err != nil {
 			return nil, err
 		}
-		sum, number := sha256.Sum256(part), len(parts)+1
-		done, err := c.core.PutObjectPart(ctx, c.bucket, key, id, number, bytes.NewReader(part), int64(len(part)),
-			minio.PutObjectPartOptions{Sha256Hex: hex.EncodeToString(sum[:]), DisableContentSha256: true})
+		etag, err := c.putPart(ctx, key, id, len(parts)+1, part)
 		if err != nil {
 			return nil, err
 		}
-		parts = append(parts, minio.CompletePart{PartNumber: number, ETag: done.ETag})
+		parts = append(parts, minio.CompletePart{PartNumber: len(parts) + 1, ETag: etag})
 		off += int64(len(part))
 	}
 	return parts, nil
+}
+
+func (c *client) putPart(ctx context.Context, key, id string, number int, part []byte) (etag string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeToPut(part))
+	defer cancel()
+	sum := sha256.Sum256(part)
+	done, err := c.core.PutObjectPart(ctx, c.bucket, key, id, number, bytes.NewReader(part), int64(len(part)),
+		minio.PutObjectPartOptions{Sha256Hex: hex.EncodeToString(sum[:]), DisableContentSha256: true})
+	return done.ETag, err
 }
 
 func readPart(from io.Reader, part []byte, whole hash.Hash) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -39,10 +38,7 @@ func (t *Turn) put(ctx context.Context, open func(context.Context) (*os.File, er
 		return err
 	}
 	defer f.Close()
-	limit := putTimeout + time.Duration(t.blob.Size/leastPut)*time.Second
-	putting, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	err = s.client.putBlob(putting, s.blobKey(t.blob.Digest), f, t.blob.Size, t.blob.Digest.Encoded(), when)
+	err = s.client.putBlob(ctx, s.blobKey(t.blob.Digest), f, t.blob.Size, t.blob.Digest.Encoded(), when)
 	return s.stored(ctx, t.blob.Digest, t.blob.Size, err)
 }
 
@@ -54,9 +50,7 @@ func (s *Store) PutSmall(mediaType string, body []byte) {
 	d := digest.FromBytes(body)
 	_, wrong := s.wrong.Load(d)
 	s.enqueue(func(ctx context.Context) error {
-		putting, cancel := context.WithTimeout(ctx, putTimeout)
-		defer cancel()
-		_, err := s.client.putSmall(putting, s.blobKey(d), mediaType, body, condition{absent: !wrong})
+		_, err := s.client.putSmall(ctx, s.blobKey(d), mediaType, body, condition{absent: !wrong})
 		return s.stored(ctx, d, int64(len(body)), err)
 	}, func() {})
 }

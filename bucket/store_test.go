@@ -506,3 +506,23 @@ func TestANilStore(t *testing.T) {
 	s.Flush(t.Context())
 	s.Close(0)
 }
+
+// TestAPutIntoABucketThatHangs ends soon, since a pull waits for it.
+func TestAPutIntoABucketThatHangs(t *testing.T) {
+	t.Parallel()
+	for name, size := range map[string]int{"small": 1000, "large": 20 * mib} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, b := buckettest.Start(t, 0), newBlob(t, size)
+			s, _ := open(t, server.URL("team"), 0)
+			turn := s.Begin(t.Context(), b.Descriptor, 0)
+			server.Misbehave(buckettest.Hang())
+			began := time.Now()
+			turn.Put(b.open)
+			s.Flush(t.Context())
+			if took := time.Since(began); took > 15*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}

@@ -218,10 +218,8 @@ func (c *claim) put(ctx context.Context, when condition) (done bool, err error) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.count++
-	asking, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
 	began := time.Now()
-	etag, err := c.store.client.putSmall(asking, c.key, "text/plain", fmt.Appendf(nil, "%s %d\n", c.id, c.count), when)
+	etag, err := c.store.client.putSmall(ctx, c.key, "text/plain", fmt.Appendf(nil, "%s %d\n", c.id, c.count), when)
 	if is(c.store.newError(opClaim, err), (*Error).unsupported) {
 		c.store.noClaims.Store(true)
 		c.store.opts.Warn(c.store.Name() + " has no conditional requests, so several servers may fetch the same blob at once")
