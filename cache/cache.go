@@ -30,6 +30,7 @@ type Cache struct {
 	space func(path string) (free, total int64, known bool) // state.Space
 
 	recent recent
+	room   room
 }
 
 // DefaultDir returns segpull/blobs in os.UserCacheDir ($XDG_CACHE_HOME or ~/.cache on

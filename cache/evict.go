@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -25,6 +26,11 @@ const (
 	// mostFree is enough, in bytes: on a large disk, 5 % may be more than all images.
 	freeShare = 5
 	mostFree  = 10 << 30
+
+	// Room reads the directory again when this process has asked for an eighth of the room
+	// that was left, or after sizeValid: other processes fill the same room.
+	roomShare = 8
+	sizeValid = time.Minute
 )
 
 // Room makes room for so many more bytes: if the cache would be above its limit with
@@ -36,23 +42,66 @@ const (
 // cache may stay above its limit, and another Room without keep evicts the image when it
 // is not needed any more.
 //
+// While far less than that is asked for, Room does not look at the directory, for a minute
+// at most: what eight processes add in that time may fill the cache to its limit, and what
+// more of them add may exceed it.
+//
 // The error is one of the file system, or the cause of ctx.
 func (c *Cache) Room(ctx context.Context, bytes int64, keep digest.Digest) (Evicted, error) {
+	lacking := c.lacking(bytes)
+	if lacking <= 0 && c.room.take(bytes) {
+		return Evicted{}, nil
+	}
 	size, err := c.size()
 	if err != nil {
 		return Evicted{}, err
 	}
+	c.room.set(c.limit - size - bytes)
 	most := size
 	if size+bytes > c.limit {
 		most = c.limit/10*9 - bytes
 	}
-	if free, total, known := c.space(c.dir); known {
-		most = min(most, size-(min(total/100*freeShare, mostFree)+bytes-free))
-	}
+	most = min(most, size-lacking)
 	if most >= size {
 		return Evicted{}, nil
 	}
+	c.room.set(0)
 	return c.evict(ctx, most, time.Time{}, keep)
+}
+
+// lacking is how many bytes the file system has too few for so many more; negative if it
+// has enough.
+func (c *Cache) lacking(bytes int64) int64 {
+	free, total, known := c.space(c.dir)
+	if !known {
+		return 0
+	}
+	return min(total/100*freeShare, mostFree) + bytes - free
+}
+
+// room is how many bytes this process may add before Room reads the directory again.
+type room struct {
+	mu   sync.Mutex
+	left int64
+	read time.Time // when the directory was read
+}
+
+// set takes what is left below the limit.
+func (r *room) set(left int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left, r.read = left/roomShare, time.Now()
+}
+
+// take takes so many bytes, and reports whether they were left.
+func (r *room) take(bytes int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left <= bytes || time.Since(r.read) >= sizeValid {
+		return false
+	}
+	r.left -= bytes
+	return true
 }
 
 // Prune evicts in the same way what was last used before a time, the zero time for

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -265,4 +266,45 @@ func TestOtherFilesAreIgnored(t *testing.T) {
 	if _, err := New(c.Dir(), 0).Room(t.Context(), 0, ""); err != nil {
 		t.Error(err)
 	}
+}
+
+// A process that asks for room before each image never exceeds the limit, however much it
+// asks for.
+func TestRoomIsCounted(t *testing.T) {
+	dir := t.TempDir()
+	const limit = 200 * kib
+	c := New(dir, limit)
+	for i := range 40 {
+		img := newImage(uint64(i), 10*kib)
+		_, err := c.Room(t.Context(), sizeOf(img), "")
+		must(t, err)
+		putImage(t, c, fmt.Sprintf("app:%d", i), img)
+		use(t, c, 100-i, img)
+		if size := listedSize(t, c); size > limit {
+			t.Fatalf("after %d images, the cache has %d bytes, over its limit of %d", i+1, size, limit)
+		}
+	}
+	if got := names(t, c); !slices.Contains(got, "app:39") || slices.Contains(got, "app:0") {
+		t.Errorf("%q are left", got)
+	}
+}
+
+// What other processes add is noticed after a minute.
+func TestRoomLooksAgainAfterAMinute(t *testing.T) {
+	dir := t.TempDir()
+	img := newImage(1, 10*kib)
+	synctest.Test(t, func(t *testing.T) {
+		c := New(dir, sizeOf(img)-1)
+		_, err := c.Room(t.Context(), 0, "")
+		must(t, err)
+		putImage(t, New(dir, DefaultLimit), "app:1", img)
+		time.Sleep(sizeValid - 1)
+		if done, err := c.Room(t.Context(), 0, ""); err != nil || done.Images != 0 {
+			t.Errorf("within a minute: %+v, %v", done, err)
+		}
+		time.Sleep(time.Nanosecond)
+		if done, err := c.Room(t.Context(), 0, ""); err != nil || done.Images != 1 {
+			t.Errorf("after a minute: %+v, %v", done, err)
+		}
+	})
 }

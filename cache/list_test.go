@@ -183,3 +183,30 @@ func TestTenThousandBlobsTakeNoTime(t *testing.T) {
 		}
 	}
 }
+
+// What a server does for each request reads no directory, so it takes as long with many blobs
+// as with few. Room does so while much is left.
+func TestNothingReadsTheDirectoryForARequest(t *testing.T) {
+	few, many := allocations(t, 1), allocations(t, 20)
+	for what, n := range few {
+		if n == 0 || many[what] > n {
+			t.Errorf("%s: %.0f allocations with 10 blobs, %.0f with 200", what, n, many[what])
+		}
+	}
+}
+
+// allocations are those of each use of a cache with so many images of ten blobs.
+func allocations(t *testing.T, images int) map[string]float64 {
+	c := New(t.TempDir(), DefaultLimit)
+	last := fill(t, c, images)
+	counts := make(map[string]float64)
+	for what, do := range map[string]func() error{
+		"new":      func() error { return New(c.Dir(), DefaultLimit).change(t.Context(), func() error { return nil }) },
+		"open":     func() error { f, err := c.Open(t.Context(), last); f.Close(); return err },
+		"describe": func() error { _, err := c.Describe(last); return err },
+		"room":     func() error { _, err := c.Room(t.Context(), 1, ""); return err },
+	} {
+		counts[what] = testing.AllocsPerRun(20, func() { must(t, do()) })
+	}
+	return counts
+}
