@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// transferLasts is how long a transfer is kept that has nothing to fetch: engines ask
-	// for the layers of an image a few at a time.
+	// transferLasts is how long a transfer is kept that has nothing to fetch, unless another
+	// one has to wait for it: engines ask for the layers of an image a few at a time.
 	transferLasts = 10 * time.Second
 	// mostTransfers is how many run at once: each has up to 24 MiB of blocks.
 	mostTransfers = 8
@@ -26,9 +26,10 @@ type repository struct {
 	stop     context.CancelFunc
 
 	// Handler.mu guards what follows.
-	users int
-	idle  *time.Timer
-	ended bool
+	users     int
+	idle      *time.Timer
+	idleSince time.Time
+	ended     bool
 }
 
 // enter returns the repository of a reference, with a running transfer for requests that
@@ -52,7 +53,40 @@ func (h *Handler) enter(ref image.Reference, via string) (*repository, error) {
 	r := &repository{name: ref.Name(), key: key, transfer: t, sources: sources, stop: stop, users: 1}
 	h.repositories[key] = r
 	h.running.Go(func() { h.runTransfer(ctx, r) })
+	if h.transferWaits() {
+		h.endIdle()
+	}
 	return r, nil
+}
+
+// transferWaits reports whether there are more transfers than may run.
+func (h *Handler) transferWaits() bool {
+	running := 0
+	for _, r := range h.repositories {
+		if !r.ended {
+			running++
+		}
+	}
+	return running > mostTransfers
+}
+
+// endIdle ends the transfer that nothing has used for the longest time, if there is one.
+func (h *Handler) endIdle() {
+	var longest *repository
+	for _, r := range h.repositories {
+		if r.users == 0 && !r.ended && (longest == nil || r.idleSince.Before(longest.idleSince)) {
+			longest = r
+		}
+	}
+	if longest != nil {
+		longest.end()
+	}
+}
+
+// end ends the transfer, which nothing uses.
+func (r *repository) end() {
+	r.ended = true
+	r.stop()
 }
 
 // runTransfer runs the transfer of a repository until nothing has used it for a while, or
@@ -86,12 +120,16 @@ func (h *Handler) exit(r *repository) {
 	if r.users--; r.users > 0 {
 		return
 	}
+	if h.transferWaits() {
+		r.end()
+		return
+	}
+	r.idleSince = time.Now()
 	r.idle = time.AfterFunc(transferLasts, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if r.users == 0 {
-			r.ended = true
-			r.stop()
+			r.end()
 		}
 	})
 }

@@ -156,3 +156,41 @@ func (a answer) wantRange(t *testing.T, b registrytest.Blob, start, end int64) {
 		t.Errorf("%s: %d, %q, %d bytes, %v", want, a.status, a.header.Get("Content-Range"), len(a.body), a.err)
 	}
 }
+
+// More images than the server fetches at once are asked for one after the other, as a list of
+// images is: none waits until the server gives up the sources of the earlier ones, which it
+// keeps for 10 seconds.
+func TestManyImagesInARow(t *testing.T) {
+	f := start(t, 1, pulltest.ImageOf(1, 4<<10), nil)
+	for i := range 10 {
+		img := pulltest.ImageOf(uint64(100+i), 4<<10)
+		repository := fmt.Sprintf("team/image%d", i)
+		f.Servers[0].Push(repository, "1", img)
+		began := time.Now()
+		f.get(t, "/v2/"+repository+"/manifests/1"+ns)
+		f.get(t, "/v2/"+repository+"/blobs/"+img.Layers[0].Digest.String()+ns)
+		if took := time.Since(began); took > atOnce {
+			t.Errorf("image %d took %v", i, took)
+		}
+	}
+}
+
+// While eight images are fetched, others wait, and each begins when one of these is there.
+func TestMoreImagesThanAreFetchedAtOnce(t *testing.T) {
+	f := start(t, 1, pulltest.ImageOf(1, 4<<10), nil)
+	began := time.Now()
+	var pulls sync.WaitGroup
+	for i := range 20 {
+		img := pulltest.ImageOf(uint64(100+i), 4<<10)
+		repository := fmt.Sprintf("team/image%d", i)
+		f.Servers[0].Push(repository, "1", img)
+		pulls.Go(func() {
+			f.get(t, "/v2/"+repository+"/manifests/1"+ns)
+			f.get(t, "/v2/"+repository+"/blobs/"+img.Layers[0].Digest.String()+ns)
+		})
+	}
+	pulls.Wait()
+	if took := time.Since(began); took > 2*atOnce {
+		t.Errorf("20 small images took %v", took)
+	}
+}
