@@ -23,6 +23,7 @@ var goals = report.Table[*meter]{
 	{Name: "cached", Measure: (*meter).cached},
 	{Name: "clients", Measure: (*meter).clients},
 	{Name: "first-byte", Measure: (*meter).firstByte},
+	{Name: "many-blobs", Measure: (*meter).many},
 }
 
 // Names lists the goals that Measure knows.

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,30 @@ func TestTimesOf(t *testing.T) {
 	}
 	if _, err := timesOf(runs, "b"); err == nil || err.Error() != "b: reset" {
 		t.Errorf("a run that failed: %v", err)
+	}
+}
+
+// TestManyBlobs compares small caches, which have all blobs that were fetched.
+func TestManyBlobs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds segpull")
+	}
+	segpull, err := program.Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	m := &meter{lab: &lab.Lab{Segpull: segpull, Dir: t.TempDir()}, runs: 1, w: &out}
+	if err := m.compare(t.Context(), 2, 1); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"takes connections: 20 blobs in the cache | < 1000 ms | ", " ms; with 10: ", "| ≤ 1.25 | "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is missing in\n%s", want, &out)
+		}
+	}
+	if left, err := os.ReadDir(m.lab.Dir); err != nil || len(left) > 0 {
+		t.Errorf("%d directories are left: %v", len(left), err)
 	}
 }
 
