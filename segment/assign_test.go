@@ -39,7 +39,6 @@ func TestAssign(t *testing.T) {
 		"it is silent":                       {store: &fakeMirror{latency: time.Hour}, all: true, within: 10 * time.Second},
 		"it is silent, without races":        {store: &fakeMirror{latency: time.Hour}, noRace: true, all: true, within: 10 * time.Second},
 		"it is slow":                         {store: &fakeMirror{rate: 64 * kib}, within: 20 * time.Second},
-		"it is slow, and nearly done":        {store: &fakeMirror{rate: 64 * kib}, size: 1400 * kib, none: true, within: 20 * time.Second},
 		"it is slower than the mirrors were": {store: &fakeMirror{rate: mib / 4}, mirrors: Hint{Rate: 4 * mib}, within: 20 * time.Second},
 		"it is not slower than unknown ones": {store: &fakeMirror{rate: mib / 4}, none: true, within: time.Minute},
 		"it waits for its limit":             {store: &fakeMirror{rate: 2 * mib}, limit: mib, mirrors: Hint{Rate: 4 * mib}, none: true, within: 2 * time.Minute},
@@ -95,6 +94,23 @@ func besideAStore(t *testing.T, store *fakeMirror, opts Options, hint Hint, mirr
 		f.Add(size)
 	}
 	return f
+}
+
+// TestAStoreThatIsNearlyDone asks whether a store is slow that brings 64 KiB a second, when
+// so much is left to fetch.
+func TestAStoreThatIsNearlyDone(t *testing.T) {
+	for left, slow := range map[int64]bool{mib: true, 96 * kib: false} {
+		s := newScheduler(0, []int64{2 * mib}, []int{6, 6}, 1)
+		src, start := s.sources[0], time.Unix(0, 0)
+		src.assigned, src.busy = true, start
+		now := start.Add(10 * time.Second)
+		src.meter.begin(start)
+		src.meter.add(640*kib, now)
+		s.want(0, Range{0, left})
+		if got := s.slow(src, now); got != slow {
+			t.Errorf("with %d bytes left, it is slow: %v", left, got)
+		}
+	}
 }
 
 // TestAStoreThatIsSlowerThanTheMirrorsAre leaves the second blob to it: the first has shown

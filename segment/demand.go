@@ -85,7 +85,7 @@ func (s *scheduler) drop(blob int) bool {
 // yield frees the end of a range that t holds, from r on, if t will not come to r within a
 // moment.
 func (s *scheduler) yield(t *task, r Range, now time.Time) {
-	keep := roundUp(t.rest.Intersect(r).Start - t.rest.Start)
+	keep := roundUp(t.rest.Intersect(r).Start-t.rest.Start, s.sources[t.source].grain())
 	if t.rest.Intersect(r).Empty() || t.whole || t.twin != nil || t.revoked || keep >= t.rest.Len() {
 		return
 	}

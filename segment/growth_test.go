@@ -44,3 +44,25 @@ func TestAFullQueueIsNoReasonToGrow(t *testing.T) {
 		}
 	}
 }
+
+// TestNoConnectionsAtTheEnd asks whether more connections to a source could matter, when
+// so many seconds are left. New connections to a far one would come too late.
+func TestNoConnectionsAtTheEnd(t *testing.T) {
+	for _, tc := range []struct {
+		roundTrip time.Duration
+		left      int64 // seconds
+		grows     bool
+	}{{200 * time.Millisecond, 1, false}, {200 * time.Millisecond, 2, true}, {20 * time.Millisecond, 1, true}} {
+		s := newScheduler(0, []int64{10 * mib}, []int{0}, 1)
+		s.want(0, Range{0, tc.left * mib})
+		s.warm(0, 6, tc.roundTrip)
+		src, now := s.sources[0], time.Unix(1, 0)
+		src.active, src.served, src.latency = src.target, mib, average{tc.roundTrip.Seconds(), true}
+		src.meter.begin(time.Unix(0, 0))
+		src.meter.add(mib, now)
+		s.rate = mib
+		if got := s.worthGrowing(src, now); got != tc.grows {
+			t.Errorf("%d s left, %v away: worth growing %v", tc.left, tc.roundTrip, got)
+		}
+	}
+}

@@ -62,12 +62,12 @@ func (s *scheduler) timeLeft(t *task, now time.Time) float64 {
 	switch {
 	case t.opened.IsZero():
 		wait = math.Abs(src.latencyOr(moment).Seconds() - silent)
-	case t.got < grain && src.delay.value > usualGap.Seconds():
+	case t.got < src.grain() && src.delay.value > usualGap.Seconds():
 		wait = math.Abs(src.delay.value - silent)
 	default:
 		wait = max(0, silent-usualGap.Seconds())
 	}
-	return wait + float64(t.rest.Len())/max(1, t.rate(now, s.rateOf(src, now), src.grace()))
+	return wait + float64(t.rest.Len())/max(1, t.rate(now, s.rateOf(src, now), src))
 }
 
 // rateOf is what one connection of src may bring, in bytes a second; never 0.

@@ -217,7 +217,7 @@ func (s *scheduler) sparing(src *source, b int, now time.Time) bool {
 // largest range that is free: small ones are for others, where there are any.
 func (s *scheduler) takePortion(i, b int, r Range, now time.Time) *task {
 	src := s.sources[i]
-	r.End = roundEnd(r, r.Start+max(s.portion(src, b, now), s.quota(src, now)))
+	r.End = roundEnd(r, r.Start+max(s.portion(src, b, now), s.quota(src, now)), src.grain())
 	s.claim(b, r)
 	s.inFlight += r.Len()
 	return &task{source: i, blob: b, asked: r, rest: r}

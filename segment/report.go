@@ -124,20 +124,20 @@ func (s *scheduler) count(t *task, news int64, now time.Time) {
 	if news > 0 {
 		delete(src.rejections, t.blob)
 	}
-	if t.got >= grain && !t.noProgress() {
+	if t.got >= src.grain() && !t.noProgress() {
 		src.failures, src.refusals, src.noProgress = 0, 0, 0
 	}
 }
 
 // flow learns for how long the bodies of a source pause after their first bytes.
 func flow(src *source, t *task, n int64, now time.Time) {
-	if t.got >= grain {
+	if t.got >= src.grain() {
 		return
 	}
 	if silent := t.silent(now).Seconds(); silent > usualGap.Seconds() {
 		t.delay += silent
 	}
-	if t.got+n >= grain {
+	if t.got+n >= src.grain() {
 		src.delay.add(t.delay)
 		if t.delay > 0 {
 			t.meter = meter{}
@@ -195,14 +195,14 @@ func (s *scheduler) end(t *task, why outcome, now time.Time) {
 	if src.probe == t {
 		src.probe = nil
 	}
-	if t.got >= grain {
+	if t.got >= src.grain() {
 		src.perConn.add(float64(t.got) / max(now.Sub(t.opened), time.Millisecond).Seconds())
 	}
 	s.returnRest(t)
 	if t.noProgress() {
 		src.noProgress++
 	}
-	if why.kind != outcomeDone && !t.revoked && (t.noProgress() || !(why.kind == outcomeCut && t.got >= grain)) {
+	if why.kind != outcomeDone && !t.revoked && (t.noProgress() || !(why.kind == outcomeCut && t.got >= src.grain())) {
 		src.fail(t.blob, why, t.began, now, s.rng)
 	}
 	s.offer(t.source)

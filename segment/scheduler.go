@@ -21,6 +21,9 @@ const (
 	// a link that breaks off every megabyte is slow, one that does so at once
 	// is broken.
 	grain = 32 << 10
+	// farGrain is the same at a far source, one of whose connections brings less
+	// than a grain in a round trip.
+	farGrain = 8 << 10
 	// look is how many idle sources one event offers work to, and how many of
 	// the last requests to finish a source considers for a race.
 	look = 8
@@ -276,7 +279,7 @@ func (s *scheduler) cut(i, b int, size int64) *task {
 	var r Range
 	if bl.stream == nil {
 		first := bl.free.First()
-		r = Range{first.Start, roundEnd(first, first.Start+size)}
+		r = Range{first.Start, roundEnd(first, first.Start+size, s.sources[i].grain())}
 	} else {
 		last := bl.free.last()
 		r = Range{max(last.Start, last.End-size), last.End}
@@ -299,12 +302,12 @@ func (s *scheduler) cutSize(bl *blob, src *source, now time.Time) int64 {
 }
 
 // roundUp is the next multiple of grain.
-func roundUp(n int64) int64 { return (n + grain - 1) / grain * grain }
+func roundUp(n, grain int64) int64 { return (n + grain - 1) / grain * grain }
 
 // roundEnd moves end to a multiple of grain within r, and takes in a rest
 // that would not be worth a request of its own.
-func roundEnd(r Range, end int64) int64 {
-	end = roundUp(end)
+func roundEnd(r Range, end, grain int64) int64 {
+	end = roundUp(end, grain)
 	if r.End-end < many*grain {
 		return r.End
 	}

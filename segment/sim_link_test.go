@@ -90,7 +90,7 @@ func (sim *simulation) warm(i int) {
 	if src.rtt == 0 {
 		return
 	}
-	n := min(DefaultConnections, max(FirstConnections, int(min(mib*src.rtt.Seconds(), 640*kib/float64(len(sim.sources)))/(firstWindow*packetSize))))
+	n := min(DefaultConnections, max(FirstConnections, int(min(1.5*mib*src.rtt.Seconds(), 960*kib/float64(len(sim.sources)))/(firstWindow*packetSize))))
 	for range n {
 		sim.pools[i] = append(sim.pools[i], &simConn{})
 	}

@@ -177,7 +177,7 @@ func (src *source) retryRanges(now time.Time) {
 
 // connRate is the bytes a second of one of its connections; 0 when unknown.
 func (src *source) connRate(now time.Time) float64 {
-	if src.active > 0 && src.served >= grain {
+	if src.active > 0 && src.served >= src.grain() {
 		if r := src.meter.rate(now) / float64(src.active); r > 0 && now.Sub(src.meter.start) > usualGap {
 			return src.plausible(r)
 		}
@@ -200,6 +200,15 @@ func (src *source) plausible(rate float64) float64 {
 // grace is how old a body has to be before its own rate counts.
 func (src *source) grace() time.Duration {
 	return usualGap + seconds(margin*src.delay.value)
+}
+
+// grain is the least that is worth a request to the source, and what a request has to
+// bring to count as a success.
+func (src *source) grain() int64 {
+	if src.far() {
+		return farGrain
+	}
+	return grain
 }
 
 // far reports whether a round trip takes longer than a tick.

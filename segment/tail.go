@@ -10,8 +10,7 @@ const (
 
 // minRequest is how many bytes are worth a request to src: those of a second.
 func (s *scheduler) minRequest(src *source, now time.Time) int64 {
-	bytes := s.rateOf(src, now)
-	return int64(min(max(bytes, grain), minSplit))
+	return min(max(int64(s.rateOf(src, now)), src.grain()), minSplit)
 }
 
 // quota is how many bytes one connection of src should take at once, so that
@@ -19,7 +18,7 @@ func (s *scheduler) minRequest(src *source, now time.Time) int64 {
 // left.
 func (s *scheduler) quota(src *source, now time.Time) int64 {
 	if src.connRate(now) == 0 || s.rate == 0 {
-		return max(minSplit, min(firstQuota, s.left()/int64(margin*max(1, s.conns))))
+		return max(grain, min(firstQuota, s.left()/int64(margin*max(1, s.conns))))
 	}
 	seconds := (s.horizon() - src.latency.value) / margin
 	seconds = min(seconds, max(src.growth.longest().Seconds(), many*src.delay.value))
@@ -60,8 +59,8 @@ func (s *scheduler) takeBack(t *task, now time.Time) {
 		return
 	}
 	keep := max(s.minRequest(src, now), int64(float64(t.rest.Len())*within/left))
-	keep = roundUp(keep)
-	if t.rest.Len()-keep < max(keep, many*s.onItsWay(t)) {
+	keep = roundUp(keep, src.grain())
+	if t.rest.Len()-keep < keep {
 		return
 	}
 	s.keepOnly(t, keep, now)
@@ -111,11 +110,11 @@ func (s *scheduler) latterPart(src *source, late *task, now time.Time) (r Range)
 		return r
 	}
 	other := s.sources[late.source]
-	ours, theirs := s.rateOf(src, now), max(1, late.rate(now, s.rateOf(other, now), other.grace()))
+	ours, theirs := s.rateOf(src, now), max(1, late.rate(now, s.rateOf(other, now), other))
 	alone := src.delay.value + s.cost(src, late.rest.Len(), now) // that src would need for all
 	keep := int64(alone * ours * theirs / (ours + theirs))
-	r = Range{late.rest.Start + roundUp(keep), late.rest.End}
-	if r.Len() < max(grain, many*s.onItsWay(late)) {
+	r = Range{late.rest.Start + roundUp(keep, src.grain()), late.rest.End}
+	if r.Len() < max(src.grain(), many*s.onItsWay(late)) {
 		return Range{}
 	}
 	return r
@@ -140,7 +139,7 @@ func (s *scheduler) mayRace(i int, late *task, now time.Time) bool {
 		return true
 	}
 	rate := s.rateOf(src, now)
-	return late.rate(now, rate, src.grace()) < rate/many && late.silent(now) > moment
+	return late.rate(now, rate, src) < rate/many && late.silent(now) > moment
 }
 
 // worthRacing reports whether src is likely to fetch what late has left in half

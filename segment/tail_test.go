@@ -71,7 +71,7 @@ func TestALongSilenceKeepsTheAccounts(t *testing.T) {
 // after the rest. At a far source that costs a connection and what is on its way, so
 // it waits until nobody has anything else to fetch.
 func TestALateRequestOfAFarSourceKeepsItsBytes(t *testing.T) {
-	for free, want := range map[int64]int64{64 * mib: 8 * mib, 0: 1088 * kib} {
+	for free, want := range map[int64]int64{64 * mib: 8 * mib, 0: 1072 * kib} {
 		s := newScheduler(0, []int64{8 * mib, 64 * mib}, []int{1, 1}, 1)
 		now := time.Unix(0, 0)
 		s.want(0, Range{0, mib})
@@ -110,7 +110,7 @@ func TestARequestBringsAGrainAtMost(t *testing.T) {
 		"it paused, then flowed": {task{opened: start, got: 2 * grain, moved: start.Add(4 * time.Second), meter: paused}, 2 * grain / 4},
 		"young":                  {task{opened: start.Add(3900 * time.Millisecond)}, mib},
 	} {
-		if got := tc.task.rate(start.Add(4*time.Second), mib, time.Second); got != tc.want {
+		if got := tc.task.rate(start.Add(4*time.Second), mib, &source{}); got != tc.want {
 			t.Errorf("%s: %.0f bytes a second, want %.0f", name, got, tc.want)
 		}
 	}

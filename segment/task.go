@@ -36,14 +36,14 @@ type task struct {
 
 // rate is the task's bytes a second at now, or fallback while it is too young to
 // have one. A body that has paused from the start may still come: it has brought at
-// most a grain since the answer.
-func (t *task) rate(now time.Time, fallback float64, grace time.Duration) float64 {
+// most a grain since the answer. src is its source.
+func (t *task) rate(now time.Time, fallback float64, src *source) float64 {
 	age := now.Sub(t.opened)
-	if t.opened.IsZero() || age < tickInterval || t.got < grain && age < grace {
+	if t.opened.IsZero() || age < tickInterval || t.got < src.grain() && age < src.grace() {
 		return fallback
 	}
 	if t.meter.weighted == 0 {
-		return min(fallback, float64(max(t.got, grain))/age.Seconds())
+		return min(fallback, float64(max(t.got, src.grain()))/age.Seconds())
 	}
 	return t.meter.rate(now)
 }

@@ -85,11 +85,17 @@ func (s *scheduler) sinkIsFull(now time.Time) bool {
 }
 
 // worthGrowing reports whether more connections to src could matter: it uses all
-// that it may, waits for no rate limit and in no queue, and brings enough for a gain
-// to count.
+// that it may, waits for no rate limit and in no queue, brings enough for a gain to
+// count, and the fetch does not end before.
 func (s *scheduler) worthGrowing(src *source, now time.Time) bool {
-	return src.served > 0 && src.load() == src.allowed() && src.paused == 0 && !src.congested() &&
+	return !s.endsSoon(src) && src.served > 0 && src.load() == src.allowed() && src.paused == 0 && !src.congested() &&
 		src.meter.rate(now) >= trickle*s.rate
+}
+
+// endsSoon reports whether everything should end before new connections to src, if it
+// is far, would bring what the others do: that takes a handshake and a slow start.
+func (s *scheduler) endsSoon(src *source) bool {
+	return src.far() && s.horizon() < many*margin*src.roundTrip.Seconds()
 }
 
 // stalled reports whether t has been silent for too long.

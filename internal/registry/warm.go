@@ -18,10 +18,10 @@ const (
 	firstWindow = 10 * 1460
 	// firstRate is, in bytes a second, what the first round trip of the warm
 	// connections to a source should bring.
-	firstRate = 1 << 20
+	firstRate = 3 << 19
 	// firstFlight is how many bytes the first round trip from all sources together
 	// should bring at the most: more overflows the queue of a slow link.
-	firstFlight = 640 << 10
+	firstFlight = 960 << 10
 	// warmFor is how long a connection waits for a request. Servers close those
 	// that say nothing.
 	warmFor = 30 * time.Second

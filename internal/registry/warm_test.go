@@ -66,7 +66,7 @@ func TestFarHostsGetMoreWarmConnections(t *testing.T) {
 		want      int64
 	}{
 		"near":         {20 * time.Millisecond, 32, 6},
-		"far":          {200 * time.Millisecond, 32, 14},
+		"far":          {200 * time.Millisecond, 32, 21},
 		"by satellite": {600 * time.Millisecond, 32, 32},
 		"limited":      {600 * time.Millisecond, 4, 4},
 	} {
