@@ -12,7 +12,7 @@ var rules = []rule{
 	{"moment", "model.go", "moment = time.Second", "moment = time.Minute", "TestAnUnknownSourceThatHangsCostsLittle"},
 	{"many", "model.go", "many = 3", "many = 1000", "TestConditions"},
 	{"firstQuota", "model.go", "firstQuota = 1 << 20", "firstQuota = 16 << 20", "TestConditions/a_trickle_in_a_small_image"},
-	{"a grain of an unknown rate", "tail.go", "return max(grain, min(firstQuota,", "return max(minSplit, min(firstQuota,", "TestFarLinks/a_small_image"},
+	{"little where no rate is known", "tail.go", "return max(minSplit/margin, min(firstQuota,", "return max(minSplit, min(firstQuota,", "TestFarLinks/a_small_image"},
 	{"longRequest", "model.go", "longRequest = 8 * time.Second", "longRequest = 4 * time.Second", "TestConditions/a_source_that_is_always_busy"},
 	{"margin", "model.go", "margin = 2", "margin = 8", "TestConditions"},
 	{"trickle", "model.go", "trickle = 0.08", "trickle = 0", "TestASuspect/the_other_trickles"},

@@ -18,7 +18,7 @@ func (s *scheduler) minRequest(src *source, now time.Time) int64 {
 // left.
 func (s *scheduler) quota(src *source, now time.Time) int64 {
 	if src.connRate(now) == 0 || s.rate == 0 {
-		return max(grain, min(firstQuota, s.left()/int64(margin*max(1, s.conns))))
+		return max(minSplit/margin, min(firstQuota, s.left()/int64(margin*max(1, s.conns))))
 	}
 	seconds := (s.horizon() - src.latency.value) / margin
 	seconds = min(seconds, max(src.growth.longest().Seconds(), many*src.delay.value))
