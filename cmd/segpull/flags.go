@@ -236,3 +236,10 @@ func (f *flags) check() error {
 	}
 	return nil
 }
+
+// tellDoubts shows the warnings about flags and configuration.
+func (f *flags) tellDoubts(o segpull.Observer) {
+	for _, doubt := range f.doubts {
+		o.Observe(segpull.Warning{Message: doubt})
+	}
+}

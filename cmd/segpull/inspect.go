@@ -65,6 +65,7 @@ func (a *app) inspect(ctx context.Context, ref string) error {
 		views = []view{waits{a.notices()}}
 	}
 	feed := newFeed(views, a.verbose)
+	a.tellDoubts(feed)
 	opts := a.imageOptions(config)
 	opts.Stdout, opts.Observer = io.Discard, feed // Stdout is the archive's, for -o -
 	i, err := segpull.Inspect(ctx, ref, opts)

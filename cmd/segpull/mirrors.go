@@ -75,12 +75,10 @@ func (a *app) mirrorsOptions(ctx context.Context) (segpull.MirrorsOptions, error
 	if err := a.findMirrors(ctx, &config); err != nil {
 		return segpull.MirrorsOptions{}, err
 	}
-	notes := a.notices()
-	for _, doubt := range a.doubts {
-		notes.show(time.Now(), segpull.Warning{Message: doubt})
-	}
+	notes := observer(a.notices())
+	a.tellDoubts(notes)
 	return segpull.MirrorsOptions{
-		Mirrors: a.mirrors, Config: config, Authfile: a.authfile, Platform: a.platform, Observer: observer(notes),
+		Mirrors: a.mirrors, Config: config, Authfile: a.authfile, Platform: a.platform, Observer: notes,
 	}, nil
 }
 

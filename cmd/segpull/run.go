@@ -80,9 +80,7 @@ func (a *app) pull(ctx context.Context, refs []string) error {
 	if a.watcher != nil {
 		observer = both{observer, a.watcher}
 	}
-	for _, doubt := range a.doubts {
-		observer.Observe(segpull.Warning{Message: doubt})
-	}
+	a.tellDoubts(observer)
 	rate, _ := a.limitRate.At(time.Now())
 	limits := segpull.NewLimits(int64(rate))
 	go a.keepLimits(ctx, limits, config, observer, cancel)

@@ -156,6 +156,7 @@ func (a *app) serve(ctx context.Context, own *serveFlags) error {
 		return a.printConfig(own, served, guard)
 	}
 	log := a.newLog(own.logFormat)
+	a.tellDoubts(logObserver{log})
 	listeners, err := own.open(ctx, log)
 	if err != nil {
 		return err
