@@ -111,7 +111,7 @@ func (s *source) LimitTime(bytes int64) (total time.Duration) {
 // ReadRanges implements verify.Origin.
 func (s *source) ReadRanges(ctx context.Context, blob int, ranges []segment.Range, budget segment.Budget, write func(off int64, p []byte) error) error {
 	if s.transfer.fetch.Lacks(s.index(), blob) {
-		return &segment.HopelessError{Blob: blob}
+		return &segment.HopelessError{Blob: blob, Reasons: s.lastFailure()}
 	}
 	opts := s.transfer.opts
 	peer := s.peer()
@@ -128,6 +128,14 @@ func (s *source) ReadRanges(ctx context.Context, blob int, ranges []segment.Rang
 		NoRace:      opts.NoRace,
 		Trouble:     s.trouble,
 	}, write)
+}
+
+// lastFailure is the last failure of a request, if there is one.
+func (s *source) lastFailure() []error {
+	if err := s.failure.Load(); err != nil {
+		return []error{*err}
+	}
+	return nil
 }
 
 func (s *source) trouble(err error) {
