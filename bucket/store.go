@@ -25,7 +25,7 @@ type Options struct {
 	// Lease is how long a claim lasts that is not renewed. All that use a bucket should
 	// have the same. 0: DefaultLease.
 	Lease time.Duration
-	// Warn receives what the user should know, in one line each. nil: nobody does.
+	// Warn is called with each warning for the user, one line of text. nil: there are no warnings.
 	Warn func(message string)
 }
 

@@ -130,7 +130,7 @@ func (p plan) measure(ctx context.Context, o Options, number int) (m measured, e
 	}
 	defer os.RemoveAll(dir)
 	s := &site{dir: dir}
-	defer s.stop()
+	defer s.stops.Stop()
 	if err := s.startMirrors(p); err != nil {
 		return m, err
 	}

@@ -26,27 +26,13 @@ type site struct {
 	mirrors []*registrytest.Server
 	urls    []string // of the mirrors
 	origins []origin
-	stops   []func()
+	stops   lab.Stops
 }
 
 // origin is a `segpull serve` that runs.
 type origin struct {
 	lab.Daemon
 	metrics string // the path of a socket
-}
-
-func (s *site) stop() {
-	for i := len(s.stops) - 1; i >= 0; i-- {
-		s.stops[i]()
-	}
-}
-
-// keep stops a daemon with the site.
-func (s *site) keep(d lab.Daemon, err error) (lab.Daemon, error) {
-	if err == nil {
-		s.stops = append(s.stops, d.Stop)
-	}
-	return d, err
 }
 
 // startMirrors serves the images from mirrors with rates.
@@ -83,14 +69,14 @@ func (s *site) startOrigins(o Options, number int) (nginx lab.Daemon, err error)
 		if err := os.Mkdir(server.Dir, 0o700); err != nil {
 			return nginx, err
 		}
-		d, err := s.keep(lab.ServeSegpull(program.Loopback{}, server))
+		d, err := s.stops.Keep(lab.ServeSegpull(program.Loopback{}, server))
 		if err != nil {
 			return nginx, err
 		}
 		s.origins = append(s.origins, origin{d, metrics})
 		addresses = append(addresses, strings.TrimPrefix(d.URL, "http://"))
 	}
-	return s.keep(lab.ServeBalancer(program.Loopback{}, o.Nginx, addresses, s.dir))
+	return s.stops.Keep(lab.ServeBalancer(program.Loopback{}, o.Nginx, addresses, s.dir))
 }
 
 // mirrored is how many bytes of blobs the mirrors have sent, and when they had sent all of

@@ -81,7 +81,7 @@ func newSimulation(f Fleet) *simulation {
 type pull struct {
 	number  int
 	node    *node
-	left    []int // blobs that it has not asked for
+	left    []int // blobs that it has still to ask for
 	running int
 }
 

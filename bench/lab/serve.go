@@ -6,6 +6,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/segpull/segpull/internal/registrytest"
 )
@@ -44,4 +45,23 @@ func start(reg *registrytest.Server, server *http.Server, serve func() error) (s
 		_ = server.Close()
 		<-done
 	}
+}
+
+// Stops stop what was started, the last one first.
+type Stops []func()
+
+// Stop calls all of them, and forgets them.
+func (s *Stops) Stop() {
+	for _, stop := range slices.Backward(*s) {
+		stop()
+	}
+	*s = nil
+}
+
+// Keep adds a daemon that has started.
+func (s *Stops) Keep(d Daemon, err error) (Daemon, error) {
+	if err == nil {
+		*s = append(*s, d.Stop)
+	}
+	return d, err
 }

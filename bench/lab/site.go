@@ -15,7 +15,7 @@ type site struct {
 	user    program.Place
 	network *weaknet.Network // nil on loopback
 	mirrors []server
-	stops   []func()
+	stops   Stops
 }
 
 // server is a mirror that serves.
@@ -159,8 +159,5 @@ func (s *site) wire() weaknet.Traffic {
 
 // close ends everything, in the reverse order.
 func (s *site) close() {
-	for i := len(s.stops) - 1; i >= 0; i-- {
-		s.stops[i]()
-	}
-	s.stops = nil
+	s.stops.Stop()
 }

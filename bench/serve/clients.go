@@ -78,7 +78,7 @@ func (m *meter) pullTogether(ctx context.Context, img registrytest.Image, rates 
 	}
 	defer os.RemoveAll(dir)
 	s := &site{dir: dir, image: img}
-	defer s.stop()
+	defer s.stops.Stop()
 	var urls []string
 	var mirrors []*registrytest.Server
 	for _, rate := range rates {

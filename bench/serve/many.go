@@ -83,7 +83,7 @@ func (m *meter) fill(ctx context.Context, images int) (f *filled, err error) {
 	}
 	s := &site{dir: dir}
 	f = &filled{stop: func() { _ = os.RemoveAll(dir) }}
-	defer s.stop()
+	defer s.stops.Stop()
 	defer func() {
 		if err != nil {
 			f.stop()
@@ -105,7 +105,7 @@ func (m *meter) fill(ctx context.Context, images int) (f *filled, err error) {
 	if err := os.Mkdir(f.server.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	d, err := s.keep(lab.ServeSegpull(program.Loopback{}, f.server))
+	d, err := s.stops.Keep(lab.ServeSegpull(program.Loopback{}, f.server))
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func (m *meter) withWarm(ctx context.Context, size int64, f func([]warm) error) 
 	}
 	defer os.RemoveAll(dir)
 	s := &site{dir: dir, image: registrytest.NewImage(registrytest.ImageOptions{Layers: []int64{size}, Seed: 1})}
-	defer s.stop()
+	defer s.stops.Stop()
 	upstream, _, err := s.mirror(0)
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (m *meter) withWarm(ctx context.Context, size int64, f func([]warm) error) 
 		all = append(all, warm{"docker-registry", registry.URL + blob, registry.PID})
 	}
 	if m.has("nginx") {
-		files, err := s.keep(lab.ServeFiles(program.Loopback{}, blobs, dir))
+		files, err := s.stops.Keep(lab.ServeFiles(program.Loopback{}, blobs, dir))
 		if err != nil {
 			return err
 		}
@@ -69,21 +69,7 @@ func (m *meter) withWarm(ctx context.Context, size int64, f func([]warm) error) 
 type site struct {
 	dir   string
 	image registrytest.Image
-	stops []func()
-}
-
-func (s *site) stop() {
-	for i := len(s.stops) - 1; i >= 0; i-- {
-		s.stops[i]()
-	}
-}
-
-// keep stops a daemon with the site.
-func (s *site) keep(d lab.Daemon, err error) (lab.Daemon, error) {
-	if err == nil {
-		s.stops = append(s.stops, d.Stop)
-	}
-	return d, err
+	stops lab.Stops
 }
 
 // mirror serves the image with some bytes a second; 0: no limit.
@@ -107,7 +93,7 @@ func (s *site) segpull(path string, mirrors ...string) (d lab.Daemon, blobs stri
 	if err := os.Mkdir(server.Dir, 0o700); err != nil {
 		return lab.Daemon{}, "", err
 	}
-	d, err = s.keep(lab.ServeSegpull(program.Loopback{}, server))
+	d, err = s.stops.Keep(lab.ServeSegpull(program.Loopback{}, server))
 	return d, server.Blobs(), err
 }
 
@@ -118,7 +104,7 @@ func (s *site) registry(upstream string) (lab.Daemon, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return lab.Daemon{}, err
 	}
-	return s.keep(lab.ServeRegistry(program.Loopback{}, lab.Registry{Dir: dir, Upstream: upstream}))
+	return s.stops.Keep(lab.ServeRegistry(program.Loopback{}, lab.Registry{Dir: dir, Upstream: upstream}))
 }
 
 // pull pulls the image from a server, and checks it.
