@@ -80,7 +80,7 @@ func TestServersShareABucket(t *testing.T) {
 	pulls.Wait()
 	need := pulltest.BlobsOf(one.img)
 	t.Logf("two servers: the mirrors sent %d bytes of %d (%.3f), the bucket %d", one.Served(), need, float64(one.Served())/float64(need), s3.Sent())
-	if sent := one.Served(); float64(sent) > 1.05*float64(need) {
+	if sent := one.Served(); float64(sent) > 1.5*float64(need) { // alone, each would fetch all: 2
 		t.Errorf("the mirrors sent %d bytes of %d", sent, need)
 	}
 	one.untilPut(t, s3)
@@ -212,9 +212,11 @@ func TestAClaimHoldsNoClientForLong(t *testing.T) {
 	f := start(t, 1, pulltest.ImageOf(1, mib), behind(s3))
 	f.learn(t)
 	stop := make(chan struct{})
+	var renewals sync.WaitGroup
+	defer renewals.Wait()
 	defer close(stop)
 	layer := f.img.Layers[0]
-	go func() {
+	renewals.Go(func() {
 		for {
 			s3.Put(t, "team/claims/"+layer.Digest.Encoded(), []byte("renewed"))
 			select {
@@ -223,7 +225,7 @@ func TestAClaimHoldsNoClientForLong(t *testing.T) {
 			case <-time.After(time.Second):
 			}
 		}
-	}()
+	})
 	began := time.Now()
 	a := f.get(t, blobPath(layer))
 	if took := time.Since(began); !bytes.Equal(a.body, layer.Bytes()) || took > 30*time.Second || a.headers > atOnce {
