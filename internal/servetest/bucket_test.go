@@ -133,18 +133,17 @@ func TestAClaimOfAKilledServer(t *testing.T) {
 func TestABucketThatFails(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		fault  buckettest.Fault
-		empty  bool // the bucket has nothing yet
-		log    string
-		within time.Duration // beside what the mirrors need
+		fault buckettest.Fault
+		empty bool // the bucket has nothing yet
+		log   string
 	}{
-		"down":                      {buckettest.Cut(), false, "segpull goes on without it", atOnce},
-		"hangs":                     {buckettest.Hang(), false, "segpull goes on without it", soonEnough},
-		"hangs when a blob is read": {buckettest.Hang().On("sha256", "GET"), false, "", soonEnough},
-		"cuts what is read":         {buckettest.CutAfter(300*kib).On("sha256", "GET"), false, "", soonEnough},
-		"slow":                      {buckettest.Slow(8*kib).On("sha256", "GET"), false, "", soonEnough},
-		"full":                      {buckettest.Answer(507, "XMinioStorageFull").On("", "PUT", "POST"), true, "not put there", atOnce},
-		"credentials have expired":  {buckettest.Answer(403, "ExpiredToken"), false, "AWS_ACCESS_KEY_ID", atOnce},
+		"down":                      {buckettest.Cut(), false, "segpull goes on without it"},
+		"hangs":                     {buckettest.Hang(), false, "segpull goes on without it"},
+		"hangs when a blob is read": {buckettest.Hang().On("sha256", "GET"), false, ""},
+		"cuts what is read":         {buckettest.CutAfter(300*kib).On("sha256", "GET"), false, ""},
+		"slow":                      {buckettest.Slow(8*kib).On("sha256", "GET"), false, ""},
+		"full":                      {buckettest.Answer(507, "XMinioStorageFull").On("", "PUT", "POST"), true, "not put there"},
+		"credentials have expired":  {buckettest.Answer(403, "ExpiredToken"), false, "AWS_ACCESS_KEY_ID"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -162,12 +161,12 @@ func TestABucketThatFails(t *testing.T) {
 			}
 			resp := other.open(t, "GET", blobPath(f.img.Layers[0]))
 			resp.Body.Close()
-			if took := time.Since(began); took > atOnce {
+			if took := time.Since(began); took > 2*atOnce {
 				t.Errorf("the headers took %v", took)
 			}
 			other.pullImage(t)
 			t.Logf("it took %v", time.Since(began))
-			if took := time.Since(began); took > tc.within {
+			if took := time.Since(began); took > soonEnough {
 				t.Errorf("it took %v", took)
 			}
 			// One message for what is read, and one for what is put.
@@ -228,7 +227,7 @@ func TestAClaimHoldsNoClientForLong(t *testing.T) {
 	})
 	began := time.Now()
 	a := f.get(t, blobPath(layer))
-	if took := time.Since(began); !bytes.Equal(a.body, layer.Bytes()) || took > 30*time.Second || a.headers > atOnce {
+	if took := time.Since(began); !bytes.Equal(a.body, layer.Bytes()) || took > 30*time.Second || a.headers > 2*atOnce {
 		t.Errorf("%d bytes after %v, headers after %v", len(a.body), took, a.headers)
 	}
 }
