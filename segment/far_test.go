@@ -20,7 +20,7 @@ func TestFarLinks(t *testing.T) {
 		}, rate: 8 * mib, waste: 0.001, efficiency: 0.68},
 		"600 ms and losses": {simulation: simulation{
 			blobs: blobs, sources: []simSource{{rate: 8 * mib, rtt: ms(600), loss: 0.0005}},
-		}, rate: 8 * mib, waste: 0.0025, efficiency: 0.44},
+		}, rate: 8 * mib, waste: 0.004, efficiency: 0.44},
 		"near and far": {simulation: simulation{
 			blobs: blobs, sources: []simSource{{rate: 2 * mib, rtt: ms(20)}, {rate: 8 * mib, rtt: ms(600)}},
 		}, rate: 10 * mib, waste: 0.015, efficiency: 0.65},
@@ -48,7 +48,7 @@ func TestFarLinks(t *testing.T) {
 		}, rate: 4250 * kib, waste: 0.04, efficiency: 0.65},
 		"a small image": {simulation: simulation{
 			blobs: []int64{6 * mib, mib, 100 * kib}, sources: []simSource{{rate: 4 * mib, rtt: ms(200)}, {rate: 8 * mib, rtt: ms(600)}},
-		}, rate: 12 * mib, waste: 0.075, efficiency: 0.30},
+		}, rate: 12 * mib, waste: 0.13, efficiency: 0.29},
 	} {
 		t.Run(name, c.meet)
 	}
@@ -103,7 +103,7 @@ func TestSharedLink(t *testing.T) {
 	}{
 		"at home": {simLink{rate: 50 * mbit, queue: ms(100)}, []simSource{
 			{rate: 40 * mbit, rtt: ms(40)}, {rate: 20 * mbit, rtt: ms(50)}, {rate: 8 * mbit, rtt: ms(70)},
-		}, 50 * mbit, 0.78, 0.038},
+		}, 50 * mbit, 0.78, 0.040},
 		"in a hotel": {simLink{rate: 6 * mbit, queue: ms(500)}, []simSource{
 			{rate: 20 * mbit, rtt: ms(100), loss: 0.02}, {rate: 10 * mbit, rtt: ms(130), loss: 0.02}, {rate: 4 * mbit, rtt: ms(170), loss: 0.02},
 		}, 6 * mbit, 0.91, 0.02},

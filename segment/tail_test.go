@@ -115,3 +115,23 @@ func TestARequestBringsAGrainAtMost(t *testing.T) {
 		}
 	}
 }
+
+// TestTheBudgetOfRaces makes a request a second time in an image of 2 MiB, of which 2 %
+// are less than the request: two small ones are always allowed.
+func TestTheBudgetOfRaces(t *testing.T) {
+	for twice, want := range map[int64]bool{0: true, 2 * minSplit: false} {
+		s := newScheduler(0, []int64{2 * mib}, []int{1, 1}, 1)
+		now := time.Unix(0, 0)
+		s.want(0, Range{0, 2 * mib})
+		late := s.next(now)
+		late.rest = Range{0, minSplit}
+		s.opened(late, late.asked, now)
+		other := s.sources[1-late.source]
+		other.perConn, other.latency = average{8 * mib, true}, average{0.01, true}
+		s.doubled = twice
+		now = now.Add(time.Second)
+		if got := s.worthRacing(other, late, now); got != want {
+			t.Errorf("with %d bytes that came twice: %t", twice, got)
+		}
+	}
+}

@@ -17,10 +17,10 @@ const (
 	// trip: ten segments (RFC 6928).
 	firstWindow = 10 * 1460
 	// firstRate is, in bytes a second, what the first round trip of the warm
-	// connections to a source should bring.
-	firstRate = 3 << 19
-	// firstFlight is how many bytes the first round trip from all sources together
-	// should bring at the most: more overflows the queue of a slow link.
+	// connections to all sources together should bring.
+	firstRate = 3 << 20
+	// firstFlight is how many bytes that should be at the most: more overflows the
+	// queue of a slow link.
 	firstFlight = 960 << 10
 	// warmFor is how long a connection waits for a request. Servers close those
 	// that say nothing.
@@ -187,9 +187,9 @@ func (p *pool) fill(ctx context.Context, n Connections, t *hostTransport) {
 }
 
 // enough is how many connections to one of so many sources carry with their first
-// windows what is useful.
+// windows what is useful: all sources share the user's link.
 func enough(roundTrip time.Duration, sources int) int {
-	return int(min(firstRate*roundTrip.Seconds(), firstFlight/float64(max(1, sources))) / firstWindow)
+	return int(min(firstRate*roundTrip.Seconds(), firstFlight) / float64(max(1, sources)) / firstWindow)
 }
 
 func (p *pool) promise(n int) int {

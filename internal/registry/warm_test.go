@@ -62,13 +62,15 @@ func TestRequestsTakeWarmConnections(t *testing.T) {
 func TestFarHostsGetMoreWarmConnections(t *testing.T) {
 	for name, test := range map[string]struct {
 		roundTrip time.Duration
+		sources   int
 		most      int
 		want      int64
 	}{
-		"near":         {20 * time.Millisecond, 32, 6},
-		"far":          {200 * time.Millisecond, 32, 21},
-		"by satellite": {600 * time.Millisecond, 32, 32},
-		"limited":      {600 * time.Millisecond, 4, 4},
+		"near":              {20 * time.Millisecond, 1, 64, 6},
+		"far":               {200 * time.Millisecond, 1, 64, 43},
+		"far, one of three": {200 * time.Millisecond, 3, 64, 14},
+		"by satellite":      {600 * time.Millisecond, 3, 64, 22},
+		"limited":           {600 * time.Millisecond, 1, 4, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -80,7 +82,7 @@ func TestFarHostsGetMoreWarmConnections(t *testing.T) {
 					return connect(ctx, network, address)
 				}
 				opened := counting(t, c)
-				c.Warm(t.Context(), "library/ubuntu", Connections{First: 6, Most: test.most}, false)
+				c.Warm(t.Context(), "library/ubuntu", Connections{First: 6, Most: test.most, Sources: test.sources}, false)
 				if got := opened.Load(); got != test.want {
 					t.Errorf("%d connections were opened, want %d", got, test.want)
 				}
