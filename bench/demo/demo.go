@@ -36,7 +36,7 @@ type demo struct {
 	dir     string
 	image   registrytest.Image
 	mirrors []*mirror
-	stops   []func()
+	stops   lab.Stops
 }
 
 const archiveName = "demo.tar"
@@ -61,7 +61,7 @@ func newDemo(segpull, dir string) *demo {
 
 // run starts the mirrors and shows something with them.
 func (d *demo) run(ctx context.Context, show func(*demo, context.Context) error) error {
-	defer d.stop()
+	defer d.stops.Stop()
 	if err := d.startMirrors(); err != nil {
 		return err
 	}
@@ -88,12 +88,6 @@ func (d *demo) startMirrors() error {
 		d.stops = append(d.stops, stop)
 	}
 	return nil
-}
-
-func (d *demo) stop() {
-	for _, stop := range d.stops {
-		stop()
-	}
 }
 
 // configure writes the configuration file that names the mirrors.

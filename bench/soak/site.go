@@ -19,7 +19,7 @@ import (
 // site is a round's mirrors while they serve.
 type site struct {
 	running []server
-	stops   []func()
+	stops   lab.Stops
 }
 
 type server struct {
@@ -115,11 +115,7 @@ func outages(reg *registrytest.Server, outage time.Duration) (stop func()) {
 	return func() { close(over); <-done }
 }
 
-func (s *site) close() {
-	for i := len(s.stops) - 1; i >= 0; i-- {
-		s.stops[i]()
-	}
-}
+func (s *site) close() { s.stops.Stop() }
 
 // configure writes the files of a user: a configuration that names the mirrors,
 // and credentials for those that require them.
