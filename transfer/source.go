@@ -111,7 +111,11 @@ func (s *source) LimitTime(bytes int64) (total time.Duration) {
 // ReadRanges implements verify.Origin.
 func (s *source) ReadRanges(ctx context.Context, blob int, ranges []segment.Range, budget segment.Budget, write func(off int64, p []byte) error) error {
 	if s.transfer.fetch.Lacks(s.index(), blob) {
-		return &segment.HopelessError{Blob: blob, Reasons: s.lastFailure()}
+		hopeless := &segment.HopelessError{Blob: blob}
+		if failure := s.lastFailure(); failure != nil {
+			hopeless.Reasons = []error{failure}
+		}
+		return hopeless
 	}
 	opts := s.transfer.opts
 	peer := s.peer()
@@ -130,10 +134,10 @@ func (s *source) ReadRanges(ctx context.Context, blob int, ranges []segment.Rang
 	}, write)
 }
 
-// lastFailure is the last failure of a request, if there is one.
-func (s *source) lastFailure() []error {
+// lastFailure is the error of the last request that failed; nil: none has.
+func (s *source) lastFailure() error {
 	if err := s.failure.Load(); err != nil {
-		return []error{*err}
+		return *err
 	}
 	return nil
 }

@@ -23,9 +23,9 @@ func (t *Transfer) Sources() []SourceStatus {
 	all := make([]SourceStatus, len(t.sources))
 	for i, s := range t.fetch.Status() {
 		src := t.sources[i]
-		all[i] = SourceStatus{Name: src.Name(), Bytes: src.served.Load(), Rate: s.Rate, Connections: s.Connections, State: s.State, Shared: src.mirror == nil}
-		if err := src.failure.Load(); err != nil {
-			all[i].Failure = *err
+		all[i] = SourceStatus{
+			Name: src.Name(), Bytes: src.served.Load(), Rate: s.Rate, Connections: s.Connections, State: s.State,
+			Failure: src.lastFailure(), Shared: src.mirror == nil,
 		}
 	}
 	return all
