@@ -6,13 +6,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/segpull/segpull/internal/needs"
 )
 
 func shell(t *testing.T, script string, limit time.Duration) Usage {
 	t.Helper()
 	u, err := Measure(t.Context(), Loopback{}, exec.Command("sh", "-c", script), 0, limit)
 	if err != nil {
-		t.Skip(err)
+		needs.Lack(t, err.Error())
 	}
 	return u
 }
@@ -49,7 +51,7 @@ func TestMeasure(t *testing.T) {
 	t.Run("the time of a helper counts", func(t *testing.T) {
 		helper := exec.Command("sh", "-c", "while :; do :; done")
 		if err := helper.Start(); err != nil {
-			t.Skip(err)
+			needs.Lack(t, err.Error())
 		}
 		defer helper.Wait()
 		defer helper.Process.Kill()
