@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	// writeTimeout is how long a client may take for each write, so that it can have the next.
+	// writeTimeout is how long a client may take to receive what one write sends.
 	writeTimeout = 2 * time.Minute
-	// turn is how many bytes of a file are sent before other answers have their turn. Of many
-	// clients that ask at once, each has its first bytes before one has all. Twice as many
-	// make one client faster, and 200 of them wait as long as if there were no turns.
+	// turn is how many bytes of a file are sent before other answers have their turn, so that
+	// each of many clients has its first bytes before one has all. 32 KiB are faster for one
+	// client, but 200 clients then wait as long as without turns.
 	turn = 20 << 10
 )
 
