@@ -60,7 +60,7 @@ func conditions() map[string]*condition {
 		}, rate: 4 * mib, waste: 0.02, efficiency: 0.50},
 		"slow start": {simulation: simulation{
 			blobs: []int64{40 * mib}, sources: []simSource{{rate: 8 * mib, latency: ms(100), slowStart: true}},
-		}, rate: 8 * mib, waste: 0.02, efficiency: 0.815},
+		}, rate: 8 * mib, waste: 0.02, efficiency: 0.835},
 		"slow start and uneven": {simulation: simulation{
 			blobs: []int64{64 * mib, 20 * mib, 8 * mib}, sources: []simSource{
 				{rate: 6 * mib, latency: ms(20), slowStart: true}, {rate: 4 * mib, latency: ms(60), slowStart: true}, {rate: 2 * mib, latency: ms(150), slowStart: true},

@@ -103,7 +103,7 @@ func TestSharedLink(t *testing.T) {
 	}{
 		"at home": {simLink{rate: 50 * mbit, queue: ms(100)}, []simSource{
 			{rate: 40 * mbit, rtt: ms(40)}, {rate: 20 * mbit, rtt: ms(50)}, {rate: 8 * mbit, rtt: ms(70)},
-		}, 50 * mbit, 0.78, 0.040},
+		}, 50 * mbit, 0.78, 0.038},
 		"in a hotel": {simLink{rate: 6 * mbit, queue: ms(500)}, []simSource{
 			{rate: 20 * mbit, rtt: ms(100), loss: 0.02}, {rate: 10 * mbit, rtt: ms(130), loss: 0.02}, {rate: 4 * mbit, rtt: ms(170), loss: 0.02},
 		}, 6 * mbit, 0.91, 0.02},

@@ -18,7 +18,7 @@ func TestHold(t *testing.T) {
 		t.Helper()
 		var blobs []int
 		for task := s.next(now); task != nil; task = s.next(now) {
-			s.opened(task, task.asked, now.Add(ms(50)))
+			s.opened(task, task.asked, now)
 			tasks = append(tasks, task)
 			blobs = append(blobs, task.blob)
 		}

@@ -99,17 +99,17 @@ func (s *scheduler) help(i int, now time.Time) *task {
 
 // latterPart is the end of late that src would fetch in the time that late needs for
 // the rest. It is empty where late has not shown yet what it brings, for as long as its
-// answer took and at most a moment, where late keeps nothing, and where the part is not
-// worth a request, or less than what comes unread because late ends early. A source with a
-// budget of requests makes none for that.
+// answer took and at most a moment, or longer at a near source, where late keeps nothing,
+// and where the part is not worth a request, or less than what comes unread because late
+// ends early. A source with a budget of requests makes none for that.
 func (s *scheduler) latterPart(src *source, late *task, now time.Time) (r Range) {
-	if late.twin != nil || late.opened.IsZero() || src.ration.known {
+	other := s.sources[late.source]
+	if late.twin != nil || late.opened.IsZero() || !other.far() && s.young(late, now) || src.ration.known {
 		return r
 	}
 	if answer := late.opened.Sub(late.sent); now.Sub(late.opened) < min(answer, moment) {
 		return r
 	}
-	other := s.sources[late.source]
 	ours, theirs := s.rateOf(src, now), max(1, late.rate(now, s.rateOf(other, now), other))
 	alone := src.delay.value + s.cost(src, late.rest.Len(), now) // that src would need for all
 	keep := int64(alone * ours * theirs / (ours + theirs))

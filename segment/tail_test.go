@@ -135,3 +135,16 @@ func TestTheBudgetOfRaces(t *testing.T) {
 		}
 	}
 }
+
+// TestAQuotaLeavesTimeForTheAnswer asks a source for what it brings in half of the time that
+// is left after its answer has come.
+func TestAQuotaLeavesTimeForTheAnswer(t *testing.T) {
+	s := newScheduler(0, []int64{64 * mib}, []int{1}, 1)
+	s.want(0, Range{0, 64 * mib})
+	s.rate = float64(s.left()) / 4 // everything should end in 4 s
+	src := s.sources[0]
+	src.perConn, src.latency = average{mib, true}, average{2, true}
+	if got := s.quota(src, time.Unix(0, 0)); got != mib {
+		t.Errorf("a request is for %d bytes, want %d", got, mib)
+	}
+}
