@@ -155,6 +155,15 @@ func (r Reference) Familiar() string {
 	return r.FamiliarName() + ":" + r.Tag
 }
 
+// Display returns the reference as the user would write it, such as ubuntu:22.04, or in full
+// without a tag.
+func (r Reference) Display() string {
+	if name := r.Familiar(); name != "" {
+		return name
+	}
+	return r.String()
+}
+
 // String returns the full reference, such as docker.io/library/ubuntu:22.04@sha256:….
 func (r Reference) String() string {
 	s := r.Name()

@@ -79,6 +79,19 @@ func (l *Limiter) Take(ctx context.Context, n int64) (int64, error) {
 	return n, nil
 }
 
+// Charge waits until n bytes may be read, or as many have been read before. The error is
+// that of ctx.
+func (l *Limiter) Charge(ctx context.Context, n int64) error {
+	for n > 0 {
+		taken, err := l.Take(ctx, n)
+		if err != nil {
+			return err
+		}
+		n -= taken
+	}
+	return nil
+}
+
 // putBack gives back permission for n bytes that were not read.
 func (l *Limiter) putBack(n int64) {
 	if l.unlimited() || n <= 0 {

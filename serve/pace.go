@@ -81,12 +81,8 @@ func (c *pacedClient) take(ctx context.Context, all *segment.Limiter, n int64) (
 		return 0, context.Cause(ctx)
 	}
 	defer func() { <-c.turn }()
-	for left := n; left > 0; {
-		taken, err := all.Take(ctx, left)
-		if err != nil {
-			return 0, err
-		}
-		left -= taken
+	if err := all.Charge(ctx, n); err != nil {
+		return 0, err
 	}
 	return n, nil
 }

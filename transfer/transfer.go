@@ -49,6 +49,17 @@ type Options struct {
 	Report      Report
 }
 
+// Names returns the names of the sources, as state.Open takes them for the transfer's stores.
+func (o Options) Names() (names []string) {
+	for _, src := range o.Sources {
+		names = append(names, src.Name())
+	}
+	if o.Shared != nil {
+		names = append(names, o.Shared.Name())
+	}
+	return names
+}
+
 // Report has the functions that receive what happens in a transfer. They may be
 // called from many goroutines; only Stalled and Request may be nil.
 type Report struct {

@@ -65,6 +65,24 @@ func (f *Frontier) Blob(ctx context.Context, src Content, want string, size int6
 	return nil
 }
 
+// Section hashes the bytes of r, which are all there, as Blob does.
+func (f *Frontier) Section(ctx context.Context, r *io.SectionReader, want string) error {
+	return f.Blob(ctx, whole{r}, want, r.Size())
+}
+
+// whole is the Content of a blob that is complete.
+type whole struct{ *io.SectionReader }
+
+func (whole) Wait(context.Context, int64) error { return nil }
+
+func (w whole) Read(off int64, buf []byte) (int, error) {
+	n, err := w.ReadAt(buf, off)
+	if n > 0 {
+		return n, nil
+	}
+	return 0, err // another process has truncated the file
+}
+
 func digest(sum hash.Hash) string { return "sha256:" + hex.EncodeToString(sum.Sum(nil)) }
 
 // reader reads a Content in order, up to end.
