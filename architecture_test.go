@@ -22,34 +22,41 @@ var packages = map[string]struct {
 	imports []string
 	why     string
 }{
-	"cmd/segpull":   {7, []string{".", "cache", "image", "internal/access", "internal/imagelist", "internal/lang", "internal/manual", "internal/report", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
-	"bench":         {9, []string{"bench/corrupt", "bench/demo", "bench/fleet", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/serve", "bench/soak"}, "the command line parses flags; the packages below measure"},
+	"cmd/segpull":   {8, []string{".", "cache", "image", "internal/access", "internal/imagelist", "internal/lang", "internal/manual", "internal/report", "sources"}, "the command reads flags and shows events and lists; only the library defines a pull"},
+	"bench":         {10, []string{"bench/corrupt", "bench/demo", "bench/fleet", "bench/lab", "bench/limits", "bench/program", "bench/report", "bench/serve", "bench/soak"}, "the command line parses flags; the packages below measure"},
 	"bench/chart":   {0, nil, "a picture shows figures of any program"},
 	"bench/client":  {0, nil, "a client that shared code with what it measures would share its mistakes"},
-	"bench/corrupt": {7, []string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
-	"bench/demo":    {7, []string{"internal/registrytest", "bench/client", "bench/lab", "bench/output", "bench/program"}, "the demo shows a pull or a server, and measures nothing"},
-	"bench/lab":     {6, []string{".", "internal/deploytest", "internal/registrytest", "bench/output", "bench/program", "bench/weaknet"}, "the lab measures what users get, and does not know how it is reported"},
-	"bench/limits":  {8, []string{"bench/lab", "bench/program", "bench/report", "bench/weaknet"}, "a promise is measured by runs of the lab"},
+	"bench/corrupt": {8, []string{"internal/registrytest", "bench/lab"}, "a corrupt mirror is one of a case's"},
+	"bench/demo":    {8, []string{"internal/registrytest", "bench/client", "bench/lab", "bench/output", "bench/program"}, "the demo shows a pull or a server, and measures nothing"},
+	"bench/lab":     {7, []string{".", "internal/deploytest", "internal/registrytest", "bench/output", "bench/program", "bench/weaknet"}, "the lab measures what users get, and does not know how it is reported"},
+	"bench/limits":  {9, []string{"bench/lab", "bench/program", "bench/report", "bench/weaknet"}, "a promise is measured by runs of the lab"},
 	"bench/output":  {0, nil, "a reader that shared code with the writers would share their mistakes"},
 	"bench/program": {0, nil, "any program is measured the same way, so its package knows none"},
-	"bench/report":  {7, []string{"internal/registrytest", "bench/chart", "bench/lab"}, "a report shows runs, and starts none"},
+	"bench/report":  {8, []string{"internal/registrytest", "bench/chart", "bench/lab"}, "a report shows runs, and starts none"},
 	"bench/scripts": {1, []string{"bench/program"}, "the scripts need segpull and a shell, nothing of the bench"},
-	"bench/serve":   {8, []string{"internal/registrytest", "bench/client", "bench/lab", "bench/program", "bench/report"}, "the server is measured as a process, beside its peers"},
-	"bench/soak":    {7, []string{".", "internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "a soak compares the command with its promises, and measures no speed"},
+	"bench/serve":   {9, []string{"internal/registrytest", "bench/client", "bench/lab", "bench/program", "bench/report"}, "the server is measured as a process, beside its peers"},
+	"bench/soak":    {8, []string{".", "internal/registrytest", "bench/lab", "bench/output", "bench/program"}, "a soak compares the command with its promises, and measures no speed"},
 	"bench/weaknet": {0, nil, "a network carries packets of any program"},
 
-	"bench/fleet":    {8, []string{"internal/registrytest", "bench/client", "bench/fleetsim", "bench/lab", "bench/program", "bench/report"}, "a fleet is measured beside its simulation"},
+	"bench/fleet":    {9, []string{"internal/registrytest", "bench/client", "bench/fleetsim", "bench/lab", "bench/program", "bench/report"}, "a fleet is measured beside its simulation"},
 	"bench/fleetsim": {0, nil, "a simulation computes, and starts nothing"},
 
-	"internal/report": {6, []string{"."}, "a report shows the events of a pull, whoever made it"},
+	"internal/report": {7, []string{"."}, "a report shows the events of a pull, whoever made it"},
 
-	"internal/pulltest":    {6, []string{".", "internal/registrytest"}, "the tests of pulls see what users see"},
-	"internal/hostiletest": {7, []string{".", "internal/pulltest", "internal/registrytest"}, "hostile mirrors are tested as users meet them"},
-	"internal/quirktest":   {7, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "odd registries are tested as users meet them"},
-	"internal/servetest":   {7, []string{".", "cache", "internal/pulltest", "internal/registrytest", "sources"}, "a server is tested as clients meet it"},
-	"internal/crashtest":   {7, []string{".", "cache", "internal/pulltest", "internal/registrytest", "sources"}, "crashes are tested as users meet them"},
+	"internal/pulltest":    {7, []string{".", "internal/registrytest"}, "the tests of pulls see what users see"},
+	"internal/hostiletest": {8, []string{".", "internal/pulltest", "internal/registrytest"}, "hostile mirrors are tested as users meet them"},
+	"internal/quirktest":   {8, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "odd registries are tested as users meet them"},
+	"internal/servetest":   {8, []string{".", "cache", "internal/pulltest", "internal/registrytest", "sources"}, "a server is tested as clients meet it"},
+	"internal/crashtest":   {8, []string{".", "cache", "internal/pulltest", "internal/registrytest", "sources"}, "crashes are tested as users meet them"},
 
-	".": {5, []string{"archive", "bucket", "cache", "image", "internal/engine", "push", "segment", "serve", "sources", "state", "transfer", "verify"}, "the library combines the parts, and nothing below depends on it"},
+	".": {6, []string{"archive", "bucket", "cache", "image", "internal/class", "internal/deliver", "internal/download", "internal/engine", "internal/output", "internal/upstream", "segment", "serve", "sources", "state", "transfer", "verify"}, "the library combines the parts, and nothing below depends on it"},
+
+	"internal/upstream": {5, []string{"bucket", "cache", "image", "segment", "serve", "sources", "transfer", "verify"}, "sources are the same for pulls and a server, and do not depend on where images go"},
+
+	"internal/deliver":  {4, []string{"archive", "image", "internal/again", "internal/engine", "push", "segment", "sources"}, "an image is given away whoever fetched it"},
+	"internal/download": {4, []string{"archive", "bucket", "cache", "image", "internal/output", "state", "transfer", "verify"}, "blobs are brought to disk, whatever reads them there"},
+	"internal/class":    {3, []string{"image", "segment", "sources", "verify"}, "errors are sorted by their types and methods, wherever they come from"},
+	"internal/output":   {3, []string{"archive", "image", "state", "verify"}, "an archive is written from verified blobs, whoever fetched them"},
 
 	"serve": {4, []string{"bucket", "cache", "image", "internal/access", "segment", "state", "transfer", "verify"}, "an HTTP handler over the cache and transfers; which mirrors there are is an interface of its own"},
 
@@ -74,9 +81,10 @@ var packages = map[string]struct {
 	"internal/layer":        {1, nil, "a layer is a stream of bytes, wherever it comes from"},
 	"internal/registry":     {1, []string{"internal/readable"}, "the protocol has one host, and does not depend on mirrors"},
 	"internal/registrytest": {1, nil, "a server that shared code with what it tests would share its mistakes"},
-	"push":                  {1, nil, "the registry and the blobs are interfaces of its own"},
+	"push":                  {1, []string{"internal/again"}, "the registry and the blobs are interfaces of its own"},
 	"segment":               {1, nil, "the scheduler is pure: sources and disks are interfaces of its own"},
 
+	"internal/again":      {0, nil, "any request may be made again"},
 	"internal/deploytest": {0, nil, "files in deploy are text, whoever runs what they configure"},
 
 	"internal/manual":   {0, nil, "help texts are text, whatever the command does"},

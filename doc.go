@@ -5,15 +5,15 @@
 //
 //	reference ─→ sources.Set ─→ image.Resolve ─→ one digest; all later requests name digests
 //	                                  │
-//	        places.plan: the output, named after the real platform
+//	        output.Places: the archive, named after the real platform
 //	                                  │
 //	        archive.Plan: the offset of each blob in the archive
 //	                                  │
 //	   state.Store: what is on disk already ─→ what is missing
 //	                                  │
-//	   transfer.Transfer: fetch, hash, repair ─→ every digest is right
+//	   download.Download: fetch, hash, repair ─→ every digest is right
 //	                                  │
-//	        archive: what is between the blobs ─→ fsync, rename
+//	        Place.Write: what is between the blobs ─→ fsync, rename
 //
 // Guarantees:
 //   - The output appears complete and verified, or not at all.

@@ -2,17 +2,14 @@ package segpull
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/image"
-	"github.com/segpull/segpull/state"
+	"github.com/segpull/segpull/internal/class"
+	"github.com/segpull/segpull/internal/download"
 )
 
 // Inspection is what an image is, and what a Pull of it would still fetch. Sizes are
@@ -66,7 +63,7 @@ func Inspect(ctx context.Context, ref string, opts Options) (Inspection, error) 
 	}
 	defer c.close()
 	i, err := c.inspect(ctx, ref)
-	return i, classify(err)
+	return i, class.MarkKnown(err)
 }
 
 func (c *call) inspect(ctx context.Context, ref string) (Inspection, error) {
@@ -74,8 +71,8 @@ func (c *call) inspect(ctx context.Context, ref string) (Inspection, error) {
 	if err := j.parse(); err != nil {
 		return Inspection{}, err
 	}
-	c.warnOfAliases([]string{ref})
-	places, err := c.opts.places(c.format, 1)
+	c.report.warnOfAliases(c.opts.Config, []string{ref})
+	places, err := c.places(1)
 	if err != nil {
 		return Inspection{}, err
 	}
@@ -86,7 +83,7 @@ func (c *call) inspect(ctx context.Context, ref string) (Inspection, error) {
 	if err != nil {
 		return Inspection{}, err
 	}
-	j.image.Name, j.out = name, places.of(j.image)
+	j.image.Name, j.place = name, places.Of(j.image)
 	defer j.close()
 	missing, err := j.toFetch(ctx)
 	if err != nil {
@@ -100,45 +97,16 @@ func (j *job) toFetch(ctx context.Context) (map[digest.Digest]int64, error) {
 	if _, err := j.plan(); err != nil {
 		return nil, err
 	}
-	missing := make(map[digest.Digest]int64)
 	if exists, err := j.findExisting(ctx); err != nil || exists {
-		return missing, err
+		return make(map[digest.Digest]int64), err
 	}
-	recorded := state.Recorded(j.out.work)
-	for _, b := range j.blobs {
-		there, err := j.there(ctx, b)
-		if err != nil {
-			return nil, err
-		}
-		missing[b.Digest] = b.Size - max(there, recorded[b.Digest.String()])
-	}
-	return missing, nil
-}
-
-// there returns how many bytes of a blob a pull would find elsewhere than in the archive
-// and the directory beside it: in the cache, in a layout, or in the manifest.
-func (j *job) there(ctx context.Context, b ocispec.Descriptor) (int64, error) {
-	if b.Digest != j.image.Config.Digest {
-		if _, ok := image.Inline(b); ok {
-			return b.Size, nil
+	blobs := slices.Clone(j.blobs)
+	for i := range blobs {
+		if blobs[i].Digest == j.image.Config.Digest {
+			blobs[i].Data = nil // ReadPlatform has fetched it, and Pull would as well
 		}
 	}
-	if j.out.format == archive.OCI {
-		if f, err := archive.OpenBlob(ctx, j.out.work, b); err == nil {
-			return b.Size, f.Close()
-		}
-	}
-	if j.call.cache == nil {
-		return 0, context.Cause(ctx)
-	}
-	f, err := j.call.cache.Open(ctx, b.Digest)
-	switch {
-	case err == nil:
-		return b.Size, f.Close()
-	case errors.Is(err, fs.ErrNotExist):
-		return j.call.cache.Arrived(b.Digest), nil
-	}
-	return 0, explainCache(j.call.cache, err)
+	return download.Missing(ctx, j.place, blobs, j.call.cache)
 }
 
 // describe returns the inspection of the job's image.
@@ -152,7 +120,7 @@ func (j *job) describe(missing map[digest.Digest]int64) Inspection {
 		Platform:  img.Platform.String(),
 		Manifest:  img.Manifest.Digest.String(),
 		ImageID:   img.Config.Digest.String(),
-		Size:      j.size(),
+		Size:      img.Size(),
 		ToFetch:   missing[img.Config.Digest],
 		Layers:    []LayerInspection{},
 	}

@@ -1,27 +1,28 @@
 package segpull
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/segpull/segpull/archive"
+	"github.com/segpull/segpull/cache"
 	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/internal/class"
+	"github.com/segpull/segpull/internal/deliver"
+	"github.com/segpull/segpull/internal/download"
+	"github.com/segpull/segpull/internal/output"
 	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/sources"
 	"github.com/segpull/segpull/state"
-	"github.com/segpull/segpull/transfer"
 	"github.com/segpull/segpull/verify"
 )
 
@@ -32,23 +33,25 @@ type job struct {
 	written  string // the reference, as the caller wrote it
 	image    image.Image
 	set      *sources.Set
-	out      output
-	resolver string    // name of the source that resolved the tag
-	asked    time.Time // when the tag was asked for
+	place    *output.Place
+	target   *deliver.Target // in a registry; nil: none
+	resolver string          // name of the source that resolved the tag
+	asked    time.Time       // when the tag was asked for
 
-	blobs     []ocispec.Descriptor
-	layout    *archive.Layout   // nil if the blobs have other offsets in the output than in the part file
-	existing  *os.File          // the archive, if it existed and was right; then store is nil
-	compared  []verify.Frontier // how far each blob of the existing archive was hashed
-	store     *state.Store
-	cached    *cached // the blobs, if the call has a cache; then store has only the output
-	transfer  *transfer.Transfer
+	blobs     []ocispec.Descriptor // that this machine gets
+	content   content              // where they are; nil at first
+	download  *download.Download   // the same, or nil if the archive existed and was right
+	push      *deliver.Push        // of the image; nil: it is not pushed
 	announced bool
-	resumed   atomic.Int64
-	missing   int64    // bytes that were not on disk when the transfer began
-	push      *pushing // of the image; nil: it is not pushed
 	delivered []Delivery
 	began     time.Time
+}
+
+// content is where the blobs of a job are: in an archive that existed, or in a download.
+type content interface {
+	deliver.Content
+	Done(i int) (done, hashed int64)
+	Close()
 }
 
 // name returns the reference as the user would write it, or as the caller wrote it if it is invalid.
@@ -56,15 +59,7 @@ func (j *job) name() string {
 	if j.image.Reference == (image.Reference{}) {
 		return image.WithoutUser(j.written)
 	}
-	return familiar(j.image.Reference)
-}
-
-// familiar returns a reference as the user would write it.
-func familiar(ref image.Reference) string {
-	if name := ref.Familiar(); name != "" {
-		return name
-	}
-	return ref.String()
+	return j.image.Reference.Display()
 }
 
 func (j *job) run(ctx context.Context) (Result, error) {
@@ -97,28 +92,29 @@ func (j *job) run(ctx context.Context) (Result, error) {
 	if err := j.checkPlatform(); err != nil {
 		return Result{}, err
 	}
-	if err := j.assemble(ctx); err != nil {
-		return Result{}, fmt.Errorf("write %s: %w", j.out.path, err)
+	if err := j.place.Write(ctx, j.image, j.download.Store(), j); err != nil {
+		return Result{}, fmt.Errorf("write %s: %w", j.place.Path, err)
 	}
 	if err := j.deliver(ctx); err != nil {
 		return Result{}, err
 	}
-	if err := errors.Join(os.RemoveAll(j.blobsDir()), j.store.Remove()); err != nil {
+	if err := j.download.Remove(); err != nil {
 		j.warnOfDir(err)
 	}
-	if j.cached != nil && !j.cached.own() {
-		if err := j.cached.keep(ctx); err != nil {
-			j.call.warn(fmt.Sprintf("%s is complete, but segpull could not update the cache: %v", j.name(), err))
-		}
+	if err := j.download.Keep(ctx, j.tag()); err != nil {
+		j.call.report.warnf("%s is complete, but segpull could not update the cache: %v", j.name(), err)
 	}
 	return j.result(), nil
 }
 
 // plan lists the blobs, and returns where each goes.
 func (j *job) plan() ([]state.Placement, error) {
-	j.blobs = smallestFirst(j.needed())
-	j.compared = make([]verify.Frontier, len(j.blobs))
-	return j.placements()
+	j.blobs = j.image.Blobs()
+	if j.push != nil {
+		j.blobs = j.push.Needed()
+	}
+	smallestFirst(j.blobs)
+	return j.place.Plan(j.image, j.blobs)
 }
 
 // smallestFirst sorts blobs in the order in which to fetch them: the first complete blob
@@ -128,199 +124,121 @@ func smallestFirst(blobs []ocispec.Descriptor) []ocispec.Descriptor {
 	return blobs
 }
 
-// open opens the part directory, and prepares the transfer. It finds the blobs that the
-// cache has, or copies those that earlier images have.
+// findExisting reports whether the archive is in its place already, complete and
+// right. The error is the cause of ctx.
+func (j *job) findExisting(ctx context.Context) (bool, error) {
+	existing := j.place.Existing(j.blobs)
+	if existing == nil {
+		return false, nil
+	}
+	j.content = existing
+	j.announce()
+	if j.sampled(ctx, existing.Hash) == nil {
+		return true, nil
+	}
+	existing.Close()
+	j.content = nil
+	return false, context.Cause(ctx)
+}
+
+// upToDate ends the pull of an image whose archive exists.
+func (j *job) upToDate(ctx context.Context) (Result, error) {
+	j.reportProgress()
+	if err := j.checkPlatform(); err != nil {
+		return Result{}, err
+	}
+	if err := j.pushBlobs(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := j.deliver(ctx); err != nil {
+		return Result{}, err
+	}
+	if err := download.Tidy(j.place, j.blobs); err != nil {
+		j.warnOfDir(err)
+	}
+	r := j.result()
+	r.UpToDate, r.Resumed = true, r.Size
+	return r, nil
+}
+
+func (j *job) warnOfDir(err error) {
+	j.call.report.warnf("the image is complete, but segpull could not remove its part directory: %v; remove it by hand", err)
+}
+
+// open finds what is on disk of the blobs, and prepares the download of the rest.
 func (j *job) open(ctx context.Context, placements []state.Placement) (err error) {
-	names := j.sourceNames()
-	if j.cache() != nil {
-		err = j.openCached(ctx, names, placements)
-	} else if j.store, err = state.Open(ctx, j.out.work, placements, names); err != nil {
-		err = j.out.explain(err)
-	}
+	c := j.call
+	opts := c.mirrors.Transfer(j.set, j.image.Reference)
+	opts.Resolver = j.resolver
+	j.download, err = download.Open(ctx, download.Options{
+		Image: j.name(), Blobs: j.blobs, Place: j.place, Placements: placements,
+		Cache: c.cache, Root: j.image.Digest, Files: c.loadsDir(), Bucket: c.bucket,
+		Transfer: opts, HistoryFile: c.opts.History, Adopt: j.adopt, Warn: c.report.warn,
+	})
 	if err != nil {
 		return err
 	}
-	history := sources.LoadHistory(j.call.opts.History)
-	j.transfer = transfer.New(j.transferOptions(history))
-	if err := j.checkSpace(); err != nil {
-		return err
-	}
-	j.warnOfDoubted(history)
-	if j.cached != nil {
-		return nil
-	}
-	for i := range j.blobs {
-		b := j.store.Blob(i)
-		if err := j.adopt(ctx, i, b); err != nil {
-			return err
-		}
-		j.resumed.Add(b.Done())
-		if err := j.unpack(ctx, i, b); err != nil {
-			return err
-		}
-		j.missing += b.Size() - b.Done()
-	}
+	j.content = j.download
+	j.warnOfDoubted(opts.History)
 	return nil
 }
 
-// sourceNames returns the names of the sources for state.Open.
-func (j *job) sourceNames() (names []string) {
-	for _, src := range j.set.Sources() {
-		names = append(names, src.Name())
-	}
-	if j.call.bucket != nil {
-		names = append(names, j.call.bucket.Name())
-	}
-	return append(names, sharedSource)
-}
-
-// sharedIndex is the index of sharedSource among sourceNames.
-func (j *job) sharedIndex() int { return len(j.sourceNames()) - 1 }
-
-func (j *job) transferOptions(history sources.History) transfer.Options {
-	opts := j.call.transferOptions(j.set, j.image.Reference, history)
-	opts.Store, opts.Resolver = j.store, j.resolver
-	if opts.KeepOpen = j.cached != nil; !opts.KeepOpen {
-		opts.Blobs = j.blobs // otherwise each is added with a store of its own
-	}
-	return opts
-}
-
-// transferOptions returns what all transfers of blobs of a reference's repository have.
-func (c *call) transferOptions(set *sources.Set, ref image.Reference, history sources.History) transfer.Options {
-	limiters := make(map[string]*segment.Limiter)
-	for _, src := range set.Sources() {
-		limiters[src.Name()] = c.limits.mirror(src.Name(), src.LimitRate())
-	}
-	opts := transfer.Options{
-		Repository:  ref.Repository,
-		Sources:     set.Sources(),
-		History:     history,
-		Limiter:     c.limits.all,
-		Limiters:    limiters,
-		Connections: c.opts.Connections,
-		SegmentSize: c.opts.SegmentSize,
-		GiveUpAfter: c.opts.GiveUpAfter,
-		NoRace:      c.opts.NoRace,
-		Corrupt:     &c.corrupt,
-		Report: transfer.Report{
-			Search:  verify.Report{Corrupt: c.found, Suspect: c.suspect, Warn: c.warn},
-			Trouble: c.trouble,
-			Request: c.request,
-			Stalled: func(silent time.Duration, reasons []error) { c.stalled(ref, silent, reasons) },
-		},
-	}
-	if c.bucket != nil {
-		opts.Shared = c.bucket
-	}
-	return opts
-}
-
-// placements returns the offset of each blob in the part file: its offset in the
-// archive, if the format has the blobs unchanged; otherwise one after the other.
-func (j *job) placements() (places []state.Placement, err error) {
-	if j.inPlace() {
-		if j.layout, err = archive.Plan(j.image, j.out.format); err != nil {
-			return nil, err
-		}
-	}
-	next := int64(0)
-	for _, b := range j.blobs {
-		offset := next
-		if j.layout != nil {
-			offset = j.layout.Offset(b.Digest)
-		}
-		places = append(places, state.Placement{Digest: string(b.Digest), Size: b.Size, Offset: offset})
-		next = offset + b.Size
-	}
-	return places, nil
-}
-
-func (j *job) inPlace() bool {
-	return j.out.onDisk() && (j.out.format == archive.DockerArchive || j.out.format == archive.OCIArchive)
-}
-
-// sharedSource is the name of the source of bytes from an earlier image.
-const sharedSource = "(another image)"
-
-// adopt copies blob i to b from an earlier image of this call, or from the layout that is
-// the output.
-func (j *job) adopt(ctx context.Context, i int, b *state.Blob) error {
-	if b.Done() == b.Size() {
-		return nil
-	}
+// adopt returns a blob of an earlier image of this call, or of the layout that is the
+// output, and how to close it.
+func (j *job) adopt(ctx context.Context, b ocispec.Descriptor) (*io.SectionReader, func()) {
 	for _, other := range j.call.done {
-		k := slices.IndexFunc(other.blobs, func(d ocispec.Descriptor) bool { return d.Digest == j.blobs[i].Digest })
-		if k >= 0 {
-			return fill(ctx, b, other.section(k), j.sharedIndex())
+		if i := slices.IndexFunc(other.blobs, func(d ocispec.Descriptor) bool { return d.Digest == b.Digest }); i >= 0 {
+			return other.content.Section(i), func() {}
 		}
 	}
-	if j.out.format != archive.OCI || !j.out.onDisk() {
-		return nil
-	}
-	f, err := archive.OpenBlob(ctx, j.out.work, j.blobs[i])
+	f, err := j.place.OpenBlob(ctx, b)
 	if err != nil {
-		return nil // the transfer fetches it
+		return nil, nil
 	}
-	defer f.Close()
-	return fill(ctx, b, io.NewSectionReader(f, 0, b.Size()), j.sharedIndex())
-}
-
-// unpack writes the content of blob i to b from its descriptor, if that has it: from the
-// manifest, or because resolve has read it.
-func (j *job) unpack(ctx context.Context, i int, b *state.Blob) error {
-	data, ok := image.Inline(j.blobs[i])
-	if !ok || b.Done() == b.Size() {
-		return nil
-	}
-	return fill(ctx, b, io.NewSectionReader(bytes.NewReader(data), 0, b.Size()), j.sharedIndex())
-}
-
-// fill writes a whole blob.
-func fill(ctx context.Context, b *state.Blob, from *io.SectionReader, source int) error {
-	buf := make([]byte, state.MaxRecord)
-	for off := int64(0); off < b.Size(); {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		n, err := from.ReadAt(buf[:min(int64(len(buf)), b.Size()-off)], off)
-		if err != nil {
-			return err
-		}
-		if err := b.Write(off, buf[:n], source); err != nil {
-			return err
-		}
-		off += int64(n)
-	}
-	return nil
+	return io.NewSectionReader(f, 0, b.Size), func() { f.Close() }
 }
 
 // fetch fetches the missing bytes of the blobs, and reports the progress.
 func (j *job) fetch(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
-	var reports sync.WaitGroup
-	reports.Go(func() { sample(watching, j.reportProgress) })
-	var err error
-	if j.cached == nil {
-		reports.Go(func() { j.warnOfDisagreements(watching) })
-		err = j.transfer.Run(ctx)
-	} else {
-		err = j.cached.run(ctx)
+	var asking sync.WaitGroup
+	if j.call.cache == nil {
+		asking.Go(func() { j.warnOfDisagreements(watching) })
 	}
+	err := j.sampled(ctx, j.download.Run)
 	stop()
-	reports.Wait()
-	_ = j.transfer.History().Save(j.call.opts.History) // it only helps the next pull
+	asking.Wait()
 	if err == nil {
 		j.reportProgress()
 		return nil
 	}
 	if ctx.Err() == nil {
-		err = j.call.blame(err)
-	}
-	if failed := j.transfer.ForgetCorrupt(); failed != nil {
-		err = fmt.Errorf("%w (segpull also could not discard what corrupt mirrors sent: %v)", err, failed)
+		err = j.blame(err)
 	}
 	return err
+}
+
+// blame adds to the error of a download the sources that sent wrong bytes.
+func (j *job) blame(err error) error {
+	_, mismatch := errors.AsType[*verify.MismatchError](err)
+	_, hopeless := errors.AsType[*segment.HopelessError](err)
+	names := j.call.mirrors.Corrupt()
+	if len(names) == 0 || !mismatch && !hopeless {
+		return err
+	}
+	return class.Mark(fmt.Errorf("wrong bytes came from %s: %w", strings.Join(names, ", "), err), ErrMismatch)
+}
+
+// tag is the tag of the image for the cache; zero if it was named by its digest.
+func (j *job) tag() cache.Name {
+	ref := j.image.Reference
+	if ref.Digest != "" {
+		return cache.Name{}
+	}
+	return cache.Name{
+		Registry: ref.Registry, Repository: ref.Repository, Tag: ref.Tag,
+		Digest: j.image.Digest, Checked: j.asked, Source: j.resolver,
+	}
 }
 
 // warnOfDoubted warns of mirrors that sent wrong bytes in an earlier pull. That is
@@ -328,16 +246,16 @@ func (j *job) fetch(ctx context.Context) error {
 func (j *job) warnOfDoubted(history sources.History) {
 	for _, src := range j.set.Sources() {
 		if corrupt := history[src.Name()].Corrupt; !corrupt.IsZero() {
-			j.call.warn(fmt.Sprintf("%s served wrong bytes on %s; segpull uses it until it does so again: consider removing it from the mirrors", src.Name(), corrupt.Format(time.DateOnly)))
+			j.call.report.warnf("%s served wrong bytes on %s; segpull uses it until it does so again: consider removing it from the mirrors", src.Name(), corrupt.Format(time.DateOnly))
 		}
 	}
 }
 
 // warnOfUseless warns of mirrors that failed and never served a byte.
 func (j *job) warnOfUseless() {
-	for _, s := range j.transfer.Sources() {
+	for _, s := range j.download.Sources() {
 		if s.Failure != nil && s.Bytes == 0 {
-			j.call.warn(fmt.Sprintf("%s served nothing: %s", s.Name, strings.TrimPrefix(s.Failure.Error(), s.Name+": ")))
+			j.call.report.warnf("%s served nothing: %s", s.Name, strings.TrimPrefix(s.Failure.Error(), s.Name+": "))
 		}
 	}
 }
@@ -349,7 +267,47 @@ func (j *job) warnOfDisagreements(ctx context.Context) {
 		return
 	}
 	j.set.Disagreements(ctx, ref, j.image.Digest, func(d sources.Disagreement) {
-		j.call.warn(fmt.Sprintf("mirrors disagree about %s: %s resolves it to %.19s…, %s to %.19s…; segpull uses the first: to use the other, name its mirror first or give its digest",
-			j.name(), j.resolver, j.image.Digest, d.Source, d.Digest))
+		j.call.report.warnf("mirrors disagree about %s: %s resolves it to %.19s…, %s to %.19s…; segpull uses the first: to use the other, name its mirror first or give its digest",
+			j.name(), j.resolver, j.image.Digest, d.Source, d.Digest)
 	})
+}
+
+// checkPlatform warns if the config gives another platform than the index, or than
+// resolve assumed.
+func (j *job) checkPlatform() error {
+	if j.image.IsIndex() {
+		return nil
+	}
+	section, err := j.Blob(j.image.Config.Digest)
+	if err != nil {
+		return err
+	}
+	config, err := io.ReadAll(section) // image.Resolve has bounded its size
+	if err != nil {
+		return err
+	}
+	resolved := j.image.Platform
+	p, ok := image.ConfigPlatform(config)
+	if ok && (p.OS != resolved.OS || p.Architecture != resolved.Architecture) {
+		j.image.Platform = p
+		j.warnOfPlatform(resolved)
+	}
+	return nil
+}
+
+// Blob implements archive.Blobs.
+func (j *job) Blob(d digest.Digest) (*io.SectionReader, error) {
+	for i, b := range j.blobs {
+		if b.Digest == d {
+			return j.content.Section(i), nil
+		}
+	}
+	return nil, fmt.Errorf("blob %s is not part of the image", d)
+}
+
+// close closes the files of the blobs.
+func (j *job) close() {
+	if j.content != nil {
+		j.content.Close()
+	}
 }

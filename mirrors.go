@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/internal/class"
+	"github.com/segpull/segpull/internal/upstream"
 	"github.com/segpull/segpull/sources"
 )
 
@@ -64,7 +66,7 @@ type RequestLimits struct {
 func Mirrors(opts MirrorsOptions, name string) ([]MirrorInfo, error) {
 	set, _, err := opts.set(name)
 	if err != nil {
-		return nil, classify(err)
+		return nil, class.MarkKnown(err)
 	}
 	defer set.Close()
 	var all []MirrorInfo
@@ -88,7 +90,7 @@ func TestMirrors(ctx context.Context, opts MirrorsOptions, name string) ([]Mirro
 	}
 	set, ref, err := opts.set(name)
 	if err != nil {
-		return nil, classify(err)
+		return nil, class.MarkKnown(err)
 	}
 	defer set.Close()
 	var all []MirrorCheck
@@ -113,7 +115,7 @@ func TestMirrors(ctx context.Context, opts MirrorsOptions, name string) ([]Mirro
 	if usable {
 		return all, nil
 	}
-	return all, &classified{fmt.Errorf("no source has %s for %s that a pull could use; name an image that they have, or give other mirrors with --mirror", familiar(ref), platform), classOfReasons(reasons)}
+	return all, class.Mark(fmt.Errorf("no source has %s for %s that a pull could use; name an image that they have, or give other mirrors with --mirror", ref.Display(), platform), class.OfReasons(reasons))
 }
 
 // set returns the sources for an image or a registry.
@@ -122,16 +124,16 @@ func (o MirrorsOptions) set(name string) (*sources.Set, image.Reference, error) 
 	if err != nil {
 		return nil, ref, usage(err)
 	}
-	c := &call{opts: Options{Config: o.Config, Observer: o.Observer}}
-	c.warnOfAliases([]string{name})
-	set, problems, err := sources.New(o.Config, sources.NewLogins(o.Authfile, c.warn), o.Mirrors, imagesOf(ref))
+	report := &reporter{observer: o.Observer}
+	report.warnOfAliases(o.Config, []string{name})
+	set, problems, err := sources.New(o.Config, sources.NewLogins(o.Authfile, report.warn), o.Mirrors, upstream.Images(ref))
 	if err != nil {
 		return nil, ref, err
 	}
 	for _, problem := range problems {
-		c.warn(problem.Error())
+		report.warn(problem.Error())
 	}
-	set.Warn = c.warn
+	set.Warn = report.warn
 	return set, ref, nil
 }
 

@@ -1,11 +1,16 @@
 package segpull
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"time"
 
 	"github.com/segpull/segpull/archive"
+	"github.com/segpull/segpull/internal/engine"
+	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/sources"
 )
 
@@ -110,8 +115,105 @@ type Options struct {
 	Observer Observer
 }
 
+// Limits are rate limits in bytes a second: one for all traffic together, and
+// one for each mirror. All of them hold at the same time, from the first byte on.
+// Their methods Set and SetMirror change them at once, also for pulls that run.
+type Limits = segment.Limits
+
+// NewLimits returns a limit for all traffic together, in bytes a second; 0 or
+// less is no limit. A mirror has the limit that Options.Config gives it, if any,
+// until SetMirror changes it.
+func NewLimits(bytesPerSecond int64) *Limits { return segment.NewLimits(bytesPerSecond) }
+
 // Formats returns the names for Options.Format, the default first.
 func Formats() []string { return archive.Formats() }
+
+// check refuses what options exclude of each other, and what is out of range.
+func (o Options) check(format archive.Format) error {
+	return errors.Join(o.checkLoad(), o.checkAllPlatforms(format), o.checkPlace(), o.checkServer(), o.checkNumbers())
+}
+
+// checkLoad refuses an unknown engine.
+func (o Options) checkLoad() error {
+	if o.Load == "" || engine.IsName(o.Load) {
+		return nil
+	}
+	return fmt.Errorf("engine %q is unknown; use one of %s", o.Load, strings.Join(Engines(), ", "))
+}
+
+// checkNumbers refuses what is below 0.
+func (o Options) checkNumbers() error {
+	switch {
+	case o.Connections < 0 || o.SegmentSize < 0 || o.GiveUpAfter < 0:
+		return errors.New("neither Connections nor SegmentSize nor GiveUpAfter may be negative")
+	case o.CacheSize < 0:
+		return errors.New("CacheSize must not be negative")
+	}
+	return nil
+}
+
+// checkAllPlatforms refuses what AllPlatforms excludes.
+func (o Options) checkAllPlatforms(format archive.Format) error {
+	onePlatform := format == archive.DockerArchive || format == archive.Legacy
+	switch {
+	case !o.AllPlatforms:
+	case o.Platform != "" || strings.Join(o.Platforms, "") != "":
+		return errors.New("all platforms and one platform exclude each other: give --all-platforms or --platform")
+	case o.Load != "":
+		return errors.New("an engine gets one platform: leave out --all-platforms or --load")
+	case o.written() && onePlatform && (o.Output != "" || o.To == ""):
+		return fmt.Errorf("format %s holds one platform: give --format oci or oci-archive with --all-platforms, or --to", format)
+	}
+	return nil
+}
+
+// written reports whether the image is written somewhere, or sent there.
+func (o Options) written() bool { return !o.CacheOnly && o.Server == "" }
+
+// checkPlace refuses what CacheOnly and Server exclude.
+func (o Options) checkPlace() error {
+	switch {
+	case o.written():
+	case o.CacheOnly && o.Server != "":
+		return errors.New("CacheOnly and Server exclude each other: give one of them")
+	case o.Output != "" || o.Name != "" || o.Load != "" || o.To != "":
+		return errors.New("with CacheOnly and Server, an image goes nowhere else: leave out Output, Name, Load and To")
+	case o.CacheOnly && o.CacheDir == "":
+		return errors.New("CacheOnly needs a CacheDir")
+	case o.Server != "" && (o.CacheDir != "" || len(o.Mirrors) > 0):
+		return errors.New("a server has mirrors and a cache of its own: leave out Mirrors and CacheDir")
+	}
+	return nil
+}
+
+// checkServer refuses a Server that is neither a URL nor configured.
+func (o Options) checkServer() error {
+	if _, configured := o.Config.Mirror[o.Server]; configured || o.Server == "" || strings.Contains(o.Server, "://") {
+		return nil
+	}
+	return fmt.Errorf("the server %q is neither the name of a mirror of the configuration nor http(s)://host[:port]", o.Server)
+}
+
+// serverConfig is the configuration for requests to a server: a mirror with the name of
+// the server that serves all registries. opts.Config may have a table for it, as for any
+// mirror.
+func (o Options) serverConfig() (config sources.Config, names []string) {
+	config, name := o.Config, o.Server
+	mirror, configured := config.Mirror[name]
+	if !configured {
+		mirror.URL = name
+		_, name, _ = strings.Cut(name, "://")
+		name = strings.TrimRight(name, "/")
+	}
+	yes := true
+	mirror.NS, mirror.Tags, mirror.Registries = &yes, &yes, []string{"*"}
+	config.Mirror = maps.Clone(config.Mirror)
+	if config.Mirror == nil {
+		config.Mirror = make(map[string]sources.Mirror)
+	}
+	config.Mirror[name] = mirror
+	return config, []string{name}
+}
 
 // Result is one image that was pulled.
 type Result struct {

@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
+	"strings"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/segpull/segpull/image"
-	"github.com/segpull/segpull/segment"
-	"github.com/segpull/segpull/sources"
-	"github.com/segpull/segpull/transfer"
+	"github.com/segpull/segpull/internal/class"
+	"github.com/segpull/segpull/internal/engine"
+	"github.com/segpull/segpull/internal/output"
 )
 
 // prepare resolves all references. It reports invalid references and outputs before the first request,
@@ -28,42 +24,75 @@ func (c *call) prepare(ctx context.Context, names []string) ([]*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	places, err := c.opts.places(c.format, len(names))
+	places, err := c.places(len(names))
 	if err != nil {
 		return nil, err
 	}
-	if err := places.create(); err != nil {
+	if err := places.Create(); err != nil {
 		return nil, err
 	}
-	if jobs, err = c.each(ctx, jobs, places.plan()); err != nil {
-		return nil, err
+	if c.opts.To != "" && len(names) > 1 && !strings.HasSuffix(c.opts.To, "/") {
+		return nil, usage(fmt.Errorf("--to %s names one image, and the call has %d: give a prefix with a slash at its end", c.opts.To, len(names)))
 	}
-	if err := c.opts.checkTo(len(names)); err != nil {
-		return nil, err
+	for _, step := range []func(*job) error{placing(places), (*job).targeted, c.loading()} {
+		if jobs, err = c.each(ctx, jobs, step); err != nil {
+			return nil, err
+		}
 	}
-	if jobs, err = c.each(ctx, jobs, c.destinations()); err != nil {
-		return nil, err
+	if c.opts.Load != "" {
+		if c.engine, err = engine.Find(ctx, c.opts.Load); err != nil {
+			return nil, err
+		}
 	}
-	if jobs, err = c.each(ctx, jobs, c.loads()); err != nil {
-		return nil, err
-	}
-	if err := c.findEngine(ctx); err != nil {
-		return nil, err
-	}
-	resolve := func(j *job) error { return j.resolve(ctx, name, places.byPlatform()) }
+	resolve := func(j *job) error { return j.resolve(ctx, name, places.ByPlatform()) }
 	if jobs, err = c.each(ctx, jobs, resolve); err != nil {
 		return nil, err
 	}
-	return c.each(ctx, jobs, places.plan())
+	return c.each(ctx, jobs, placing(places))
 }
 
-// warnOfAliases warns, once for each name, of those that podman takes for other images.
-func (c *call) warnOfAliases(names []string) {
-	for i, name := range names {
-		theirs, where, ok := c.opts.Config.Engines.Alias(name)
-		if ok && !slices.Contains(names[:i], name) {
-			c.warn(fmt.Sprintf("%s is Docker Hub's image here; podman takes it for %s, by %s: to pull that one, write its full name", name, theirs, where))
+// places returns where the archives of so many images go.
+func (c *call) places(images int) (*output.Places, error) {
+	return output.New(output.Options{
+		Path: c.opts.Output, Format: c.format, Images: images, Batch: c.opts.Batch, Stdout: c.opts.Stdout,
+		Elsewhere: c.opts.Load != "" || c.opts.To != "" || c.opts.CacheOnly, CacheDir: c.opts.CacheDir, Nothing: c.opts.Server != "",
+	})
+}
+
+// placing returns a function for all jobs of a call, which finds where a job's archive goes,
+// and checks that it can be written.
+func placing(places *output.Places) func(*job) error {
+	plan := places.Plan()
+	return func(j *job) (err error) {
+		j.place, err = plan(j.image)
+		return err
+	}
+}
+
+// targeted finds where a job's image is pushed.
+func (j *job) targeted() (err error) {
+	if j.call.opts.To != "" {
+		j.target, err = j.call.registries.Target(j.image.Reference)
+	}
+	return err
+}
+
+// loading returns a function for all jobs of a call, which refuses a second image for one
+// name in the engine, such as that of another platform: it would take the name from the
+// first.
+func (c *call) loading() func(*job) error {
+	seen := make(map[string]bool)
+	return func(j *job) error {
+		ref := j.image.Reference
+		if c.opts.Load == "" || ref.Tag == "" {
+			return nil
 		}
+		name := ref.Name() + ":" + ref.Tag
+		if seen[name] {
+			return usage(fmt.Errorf("%s for %s: two images would be loaded as %s: load them one by one, with another --name", ref, j.image.Platform, name))
+		}
+		seen[name] = true
+		return nil
 	}
 }
 
@@ -79,7 +108,7 @@ func (c *call) parse(ctx context.Context, names []string) ([]*job, error) {
 	for i, name := range names {
 		jobs = append(jobs, &job{call: c, index: i, written: name})
 	}
-	c.warnOfAliases(names)
+	c.report.warnOfAliases(c.opts.Config, names)
 	return c.each(ctx, jobs, (*job).parse)
 }
 
@@ -122,25 +151,25 @@ func (o Options) name(jobs []*job) (image.Reference, error) {
 // of the output has the platform; otherwise checkPlatform reads it at the end.
 func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bool) (err error) {
 	ref, wanted := j.image.Reference, j.image.Platform
-	if j.set, err = j.call.sources(ref); err != nil {
+	if j.set, err = j.call.mirrors.Set(ref); err != nil {
 		return err
 	}
-	j.set.Waiting = func(sources []string) { j.call.notify(Waiting{Reference: familiar(ref), Sources: sources}) }
-	j.set.Stalled = func(silent time.Duration, reasons []error) { j.call.stalled(ref, silent, reasons) }
-	if !j.call.known(ctx, ref) {
-		j.call.warm(ctx, j.set, ref)
+	j.set.Waiting = func(sources []string) { j.call.report.notify(Waiting{Reference: ref.Display(), Sources: sources}) }
+	j.set.Stalled = func(silent time.Duration, reasons []error) { j.call.report.stalled(ref, silent, reasons) }
+	if !j.call.mirrors.InCache(ctx, ref) {
+		j.call.mirrors.Warm(ctx, j.set, ref)
 	}
 	j.asked = time.Now()
-	f := &fetcher{set: j.set, call: j.call}
+	f := j.call.mirrors.Fetcher(j.set)
 	img, err := j.find(ctx, f)
 	switch {
 	case err != nil && j.call.opts.Server != "":
 		return fmt.Errorf("%w; the log of the server may say more", err)
-	case classOf(err) == ErrNetwork && unreachable(err):
+	case class.Of(err) == ErrNetwork && class.Unreachable(err):
 		return fmt.Errorf("%w; check the network, or give other mirrors with --mirror", err)
-	case classOf(err) == ErrNetwork:
+	case class.Of(err) == ErrNetwork:
 		return fmt.Errorf("%w; try again later, or give other mirrors with --mirror", err)
-	case notFound(err):
+	case class.IsNotFound(err):
 		return fmt.Errorf("%w; check the name and the tag, or give other mirrors with --mirror", err)
 	case err != nil:
 		return err
@@ -150,7 +179,7 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 			return err
 		}
 	}
-	if err := f.keep(ctx); err != nil {
+	if err := f.Keep(ctx); err != nil {
 		return err
 	}
 	img.Name = name
@@ -171,26 +200,11 @@ func (j *job) find(ctx context.Context, f image.Fetcher) (image.Image, error) {
 	return image.Resolve(ctx, f, j.image.Reference, j.image.Platform)
 }
 
-// warm opens connections for the blobs of ref while it is resolved: as many as were
-// worth having the last time, and no more than the fetch will start with.
-func (c *call) warm(ctx context.Context, set *sources.Set, ref image.Reference) {
-	history, all := sources.LoadHistory(c.opts.History), set.Sources()
-	set.Warm(ctx, ref, func(src *sources.Source) sources.Start {
-		record := history[src.Name()]
-		own := c.limits.mirror(src.Name(), src.LimitRate())
-		return sources.Start{
-			Connections: max(segment.FirstConnections, record.Connections),
-			Most:        min(transfer.MostConnections(c.opts.Connections, src, len(all)), segment.AtFirst(c.limits.all, own, len(all))),
-			Token:       record.Burst == 0, // else it counts requests
-		}
-	})
-}
-
 // warnOfPlatform warns of an image for another platform than the wanted one: a reference to a manifest has no
 // other.
 func (j *job) warnOfPlatform(asked image.Platform) {
 	if p := j.image.Platform; p.OS != asked.OS || p.Architecture != asked.Architecture {
-		j.call.warn(fmt.Sprintf("%s is for %s, not %s: this reference has an image for no other platform", j.name(), p, asked))
+		j.call.report.warnf("%s is for %s, not %s: this reference has an image for no other platform", j.name(), p, asked)
 	}
 }
 
@@ -198,117 +212,17 @@ func (j *job) warnOfPlatform(asked image.Platform) {
 func (j *job) warnOfIndex() {
 	if ref := j.image.Reference; ref.Digest != "" && ref.Digest != j.image.Manifest.Digest {
 		other := ""
-		if j.push != nil {
+		if j.target != nil {
 			other = ", or give --all-platforms to push the index"
 		}
-		j.call.warn(fmt.Sprintf("%s: the digest is that of an index; segpull takes one platform of it, %s, which engines list under its own digest, %s: use that digest to pin this image%s",
-			j.name(), j.image.Platform, j.image.Manifest.Digest, other))
+		j.call.report.warnf("%s: the digest is that of an index; segpull takes one platform of it, %s, which engines list under its own digest, %s: use that digest to pin this image%s",
+			j.name(), j.image.Platform, j.image.Manifest.Digest, other)
 	}
 }
 
 // warnOfNameless warns of an image that has a tag but no name in the archive.
 func (j *job) warnOfNameless() {
 	if j.image.Reference.Tag != "" && j.image.ArchiveName() == (image.Reference{}) {
-		j.call.warn(fmt.Sprintf("%s: the archive does not name the image, because docker load up to version 24 refuses names with an IPv6 address: give it another name with --name", j.name()))
+		j.call.report.warnf("%s: the archive does not name the image, because docker load up to version 24 refuses names with an IPv6 address: give it another name with --name", j.name())
 	}
-}
-
-// fetcher is the image.Fetcher of a set of sources. It charges the bytes that it fetches to the limit for all
-// traffic, and warns of rejected sources. It asks no source for what the cache has.
-type fetcher struct {
-	set  *sources.Set
-	call *call
-
-	mu      sync.Mutex
-	fetched []manifest // what led to the image, from sources
-}
-
-// manifest is a manifest or an index, as a source or the bucket served it.
-type manifest struct {
-	mediaType  string
-	body       []byte
-	fromBucket bool
-}
-
-// Fetch implements image.Fetcher.
-func (f *fetcher) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descriptor) (ocispec.Descriptor, []byte, error) {
-	if f.call.cache != nil && want.Digest != "" {
-		if got, body, err := f.call.cache.Manifest(ctx, want.Digest); err == nil {
-			return got, body, nil
-		}
-		if mediaType, body, ok := f.call.bucket.Read(ctx, want.Digest, image.MaxManifestSize); ok {
-			return f.took(ctx, manifest{mediaType, body, true})
-		}
-	}
-	got, body, err := f.set.Fetch(ctx, ref, want)
-	if err != nil {
-		return got, body, err
-	}
-	return f.took(ctx, manifest{got.MediaType, body, false})
-}
-
-// took charges a manifest to the limit, and remembers it for keep.
-func (f *fetcher) took(ctx context.Context, m manifest) (ocispec.Descriptor, []byte, error) {
-	f.mu.Lock()
-	f.fetched = append(f.fetched, m)
-	f.mu.Unlock()
-	d := ocispec.Descriptor{MediaType: m.mediaType, Digest: digest.FromBytes(m.body), Size: int64(len(m.body))}
-	return d, m.body, charge(ctx, f.call.limits.all, len(m.body))
-}
-
-// Blob implements image.Fetcher.
-func (f *fetcher) Blob(ctx context.Context, ref image.Reference, b ocispec.Descriptor) ([]byte, error) {
-	if f.call.cache != nil {
-		if body, err := f.call.cache.Read(ctx, b); err == nil {
-			return body, nil
-		}
-		if _, body, ok := f.call.bucket.Read(ctx, b.Digest, b.Size); ok {
-			return body, charge(ctx, f.call.limits.all, len(body))
-		}
-	}
-	body, err := f.set.Blob(ctx, ref, b)
-	if err == nil {
-		err = charge(ctx, f.call.limits.all, len(body))
-	}
-	return body, err
-}
-
-// keep puts the manifests that led to the image into the cache, if the call has one.
-func (f *fetcher) keep(ctx context.Context) error {
-	for _, m := range f.fetched {
-		if f.call.cache == nil {
-			break
-		}
-		d, err := f.call.cache.PutManifest(ctx, m.mediaType, m.body)
-		if err != nil {
-			return explainCache(f.call.cache, err)
-		}
-		if !m.fromBucket {
-			f.call.bucket.PutSmall(d.MediaType, m.body)
-		}
-	}
-	return nil
-}
-
-// charge waits until the limiter has permitted this number of bytes.
-func charge(ctx context.Context, limiter *segment.Limiter, bytes int) error {
-	for left := int64(bytes); left > 0; {
-		n, err := limiter.Take(ctx, left)
-		if err != nil {
-			return err
-		}
-		left -= n
-	}
-	return nil
-}
-
-// Reject implements image.Fetcher.
-func (f *fetcher) Reject(ref image.Reference, reason error) (source string, more bool) {
-	f.fetched = nil
-	source, more = f.set.Reject(ref, reason)
-	if more {
-		f.call.warn(fmt.Sprintf("mirror %s: its answer for %s is not usable: %s; segpull asks the next source",
-			source, familiar(ref), image.Reason(ref, reason)))
-	}
-	return source, more
 }

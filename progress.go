@@ -2,6 +2,7 @@ package segpull
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -18,13 +19,13 @@ func (j *job) announce() {
 		Digest:    string(j.image.Digest),
 		Platform:  j.image.Platform.String(),
 		Source:    j.resolver,
-		Path:      j.out.path,
+		Path:      j.place.Path,
 	}
 	for _, b := range smallestFirst(j.image.Blobs()) {
 		e.Size += b.Size
 		e.Blobs = append(e.Blobs, BlobInfo{Digest: string(b.Digest), Size: b.Size})
 	}
-	j.call.notify(e)
+	j.call.report.notify(e)
 }
 
 // sample calls report about five times a second until ctx ends.
@@ -41,27 +42,38 @@ func sample(ctx context.Context, report func()) {
 	}
 }
 
-func (j *job) reportProgress() { j.call.notify(j.progress()) }
+// sampled calls run, and reports the progress while it runs.
+func (j *job) sampled(ctx context.Context, run func(context.Context) error) error {
+	sampling, stop := context.WithCancel(ctx)
+	var reports sync.WaitGroup
+	defer reports.Wait()
+	defer stop()
+	reports.Go(func() { sample(sampling, j.reportProgress) })
+	return run(ctx)
+}
+
+func (j *job) reportProgress() { j.call.report.notify(j.progress()) }
 
 // progress returns a sample of the progress of the pull.
 func (j *job) progress() Progress {
 	e := Progress{
-		Reference: j.name(), Resumed: j.resumed.Load(), Remaining: Duration{-1},
+		Reference: j.name(), Remaining: Duration{-1},
 		Blobs: []BlobProgress{}, Sources: []SourceProgress{},
 	}
 	for i, d := range j.blobs {
 		b := BlobProgress{Digest: string(d.Digest), Size: d.Size}
-		b.Done, b.Verified = j.done(i)
+		b.Done, b.Verified = j.content.Done(i)
 		e.Done += b.Done
 		e.Total += b.Size
 		e.Blobs = append(e.Blobs, b)
 	}
-	if j.existing != nil {
+	if j.download == nil {
 		e.Resumed = e.Total
 		return e
 	}
+	e.Resumed = j.download.Resumed()
 	var rate float64
-	for _, s := range j.transfer.Sources() {
+	for _, s := range j.download.Sources() {
 		rate += s.Rate
 		e.Sources = append(e.Sources, SourceProgress{Name: s.Name, Bytes: s.Bytes, Rate: int64(s.Rate), Connections: s.Connections, State: s.State})
 	}
@@ -72,39 +84,30 @@ func (j *job) progress() Progress {
 	return e
 }
 
-// done returns how many bytes of blob i are on disk, and how many of them SHA-256 has
-// seen.
-func (j *job) done(i int) (done, hashed int64) {
-	switch {
-	case j.existing != nil:
-		return j.blobs[i].Size, j.compared[i].Offset()
-	case j.cached != nil:
-		return j.cached.done(i)
-	}
-	return j.store.Blob(i).Done(), j.transfer.Hashed(i)
-}
-
 func (j *job) result() Result {
 	r := Result{
 		Reference: j.name(),
 		Digest:    string(j.image.Digest),
 		ImageID:   string(j.image.Config.Digest),
-		Path:      j.out.path,
+		Path:      j.place.Path,
 		Platform:  j.image.Platform.String(),
 		Size:      j.image.Size(),
-		Resumed:   j.resumed.Load() + j.push.hadBytes(),
 		Duration:  Duration{time.Since(j.began)},
 		Delivered: append([]Delivery{}, j.delivered...),
 		Sources:   []SourceShare{},
-		Corrupt:   append([]string{}, j.call.corrupt.Names()...),
+		Corrupt:   append([]string{}, j.call.mirrors.Corrupt()...),
 	}
-	if j.transfer == nil {
+	if j.push != nil {
+		r.Resumed = j.push.Had()
+	}
+	if j.download == nil {
 		return r
 	}
-	for _, s := range j.transfer.Sources() {
+	r.Resumed += j.download.Resumed()
+	for _, s := range j.download.Sources() {
 		r.Fetched += s.Bytes
 		r.Sources = append(r.Sources, SourceShare{Name: s.Name, Bytes: s.Bytes})
 	}
-	r.FetchedTwice = r.Fetched - j.missing // the image is complete, so nothing is missing any more
+	r.FetchedTwice = r.Fetched - j.download.Missing() // the image is complete, so nothing is missing any more
 	return r
 }

@@ -3,11 +3,8 @@ package segpull
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -16,11 +13,12 @@ import (
 	"github.com/segpull/segpull/bucket"
 	"github.com/segpull/segpull/cache"
 	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/internal/class"
+	"github.com/segpull/segpull/internal/deliver"
 	"github.com/segpull/segpull/internal/engine"
+	"github.com/segpull/segpull/internal/upstream"
 	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/sources"
-	"github.com/segpull/segpull/transfer"
-	"github.com/segpull/segpull/verify"
 )
 
 // Pull pulls the images that refs name, such as "ubuntu:22.04" or
@@ -44,7 +42,7 @@ func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 	defer c.close()
 	jobs, err := c.prepare(ctx, refs)
 	if err != nil {
-		return nil, classify(err)
+		return nil, class.MarkKnown(err)
 	}
 	var results []Result
 	for i, j := range jobs {
@@ -52,14 +50,14 @@ func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 		if err != nil {
 			j.close() // its blobs are not verified, so no other image takes them
 			if err = fmt.Errorf("%s: %w", j.name(), advise(err)); !c.goOn(ctx, j, err) {
-				return results, classify(err)
+				return results, class.MarkKnown(err)
 			}
 			continue
 		}
 		c.done = append(c.done, j)
 		c.release(jobs[i+1:])
 		results = append(results, r)
-		c.notify(Finished{Result: r})
+		c.report.notify(Finished{Result: r})
 	}
 	c.finishPuts(ctx)
 	return results, c.failures(len(refs))
@@ -67,27 +65,23 @@ func Pull(ctx context.Context, opts Options, refs ...string) ([]Result, error) {
 
 // call has what the images of one Pull share.
 type call struct {
-	opts     Options
-	format   archive.Format
-	platform image.Platform
-	limits   *Limits
-	cache    *cache.Cache  // nil: none
-	bucket   *bucket.Store // behind the cache; nil: none
-	logins   *sources.Logins
-	newSet   func(images sources.Images) (*sources.Set, []error, error)
-	sets     map[string]*sources.Set // by sources.Config.Scope
-	done     []*job                  // jobs that are complete; later jobs take blobs from them
-	failed   []ImageError            // images of a batch
-	corrupt  verify.Corrupt          // sources that sent wrong bytes
-	engine   engine.Engine           // that gets the images, if opts.Load names one
-	targets  targets                 // the registries that get the images, if opts.To names one
-
-	mu sync.Mutex // held while Observer.Observe runs
+	opts       Options
+	format     archive.Format
+	platform   image.Platform
+	report     *reporter
+	limits     *Limits
+	cache      *cache.Cache  // nil: none
+	bucket     *bucket.Store // behind the cache; nil: none
+	logins     *sources.Logins
+	mirrors    *upstream.Mirrors
+	engine     engine.Engine      // that gets the images, if opts.Load names one
+	registries deliver.Registries // that get the images, if opts.To names one
+	done       []*job             // jobs that are complete; later jobs take blobs from them
+	failed     []ImageError       // images of a batch
 }
 
-func newCall(opts Options) (*call, error) {
-	c := &call{opts: opts, sets: make(map[string]*sources.Set), targets: make(targets), format: archive.DockerArchive, platform: image.DefaultPlatform()}
-	var err error
+func newCall(opts Options) (c *call, err error) {
+	c = &call{opts: opts, format: archive.DockerArchive, platform: image.DefaultPlatform()}
 	if opts.Format != "" {
 		if c.format, err = archive.ParseFormat(opts.Format); err != nil {
 			return nil, usage(err)
@@ -98,164 +92,101 @@ func newCall(opts Options) (*call, error) {
 			return nil, usage(err)
 		}
 	}
-	if opts.Load != "" && !engine.IsName(opts.Load) {
-		return nil, usage(fmt.Errorf("engine %q is unknown; use one of %s", opts.Load, strings.Join(Engines(), ", ")))
-	}
-	if err := errors.Join(opts.checkAllPlatforms(c.format), opts.checkPlace(), opts.checkServer()); err != nil {
+	if err := opts.check(c.format); err != nil {
 		return nil, usage(err)
 	}
-	if opts.Connections < 0 || opts.SegmentSize < 0 || opts.GiveUpAfter < 0 {
-		return nil, usage(errors.New("neither Connections nor SegmentSize nor GiveUpAfter may be negative"))
-	}
-	if opts.CacheSize < 0 {
-		return nil, usage(errors.New("CacheSize must not be negative"))
-	}
-	if opts.CacheDir != "" {
-		c.cache = cache.New(opts.CacheDir, cmp.Or(opts.CacheSize, cache.DefaultLimit))
-		if err := c.openBucket(); err != nil {
-			return nil, usage(err)
-		}
-	}
-	if opts.GiveUpAfter == 0 {
-		c.opts.GiveUpAfter = segment.DefaultGiveUp
-	}
+	c.opts.GiveUpAfter = cmp.Or(opts.GiveUpAfter, segment.DefaultGiveUp)
 	c.limits = cmp.Or(opts.Limits, NewLimits(0))
-	c.logins = sources.NewLogins(opts.Authfile, c.warn)
-	c.newSet = func(images sources.Images) (*sources.Set, []error, error) {
-		if opts.Server != "" {
-			config, name := opts.serverConfig()
-			return sources.New(config, c.logins, []string{name}, images)
-		}
-		return sources.New(opts.Config, c.logins, opts.Mirrors, images)
+	c.report = &reporter{observer: opts.Observer}
+	c.logins = sources.NewLogins(opts.Authfile, c.report.warn)
+	if c.cache, c.bucket, err = opts.openCache(c.report.warn); err != nil {
+		return nil, usage(err)
 	}
+	c.registries = deliver.Registries{
+		To: opts.To, Limits: c.limits, Trouble: c.report.trouble, GiveUpAfter: c.opts.GiveUpAfter,
+		Open: func(name string) (*sources.Target, error) {
+			return sources.NewTarget(opts.Config, c.logins, name, c.report.warn)
+		},
+	}
+	c.mirrors = upstream.New(c.opts.upstream(c.report.upstream(), c.limits, c.cache, c.bucket, func(images sources.Images) (*sources.Set, []error, error) {
+		config, names := opts.Config, opts.Mirrors
+		if opts.Server != "" {
+			config, names = opts.serverConfig()
+		}
+		return sources.New(config, c.logins, names, images)
+	}))
 	return c, nil
 }
 
-// checkAllPlatforms refuses what AllPlatforms excludes.
-func (o Options) checkAllPlatforms(format archive.Format) error {
-	onePlatform := format == archive.DockerArchive || format == archive.Legacy
-	switch {
-	case !o.AllPlatforms:
-	case o.Platform != "" || strings.Join(o.Platforms, "") != "":
-		return errors.New("all platforms and one platform exclude each other: give --all-platforms or --platform")
-	case o.Load != "":
-		return errors.New("an engine gets one platform: leave out --all-platforms or --load")
-	case o.written() && onePlatform && (o.Output != "" || o.To == ""):
-		return fmt.Errorf("format %s holds one platform: give --format oci or oci-archive with --all-platforms, or --to", format)
+// openCache returns the cache that the options name, and the bucket behind it; nil without
+// one.
+func (o Options) openCache(warn func(string)) (c *cache.Cache, b *bucket.Store, err error) {
+	if o.CacheDir == "" {
+		return nil, nil, nil
 	}
-	return nil
+	c = cache.New(o.CacheDir, cmp.Or(o.CacheSize, cache.DefaultLimit))
+	if o.Config.Cache == "" {
+		return c, nil, nil
+	}
+	if b, err = bucket.Open(bucket.Options{URL: o.Config.Cache, Warn: warn}); err != nil {
+		err = fmt.Errorf("cache in the configuration: %w", err)
+	}
+	return c, b, err
 }
 
-// written reports whether the image is written somewhere, or sent there.
-func (o Options) written() bool { return !o.CacheOnly && o.Server == "" }
-
-// checkPlace refuses what CacheOnly and Server exclude.
-func (o Options) checkPlace() error {
-	switch {
-	case o.written():
-	case o.CacheOnly && o.Server != "":
-		return errors.New("CacheOnly and Server exclude each other: give one of them")
-	case o.Output != "" || o.Name != "" || o.Load != "" || o.To != "":
-		return errors.New("with CacheOnly and Server, an image goes nowhere else: leave out Output, Name, Load and To")
-	case o.CacheOnly && o.CacheDir == "":
-		return errors.New("CacheOnly needs a CacheDir")
-	case o.Server != "" && (o.CacheDir != "" || len(o.Mirrors) > 0):
-		return errors.New("a server has mirrors and a cache of its own: leave out Mirrors and CacheDir")
+// upstream returns the options of the sources that newSet returns.
+func (o Options) upstream(report upstream.Report, limits *Limits, c *cache.Cache, b *bucket.Store, newSet func(sources.Images) (*sources.Set, []error, error)) upstream.Options {
+	return upstream.Options{
+		New: newSet, Scope: o.Config.Scope, Cache: c, Bucket: b,
+		Limits:      limits,
+		Connections: o.Connections, SegmentSize: o.SegmentSize, GiveUpAfter: o.GiveUpAfter, NoRace: o.NoRace,
+		HistoryFile: o.History, Report: report,
 	}
-	return nil
 }
 
-// sources returns the sources for a reference, and reports the warnings about them.
-func (c *call) sources(ref image.Reference) (*sources.Set, error) {
-	images := imagesOf(ref)
-	scope := c.opts.Config.Scope(images)
-	if set := c.sets[scope]; set != nil {
-		return set, nil
+// failed returns the event for an image that failed with err.
+func failed(reference string, err error) Failed {
+	e := Failed{Reference: reference, Message: err.Error()}
+	if class := class.Of(err); class != nil {
+		e.Class = class.Error()
 	}
-	set, problems, err := c.newSet(images)
-	if err != nil {
-		return nil, err
-	}
-	for _, problem := range problems {
-		c.warn(problem.Error())
-	}
-	set.Trouble, set.Warn = c.trouble, c.warn
-	set.GiveUpAfter = c.opts.GiveUpAfter
-	set.SetWindow(c.limits.window())
-	c.sets[scope] = set
-	return set, nil
+	return e
 }
 
-// imagesOf returns what sources depend on of a reference.
-func imagesOf(ref image.Reference) sources.Images {
-	return sources.Images{Registry: ref.Registry, Repository: ref.Repository, ByDigest: ref.Digest != ""}
+// goOn reports whether the call continues after the error of one image. Then it
+// has recorded the error.
+func (c *call) goOn(ctx context.Context, j *job, err error) bool {
+	if !c.opts.Batch || ctx.Err() != nil {
+		return false
+	}
+	c.failed = append(c.failed, ImageError{j.index, j.name(), class.MarkKnown(err)})
+	c.report.notify(failed(j.name(), err))
+	return true
 }
 
-func (c *call) warn(message string) { c.notify(Warning{Message: message}) }
-
-// stalled reports why no byte of an image has arrived for some time.
-func (c *call) stalled(ref image.Reference, silent time.Duration, reasons []error) {
-	e := Stalled{Reference: familiar(ref), Silent: Duration{silent}, Reasons: []string{}}
-	for _, reason := range reasons {
-		e.Reasons = append(e.Reasons, reason.Error())
+// each calls f for each job, and returns those for which f returned nil. The error
+// is that of the first other one, unless the call goes on.
+func (c *call) each(ctx context.Context, jobs []*job, f func(*job) error) ([]*job, error) {
+	var kept []*job
+	for _, j := range jobs {
+		err := f(j)
+		switch {
+		case err == nil:
+			kept = append(kept, j)
+		case !c.goOn(ctx, j, err):
+			return nil, err
+		}
 	}
-	c.notify(e)
+	return kept, nil
 }
 
-// trouble reports a request that failed.
-func (c *call) trouble(source string, err error) {
-	c.notify(Trouble{Source: source, Message: strings.TrimPrefix(err.Error(), source+": ")})
-}
-
-// request reports a request that has ended.
-func (c *call) request(r transfer.Request) {
-	e := Request{
-		Source: r.Source, Digest: r.Blob.String(), Start: r.Range.Start, End: r.Range.End,
-		Bytes: r.Bytes, Waited: Duration{r.Waited}, Duration: Duration{r.Took},
+// failures returns the error of a call for so many images that has gone on after errors.
+func (c *call) failures(images int) error {
+	if len(c.failed) == 0 {
+		return nil
 	}
-	if r.Err != nil {
-		e.Error = strings.TrimPrefix(r.Err.Error(), r.Source+": ")
-	}
-	c.notify(e)
-}
-
-// found reports a source that sent wrong bytes.
-func (c *call) found(f verify.Finding) {
-	use := "is not used any more"
-	switch {
-	case f.Excluded && f.ExcludedFor > 0:
-		use = fmt.Sprintf("is not used for %v", f.ExcludedFor)
-	case !f.Excluded:
-		use = "stays in use only because no other source has the right ones"
-	}
-	c.notify(Corrupt{Source: f.Source, Proof: f.Proof})
-	if c.fromBucket(f, use) {
-		return
-	}
-	c.warn(fmt.Sprintf("%s serves wrong bytes and %s: %s; remove it from the mirrors, or report this to its operator", f.Source, use, f.Proof))
-}
-
-// suspect reports a source that is not used until a blob is verified.
-func (c *call) suspect(source, message string) { c.notify(Trouble{Source: source, Message: message}) }
-
-// blame adds to the error of a transfer the sources that sent wrong bytes.
-func (c *call) blame(err error) error {
-	_, mismatch := errors.AsType[*verify.MismatchError](err)
-	_, hopeless := errors.AsType[*segment.HopelessError](err)
-	names := c.corrupt.Names()
-	if len(names) == 0 || !mismatch && !hopeless {
-		return err
-	}
-	return &classified{fmt.Errorf("wrong bytes came from %s: %w", strings.Join(names, ", "), err), ErrMismatch}
-}
-
-func (c *call) notify(e Event) {
-	if c.opts.Observer == nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.opts.Observer.Observe(e)
+	slices.SortStableFunc(c.failed, func(a, b ImageError) int { return cmp.Compare(a.Index, b.Index) })
+	return &BatchError{images, c.failed}
 }
 
 // release closes the finished images that have no blob of a coming image, or only blobs
@@ -290,13 +221,25 @@ func (j *job) serves(wanted map[digest.Digest]bool) (serves bool) {
 	return serves
 }
 
+// putSilence is how long a pull waits for puts into the bucket until it says so.
+const putSilence = 2 * time.Second
+
+// finishPuts waits until the bucket has what the call has fetched, or ctx ends.
+func (c *call) finishPuts(ctx context.Context) {
+	soon, cancel := context.WithTimeout(ctx, putSilence)
+	defer cancel()
+	c.bucket.Flush(soon)
+	if n := c.bucket.Putting(); n > 0 && ctx.Err() == nil {
+		c.report.warnf("%d blobs are still being put into %s; the images are complete, so you may interrupt this", n, c.bucket.Name())
+		c.bucket.Flush(ctx)
+	}
+}
+
 func (c *call) close() {
 	for _, j := range c.done {
 		j.close()
 	}
-	for _, set := range c.sets {
-		set.Close()
-	}
-	c.targets.close()
+	c.mirrors.Close()
+	c.registries.Close()
 	c.bucket.Close(0)
 }

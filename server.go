@@ -1,24 +1,21 @@
 package segpull
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
-	"slices"
-	"sync"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/bucket"
+	"github.com/segpull/segpull/cache"
+	"github.com/segpull/segpull/internal/class"
+	"github.com/segpull/segpull/internal/upstream"
+	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/serve"
 	"github.com/segpull/segpull/sources"
-	"github.com/segpull/segpull/transfer"
 )
 
 // ServerOptions say what a Server serves, and from where. CacheDir is required.
@@ -68,49 +65,74 @@ type ServerOptions struct {
 // configuration of each. A Server is safe for concurrent use, and several of them, and
 // pulls, may share a cache.
 type Server struct {
-	upstream *upstream
+	mirrors  *upstream.Mirrors
+	upstream *upstream.Server
+	cache    *cache.Cache
+	bucket   *bucket.Store
 	handler  *serve.Handler
+	log      *upstream.Log
 }
+
+const (
+	// defaultRegistry is the registry of clients that name none.
+	defaultRegistry = "docker.io"
+	// excludeFor is how long a server does not use a source that has sent wrong bytes, the
+	// first time.
+	excludeFor = time.Hour
+	// mostRegistries bounds the sets of sources of a server: with mirrors that serve any
+	// registry, its clients decide how many there are.
+	mostRegistries = 256
+	// putGrace is how long a put into the bucket may still take when a server ends.
+	putGrace = time.Second
+)
 
 // NewServer returns a server. Close ends what it runs.
 func NewServer(opts ServerOptions) (*Server, error) {
+	common := opts.common()
+	if err := common.checkNumbers(); err != nil {
+		return nil, usage(err)
+	}
 	if opts.CacheDir == "" {
 		return nil, usage(errors.New("a server needs a CacheDir"))
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	u := &upstream{
-		served:  sources.Server{Config: opts.Config, Mirrors: opts.Mirrors, Addresses: opts.Addresses},
-		logger:  &logger{log: opts.Log, failures: make(map[string]*failures)},
-		fetched: make(map[string]int64),
+	s := &Server{log: upstream.NewLog(opts.Log)}
+	report := s.log.Report()
+	var err error
+	if s.cache, s.bucket, err = common.openCache(report.Warn); err != nil {
+		return nil, usage(err)
 	}
-	c, err := newCall(Options{
-		Mirrors: opts.Mirrors, Config: opts.Config, Authfile: opts.Authfile, Limits: opts.Limits,
-		Connections: opts.Connections, SegmentSize: opts.SegmentSize, GiveUpAfter: opts.GiveUpAfter,
-		NoRace: opts.NoRace, CacheDir: opts.CacheDir, CacheSize: opts.CacheSize, History: opts.History,
-		Observer: u.logger,
+	logins := sources.NewLogins(opts.Authfile, report.Warn)
+	logins.PrivateOnly = true
+	served := sources.Server{Config: opts.Config, Mirrors: opts.Mirrors, Addresses: opts.Addresses}
+	mirrors := common.upstream(report, cmp.Or(opts.Limits, NewLimits(0)), s.cache, s.bucket, func(images sources.Images) (*sources.Set, []error, error) {
+		return served.New(logins, images)
 	})
-	if err != nil {
-		return nil, err
-	}
-	c.logins.PrivateOnly = true
-	c.newSet = func(images sources.Images) (*sources.Set, []error, error) { return u.served.New(c.logins, images) }
-	c.corrupt.ExcludeFor = excludeFor
-	u.call = c
-	if u.Serves(defaultRegistry) { // otherwise a mirror that is not usable shows later
-		if _, err := u.set(image.Reference{Registry: defaultRegistry}); err != nil {
-			return nil, classify(err)
+	mirrors.ExcludeFor, mirrors.MostSets = excludeFor, mostRegistries
+	s.mirrors = upstream.New(mirrors)
+	s.upstream = upstream.NewServer(s.mirrors, served)
+	if s.upstream.Serves(defaultRegistry) { // otherwise a mirror that is not usable shows later
+		if err := s.upstream.Check(defaultRegistry); err != nil {
+			return nil, class.MarkKnown(err)
 		}
 	}
-	ttl := opts.TagTTL
-	if ttl == 0 {
-		ttl = serve.DefaultTagTTL
-	}
-	return &Server{u, serve.New(serve.Options{
-		Cache: c.cache, Bucket: c.bucket, Upstream: u, TagTTL: ttl, Offline: opts.Offline, VerifiedOnly: opts.VerifiedOnly,
+	s.handler = serve.New(serve.Options{
+		Cache: s.cache, Bucket: s.bucket, Upstream: s.upstream, TagTTL: cmp.Or(opts.TagTTL, serve.DefaultTagTTL),
+		Offline: opts.Offline, VerifiedOnly: opts.VerifiedOnly,
 		Hosts: opts.Hosts, SendRate: opts.SendRate, SendRatePerClient: opts.SendRatePerClient, Log: opts.Log,
-	})}, nil
+	})
+	return s, nil
+}
+
+// common returns the options that a pull has as well.
+func (o ServerOptions) common() Options {
+	return Options{
+		Config: o.Config, Connections: o.Connections, SegmentSize: o.SegmentSize, NoRace: o.NoRace,
+		GiveUpAfter: cmp.Or(o.GiveUpAfter, segment.DefaultGiveUp),
+		CacheDir:    o.CacheDir, CacheSize: o.CacheSize, History: o.History,
+	}
 }
 
 // ServeHTTP implements http.Handler.
@@ -120,210 +142,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // and the next server or pull continues with it.
 func (s *Server) Close() {
 	s.handler.Close()
-	s.upstream.call.bucket.Close(putGrace)
-	s.upstream.call.close()
+	s.bucket.Close(putGrace)
+	s.mirrors.Close()
 }
 
 // WriteMetrics writes metrics in the text format of Prometheus.
 func (s *Server) WriteMetrics(ctx context.Context, w io.Writer) error {
-	s.upstream.writeMetrics(w)
+	s.upstream.WriteMetrics(w)
+	s.log.WriteMetrics(w)
 	return s.handler.WriteMetrics(ctx, w)
-}
-
-// defaultRegistry is the registry of clients that name none.
-const defaultRegistry = "docker.io"
-
-// excludeFor is how long a server does not use a source that has sent wrong bytes, the
-// first time.
-const excludeFor = time.Hour
-
-// mostRegistries bounds the sets of sources of a server: with mirrors that serve any
-// registry, its clients decide how many there are.
-const mostRegistries = 256
-
-// upstream implements serve.Upstream: the mirrors.
-type upstream struct {
-	call   *call
-	served sources.Server
-	logger *logger
-
-	mu      sync.Mutex // guards what follows, and call.sources
-	running []*transfer.Transfer
-	fetched map[string]int64 // bytes by source, of transfers that have ended
-}
-
-// Serves implements serve.Upstream.
-func (u *upstream) Serves(registry string) bool { return u.served.Serves(registry) }
-
-// set returns the sources of a reference: those for its tags, also if it has a digest.
-func (u *upstream) set(ref image.Reference) (*sources.Set, error) {
-	ref.Digest = ""
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if len(u.call.sets) >= mostRegistries && u.call.sets[u.call.opts.Config.Scope(imagesOf(ref))] == nil {
-		return nil, fmt.Errorf("images of %d registries were asked for, and %s would be another: restart the server to serve it", mostRegistries, ref.Registry)
-	}
-	return u.call.sources(ref)
-}
-
-// Claim implements serve.Upstream.
-func (u *upstream) Claim(ctx context.Context, ref image.Reference) (digest.Digest, string, error) {
-	set, err := u.set(ref)
-	if err != nil {
-		return "", "", err
-	}
-	return set.Claim(ctx, ref)
-}
-
-// Manifest implements serve.Upstream.
-func (u *upstream) Manifest(ctx context.Context, ref image.Reference) (mediaType string, body []byte, source string, err error) {
-	set, err := u.set(ref)
-	if err != nil {
-		return "", nil, "", err
-	}
-	d, body, err := set.Fetch(ctx, ref, ocispec.Descriptor{Digest: ref.Digest})
-	if err != nil {
-		return "", nil, "", err
-	}
-	return d.MediaType, body, set.Resolver(ref), charge(ctx, u.call.limits.all, len(body))
-}
-
-// Reject implements serve.Upstream.
-func (u *upstream) Reject(ref image.Reference, reason error) (more bool) {
-	set, err := u.set(ref)
-	if err != nil {
-		return false
-	}
-	f := &fetcher{set: set, call: u.call}
-	_, more = f.Reject(ref, reason)
-	return more
-}
-
-// Size implements serve.Upstream.
-func (u *upstream) Size(ctx context.Context, ref image.Reference) (int64, error) {
-	set, err := u.set(ref)
-	if err != nil {
-		return 0, err
-	}
-	return set.Size(ctx, ref)
-}
-
-// Transfer implements serve.Upstream.
-func (u *upstream) Transfer(ref image.Reference) (*transfer.Transfer, []string, error) {
-	set, err := u.set(ref)
-	if err != nil {
-		return nil, nil, err
-	}
-	opts := u.call.transferOptions(set, ref, sources.LoadHistory(u.call.opts.History))
-	opts.KeepOpen, opts.Scratch = true, u.call.cache.Scratch
-	t := transfer.New(opts)
-	var names []string
-	for _, src := range set.Sources() {
-		names = append(names, src.Name())
-	}
-	if u.call.bucket != nil {
-		names = append(names, u.call.bucket.Name())
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.running = append(u.running, t)
-	return t, names, nil
-}
-
-// Ended implements serve.Upstream.
-func (u *upstream) Ended(t *transfer.Transfer) {
-	_ = t.History().Save(u.call.opts.History) // it only helps the next transfer
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.running = slices.DeleteFunc(u.running, func(r *transfer.Transfer) bool { return r == t })
-	for _, s := range t.Sources() {
-		u.fetched[s.Name] += s.Bytes
-	}
-}
-
-// Via implements serve.Upstream.
-func (u *upstream) Via(ctx context.Context, via string) context.Context {
-	return sources.WithVia(ctx, via)
-}
-
-func (u *upstream) writeMetrics(w io.Writer) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	fetched, rates := maps.Clone(u.fetched), make(map[string]float64)
-	for _, t := range u.running {
-		for _, s := range t.Sources() {
-			fetched[s.Name] += s.Bytes
-			rates[s.Name] += s.Rate
-		}
-	}
-	serve.Metric(w, "segpull_fetched_bytes_total", "counter", "Bytes of blobs that a source has sent.")
-	for _, name := range slices.Sorted(maps.Keys(fetched)) {
-		fmt.Fprintf(w, "segpull_fetched_bytes_total{source=%q} %d\n", name, fetched[name])
-	}
-	serve.Metric(w, "segpull_source_bytes_per_second", "gauge", "Rate of a source now.")
-	for _, name := range slices.Sorted(maps.Keys(rates)) {
-		fmt.Fprintf(w, "segpull_source_bytes_per_second{source=%q} %g\n", name, rates[name])
-	}
-	u.logger.writeMetrics(w)
-	serve.Metric(w, "segpull_corrupt_sources", "gauge", "Whether a source is excluded because it has sent wrong bytes.")
-	for _, name := range u.call.corrupt.Names() {
-		fmt.Fprintf(w, "segpull_corrupt_sources{source=%q} 1\n", name)
-	}
-}
-
-// failures are requests to one source that failed.
-type failures struct {
-	count  int64
-	logged time.Time
-}
-
-// troubleInterval is the least time between two lines about one source.
-const troubleInterval = time.Minute
-
-// logger is the Observer of a server.
-type logger struct {
-	log *slog.Logger
-
-	mu       sync.Mutex // guards what follows
-	failures map[string]*failures
-}
-
-// Observe implements Observer.
-func (l *logger) Observe(e Event) {
-	switch e := e.(type) {
-	case Warning:
-		l.log.Warn(e.Message)
-	case Trouble:
-		if l.failed(e.Source) {
-			l.log.Warn("a request failed, and is made again or elsewhere", "source", e.Source, "error", e.Message)
-		}
-	case Stalled:
-		l.log.Warn("no source sends a byte", "image", e.Reference, "silent", e.Silent.Duration, "reasons", e.Reasons)
-	}
-}
-
-// failed counts a failure, and reports whether to log it.
-func (l *logger) failed(source string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	f := l.failures[source]
-	if f == nil {
-		f = &failures{}
-		l.failures[source] = f
-	}
-	f.count++
-	if time.Since(f.logged) < troubleInterval {
-		return false
-	}
-	f.logged = time.Now()
-	return true
-}
-
-func (l *logger) writeMetrics(w io.Writer) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	serve.Metric(w, "segpull_source_errors_total", "counter", "Requests to a source that failed.")
-	for _, name := range slices.Sorted(maps.Keys(l.failures)) {
-		fmt.Fprintf(w, "segpull_source_errors_total{source=%q} %d\n", name, l.failures[name].count)
-	}
 }

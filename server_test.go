@@ -23,7 +23,7 @@ func TestADownloadWithoutClientsPauses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	server.handler = serve.New(serve.Options{Cache: server.upstream.call.cache, Upstream: server.upstream, TagTTL: time.Hour, PauseAfter: 200 * time.Millisecond})
+	server.handler = serve.New(serve.Options{Cache: server.cache, Upstream: server.upstream, TagTTL: time.Hour, PauseAfter: 200 * time.Millisecond})
 	web := httptest.NewServer(server)
 	defer web.Close()
 	layer := img.Layers[0]

@@ -16,7 +16,6 @@ package push
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -24,19 +23,13 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/segpull/segpull/internal/again"
 )
 
-const (
-	// atOnce is how many blobs are sent at the same time: small ones cost round trips,
-	// and more would share the same link.
-	atOnce = 4
-	// tries is how often a request is made that fails for a reason that may pass.
-	tries = 5
-	// firstWait is the time before the second try. It doubles for each later one.
-	firstWait = time.Second
-	// longestWait bounds what the registry may ask for by Retry-After.
-	longestWait = time.Minute
-)
+// atOnce is how many blobs are sent at the same time: small ones cost round trips,
+// and more would share the same link.
+const atOnce = 4
 
 // Registry is a registry to push to. sources.Target is one. Errors may have the methods
 // Missing, Refused and Permanent, which return true where a second request would fail in
@@ -167,23 +160,7 @@ func (p *Push) take(ctx context.Context, do func(ctx context.Context, moved func
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	wait := firstWait
-	for try := 1; ; try++ {
-		err := p.within(ctx, do)
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err == nil || final(err) || try == tries:
-			return err
-		}
-		p.opts.Trouble(err)
-		select {
-		case <-time.After(max(wait, retryAfter(err))):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		wait *= 2
-	}
+	return again.Do(ctx, p.opts.Trouble, func() error { return p.within(ctx, do) })
 }
 
 // within ends a request that is silent for too long.
@@ -233,27 +210,4 @@ func (r *reader) discount() {
 	defer r.mu.Unlock()
 	r.opts.Sent(-r.sent)
 	r.over = true
-}
-
-// final reports whether a second request would fail in the same way.
-func final(err error) bool {
-	var (
-		missing   interface{ Missing() bool }
-		refused   interface{ Refused() bool }
-		permanent interface{ Permanent() bool }
-	)
-	return errors.As(err, &missing) && missing.Missing() || errors.As(err, &refused) && refused.Refused() ||
-		errors.As(err, &permanent) && permanent.Permanent()
-}
-
-// retryAfter is how long the registry asks to wait, at most longestWait.
-func retryAfter(err error) time.Duration {
-	var e interface {
-		RetryAfter() (time.Duration, bool)
-	}
-	if !errors.As(err, &e) {
-		return 0
-	}
-	after, _ := e.RetryAfter()
-	return min(after, longestWait)
 }

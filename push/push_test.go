@@ -169,7 +169,7 @@ func TestAFailedUploadIsRepeated(t *testing.T) {
 func TestAfterFiveFailuresAnUploadEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, reset := &fake{}, errors.New("reset")
-		for range tries {
+		for range 5 {
 			f.fails = append(f.fails, reset)
 		}
 		if sent, err := pushed(t, Options{Registry: f}); sent != 0 || !errors.Is(err, reset) || len(f.asked) != 5 {

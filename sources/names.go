@@ -45,6 +45,9 @@ func (e *UsageError) Error() string {
 // Unwrap returns the reasons.
 func (e *UsageError) Unwrap() []error { return e.Errs }
 
+// Usage says that the names or the configuration are wrong.
+func (*UsageError) Usage() bool { return true }
+
 // endpoint is a mirror as a source of the images of one registry.
 type endpoint struct {
 	preset

@@ -1,4 +1,4 @@
-package segpull
+package download
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 	"github.com/segpull/segpull/transfer"
 )
 
-// mostParts is how many blobs a job fetches into the cache at once: each needs a few
+// mostParts is how many blobs a download fetches into the cache at once: each needs a few
 // descriptors, and the transfer takes them in order anyway.
 const mostParts = 16
 
@@ -28,7 +28,7 @@ func (k *cached) fetch(ctx context.Context, missing []int, need int64) error {
 	group, ctx := errgroup.WithContext(ctx)
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- k.job.transfer.Run(running) }()
+	go func() { ended <- k.download.transfer.Run(running) }()
 	f := filler{cached: k, group: group, slots: make(chan struct{}, mostParts), need: need}
 	group.Go(func() error { return f.fill(ctx, missing) })
 	err := group.Wait()
@@ -59,12 +59,12 @@ func (f *filler) fill(ctx context.Context, missing []int) error {
 			return err
 		}
 	}
-	j := f.cached.job
+	opts := f.cached.download.opts
 	if len(elsewhere) > 0 {
-		j.call.warn(fmt.Sprintf("%s: another segpull fetches %d of its blobs into the cache or the bucket; this one waits for them", j.name(), len(elsewhere)))
+		opts.Warn(fmt.Sprintf("%s: another segpull fetches %d of its blobs into the cache or the bucket; this one waits for them", opts.Image, len(elsewhere)))
 	}
 	for _, i := range elsewhere {
-		if err := f.obtain(ctx, i, j.call.opts.GiveUpAfter); err != nil {
+		if err := f.obtain(ctx, i, opts.Transfer.GiveUpAfter); err != nil {
 			return err
 		}
 	}
@@ -84,9 +84,9 @@ func (f *filler) obtain(ctx context.Context, i int, wait time.Duration) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		part, err := k.cache.Begin(ctx, k.job.blobs[i], k.sources, wait)
+		part, err := k.cache.Begin(ctx, k.download.opts.Blobs[i], k.download.names, wait)
 		if err == nil {
-			turn := k.job.call.bucket.Begin(ctx, k.job.blobs[i], wait)
+			turn := k.download.opts.Bucket.Begin(ctx, k.download.opts.Blobs[i], wait)
 			if !turn.Busy() || wait > 0 {
 				return f.start(ctx, i, part, turn)
 			}
@@ -95,7 +95,7 @@ func (f *filler) obtain(ctx context.Context, i int, wait time.Duration) error {
 		}
 		<-f.slots
 		if !errors.Is(err, fs.ErrExist) {
-			return k.explain(err)
+			return k.cache.Explain(err)
 		}
 	}
 }
@@ -116,17 +116,17 @@ func (f *filler) start(ctx context.Context, i int, part *cache.Part, turn *bucke
 		turn.End()
 		return err
 	}
-	turn.OnFound(func() { k.job.transfer.Assign(index) })
+	turn.OnFound(func() { k.download.transfer.Assign(index) })
 	f.group.Go(func() error {
 		defer turn.End()
-		if err := k.job.transfer.Wait(ctx, index); err != nil {
+		if err := k.download.transfer.Wait(ctx, index); err != nil {
 			return err
 		}
 		if err := part.Commit(ctx); err != nil {
-			return k.explain(err)
+			return k.cache.Explain(err)
 		}
-		turn.Put(func(ctx context.Context) (*os.File, error) { return k.cache.Open(ctx, k.job.blobs[i].Digest) })
-		k.job.verified(i)
+		turn.Put(func(ctx context.Context) (*os.File, error) { return k.cache.Open(ctx, k.download.opts.Blobs[i].Digest) })
+		close(k.ready[i])
 		<-f.slots
 		return nil
 	})
@@ -136,9 +136,10 @@ func (f *filler) start(ctx context.Context, i int, part *cache.Part, turn *bucke
 // checkSpace returns an error, before the first blob is fetched, if the disk has no room
 // for all of them. An output on the same disk comes on top, unless it may share blocks.
 func (f *filler) checkSpace(store *state.Store) error {
-	j, need := f.cached.job, f.need
-	if need > 0 && j.out.onDisk() && j.out.format != archive.OCI && store.SharesDisk(j.store) {
-		need += j.size()
+	d, need := f.cached.download, f.need
+	place := d.opts.Place
+	if need > 0 && place.OnDisk() && place.Format != archive.OCI && store.SharesDisk(d.store) {
+		need += d.size()
 	}
 	f.need = 0
 	own, free, known := store.Space()
