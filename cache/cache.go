@@ -57,8 +57,8 @@ func (c *Cache) Dir() string { return c.dir }
 // only read it; an eviction may remove it.
 func (c *Cache) Path(d digest.Digest) string { return c.blobPath(d) }
 
-// Explain adds to an error of the file system, such as those of the methods, what to do about it.
-// It returns other errors, and nil, as they are.
+// Explain adds to an error of the file system, as the other methods return them, what to do
+// about it. It returns other errors, and nil, as they are.
 func (c *Cache) Explain(err error) error {
 	_, path := errors.AsType[*fs.PathError](err)
 	_, link := errors.AsType[*os.LinkError](err)

@@ -203,8 +203,8 @@ func (p *Push) Blobs(ctx context.Context, blobs []ocispec.Descriptor, content Co
 	return group.Wait()
 }
 
-// Manifests completes the image in the registry: first the manifests that an index lists, at the
-// same time, then inner indexes in their order, and the image's own with the tag.
+// Manifests completes the image in the registry: first the manifests that an index lists, at
+// the same time, then inner indexes in their order, last the image's own with the tag.
 func (p *Push) Manifests(ctx context.Context) error {
 	group, pushing := errgroup.WithContext(ctx)
 	var indexes []image.Manifest

@@ -299,8 +299,8 @@ func (k *cached) done(i int) (done, hashed int64) {
 	return b.part.Store().Blob(0).Done(), k.download.transfer.Hashed(b.index)
 }
 
-// Keep records in the cache the tag of an image that is complete, and evicts what is above
-// the limit of the cache. It does nothing without a cache, or with the zero name: only evicts.
+// Keep records in the cache the tag of an image that is complete, unless tag is zero, and
+// evicts what is above the limit of the cache. Without a cache, it does nothing.
 func (d *Download) Keep(ctx context.Context, tag cache.Name) error {
 	c := d.opts.Cache
 	if c == nil {

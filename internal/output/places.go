@@ -59,8 +59,8 @@ func (usageError) Usage() bool { return true }
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // New checks the options, and creates the directory of images that get no archive. The
-// error has the method Usage if
-// the options exclude each other; otherwise it is one of the file system.
+// error has the method Usage if standard output cannot hold what they want; otherwise it is
+// one of the file system.
 func New(opts Options) (*Places, error) {
 	if opts.Path != "" && slices.Contains(namesOfStdout, filepath.Clean(opts.Path)) {
 		opts.Path = Stdout
@@ -145,7 +145,8 @@ func (p *Places) Create() error {
 func (p *Places) ByPlatform() bool { return p.opts.Path == "" || p.dir != "" }
 
 // Plan returns a function for all images of the call. It returns the place of an image,
-// named after its reference and its platform, and checks that no other image has it and that it can be written.
+// named after its reference and its platform, and checks that no other image has it, and
+// that it can be written.
 func (p *Places) Plan() func(image.Image) (*Place, error) {
 	seen := make(map[string]bool)
 	return func(img image.Image) (*Place, error) {
