@@ -397,7 +397,7 @@ type sink struct{ transfer *Transfer }
 // source again.
 func (s sink) Write(blob int, off int64, p []byte, source int) error {
 	t := s.transfer
-	if !t.search.Accepts(source, blob) {
+	if !t.search.Accepts(t.sources[source].Name(), blob) {
 		t.fetch.Want(blob, segment.Range{Start: off, End: off + int64(len(p))})
 		return nil
 	}

@@ -141,7 +141,7 @@ func (c *check) candidates() (all []*replica) {
 	rank := make(map[*replica]int)
 	weight := make(map[*replica]int64)
 	for _, r := range c.replicas {
-		if !s.sound(r.source) {
+		if s.isCorrupt(r.name()) {
 			continue
 		}
 		all = append(all, r)
@@ -183,7 +183,7 @@ func (c *check) failed(mismatch error) (err error, later bool) {
 // refetchExcluded fetches from others what excluded sources sent.
 func (c *check) refetchExcluded(context.Context) (some bool, err error) {
 	for _, run := range c.blob.Runs() {
-		if !c.search.refused(run.Source, c.index) {
+		if c.search.Accepts(run.Source, c.index) {
 			continue
 		}
 		if err := c.refetch(run.Range); err != nil {

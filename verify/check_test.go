@@ -24,7 +24,7 @@ func TestCandidates(t *testing.T) {
 		"one that was proved right":                 {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, _ *check) { w.proveRight("b") }, "b c a"},
 		"one that was corrupt in an earlier pull":   {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, _ *check) { w.search.opts.Doubted["c"] = true }, "b a c"},
 		"one whose bytes seem to be wrong":          {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, c *check) { w.search.opts.Doubted["b"] = true; c.doubted["c"] = true }, "a b c"},
-		"one that is corrupt is not tried any more": {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, c *check) { w.corrupt.add("c") }, "b a"},
+		"one that is corrupt is not tried any more": {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, c *check) { w.corrupt.add("c", time.Now()) }, "b a"},
 	} {
 		t.Run(what, func(t *testing.T) {
 			var sources []*fakeSource

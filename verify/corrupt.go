@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/segpull/segpull/segment"
 )
 
 // Corrupt is the sources that were found to send wrong bytes, by their names. The zero
@@ -23,17 +25,27 @@ type Corrupt struct {
 // exclusion is that of a source which was found to be corrupt.
 type exclusion struct {
 	name      string
-	lasts     time.Duration
+	length    time.Duration
 	until     time.Time
 	unchecked bool // the source has not sent a known answer since
 }
 
 // Has reports whether a source is excluded.
-func (c *Corrupt) Has(name string) bool {
+func (c *Corrupt) Has(name string) bool { return c.trust(name, time.Now()) == segment.Excluded }
+
+// trust is how far a search that began at a time uses a source. It never takes an excluded one
+// back, since its scheduler does not.
+func (c *Corrupt) trust(name string, began time.Time) segment.Trust {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.find(name)
-	return e != nil && c.holds(e)
+	switch {
+	case e != nil && c.lasts(e, began):
+		return segment.Excluded
+	case e != nil && e.unchecked:
+		return segment.Suspect
+	}
+	return segment.Trusted
 }
 
 // Names returns the sources that are excluded, in the order in which they were found.
@@ -42,7 +54,7 @@ func (c *Corrupt) Names() []string {
 	defer c.mu.Unlock()
 	var names []string
 	for _, e := range c.found {
-		if c.holds(e) {
+		if c.lasts(e, time.Now()) {
 			names = append(names, e.name)
 		}
 	}
@@ -57,41 +69,33 @@ func (c *Corrupt) find(name string) *exclusion {
 	return c.found[i]
 }
 
-// holds reports whether an exclusion has not ended.
-func (c *Corrupt) holds(e *exclusion) bool {
-	return c.ExcludeFor == 0 || time.Now().Before(e.until)
+// lasts reports whether an exclusion ends after t.
+func (c *Corrupt) lasts(e *exclusion, t time.Time) bool {
+	return c.ExcludeFor == 0 || t.Before(e.until)
 }
 
-// add excludes a source in all searches. fresh is false where it is excluded already.
-func (c *Corrupt) add(name string) (lasts time.Duration, fresh bool) {
+// add excludes a source in all searches, and returns for how long. fresh is false where a
+// search that began at a time knows it already.
+func (c *Corrupt) add(name string, began time.Time) (length time.Duration, fresh bool) {
 	c.mu.Lock()
 	e := c.find(name)
 	switch {
 	case e == nil:
-		e = &exclusion{name: name, lasts: c.ExcludeFor}
+		e = &exclusion{name: name, length: c.ExcludeFor}
 		c.found = append(c.found, e)
-	case c.holds(e):
+	case c.lasts(e, began):
 		c.mu.Unlock()
 		return 0, false
 	default:
-		e.lasts *= 2
+		e.length *= 2
 	}
-	e.until, e.unchecked = time.Now().Add(e.lasts), true
+	e.until, e.unchecked = time.Now().Add(e.length), true
 	searches := slices.Clone(c.searches)
 	c.mu.Unlock()
 	for _, s := range searches {
-		s.learn(name)
+		s.excludeCorrupt()
 	}
-	return e.lasts, true
-}
-
-// needsCheck reports whether the exclusion of a source has ended, and it has not sent a
-// known answer since.
-func (c *Corrupt) needsCheck(name string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.find(name)
-	return e != nil && e.unchecked && !c.holds(e)
+	return e.length, true
 }
 
 // checked records that a source has sent a known answer.

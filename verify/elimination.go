@@ -156,7 +156,7 @@ func (e *elimination) repeat(ctx context.Context, d difference) {
 // equivocates reports whether a source sends something else than before. r is
 // nil for one of an earlier run.
 func (c *check) equivocates(ctx context.Context, r *replica, at segment.Range, before []byte) bool {
-	if r == nil || r.failure != nil || r.source.origin.WholeOnly() && at.End > mostRepeated {
+	if r == nil || r.failure != nil || r.source.WholeOnly() && at.End > mostRepeated {
 		return false
 	}
 	again, err := c.ask(ctx, r.source, at)

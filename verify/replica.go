@@ -19,7 +19,7 @@ type replica struct {
 	failure error       // why the source sends nothing until the next round of steps
 }
 
-func (r *replica) name() string { return r.source.origin.Name() }
+func (r *replica) name() string { return r.source.Name() }
 
 // missing returns the bytes of ranges that the source neither served nor was
 // asked for later, and that another one served, at most so many.

@@ -25,22 +25,21 @@ const (
 
 // source is an Origin, and what the search remembers of it.
 type source struct {
-	origin    Origin
+	Origin
 	index     int          // in Options.Sources
 	timedOut  atomic.Int64 // when it last exceeded its budget, in Unix seconds
-	corrupt   atomic.Bool
-	unchecked bool // it was excluded, and is a suspect until it has sent a known answer
-	retried   bool // as the only source of a blob, after the first wrong bytes; guarded by Search.turn
-	suspected int  // in how many blobs it is the suspect; guarded by Search.mu
+	unchecked bool         // it was excluded, and is a suspect until it has sent a known answer
+	retried   bool         // as the only source of a blob, after the first wrong bytes; guarded by Search.turn
+	suspected int          // in how many blobs it is the suspect; guarded by Search.mu
 }
 
 // budget is for so many bytes of a source: long where no other can stand in for
 // it.
 func (s *Search) budget(src *source, bytes int64, long bool) segment.Budget {
 	idle := s.opts.GiveUpAfter
-	total := idle + time.Duration(bytes/leastRate)*time.Second + 2*src.origin.LimitTime(bytes)
+	total := idle + time.Duration(bytes/leastRate)*time.Second + 2*src.LimitTime(bytes)
 	if !long {
-		perByte := float64(time.Since(s.began)) / float64(max(1, src.origin.Served()))
+		perByte := float64(time.Since(s.began)) / float64(max(1, src.Served()))
 		usual := min(slowdown*perByte*float64(bytes), float64(time.Hour))
 		idle, total = min(idle, quickAnswer), min(total, quickAnswer+time.Duration(usual))
 	}
@@ -63,7 +62,7 @@ func unavailable(err error) bool {
 func (c *check) ask(ctx context.Context, src *source, r segment.Range) ([]byte, error) {
 	p := make([]byte, r.Len())
 	budget := c.search.budget(src, r.Len(), false)
-	err := src.origin.ReadRanges(ctx, c.index, []segment.Range{r}, budget, func(off int64, b []byte) error {
+	err := src.ReadRanges(ctx, c.index, []segment.Range{r}, budget, func(off int64, b []byte) error {
 		copy(p[off-r.Start:], b)
 		return nil
 	})
@@ -76,7 +75,7 @@ func (c *check) ask(ctx context.Context, src *source, r segment.Range) ([]byte, 
 func (c *check) askAll(ctx context.Context, start []byte, skip func(*replica) bool, answer func(r *replica, got []byte, same bool)) {
 	var questions sync.WaitGroup
 	for _, r := range c.replicas {
-		if skip(r) || !c.search.sound(r.source) || !r.source.origin.Spare() {
+		if skip(r) || c.search.isCorrupt(r.name()) || !r.source.Spare() {
 			continue
 		}
 		questions.Go(func() {
@@ -95,7 +94,7 @@ func (c *check) fetch(ctx context.Context, r *replica, ranges ...segment.Range) 
 	if !c.unhurried && r.source.timedOutRecently() {
 		r.failure = &segment.GiveUpError{After: quickAnswer}
 	}
-	if r.source.origin.WholeOnly() { // it would start over each time
+	if r.source.WholeOnly() { // it would start over each time
 		ranges = []segment.Range{c.whole()}
 	}
 	missing := r.missing(c.blob.Size(), ranges...)
@@ -106,7 +105,7 @@ func (c *check) fetch(ctx context.Context, r *replica, ranges ...segment.Range) 
 	for _, at := range missing {
 		total += at.Len()
 	}
-	err := r.source.origin.ReadRanges(ctx, c.index, missing, c.search.budget(r.source, total, c.unhurried), r.keep)
+	err := r.source.ReadRanges(ctx, c.index, missing, c.search.budget(r.source, total, c.unhurried), r.keep)
 	r.fail(err)
 	return err
 }
