@@ -36,10 +36,9 @@ type check struct {
 
 	// The fields below belong to whoever has the turn; watchers end before the
 	// check goes on.
-	doubted   map[string]bool // sources whose bytes seem to be wrong
-	suspect   *replica        // of the source that the watch suspects; may be nil
-	held      bool            // no blob after this one is fetched
-	unhurried bool            // no source is left to ask except those that were slow
+	suspect   *replica // of the source that the watch suspects; may be nil
+	held      bool     // no blob after this one is fetched
+	unhurried bool     // no source is left to ask except those that were slow
 }
 
 func (c *check) whole() segment.Range { return segment.Range{End: c.blob.Size()} }
@@ -151,7 +150,7 @@ func (c *check) candidates() (all []*replica) {
 			weight[r] *= 2
 		}
 		switch {
-		case c.doubted[r.name()]:
+		case r.doubted:
 			rank[r] = 3
 		case s.opts.Doubted[r.name()]:
 			rank[r] = 2

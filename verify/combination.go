@@ -20,7 +20,7 @@ const maxHashed = 8 << 30
 // disagree, all combinations are tried, as far as maxHashed goes.
 func (c *check) combine(ctx context.Context) (right bool, err error) {
 	for _, r := range c.replicas {
-		if err = c.fetch(ctx, r, c.whole()); err == nil {
+		if err = r.fetch(ctx, c.whole()); err == nil {
 			right, err = c.stored().with(r, c.whole()).prove(ctx)
 		}
 		if right || err != nil && !unavailable(err) {

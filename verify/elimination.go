@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -36,10 +35,9 @@ type elimination struct {
 	check     *check
 	reference *replica
 	over      overlay     // the blob as the reference has it, as far as it was fetched
-	beside    segment.Set // what is around bytes that differ: wrong ones come in a row
-	step      int64       // bytes; 0 before the samples
+	first     segment.Set // is fetched first: samples, and what is around bytes that differ, since wrong ones come in a row
+	differs   bool        // some bytes do
 	repeats   int         // how often two sources were asked again
-	caught    bool        // one of them sent something else
 }
 
 // eliminate tries one reference after the other, until a source is excluded or
@@ -47,98 +45,85 @@ type elimination struct {
 // the blob may be right before all that the others sent was fetched from it.
 func (c *check) eliminate(ctx context.Context) (done bool, err error) {
 	for _, r := range c.candidates() {
-		right, err := c.tryReference(ctx, r)
-		if right || err != nil && !unavailable(err) {
-			return right, err
+		done, err := c.tryReference(ctx, r)
+		if unavailable(err) {
+			continue
 		}
-		if left := c.candidates(); err == nil && (len(left) > 1 || slices.Contains(left, r)) {
-			_, err := c.refetchExcluded(ctx)
-			return true, err
+		if done || err != nil {
+			return done, err
 		}
+		if len(c.candidates()) == 1 {
+			return c.eliminate(ctx)
+		}
+		break
 	}
 	return c.refetchExcluded(ctx)
 }
 
-// tryReference ends with the blob right, or with bytes of it wanted again, or
-// with a source excluded. If the reference is not available, the error is a
+// tryReference is done when the blob is right, or bytes of it are wanted again. Else
+// it has excluded a source. If the reference is not available, the error is a
 // *segment.GiveUpError or a *segment.HopelessError.
-func (c *check) tryReference(ctx context.Context, reference *replica) (right bool, err error) {
+func (c *check) tryReference(ctx context.Context, reference *replica) (done bool, err error) {
 	e := &elimination{check: c, reference: reference}
+	size := c.blob.Size()
+	for at := int64(0); at < size; at += max(2*window, size/samples) {
+		e.first.Add(segment.Range{Start: at, End: at + window})
+	}
 	// Steps that each come just in time would add up to hours.
-	fetching, cancel := c.search.budget(reference.source, c.blob.Size(), c.unhurried).Limit(ctx)
+	fetching, cancel := c.search.budget(reference.source, size, c.unhurried).Limit(ctx)
 	defer cancel()
-	part := []segment.Range{c.whole()} // some of it was fetched before
-	for {
+	compared := []segment.Range{c.whole()} // some of it was fetched before
+	for step := int64(firstStep); ; {
 		e.over = c.stored().with(reference, c.whole())
-		err := e.compare(ctx, part)
-		if err != nil || e.caught && !slices.Equal(c.candidates(), []*replica{reference}) {
+		if caught, err := e.compare(ctx, compared); caught || err != nil {
 			return false, err
 		}
-		part = reference.missing(c.blob.Size(), e.beside.Ranges()...)
-		if len(part) == 0 {
-			part = e.next()
-			if right, err := e.rightByNow(ctx, part); right || err != nil {
-				return right, err
+		next := reference.missing(size, e.first.Ranges()...)
+		if next.Len() == 0 {
+			next = reference.missing(step, c.whole())
+			step *= 2
+			if e.differs || next.Len() == 0 { // the bytes that differ may be few
+				if right, err := e.over.prove(ctx); right || err != nil {
+					return right, err
+				}
 			}
 		}
-		if len(part) == 0 {
-			return false, c.decide(reference)
+		if next.Len() == 0 {
+			return e.decide()
 		}
-		if err := c.fetch(fetching, reference, part...); err != nil {
+		compared = next.Ranges()
+		if err := reference.fetch(fetching, compared...); err != nil {
 			return false, err
 		}
 	}
-}
-
-// rightByNow reports whether the blob is right with what the reference has sent: at the
-// end, and before next is fetched where some bytes differ, since they may be few.
-func (e *elimination) rightByNow(ctx context.Context, next []segment.Range) (bool, error) {
-	if e.beside.Len() == 0 && len(next) > 0 {
-		return false, nil
-	}
-	return e.over.prove(ctx)
-}
-
-// next returns which bytes are fetched from the reference when those beside
-// wrong ones were: samples, then all the rest.
-func (e *elimination) next() []segment.Range {
-	size := e.check.blob.Size()
-	if e.step == 0 {
-		e.step = firstStep
-		var windows []segment.Range
-		for at := int64(0); at < size; at += max(2*window, size/samples) {
-			windows = append(windows, segment.Range{Start: at, End: at + window})
-		}
-		if part := e.reference.missing(size, windows...); len(part) > 0 {
-			return part
-		}
-	}
-	e.step *= 2
-	return e.reference.missing(e.step/2, e.check.whole())
 }
 
 // compare finds what differs. It asks both the source of bytes on disk and the
-// reference again for some of them, and excludes a source that sends something
-// else than before.
-func (e *elimination) compare(ctx context.Context, ranges []segment.Range) error {
+// reference again for some of them, and returns true when it has excluded one
+// that sends something else than before.
+func (e *elimination) compare(ctx context.Context, ranges []segment.Range) (caught bool, err error) {
 	reach := max(window, e.check.blob.Size()/(2*samples))
 	for _, r := range ranges {
 		for d, err := range e.over.differences(ctx, r) {
 			if err != nil {
-				return err
+				return false, err
 			}
-			e.beside.Add(segment.Range{Start: d.Start - reach, End: d.End + reach})
-			if !e.caught && !e.check.search.isCorrupt(d.source) && e.repeats < repeats {
-				e.repeats++
-				e.repeat(ctx, d)
+			e.differs = true
+			e.first.Add(segment.Range{Start: d.Start - reach, End: d.End + reach})
+			if e.check.search.isCorrupt(d.source) || e.repeats == repeats {
+				continue
+			}
+			e.repeats++
+			if e.repeat(ctx, d) {
+				return true, nil
 			}
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // repeat asks both sources of a difference again for its first bytes.
-func (e *elimination) repeat(ctx context.Context, d difference) {
+func (e *elimination) repeat(ctx context.Context, d difference) (caught bool) {
 	first := 0
 	for d.stored[first] == d.bytes[first] {
 		first++
@@ -146,39 +131,30 @@ func (e *elimination) repeat(ctx context.Context, d difference) {
 	end := min(first+repeated, len(d.bytes))
 	again := segment.Range{Start: d.Start + int64(first), End: d.Start + int64(end)}
 	for name, before := range map[string][]byte{d.source: d.stored[first:end], e.reference.name(): d.bytes[first:end]} {
-		if e.check.equivocates(ctx, e.check.replicaOf(name), again, before) {
+		if e.check.replicaOf(name).equivocates(ctx, again, before) {
 			e.check.search.exclude(name, e.check.blob.Digest(), "it sent different bytes each time for %v of %s", again, e.check.blob.Digest())
-			e.caught = true
+			caught = true
 		}
 	}
+	return caught
 }
 
-// equivocates reports whether a source sends something else than before. r is
-// nil for one of an earlier run.
-func (c *check) equivocates(ctx context.Context, r *replica, at segment.Range, before []byte) bool {
-	if r == nil || r.failure != nil || r.source.WholeOnly() && at.End > mostRepeated {
-		return false
-	}
-	again, err := c.ask(ctx, r.source, at)
-	r.fail(err)
-	return err == nil && !bytes.Equal(again, before)
-}
-
-// decide is called when all was fetched from a reference, and is wrong. If no
+// decide is called when all was fetched from the reference, and is wrong. If no
 // other source has the blob, it is fetched once more.
-func (c *check) decide(reference *replica) error {
-	if len(reference.missing(c.blob.Size(), c.whole())) > 0 {
-		return nil // of a damaged disk, bytes were fetched again, from others
+func (e *elimination) decide() (done bool, err error) {
+	c, src := e.check, e.reference.source
+	if missing := e.reference.missing(c.blob.Size(), c.whole()); missing.Len() > 0 {
+		return true, nil // of a damaged disk, bytes were fetched again, from others
 	}
-	others := slices.ContainsFunc(c.search.sources, func(src *source) bool {
-		return src != reference.source && !c.search.opts.Scheduler.Lacks(src.index, c.index)
+	others := slices.ContainsFunc(c.search.sources, func(o *source) bool {
+		return o != src && !c.search.opts.Scheduler.Lacks(o.index, c.index)
 	})
-	if others || reference.source.retried {
-		c.search.exclude(reference.name(), c.blob.Digest(), "the bytes that it alone sent for %s have another digest", c.blob.Digest())
-		return nil
+	if others || src.retried {
+		c.search.exclude(src.Name(), c.blob.Digest(), "the bytes that it alone sent for %s have another digest", c.blob.Digest())
+		return false, nil
 	}
-	reference.source.retried = true
+	src.retried = true
 	c.search.opts.Report.Warn(fmt.Sprintf("%s served wrong bytes of %s: segpull tries once more; give another mirror with --mirror if that fails",
-		reference.name(), c.blob.Digest()))
-	return c.refetch(c.whole())
+		src.Name(), c.blob.Digest()))
+	return true, c.refetch(c.whole())
 }

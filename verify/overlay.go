@@ -66,7 +66,7 @@ func (o overlay) Wait(ctx context.Context, off int64) error {
 func (o overlay) Read(off int64, buf []byte) (int, error) {
 	p := o.part(off, off+MaxRun)
 	if p.replica != nil {
-		return p.replica.read(off, buf[:p.Len()])
+		return o.check.search.scratch.ReadAt(buf[:p.Len()], p.replica.base+off)
 	}
 	n, err := o.check.blob.Read(off, buf)
 	return int(min(int64(n), p.Len())), err
@@ -105,13 +105,13 @@ func (o overlay) differences(ctx context.Context, r segment.Range) iter.Seq2[dif
 	}
 }
 
-// firstWrong returns the source of the first bytes of r that are others on disk;
-// "" if there are none.
-func (o overlay) firstWrong(ctx context.Context, r segment.Range) (source string, err error) {
+// firstWrong returns whose bytes the first of r are that are others on disk; nil if
+// there are none, or if an earlier run fetched them.
+func (o overlay) firstWrong(ctx context.Context, r segment.Range) (*replica, error) {
 	for d, err := range o.differences(ctx, r) {
-		return d.source, err
+		return o.check.replicaOf(d.source), err
 	}
-	return "", nil
+	return nil, nil
 }
 
 // prove reports whether the blob is right with this overlay, and if so applies

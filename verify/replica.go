@@ -1,7 +1,9 @@
 package verify
 
 import (
-	"os"
+	"bytes"
+	"context"
+	"time"
 
 	"github.com/segpull/segpull/segment"
 )
@@ -11,21 +13,20 @@ import (
 // file. So no source is asked for the same bytes twice, except to see whether it
 // sends the same.
 type replica struct {
+	check   *check
 	source  *source
-	blob    Blob
-	scratch *scratch
 	base    int64       // where the blob begins in the scratch file
 	fetched segment.Set // which bytes are in the scratch file
 	failure error       // why the source sends nothing until the next round of steps
+	doubted bool        // its bytes seem to be wrong
 }
 
 func (r *replica) name() string { return r.source.Name() }
 
 // missing returns the bytes of ranges that the source neither served nor was
 // asked for later, and that another one served, at most so many.
-func (r *replica) missing(most int64, ranges ...segment.Range) []segment.Range {
-	var found segment.Set
-	for _, run := range r.blob.Runs() {
+func (r *replica) missing(most int64, ranges ...segment.Range) (found segment.Set) {
+	for _, run := range r.check.blob.Runs() {
 		if run.Source == r.name() {
 			continue
 		}
@@ -36,45 +37,59 @@ func (r *replica) missing(most int64, ranges ...segment.Range) []segment.Range {
 			}
 		}
 	}
-	return found.Ranges()
+	return found
+}
+
+// fetch asks the source for bytes of the blob that it has not sent yet. After a
+// failure, it fails at once until the next round of steps.
+func (r *replica) fetch(ctx context.Context, ranges ...segment.Range) error {
+	c := r.check
+	if !c.unhurried && time.Since(r.source.timedOut) < timeoutMemory {
+		r.failure = &segment.GiveUpError{After: quickAnswer}
+	}
+	if r.source.WholeOnly() { // it would start over each time
+		ranges = []segment.Range{c.whole()}
+	}
+	missing := r.missing(c.blob.Size(), ranges...)
+	if r.failure != nil || missing.Len() == 0 {
+		return r.failure
+	}
+	budget := c.search.budget(r.source, missing.Len(), c.unhurried)
+	err := r.source.ReadRanges(ctx, c.index, missing.Ranges(), budget, r.keep)
+	r.fail(err)
+	return err
+}
+
+// fail remembers the error of a source that is not available.
+func (r *replica) fail(err error) {
+	if unavailable(err) {
+		r.failure = err
+	}
+	if is[*segment.GiveUpError](err) {
+		r.source.timedOut = time.Now()
+	}
 }
 
 // keep puts bytes of the source into the scratch file.
 func (r *replica) keep(off int64, p []byte) error {
-	if err := r.scratch.write(p, r.base+off); err != nil {
+	file, err := r.check.search.openScratch()
+	if err != nil {
+		return err
+	}
+	if _, err := file.WriteAt(p, r.base+off); err != nil {
 		return err
 	}
 	r.fetched.Add(segment.Range{Start: off, End: off + int64(len(p))})
 	return nil
 }
 
-// read reads bytes that are in the scratch file.
-func (r *replica) read(off int64, p []byte) (int, error) {
-	return r.scratch.file.ReadAt(p, r.base+off)
-}
-
-// scratch is a sparse file with what sources sent a second time. It belongs to
-// the check that has the turn.
-type scratch struct {
-	create func() (*os.File, error)
-	file   *os.File // nil until the first write
-	end    int64    // of what is reserved; guarded by Search.mu
-}
-
-func (s *scratch) write(p []byte, off int64) (err error) {
-	if s.file == nil {
-		if s.file, err = s.create(); err != nil {
-			return err
-		}
+// equivocates reports whether the source sends something else than before. r is
+// nil for one of an earlier run.
+func (r *replica) equivocates(ctx context.Context, at segment.Range, before []byte) bool {
+	if r == nil || r.failure != nil || r.source.WholeOnly() && at.End > mostRepeated {
+		return false
 	}
-	_, err = s.file.WriteAt(p, off)
-	return err
-}
-
-// close frees the disk, also while the file has a name.
-func (s *scratch) close() {
-	if s.file != nil {
-		s.file.Truncate(0)
-		s.file.Close()
-	}
+	again, err := r.ask(ctx, at)
+	r.fail(err)
+	return err == nil && !bytes.Equal(again, before)
 }

@@ -116,14 +116,16 @@ type Search struct {
 	opts    Options
 	began   time.Time
 	sources []*source
-	scratch *scratch
 
 	turn     *semaphore.Weighted // one blob is searched at a time
 	watchers *semaphore.Weighted // each watcher decompresses a blob
 	answer   chan *check         // of a small blob that is right
 
-	mu     sync.Mutex // guards what follows
-	checks []*check
+	mu       sync.Mutex // guards what follows
+	checks   []*check
+	reserved int64 // bytes of the scratch file, for what sources may send
+
+	scratch *os.File // with what sources sent a second time; nil before; guarded by turn
 }
 
 // New prepares a search, and excludes the sources that opts.Corrupt names, as
@@ -132,7 +134,6 @@ func New(opts Options) *Search {
 	s := &Search{
 		opts:     opts,
 		began:    time.Now(),
-		scratch:  &scratch{create: opts.Scratch},
 		turn:     semaphore.NewWeighted(1),
 		watchers: semaphore.NewWeighted(int64(runtime.GOMAXPROCS(0))),
 		answer:   make(chan *check, 1),
@@ -148,17 +149,20 @@ func New(opts Options) *Search {
 // after all other calls have returned.
 func (s *Search) Close() {
 	s.opts.Corrupt.leave(s)
-	s.scratch.close()
+	if s.scratch != nil {
+		s.scratch.Truncate(0) // it may have a name, which would keep the disk full
+		s.scratch.Close()
+	}
 }
 
 // Add adds a blob to the search, and returns its index, from 0 on.
 func (s *Search) Add(b Blob) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := &check{search: s, index: len(s.checks), blob: b, doubted: make(map[string]bool)}
+	c := &check{search: s, index: len(s.checks), blob: b}
 	for _, src := range s.sources {
-		c.replicas = append(c.replicas, &replica{source: src, blob: b, scratch: s.scratch, base: s.scratch.end})
-		s.scratch.end += b.Size()
+		c.replicas = append(c.replicas, &replica{check: c, source: src, base: s.reserved})
+		s.reserved += b.Size()
 	}
 	s.checks = append(s.checks, c)
 	return c.index
@@ -211,6 +215,14 @@ func (s *Search) provedRight(name string) bool {
 	return slices.ContainsFunc(s.all(), func(c *check) bool {
 		return c.right.Load() && c.served(name) > 0
 	})
+}
+
+// openScratch returns the scratch file, a sparse one.
+func (s *Search) openScratch() (file *os.File, err error) {
+	if s.scratch == nil {
+		s.scratch, err = s.opts.Scratch()
+	}
+	return s.scratch, err
 }
 
 func is[E error](err error) bool {

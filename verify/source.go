@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/segpull/segpull/segment"
@@ -26,11 +25,11 @@ const (
 // source is an Origin, and what the search remembers of it.
 type source struct {
 	Origin
-	index     int          // in Options.Sources
-	timedOut  atomic.Int64 // when it last exceeded its budget, in Unix seconds
-	unchecked bool         // it was excluded, and is a suspect until it has sent a known answer
-	retried   bool         // as the only source of a blob, after the first wrong bytes; guarded by Search.turn
-	suspected int          // in how many blobs it is the suspect; guarded by Search.mu
+	index     int       // in Options.Sources
+	unchecked bool      // it was excluded, and is a suspect until it has sent a known answer
+	suspected int       // in how many blobs it is the suspect; guarded by Search.mu
+	timedOut  time.Time // when it last exceeded its budget; guarded by Search.turn
+	retried   bool      // as the only source of a blob, after the first wrong bytes; guarded by Search.turn
 }
 
 // budget is for so many bytes of a source: long where no other can stand in for
@@ -46,24 +45,19 @@ func (s *Search) budget(src *source, bytes int64, long bool) segment.Budget {
 	return segment.Budget{Total: total, Idle: idle}
 }
 
-// timedOutRecently reports whether the source exceeded its budget a moment ago.
-func (s *source) timedOutRecently() bool {
-	return time.Since(time.Unix(s.timedOut.Load(), 0)) < timeoutMemory
-}
-
 // unavailable reports whether an error means that a source does not answer, or
 // not for this blob.
 func unavailable(err error) bool {
 	return is[*segment.GiveUpError](err) || is[*segment.HopelessError](err)
 }
 
-// ask reads bytes of the blob from a source within a short time; r should be
+// ask reads bytes of the blob from the source within a short time; at should be
 // short too.
-func (c *check) ask(ctx context.Context, src *source, r segment.Range) ([]byte, error) {
-	p := make([]byte, r.Len())
-	budget := c.search.budget(src, r.Len(), false)
-	err := src.ReadRanges(ctx, c.index, []segment.Range{r}, budget, func(off int64, b []byte) error {
-		copy(p[off-r.Start:], b)
+func (r *replica) ask(ctx context.Context, at segment.Range) ([]byte, error) {
+	p := make([]byte, at.Len())
+	budget := r.check.search.budget(r.source, at.Len(), false)
+	err := r.source.ReadRanges(ctx, r.check.index, []segment.Range{at}, budget, func(off int64, b []byte) error {
+		copy(p[off-at.Start:], b)
 		return nil
 	})
 	return p, err
@@ -79,44 +73,11 @@ func (c *check) askAll(ctx context.Context, start []byte, skip func(*replica) bo
 			continue
 		}
 		questions.Go(func() {
-			got, err := c.ask(ctx, r.source, segment.Range{End: int64(len(start))})
+			got, err := r.ask(ctx, segment.Range{End: int64(len(start))})
 			if err == nil {
 				answer(r, got, bytes.Equal(got, start))
 			}
 		})
 	}
 	questions.Wait()
-}
-
-// fetch asks a source for bytes of the blob that it has not sent yet. After a
-// failure, it fails at once until the next round of steps.
-func (c *check) fetch(ctx context.Context, r *replica, ranges ...segment.Range) error {
-	if !c.unhurried && r.source.timedOutRecently() {
-		r.failure = &segment.GiveUpError{After: quickAnswer}
-	}
-	if r.source.WholeOnly() { // it would start over each time
-		ranges = []segment.Range{c.whole()}
-	}
-	missing := r.missing(c.blob.Size(), ranges...)
-	if r.failure != nil || len(missing) == 0 {
-		return r.failure
-	}
-	total := int64(0)
-	for _, at := range missing {
-		total += at.Len()
-	}
-	err := r.source.ReadRanges(ctx, c.index, missing, c.search.budget(r.source, total, c.unhurried), r.keep)
-	r.fail(err)
-	return err
-}
-
-// fail remembers the error of a source that is not available.
-func (r *replica) fail(err error) {
-	if !unavailable(err) {
-		return
-	}
-	r.failure = err
-	if is[*segment.GiveUpError](err) {
-		r.source.timedOut.Store(time.Now().Unix())
-	}
 }

@@ -24,9 +24,13 @@ const (
 )
 
 // findBreak returns where a layer of size bytes breaks, as far as it goes up to
-// end.
+// end; layer.Unbroken if it does not, or only at its checksum.
 func findBreak(ctx context.Context, src Content, size, end int64) (int64, error) {
-	return layer.FindBreak(bufio.NewReaderSize(&reader{ctx: ctx, src: src, end: end}, MaxRun), size)
+	at, err := layer.FindBreak(bufio.NewReaderSize(&reader{ctx: ctx, src: src, end: end}, MaxRun), size)
+	if at >= size-checksum {
+		at = layer.Unbroken
+	}
+	return at, err
 }
 
 // splice follows the breaks of a layer: the bytes around one are fetched from
@@ -38,16 +42,18 @@ func (c *check) splice(ctx context.Context) (right bool, err error) {
 	size := c.blob.Size()
 	over := c.stored()
 	at, err := findBreak(ctx, over, size, size)
-	if err != nil || at >= size-checksum {
+	if err != nil || at == layer.Unbroken {
 		return false, err
 	}
 	// Wrong bytes come in a row, so each step takes more of them.
-	for ahead := int64(window); at < size-checksum; ahead = max(window, min(2*ahead, size/mostAhead)) {
+	for ahead := int64(window); at != layer.Unbroken; ahead = max(window, min(2*ahead, size/mostAhead)) {
 		next, wrong, err := c.mend(ctx, &over, at, ahead, size)
 		if err != nil || next <= at {
 			return false, err
 		}
-		c.doubted[wrong] = true
+		if wrong != nil {
+			wrong.doubted = true
+		}
 		at = next
 	}
 	return over.prove(ctx)
@@ -56,13 +62,13 @@ func (c *check) splice(ctx context.Context) (right bool, err error) {
 // mend looks for the source with whose bytes the layer goes on from a break at
 // at beyond what is fetched, and uses them. It returns where the layer then
 // breaks, as far as it goes up to end, and the source of the first bytes that
-// were others; 0 if there is no such source.
-func (c *check) mend(ctx context.Context, over *overlay, at, ahead, end int64) (next int64, wrong string, err error) {
+// were others; 0 if no source is such.
+func (c *check) mend(ctx context.Context, over *overlay, at, ahead, end int64) (next int64, wrong *replica, err error) {
 	size := c.blob.Size()
 	for _, rep := range c.candidates() {
 		for back := int64(lookBack); ; back *= 2 {
 			r := segment.Range{Start: max(0, at-back), End: min(at+ahead, size)}
-			err := c.fetch(ctx, rep, r)
+			err := rep.fetch(ctx, r)
 			if unavailable(err) {
 				break
 			}
@@ -71,9 +77,9 @@ func (c *check) mend(ctx context.Context, over *overlay, at, ahead, end int64) (
 				next, err = findBreak(ctx, o, size, end)
 			}
 			if err != nil {
-				return 0, "", err
+				return 0, nil, err
 			}
-			if next >= min(r.End, size-checksum) {
+			if next >= r.End {
 				*over = o
 				wrong, err = o.firstWrong(ctx, r)
 				return next, wrong, err
@@ -83,5 +89,5 @@ func (c *check) mend(ctx context.Context, over *overlay, at, ahead, end int64) (
 			}
 		}
 	}
-	return 0, "", nil
+	return 0, nil, nil
 }

@@ -43,13 +43,13 @@ func (c *check) watch(ctx context.Context) {
 	starts.Go(func() { c.watchStarts(ctx) })
 	at, err := c.watchStream(ctx)
 	starts.Wait()
-	if err != nil || at < startSize || at >= size-checksum {
+	if err != nil || at < startSize || at == layer.Unbroken {
 		return
 	}
 	c.suspectOne(func() *replica {
 		over := c.stored()
 		_, wrong, _ := c.mend(ctx, &over, at, window, at+window)
-		return c.replicaOf(wrong)
+		return wrong
 	})
 }
 
@@ -119,7 +119,7 @@ func (c *check) suspectOne(find func() *replica) {
 	}
 	c.doubt.Store(true)
 	name := c.suspect.name()
-	c.doubted[name] = true
+	c.suspect.doubted = true
 	c.search.suspect(c.suspect.source, 1)
 	c.search.opts.Report.Suspect(name, fmt.Sprintf("its bytes of %s seem to be wrong, so segpull asks other sources until that is clear", c.blob.Digest()))
 }

@@ -64,7 +64,7 @@ func TestWatch(t *testing.T) {
 			}
 			for k, s := range w.sources {
 				suspect := len(tc.suspects) > 0 && s.name == tc.suspects[len(tc.suspects)-1]
-				if (w.trust[k] == segment.Suspect) != suspect || c.doubted[s.name] != suspect {
+				if (w.trust[k] == segment.Suspect) != suspect || c.replicas[k].doubted != suspect {
 					t.Errorf("%s has trust %v", s.name, w.trust[k])
 				}
 			}
