@@ -11,7 +11,7 @@ const maxAnswer = 64 << 10
 // offerAnswer is called with each blob that is right. The first small one, most
 // often the config, serves CheckSources.
 func (s *Search) offerAnswer(c *check) {
-	if size := c.blob.Size(); size == 0 || size > maxAnswer {
+	if size := c.blob.Size(); size == 0 || size > maxAnswer || s.opts.Scheduler.Assigned(c.index) {
 		return
 	}
 	select {
@@ -43,16 +43,11 @@ func (s *Search) CheckSources(ctx context.Context) {
 		return // the disk does not have it any more
 	}
 	served := func(r *replica) bool { return c.served(r.name()) > 0 }
-	for _, r := range c.replicas {
-		if served(r) {
-			s.cleared(r.source)
-		}
-	}
 	c.askAll(ctx, right, served, func(r *replica, _ []byte, same bool) {
 		if same {
 			s.cleared(r.source)
 			return
 		}
-		s.exclude(r.name(), c.blob.Digest(), "it sent other bytes for %s, of which segpull has the right ones", c.blob.Digest())
+		c.exclude(r.name(), "it sent other bytes for %s, of which segpull has the right ones", c.blob.Digest())
 	})
 }

@@ -88,13 +88,12 @@ func (c *check) repair(ctx context.Context, mismatch error) (err error) {
 		for _, r := range c.replicas {
 			r.failure = nil // it may answer again
 		}
-		for _, step := range []func(context.Context) (bool, error){c.splice, c.refetchExcluded, c.eliminate, c.combine} {
+		for _, step := range []func(context.Context) (bool, error){c.splice, c.eliminate, c.combine} {
 			if done, err := step(ctx); done || err != nil {
 				return err
 			}
 		}
-		var later bool
-		if err, later = c.failed(mismatch); !later {
+		if err = c.failed(mismatch); !is[*segment.GiveUpError](err) {
 			break
 		}
 	}
@@ -109,7 +108,10 @@ func (c *check) end() {
 		c.search.suspect(c.suspect.source, -1)
 		c.suspect = nil
 	}
-	c.release()
+	if c.held {
+		c.held = false
+		c.search.opts.Scheduler.Release(c.index)
+	}
 }
 
 // hold leaves larger blobs for later if one of two sources is corrupt: until it
@@ -122,65 +124,51 @@ func (c *check) hold() {
 	}
 }
 
-func (c *check) release() {
-	if c.held {
-		c.held = false
-		c.search.opts.Scheduler.Release(c.index)
-	}
-}
-
 // candidates are the replicas of sources that are not corrupt, in the order in
-// which they are tried: last those whose bytes seem to be wrong, or that were
-// corrupt recently, or never were proved right; first those that served most of
-// the blob, since to fetch the rest of it from them costs least. Of two sources,
-// the bytes of the one that resolved the tag count twice: it could have sent a
-// wrong digest.
+// which they are tried: by their rank, and then first those that served most of
+// the blob, since to fetch the rest of it from them costs least.
 func (c *check) candidates() (all []*replica) {
-	s := c.search
-	rank := make(map[*replica]int)
-	weight := make(map[*replica]int64)
 	for _, r := range c.replicas {
-		if s.isCorrupt(r.name()) {
-			continue
-		}
-		all = append(all, r)
-		weight[r] = c.served(r.name())
-		resolver := r.name() == s.opts.Resolver
-		if resolver && len(c.replicas) == 2 {
-			weight[r] *= 2
-		}
-		switch {
-		case r.doubted:
-			rank[r] = 3
-		case s.opts.Doubted[r.name()]:
-			rank[r] = 2
-		case !resolver && !s.provedRight(r.name()):
-			rank[r] = 1
+		if !c.search.isCorrupt(r.name()) {
+			all = append(all, r)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *replica) int {
-		return cmp.Or(cmp.Compare(rank[a], rank[b]), cmp.Compare(weight[b], weight[a]))
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(c.served(b.name()), c.served(a.name())))
 	})
 	return all
 }
 
+// rank is lowest of those that are tried first. Last are those whose bytes seem to be
+// wrong, or that were corrupt in an earlier pull, or never were proved right.
+func (r *replica) rank() int {
+	switch s := r.check.search; {
+	case r.doubted:
+		return 3
+	case s.opts.Doubted[r.name()]:
+		return 2
+	case r.name() != s.opts.Resolver && !s.provedRight(r.name()):
+		return 1
+	}
+	return 0
+}
+
 // failed is the error of a blob that can't be repaired: that of a source that
 // may answer later, or a mismatch with the reasons of those that lack the blob.
-func (c *check) failed(mismatch error) (err error, later bool) {
+func (c *check) failed(mismatch error) error {
 	for _, r := range c.replicas {
 		switch {
-		case r.failure == nil:
-		case is[*segment.HopelessError](r.failure):
+		case is[*segment.GiveUpError](r.failure):
+			return fmt.Errorf("the digest of %s is wrong, and segpull cannot determine which source sent wrong bytes: %w", c.blob.Digest(), r.failure)
+		case r.failure != nil:
 			mismatch = fmt.Errorf("%w (and %v)", mismatch, r.failure)
-		default:
-			return fmt.Errorf("the digest of %s is wrong, and segpull cannot determine which source sent wrong bytes: %w", c.blob.Digest(), r.failure), true
 		}
 	}
-	return mismatch, false
+	return mismatch
 }
 
 // refetchExcluded fetches from others what excluded sources sent.
-func (c *check) refetchExcluded(context.Context) (some bool, err error) {
+func (c *check) refetchExcluded() (some bool, err error) {
 	for _, run := range c.blob.Runs() {
 		if c.search.Accepts(run.Source, c.index) {
 			continue

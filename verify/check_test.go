@@ -13,26 +13,19 @@ import (
 // order in which they are tried as a reference.
 func TestCandidates(t *testing.T) {
 	for what, tc := range map[string]struct {
-		serve   []int // in turns
-		sources int
-		edit    func(w *world, c *check)
-		want    string
+		edit func(w *world, c *check)
+		want string
 	}{
-		"most bytes first":                          {[]int{0, 1, 1, 2, 2, 2}, 3, func(*world, *check) {}, "c b a"},
-		"the resolver is trusted":                   {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, _ *check) { w.search.opts.Resolver = "a" }, "a c b"},
-		"its bytes count twice beside one other":    {[]int{0, 0, 1, 1, 1}, 2, func(w *world, _ *check) { w.search.opts.Resolver = "a"; w.proveRight("b") }, "a b"},
-		"one that was proved right":                 {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, _ *check) { w.proveRight("b") }, "b c a"},
-		"one that was corrupt in an earlier pull":   {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, _ *check) { w.search.opts.Doubted["c"] = true }, "b a c"},
-		"one whose bytes seem to be wrong":          {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, c *check) { w.search.opts.Doubted["b"] = true; c.replicas[2].doubted = true }, "a b c"},
-		"one that is corrupt is not tried any more": {[]int{0, 1, 1, 2, 2, 2}, 3, func(w *world, c *check) { w.corrupt.add("c", time.Now()) }, "b a"},
+		"most bytes first":                          {func(*world, *check) {}, "c b a"},
+		"the resolver is trusted":                   {func(w *world, _ *check) { w.search.opts.Resolver = "a" }, "a c b"},
+		"one that was proved right":                 {func(w *world, _ *check) { w.proveRight("b") }, "b c a"},
+		"one that was corrupt in an earlier pull":   {func(w *world, _ *check) { w.search.opts.Doubted["c"] = true }, "b a c"},
+		"one whose bytes seem to be wrong":          {func(w *world, c *check) { w.search.opts.Doubted["b"] = true; c.replicas[2].doubted = true }, "a b c"},
+		"one that is corrupt is not tried any more": {func(w *world, c *check) { w.corrupt.add("c", time.Now()) }, "b a"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			var sources []*fakeSource
-			for range tc.sources {
-				sources = append(sources, &fakeSource{})
-			}
-			w := newWorld(t, [][]byte{random(mib), random(kib)}, sources...)
-			w.serveAlternately(0, 64*kib, tc.serve...)
+			w := newWorld(t, [][]byte{random(mib), random(kib)}, &fakeSource{}, &fakeSource{}, &fakeSource{})
+			w.serveAlternately(0, 64*kib, 0, 1, 1, 2, 2, 2)
 			c := w.search.all()[0]
 			tc.edit(w, c)
 			var got []string

@@ -27,7 +27,7 @@ func (c *check) combine(ctx context.Context) (right bool, err error) {
 			return right, err
 		}
 	}
-	if _, later := c.failed(nil); later && !c.unhurried {
+	if !c.unhurried && is[*segment.GiveUpError](c.failed(nil)) {
 		return false, nil // all this hashing is for when no source is left to ask
 	}
 	all, err := c.disagreements(ctx)
@@ -36,13 +36,25 @@ func (c *check) combine(ctx context.Context) (right bool, err error) {
 	}
 	left := int64(maxHashed)
 	for cut := range cuts(all) {
-		for o := range c.combinations(cut) {
-			if left -= c.blob.Size(); left < 0 {
-				return false, nil
-			}
-			if right, err := o.prove(ctx); right || err != nil {
-				return right, err
-			}
+		if right, err := c.tryAll(ctx, c.stored(), cut, &left); right || err != nil {
+			return right, err
+		}
+	}
+	return false, nil
+}
+
+// tryAll tries each way to take disagreements from sources, until left bytes were hashed.
+func (c *check) tryAll(ctx context.Context, o overlay, all []disagreement, left *int64) (right bool, err error) {
+	if len(all) == 0 {
+		*left -= c.blob.Size()
+		return o.prove(ctx)
+	}
+	for i, r := range c.replicas {
+		if all[0].same[i] < i || *left < c.blob.Size() {
+			continue
+		}
+		if right, err := c.tryAll(ctx, o.with(r, all[0].Range), all[1:], left); right || err != nil {
+			return right, err
 		}
 	}
 	return false, nil
@@ -96,23 +108,6 @@ func cuts(all []disagreement) iter.Seq[[]disagreement] {
 						return
 					}
 				}
-			}
-		}
-	}
-}
-
-// combinations yields the blob with each way to take disagreements from sources.
-func (c *check) combinations(all []disagreement) iter.Seq[overlay] {
-	return func(yield func(overlay) bool) {
-		for n := 0; ; n++ {
-			o, digits := c.stored(), n // each with a base of its own
-			for _, d := range all {
-				variants := slices.Compact(slices.Sorted(slices.Values(d.same)))
-				o = o.with(c.replicas[variants[digits%len(variants)]], d.Range)
-				digits /= len(variants)
-			}
-			if digits > 0 || !yield(o) {
-				return
 			}
 		}
 	}

@@ -17,9 +17,8 @@ type Corrupt struct {
 	// CheckSources. 0: it is excluded for good.
 	ExcludeFor time.Duration
 
-	mu       sync.Mutex // guards what follows
-	found    []*exclusion
-	searches []*Search
+	mu    sync.Mutex // guards what follows
+	found []*exclusion
 }
 
 // exclusion is that of a source which was found to be corrupt.
@@ -38,11 +37,10 @@ func (c *Corrupt) Has(name string) bool { return c.trust(name, time.Now()) == se
 func (c *Corrupt) trust(name string, began time.Time) segment.Trust {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := c.find(name)
-	switch {
-	case e != nil && c.lasts(e, began):
+	switch e := c.find(name); {
+	case c.lasts(e, began):
 		return segment.Excluded
-	case e != nil && e.unchecked:
+	case e.unchecked:
 		return segment.Suspect
 	}
 	return segment.Trusted
@@ -61,40 +59,33 @@ func (c *Corrupt) Names() []string {
 	return names
 }
 
+// find returns one that has not begun for a source that was never excluded.
 func (c *Corrupt) find(name string) *exclusion {
-	i := slices.IndexFunc(c.found, func(e *exclusion) bool { return e.name == name })
-	if i < 0 {
-		return nil
+	if i := slices.IndexFunc(c.found, func(e *exclusion) bool { return e.name == name }); i >= 0 {
+		return c.found[i]
 	}
-	return c.found[i]
+	return &exclusion{name: name}
 }
 
-// lasts reports whether an exclusion ends after t.
+// lasts reports whether an exclusion has begun, and ends after t.
 func (c *Corrupt) lasts(e *exclusion, t time.Time) bool {
-	return c.ExcludeFor == 0 || t.Before(e.until)
+	return !e.until.IsZero() && (c.ExcludeFor == 0 || t.Before(e.until))
 }
 
-// add excludes a source in all searches, and returns for how long. fresh is false where a
-// search that began at a time knows it already.
+// add excludes a source, and returns for how long. fresh is false where a search that
+// began at a time knows it already.
 func (c *Corrupt) add(name string, began time.Time) (length time.Duration, fresh bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	e := c.find(name)
-	switch {
-	case e == nil:
-		e = &exclusion{name: name, length: c.ExcludeFor}
-		c.found = append(c.found, e)
-	case c.lasts(e, began):
-		c.mu.Unlock()
+	if c.lasts(e, began) {
 		return 0, false
-	default:
-		e.length *= 2
 	}
+	if e.until.IsZero() {
+		c.found = append(c.found, e)
+	}
+	e.length = max(c.ExcludeFor, 2*e.length)
 	e.until, e.unchecked = time.Now().Add(e.length), true
-	searches := slices.Clone(c.searches)
-	c.mu.Unlock()
-	for _, s := range searches {
-		s.excludeCorrupt()
-	}
 	return e.length, true
 }
 
@@ -103,16 +94,4 @@ func (c *Corrupt) checked(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.find(name).unchecked = false
-}
-
-func (c *Corrupt) join(s *Search) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.searches = append(c.searches, s)
-}
-
-func (c *Corrupt) leave(s *Search) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.searches = slices.DeleteFunc(c.searches, func(o *Search) bool { return o == s })
 }

@@ -63,12 +63,12 @@ func TestSearchesShareWhatTheyFind(t *testing.T) {
 		corrupt := &Corrupt{ExcludeFor: time.Hour}
 		one := newWorldAfter(t, corrupt, [][]byte{random(kib)}, &fakeSource{}, &fakeSource{})
 		two := newWorldAfter(t, corrupt, [][]byte{random(kib)}, &fakeSource{}, &fakeSource{})
-		one.search.exclude("b", one.blobs[0].Digest(), "it was seen")
+		one.search.all()[0].exclude("b", "it was seen")
 		time.Sleep(2 * time.Hour)
-		if two.trust[1] != segment.Excluded || two.search.Accepts("b", 0) {
+		if two.search.Accepts("b", 0) || two.trust[1] != segment.Excluded {
 			t.Errorf("trust %v in the other search", two.trust[1])
 		}
-		two.search.exclude("b", two.blobs[0].Digest(), "it was seen again")
+		two.search.all()[0].exclude("b", "it was seen again")
 		if three := newWorldAfter(t, corrupt, [][]byte{random(kib)}, &fakeSource{}, &fakeSource{}); three.trust[1] != segment.Suspect {
 			t.Errorf("trust %v in the next search", three.trust[1])
 		}
@@ -80,8 +80,8 @@ func TestNoSourceIsASuspectAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		corrupt := &Corrupt{ExcludeFor: time.Hour}
 		one := newWorldAfter(t, corrupt, [][]byte{random(kib)}, &fakeSource{}, &fakeSource{})
-		one.search.exclude("a", one.blobs[0].Digest(), "it was seen")
-		one.search.exclude("b", one.blobs[0].Digest(), "it was seen")
+		one.search.all()[0].exclude("a", "it was seen")
+		one.search.all()[0].exclude("b", "it was seen")
 		time.Sleep(time.Hour)
 		if two := newWorldAfter(t, corrupt, [][]byte{random(kib)}, &fakeSource{}, &fakeSource{}); two.trust[0] != segment.Trusted || two.trust[1] != segment.Trusted {
 			t.Errorf("trust %v", two.trust)

@@ -22,9 +22,6 @@ const (
 	// and repeats how often.
 	repeated = 16 << 10
 	repeats  = 3
-	// mostRepeated is how far into a blob a source that sends whole blobs only
-	// is asked again.
-	mostRepeated = 1 << 20
 )
 
 // elimination takes the replica of one source for a reference: what others
@@ -32,7 +29,6 @@ const (
 // it. If it is right, the sources whose bytes differ are corrupt; if it is
 // wrong, the reference is.
 type elimination struct {
-	check     *check
 	reference *replica
 	over      overlay     // the blob as the reference has it, as far as it was fetched
 	first     segment.Set // is fetched first: samples, and what is around bytes that differ, since wrong ones come in a row
@@ -40,11 +36,18 @@ type elimination struct {
 	repeats   int         // how often two sources were asked again
 }
 
-// eliminate tries one reference after the other, until a source is excluded or
-// bytes are wanted again. A source that is the last one becomes the reference:
-// the blob may be right before all that the others sent was fetched from it.
+// eliminate tries one reference after the other, until the blob is right, or bytes are
+// wanted again: those of sources that were excluded, unless one source is left. That
+// is a reference too: the blob may be right before all that the others sent was
+// fetched from it.
 func (c *check) eliminate(ctx context.Context) (done bool, err error) {
-	for _, r := range c.candidates() {
+	all := c.candidates()
+	if len(all) > 1 {
+		if some, err := c.refetchExcluded(); some || err != nil {
+			return some, err
+		}
+	}
+	for _, r := range all {
 		done, err := c.tryReference(ctx, r)
 		if unavailable(err) {
 			continue
@@ -52,19 +55,16 @@ func (c *check) eliminate(ctx context.Context) (done bool, err error) {
 		if done || err != nil {
 			return done, err
 		}
-		if len(c.candidates()) == 1 {
-			return c.eliminate(ctx)
-		}
-		break
+		return c.eliminate(ctx) // without the source that it has excluded
 	}
-	return c.refetchExcluded(ctx)
+	return c.refetchExcluded()
 }
 
 // tryReference is done when the blob is right, or bytes of it are wanted again. Else
 // it has excluded a source. If the reference is not available, the error is a
 // *segment.GiveUpError or a *segment.HopelessError.
 func (c *check) tryReference(ctx context.Context, reference *replica) (done bool, err error) {
-	e := &elimination{check: c, reference: reference}
+	e := &elimination{reference: reference}
 	size := c.blob.Size()
 	for at := int64(0); at < size; at += max(2*window, size/samples) {
 		e.first.Add(segment.Range{Start: at, End: at + window})
@@ -102,7 +102,8 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (done bool
 // reference again for some of them, and returns true when it has excluded one
 // that sends something else than before.
 func (e *elimination) compare(ctx context.Context, ranges []segment.Range) (caught bool, err error) {
-	reach := max(window, e.check.blob.Size()/(2*samples))
+	c := e.reference.check
+	reach := max(window, c.blob.Size()/(2*samples))
 	for _, r := range ranges {
 		for d, err := range e.over.differences(ctx, r) {
 			if err != nil {
@@ -110,7 +111,7 @@ func (e *elimination) compare(ctx context.Context, ranges []segment.Range) (caug
 			}
 			e.differs = true
 			e.first.Add(segment.Range{Start: d.Start - reach, End: d.End + reach})
-			if e.check.search.isCorrupt(d.source) || e.repeats == repeats {
+			if c.search.isCorrupt(d.source) || e.repeats == repeats {
 				continue
 			}
 			e.repeats++
@@ -124,15 +125,15 @@ func (e *elimination) compare(ctx context.Context, ranges []segment.Range) (caug
 
 // repeat asks both sources of a difference again for its first bytes.
 func (e *elimination) repeat(ctx context.Context, d difference) (caught bool) {
-	first := 0
+	c, first := e.reference.check, 0
 	for d.stored[first] == d.bytes[first] {
 		first++
 	}
 	end := min(first+repeated, len(d.bytes))
 	again := segment.Range{Start: d.Start + int64(first), End: d.Start + int64(end)}
 	for name, before := range map[string][]byte{d.source: d.stored[first:end], e.reference.name(): d.bytes[first:end]} {
-		if e.check.replicaOf(name).equivocates(ctx, again, before) {
-			e.check.search.exclude(name, e.check.blob.Digest(), "it sent different bytes each time for %v of %s", again, e.check.blob.Digest())
+		if c.replicaOf(name).equivocates(ctx, again, before) {
+			c.exclude(name, "it sent different bytes each time for %v of %s", again, c.blob.Digest())
 			caught = true
 		}
 	}
@@ -142,7 +143,7 @@ func (e *elimination) repeat(ctx context.Context, d difference) (caught bool) {
 // decide is called when all was fetched from the reference, and is wrong. If no
 // other source has the blob, it is fetched once more.
 func (e *elimination) decide() (done bool, err error) {
-	c, src := e.check, e.reference.source
+	c, src := e.reference.check, e.reference.source
 	if missing := e.reference.missing(c.blob.Size(), c.whole()); missing.Len() > 0 {
 		return true, nil // of a damaged disk, bytes were fetched again, from others
 	}
@@ -150,7 +151,7 @@ func (e *elimination) decide() (done bool, err error) {
 		return o != src && !c.search.opts.Scheduler.Lacks(o.index, c.index)
 	})
 	if others || src.retried {
-		c.search.exclude(src.Name(), c.blob.Digest(), "the bytes that it alone sent for %s have another digest", c.blob.Digest())
+		c.exclude(src.Name(), "the bytes that it alone sent for %s have another digest", c.blob.Digest())
 		return false, nil
 	}
 	src.retried = true

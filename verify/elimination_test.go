@@ -76,6 +76,37 @@ func copies(sources []*fakeSource) (all []*fakeSource) {
 	return all
 }
 
+// TestTheBytesOfAnExcludedSource were served before it was excluded because of another
+// blob. With one other source, that is the reference; with two, they send all of them.
+func TestTheBytesOfAnExcludedSource(t *testing.T) {
+	for what, tc := range map[string]struct {
+		sources []*fakeSource
+		right   bool
+		most    int64 // KiB that are fetched for comparison
+	}{
+		"beside one other":  {[]*fakeSource{{}, {}}, true, 400},
+		"beside two others": {[]*fakeSource{{}, {}, {}}, false, 0},
+	} {
+		inBubble(t, what, func(t *testing.T) {
+			w := newWorld(t, [][]byte{random(mib)}, tc.sources...)
+			w.sources[1].damage = map[int]damage{0: inverted(segment.Range{Start: 700 * kib, End: 701 * kib})}
+			w.serveAlternately(0, 64*kib, 0, 1, 1, 1)
+			c := w.search.all()[0]
+			c.exclude("b", "it was seen")
+			if done, err := c.eliminate(t.Context()); !done || err != nil {
+				t.Fatalf("done: %v, %v", done, err)
+			}
+			w.wantRight(0, tc.right)
+			if tc.right != (w.wanted == nil) {
+				t.Errorf("%v is wanted again", w.wanted)
+			}
+			if n := w.askedFor(0) / kib; n > tc.most {
+				t.Errorf("%d KiB were fetched again", n)
+			}
+		})
+	}
+}
+
 // TestADamagedDiskBlamesNoReference damages bytes on disk while a blob is hashed
 // as the honest source has it. The corrupt source then serves them again.
 func TestADamagedDiskBlamesNoReference(t *testing.T) {

@@ -8,23 +8,21 @@ import (
 	"github.com/segpull/segpull/segment"
 )
 
-// exclude takes a source of wrong bytes of a blob out of use, if another one is left. Its
+// exclude takes a source of wrong bytes of the blob out of use, if another one is left. Its
 // bytes of blobs that are not verified stay until they turn out wrong.
-func (s *Search) exclude(name, blob, proof string, args ...any) {
+func (c *check) exclude(name, proof string, args ...any) {
+	s := c.search
 	length, fresh := s.opts.Corrupt.add(name, s.began)
-	if !fresh {
-		return
+	excluded := s.excludeCorrupt()
+	if fresh {
+		s.opts.Report.Corrupt(Finding{
+			Source: name, Blob: c.blob.Digest(), Proof: fmt.Sprintf(proof, args...), Excluded: excluded, ExcludedFor: length,
+		})
 	}
-	s.opts.Report.Corrupt(Finding{
-		Source: name, Blob: blob, Proof: fmt.Sprintf(proof, args...), Excluded: s.excludeCorrupt(), ExcludedFor: length,
-	})
 }
 
-// join excludes the sources that are corrupt, and suspects those that were, as long as
-// there are others.
-func (s *Search) join() {
-	s.opts.Corrupt.join(s)
-	s.excludeCorrupt()
+// suspectUnchecked suspects the sources that were corrupt, as long as there are others.
+func (s *Search) suspectUnchecked() {
 	if !slices.ContainsFunc(s.sources, func(src *source) bool { return s.trust(src.Name()) == segment.Trusted }) {
 		return
 	}
@@ -60,9 +58,14 @@ func (s *Search) excludeCorrupt() bool {
 }
 
 // Accepts reports whether bytes of a blob are taken from the source of a name: it is not
-// corrupt, or no other source that is not has the blob.
+// corrupt, or no other source that is not has the blob. It excludes a source that another
+// search has found meanwhile.
 func (s *Search) Accepts(name string, blob int) bool {
-	return !s.isCorrupt(name) || !slices.ContainsFunc(s.sources, func(src *source) bool {
+	if !s.isCorrupt(name) {
+		return true
+	}
+	s.excludeCorrupt()
+	return !slices.ContainsFunc(s.sources, func(src *source) bool {
 		return !s.isCorrupt(src.Name()) && !s.opts.Scheduler.Lacks(src.index, blob)
 	})
 }

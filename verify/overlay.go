@@ -136,7 +136,7 @@ func (o overlay) apply(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c.search.exclude(d.source, c.blob.Digest(), "%s is right with bytes %v from %s instead", c.blob.Digest(), d.Range, d.replica.name())
+		c.exclude(d.source, "%s is right with bytes %v from %s instead", c.blob.Digest(), d.Range, d.replica.name())
 		if err := c.blob.Replace(d.Start, d.bytes, d.replica.source.index); err != nil {
 			return err
 		}
@@ -146,7 +146,7 @@ func (o overlay) apply(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			c.search.exclude(r.name(), c.blob.Digest(), "it sent other bytes %v of %s, which is right without them", d.Range, c.blob.Digest())
+			c.exclude(r.name(), "it sent other bytes %v of %s, which is right without them", d.Range, c.blob.Digest())
 		}
 	}
 	return nil

@@ -71,22 +71,24 @@ func (r *replica) fail(err error) {
 }
 
 // keep puts bytes of the source into the scratch file.
-func (r *replica) keep(off int64, p []byte) error {
-	file, err := r.check.search.openScratch()
-	if err != nil {
-		return err
+func (r *replica) keep(off int64, p []byte) (err error) {
+	s := r.check.search
+	if s.scratch == nil {
+		if s.scratch, err = s.opts.Scratch(); err != nil {
+			return err
+		}
 	}
-	if _, err := file.WriteAt(p, r.base+off); err != nil {
+	if _, err := s.scratch.WriteAt(p, r.base+off); err != nil {
 		return err
 	}
 	r.fetched.Add(segment.Range{Start: off, End: off + int64(len(p))})
 	return nil
 }
 
-// equivocates reports whether the source sends something else than before. r is
-// nil for one of an earlier run.
+// equivocates reports whether the source sends something else than before. It does not
+// ask one that sends whole blobs only. r is nil for one of an earlier run.
 func (r *replica) equivocates(ctx context.Context, at segment.Range, before []byte) bool {
-	if r == nil || r.failure != nil || r.source.WholeOnly() && at.End > mostRepeated {
+	if r == nil || r.failure != nil || r.source.WholeOnly() {
 		return false
 	}
 	again, err := r.ask(ctx, at)

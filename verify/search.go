@@ -125,7 +125,7 @@ type Search struct {
 	checks   []*check
 	reserved int64 // bytes of the scratch file, for what sources may send
 
-	scratch *os.File // with what sources sent a second time; nil before; guarded by turn
+	scratch *os.File // sparse, with what sources sent a second time; nil before; guarded by turn
 }
 
 // New prepares a search, and excludes the sources that opts.Corrupt names, as
@@ -141,14 +141,14 @@ func New(opts Options) *Search {
 	for k, o := range opts.Sources {
 		s.sources = append(s.sources, &source{Origin: o, index: k})
 	}
-	s.join()
+	s.excludeCorrupt()
+	s.suspectUnchecked()
 	return s
 }
 
 // Close frees the disk of what sources sent a second time. It is called once,
 // after all other calls have returned.
 func (s *Search) Close() {
-	s.opts.Corrupt.leave(s)
 	if s.scratch != nil {
 		s.scratch.Truncate(0) // it may have a name, which would keep the disk full
 		s.scratch.Close()
@@ -194,9 +194,7 @@ func (s *Search) Blob(ctx context.Context, blob int) error {
 		err := c.hash(ctx)
 		if err == nil {
 			c.right.Store(true)
-			if !s.opts.Scheduler.Assigned(c.index) {
-				s.offerAnswer(c)
-			}
+			s.offerAnswer(c)
 			return nil
 		}
 		if is[*MismatchError](err) {
@@ -215,14 +213,6 @@ func (s *Search) provedRight(name string) bool {
 	return slices.ContainsFunc(s.all(), func(c *check) bool {
 		return c.right.Load() && c.served(name) > 0
 	})
-}
-
-// openScratch returns the scratch file, a sparse one.
-func (s *Search) openScratch() (file *os.File, err error) {
-	if s.scratch == nil {
-		s.scratch, err = s.opts.Scratch()
-	}
-	return s.scratch, err
 }
 
 func is[E error](err error) bool {

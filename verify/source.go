@@ -63,13 +63,17 @@ func (r *replica) ask(ctx context.Context, at segment.Range) ([]byte, error) {
 	return p, err
 }
 
-// askAll asks sources for the first bytes of the blob, all at the same time, and
-// calls answer with what they send in place of start. It asks those that are not
-// corrupt and have a request to spare, except where skip is true.
-func (c *check) askAll(ctx context.Context, start []byte, skip func(*replica) bool, answer func(r *replica, got []byte, same bool)) {
+// askAll calls answer with the first bytes of the blob as sources have them, and whether
+// they are those of start. It asks, all at the same time, the sources that did not serve
+// start, are not corrupt and have a request to spare.
+func (c *check) askAll(ctx context.Context, start []byte, served func(*replica) bool, answer func(r *replica, got []byte, same bool)) {
 	var questions sync.WaitGroup
 	for _, r := range c.replicas {
-		if skip(r) || c.search.isCorrupt(r.name()) || !r.source.Spare() {
+		if served(r) {
+			answer(r, start, true)
+			continue
+		}
+		if c.search.isCorrupt(r.name()) || !r.source.Spare() {
 			continue
 		}
 		questions.Go(func() {

@@ -66,7 +66,7 @@ func (c *check) splice(ctx context.Context) (right bool, err error) {
 func (c *check) mend(ctx context.Context, over *overlay, at, ahead, end int64) (next int64, wrong *replica, err error) {
 	size := c.blob.Size()
 	for _, rep := range c.candidates() {
-		for back := int64(lookBack); ; back *= 2 {
+		for back := int64(lookBack); back < max(2*lookBack, 2*size/mostAhead); back *= 2 {
 			r := segment.Range{Start: max(0, at-back), End: min(at+ahead, size)}
 			err := rep.fetch(ctx, r)
 			if unavailable(err) {
@@ -83,9 +83,6 @@ func (c *check) mend(ctx context.Context, over *overlay, at, ahead, end int64) (
 				*over = o
 				wrong, err = o.firstWrong(ctx, r)
 				return next, wrong, err
-			}
-			if r.Start == 0 || back >= size/mostAhead {
-				break
 			}
 		}
 	}

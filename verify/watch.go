@@ -114,7 +114,7 @@ func (c *check) suspectOne(find func() *replica) {
 	}
 	c.hold()
 	if c.suspect = find(); c.suspect == nil {
-		c.release()
+		c.end()
 		return
 	}
 	c.doubt.Store(true)
