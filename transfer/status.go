@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"slices"
 	"time"
 
 	"github.com/segpull/segpull/sources"
@@ -41,13 +42,14 @@ func (t *Transfer) Hashed(blob int) int64 { return t.search.Hashed(blob) }
 func (t *Transfer) History() sources.History {
 	const enough = 4 << 20
 	history := make(sources.History)
+	corrupt := t.opts.Corrupt.Names()
 	for i, s := range t.fetch.Status() {
 		name := t.sources[i].Name()
 		var h sources.Record
 		if s.Served >= enough {
 			h = sources.Record{Connections: s.Hint.Connections, Rate: s.Hint.Rate, Burst: s.Hint.Burst, PerMinute: s.Hint.PerMinute, Seen: time.Now()}
 		}
-		if t.opts.Corrupt.Has(name) {
+		if slices.Contains(corrupt, name) {
 			h.Corrupt = time.Now()
 		}
 		if h != (sources.Record{}) {

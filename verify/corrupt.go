@@ -29,9 +29,6 @@ type exclusion struct {
 	unchecked bool // the source has not sent a known answer since
 }
 
-// Has reports whether a source is excluded.
-func (c *Corrupt) Has(name string) bool { return c.trust(name, time.Now()) == segment.Excluded }
-
 // trust is how far a search that began at a time uses a source. It never takes an excluded one
 // back, since its scheduler does not.
 func (c *Corrupt) trust(name string, began time.Time) segment.Trust {

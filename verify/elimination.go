@@ -18,10 +18,8 @@ const (
 	// blob is hashed few times.
 	firstStep = 64 << 10
 
-	// repeated is how many bytes two sources that differ are asked for again,
-	// and repeats how often.
+	// repeated is how many bytes two sources that differ are asked for again.
 	repeated = 16 << 10
-	repeats  = 3
 )
 
 // elimination takes the replica of one source for a reference: what others
@@ -30,10 +28,8 @@ const (
 // wrong, the reference is.
 type elimination struct {
 	reference *replica
-	over      overlay     // the blob as the reference has it, as far as it was fetched
 	first     segment.Set // is fetched first: samples, and what is around bytes that differ, since wrong ones come in a row
 	differs   bool        // some bytes do
-	repeats   int         // how often two sources were asked again
 }
 
 // eliminate tries one reference after the other, until the blob is right, or bytes are
@@ -74,8 +70,8 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (done bool
 	defer cancel()
 	compared := []segment.Range{c.whole()} // some of it was fetched before
 	for step := int64(firstStep); ; {
-		e.over = c.stored().with(reference, c.whole())
-		if caught, err := e.compare(ctx, compared); caught || err != nil {
+		over := c.stored().with(reference, c.whole()) // as far as it was fetched
+		if caught, err := e.compare(ctx, over, compared); caught || err != nil {
 			return false, err
 		}
 		next := reference.missing(size, e.first.Ranges()...)
@@ -83,7 +79,7 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (done bool
 			next = reference.missing(step, c.whole())
 			step *= 2
 			if e.differs || next.Len() == 0 { // the bytes that differ may be few
-				if right, err := e.over.prove(ctx); right || err != nil {
+				if right, err := over.prove(ctx); right || err != nil {
 					return right, err
 				}
 			}
@@ -98,23 +94,23 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (done bool
 	}
 }
 
-// compare finds what differs. It asks both the source of bytes on disk and the
-// reference again for some of them, and returns true when it has excluded one
-// that sends something else than before.
-func (e *elimination) compare(ctx context.Context, ranges []segment.Range) (caught bool, err error) {
-	c := e.reference.check
+// compare finds what differs. For the first difference, it asks both the source of bytes
+// on disk and the reference again, and returns true when it has excluded one that sends
+// something else than before.
+func (e *elimination) compare(ctx context.Context, over overlay, ranges []segment.Range) (caught bool, err error) {
+	c, asked := e.reference.check, false
 	reach := max(window, c.blob.Size()/(2*samples))
 	for _, r := range ranges {
-		for d, err := range e.over.differences(ctx, r) {
+		for d, err := range over.differences(ctx, r) {
 			if err != nil {
 				return false, err
 			}
 			e.differs = true
 			e.first.Add(segment.Range{Start: d.Start - reach, End: d.End + reach})
-			if c.search.isCorrupt(d.source) || e.repeats == repeats {
+			if asked || c.search.isCorrupt(d.source) {
 				continue
 			}
-			e.repeats++
+			asked = true
 			if e.repeat(ctx, d) {
 				return true, nil
 			}

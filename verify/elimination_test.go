@@ -26,7 +26,7 @@ func TestEliminate(t *testing.T) {
 		"a bit of the other":                      {[]*fakeSource{{}, source(bit)}, []int{0, 1, 0}, true, true, []string{"b"}, "", 350},
 		"an early bit of the other":               {[]*fakeSource{{}, source(early)}, []int{0, 1}, true, true, []string{"b"}, "", 150},
 		"a bit of the one that served most":       {[]*fakeSource{source(bit), {}}, []int{0, 0, 1}, true, true, []string{"a"}, "", 1040},
-		"all bits of the other":                   {[]*fakeSource{{}, source(all)}, []int{0, 1}, true, true, []string{"b"}, "", 512 + 6*16},
+		"all bits of the other":                   {[]*fakeSource{{}, source(all)}, []int{0, 1}, true, true, []string{"b"}, "", 512 + 4*2*16},
 		"bits of every other answer":              {[]*fakeSource{{}, source(sometimes(all))}, []int{0, 1}, true, true, []string{"b"}, "", 512 + 3*16},
 		"such bits of the one that served most":   {[]*fakeSource{{}, source(sometimes(all))}, []int{1, 1, 0}, true, true, []string{"b"}, "", 870},
 		"two of three":                            {[]*fakeSource{source(bit), {}, source(bit)}, []int{0, 1, 2}, false, true, []string{"a"}, "", 800},

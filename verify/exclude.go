@@ -13,10 +13,11 @@ import (
 func (c *check) exclude(name, proof string, args ...any) {
 	s := c.search
 	length, fresh := s.opts.Corrupt.add(name, s.began)
-	excluded := s.excludeCorrupt()
+	s.excludeCorrupt()
 	if fresh {
+		others := slices.ContainsFunc(s.sources, func(src *source) bool { return !s.isCorrupt(src.Name()) })
 		s.opts.Report.Corrupt(Finding{
-			Source: name, Blob: c.blob.Digest(), Proof: fmt.Sprintf(proof, args...), Excluded: excluded, ExcludedFor: length,
+			Source: name, Blob: c.blob.Digest(), Proof: fmt.Sprintf(proof, args...), Excluded: others, ExcludedFor: length,
 		})
 	}
 }
@@ -43,18 +44,13 @@ func (s *Search) cleared(src *source) {
 	}
 }
 
-// excludeCorrupt returns false where all sources are corrupt: then all are used.
-func (s *Search) excludeCorrupt() bool {
-	sound := func(src *source) bool { return !s.isCorrupt(src.Name()) }
-	if !slices.ContainsFunc(s.sources, sound) {
-		return false
-	}
+// excludeCorrupt excludes the sources that are corrupt. Where all are, the scheduler uses all.
+func (s *Search) excludeCorrupt() {
 	for _, src := range s.sources {
-		if !sound(src) {
+		if s.isCorrupt(src.Name()) {
 			s.opts.Scheduler.SetTrust(src.index, segment.Excluded)
 		}
 	}
-	return true
 }
 
 // Accepts reports whether bytes of a blob are taken from the source of a name: it is not
