@@ -66,13 +66,14 @@ func TestATimeoutIsRemembered(t *testing.T) {
 	})
 }
 
-// TestASilentSourceIsNotAskedAgain for bytes that it has sent.
+// TestASilentSourceIsNotAskedAgain a second time for bytes that it has sent.
 func TestASilentSourceIsNotAskedAgain(t *testing.T) {
 	inBubble(t, "", func(t *testing.T) {
 		w := newWorld(t, [][]byte{random(mib)}, &fakeSource{}, &fakeSource{silent: true})
 		c := w.search.all()[0]
+		at := segment.Range{End: kib}
 		for range 2 {
-			if c.replicas[1].equivocates(t.Context(), segment.Range{End: kib}, w.right[0][:kib]) {
+			if c.askAgain(t.Context(), difference{part{at, c.replicas[1]}, make([]byte, kib), "of an earlier run", w.right[0][:kib]}) {
 				t.Error("silence is taken for other bytes")
 			}
 		}

@@ -36,14 +36,16 @@ func (c *check) combine(ctx context.Context) (right bool, err error) {
 	}
 	left := int64(maxHashed)
 	for cut := range cuts(all) {
-		if right, err := c.tryAll(ctx, c.stored(), cut, &left); right || err != nil {
+		right, err := c.tryAll(ctx, c.stored(), cut, &left)
+		if right || err != nil || left < c.blob.Size() {
 			return right, err
 		}
 	}
 	return false, nil
 }
 
-// tryAll tries each way to take disagreements from sources, until left bytes were hashed.
+// tryAll tries each way to take disagreements from sources, as long as left has enough
+// bytes to hash the blob.
 func (c *check) tryAll(ctx context.Context, o overlay, all []disagreement, left *int64) (right bool, err error) {
 	if len(all) == 0 {
 		*left -= c.blob.Size()

@@ -56,7 +56,7 @@ func (c *Corrupt) Names() []string {
 	return names
 }
 
-// find returns one that has not begun for a source that was never excluded.
+// find returns the exclusion of a source; one that has not begun if there is none.
 func (c *Corrupt) find(name string) *exclusion {
 	if i := slices.IndexFunc(c.found, func(e *exclusion) bool { return e.name == name }); i >= 0 {
 		return c.found[i]

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -13,29 +14,14 @@ const (
 	// window is compared first.
 	samples = 32
 
-	// firstStep is how much of a reference is fetched then, in bytes. Steps
-	// double, so that equivocation is found before all of it was fetched, and the
-	// blob is hashed few times.
-	firstStep = 64 << 10
-
 	// repeated is how many bytes two sources that differ are asked for again.
 	repeated = 16 << 10
 )
 
-// elimination takes the replica of one source for a reference: what others
-// served of the blob is fetched from it too, and the blob is hashed as it has
-// it. If it is right, the sources whose bytes differ are corrupt; if it is
-// wrong, the reference is.
-type elimination struct {
-	reference *replica
-	first     segment.Set // is fetched first: samples, and what is around bytes that differ, since wrong ones come in a row
-	differs   bool        // some bytes do
-}
-
-// eliminate tries one reference after the other, until the blob is right, or bytes are
-// wanted again: those of sources that were excluded, unless one source is left. That
-// is a reference too: the blob may be right before all that the others sent was
-// fetched from it.
+// eliminate takes the replica of one source after the other for a reference, until the
+// blob is right, or bytes are wanted again: those of sources that were excluded, unless
+// one source is left. That is a reference too: the blob may be right before all that the
+// others sent was fetched from it.
 func (c *check) eliminate(ctx context.Context) (done bool, err error) {
 	all := c.candidates()
 	if len(all) > 1 {
@@ -56,36 +42,39 @@ func (c *check) eliminate(ctx context.Context) (done bool, err error) {
 	return c.refetchExcluded()
 }
 
-// tryReference is done when the blob is right, or bytes of it are wanted again. Else
-// it has excluded a source. If the reference is not available, the error is a
-// *segment.GiveUpError or a *segment.HopelessError.
+// tryReference fetches what others served of the blob from the reference too: samples,
+// what is around bytes that differ, since wrong ones come in a row, and then the rest. It
+// hashes the blob as the reference has it. If it is right, the sources whose bytes differ
+// are corrupt; if it is wrong, the reference is. It is done when the blob is right, or
+// bytes of it are wanted again. Else it has excluded a source. If the reference is not
+// available, the error is a *segment.GiveUpError or a *segment.HopelessError.
 func (c *check) tryReference(ctx context.Context, reference *replica) (done bool, err error) {
-	e := &elimination{reference: reference}
+	var first, around segment.Set
 	size := c.blob.Size()
 	for at := int64(0); at < size; at += max(2*window, size/samples) {
-		e.first.Add(segment.Range{Start: at, End: at + window})
+		first.Add(segment.Range{Start: at, End: at + window})
 	}
 	// Steps that each come just in time would add up to hours.
 	fetching, cancel := c.search.budget(reference.source, size, c.unhurried).Limit(ctx)
 	defer cancel()
 	compared := []segment.Range{c.whole()} // some of it was fetched before
-	for step := int64(firstStep); ; {
+	for step := int64(window); ; {
 		over := c.stored().with(reference, c.whole()) // as far as it was fetched
-		if caught, err := e.compare(ctx, over, compared); caught || err != nil {
+		if caught, err := c.compare(ctx, over, compared, &around); caught || err != nil {
 			return false, err
 		}
-		next := reference.missing(size, e.first.Ranges()...)
+		next := reference.missing(size, slices.Concat(first.Ranges(), around.Ranges())...)
 		if next.Len() == 0 {
 			next = reference.missing(step, c.whole())
-			step *= 2
-			if e.differs || next.Len() == 0 { // the bytes that differ may be few
+			step *= 2                                // so that the blob is hashed few times, and equivocation is found early
+			if around.Len() > 0 || next.Len() == 0 { // the bytes that differ may be few
 				if right, err := over.prove(ctx); right || err != nil {
 					return right, err
 				}
 			}
 		}
 		if next.Len() == 0 {
-			return e.decide()
+			return c.decide(reference)
 		}
 		compared = next.Ranges()
 		if err := reference.fetch(fetching, compared...); err != nil {
@@ -94,24 +83,23 @@ func (c *check) tryReference(ctx context.Context, reference *replica) (done bool
 	}
 }
 
-// compare finds what differs. For the first difference, it asks both the source of bytes
-// on disk and the reference again, and returns true when it has excluded one that sends
-// something else than before.
-func (e *elimination) compare(ctx context.Context, over overlay, ranges []segment.Range) (caught bool, err error) {
-	c, asked := e.reference.check, false
+// compare finds what differs in ranges, and adds what is around it. For the first
+// difference, it asks both the source of bytes on disk and the reference again, and
+// returns true when it has excluded one that sends something else than before.
+func (c *check) compare(ctx context.Context, over overlay, ranges []segment.Range, around *segment.Set) (caught bool, err error) {
+	asked := false
 	reach := max(window, c.blob.Size()/(2*samples))
 	for _, r := range ranges {
 		for d, err := range over.differences(ctx, r) {
 			if err != nil {
 				return false, err
 			}
-			e.differs = true
-			e.first.Add(segment.Range{Start: d.Start - reach, End: d.End + reach})
+			around.Add(segment.Range{Start: d.Start - reach, End: d.End + reach})
 			if asked || c.search.isCorrupt(d.source) {
 				continue
 			}
 			asked = true
-			if e.repeat(ctx, d) {
+			if c.askAgain(ctx, d) {
 				return true, nil
 			}
 		}
@@ -119,16 +107,23 @@ func (e *elimination) compare(ctx context.Context, over overlay, ranges []segmen
 	return false, nil
 }
 
-// repeat asks both sources of a difference again for its first bytes.
-func (e *elimination) repeat(ctx context.Context, d difference) (caught bool) {
-	c, first := e.reference.check, 0
+// askAgain asks both sources of a difference again for its first bytes, unless they are
+// of an earlier run, or send whole blobs only. It excludes one that equivocates.
+func (c *check) askAgain(ctx context.Context, d difference) (caught bool) {
+	first := 0
 	for d.stored[first] == d.bytes[first] {
 		first++
 	}
 	end := min(first+repeated, len(d.bytes))
 	again := segment.Range{Start: d.Start + int64(first), End: d.Start + int64(end)}
-	for name, before := range map[string][]byte{d.source: d.stored[first:end], e.reference.name(): d.bytes[first:end]} {
-		if c.replicaOf(name).equivocates(ctx, again, before) {
+	for name, before := range map[string][]byte{d.source: d.stored[first:end], d.replica.name(): d.bytes[first:end]} {
+		r := c.replicaOf(name)
+		if r == nil || r.failure != nil || r.source.WholeOnly() {
+			continue
+		}
+		got, err := r.ask(ctx, again)
+		r.fail(err)
+		if err == nil && !bytes.Equal(got, before) {
 			c.exclude(name, "it sent different bytes each time for %v of %s", again, c.blob.Digest())
 			caught = true
 		}
@@ -138,9 +133,9 @@ func (e *elimination) repeat(ctx context.Context, d difference) (caught bool) {
 
 // decide is called when all was fetched from the reference, and is wrong. If no
 // other source has the blob, it is fetched once more.
-func (e *elimination) decide() (done bool, err error) {
-	c, src := e.reference.check, e.reference.source
-	if missing := e.reference.missing(c.blob.Size(), c.whole()); missing.Len() > 0 {
+func (c *check) decide(reference *replica) (done bool, err error) {
+	src := reference.source
+	if missing := reference.missing(c.blob.Size(), c.whole()); missing.Len() > 0 {
 		return true, nil // of a damaged disk, bytes were fetched again, from others
 	}
 	others := slices.ContainsFunc(c.search.sources, func(o *source) bool {

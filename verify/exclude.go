@@ -15,9 +15,8 @@ func (c *check) exclude(name, proof string, args ...any) {
 	length, fresh := s.opts.Corrupt.add(name, s.began)
 	s.excludeCorrupt()
 	if fresh {
-		others := slices.ContainsFunc(s.sources, func(src *source) bool { return !s.isCorrupt(src.Name()) })
 		s.opts.Report.Corrupt(Finding{
-			Source: name, Blob: c.blob.Digest(), Proof: fmt.Sprintf(proof, args...), Excluded: others, ExcludedFor: length,
+			Source: name, Blob: c.blob.Digest(), Proof: fmt.Sprintf(proof, args...), Excluded: !s.Accepts(name, c.index), ExcludedFor: length,
 		})
 	}
 }
@@ -89,11 +88,8 @@ func (s *Search) suspect(src *source, n int) {
 func (s *Search) ForgetCorrupt() error {
 	var errs []error
 	for _, c := range s.all() {
-		if c.right.Load() {
-			continue
-		}
 		for _, run := range c.blob.Runs() {
-			if s.isCorrupt(run.Source) {
+			if !c.right.Load() && s.isCorrupt(run.Source) {
 				errs = append(errs, c.blob.Forget(run.Range))
 			}
 		}

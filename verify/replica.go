@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"bytes"
 	"context"
 	"time"
 
@@ -83,15 +82,4 @@ func (r *replica) keep(off int64, p []byte) (err error) {
 	}
 	r.fetched.Add(segment.Range{Start: off, End: off + int64(len(p))})
 	return nil
-}
-
-// equivocates reports whether the source sends something else than before. It does not
-// ask one that sends whole blobs only. r is nil for one of an earlier run.
-func (r *replica) equivocates(ctx context.Context, at segment.Range, before []byte) bool {
-	if r == nil || r.failure != nil || r.source.WholeOnly() {
-		return false
-	}
-	again, err := r.ask(ctx, at)
-	r.fail(err)
-	return err == nil && !bytes.Equal(again, before)
 }

@@ -105,7 +105,7 @@ type Finding struct {
 	Source      string
 	Blob        string        // its digest
 	Proof       string        // in one line, with the digest of the blob
-	Excluded    bool          // false where all other sources are corrupt too
+	Excluded    bool          // false where all other sources are corrupt too, or lack the blob
 	ExcludedFor time.Duration // 0: for good
 }
 
@@ -128,8 +128,7 @@ type Search struct {
 	scratch *os.File // sparse, with what sources sent a second time; nil before; guarded by turn
 }
 
-// New prepares a search, and excludes the sources that opts.Corrupt names, as
-// long as there is another. Call Close.
+// New prepares a search, and excludes the sources that opts.Corrupt names. Call Close.
 func New(opts Options) *Search {
 	s := &Search{
 		opts:     opts,
@@ -190,13 +189,7 @@ func (s *Search) Doubts(blob int) bool { return s.all()[blob].doubt.Load() }
 func (s *Search) Blob(ctx context.Context, blob int) error {
 	c := s.all()[blob]
 	defer c.end()
-	for {
-		err := c.hash(ctx)
-		if err == nil {
-			c.right.Store(true)
-			s.offerAnswer(c)
-			return nil
-		}
+	for err := c.hash(ctx); err != nil; err = c.hash(ctx) {
 		if is[*MismatchError](err) {
 			c.doubt.Store(true)
 			err = c.repair(ctx, err)
@@ -206,6 +199,9 @@ func (s *Search) Blob(ctx context.Context, blob int) error {
 			return err
 		}
 	}
+	c.right.Store(true)
+	s.offerAnswer(c)
+	return nil
 }
 
 // provedRight reports whether a source has served any of a blob that is right.

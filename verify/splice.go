@@ -62,7 +62,7 @@ func (c *check) splice(ctx context.Context) (right bool, err error) {
 // mend looks for the source with whose bytes the layer goes on from a break at
 // at beyond what is fetched, and uses them. It returns where the layer then
 // breaks, as far as it goes up to end, and the source of the first bytes that
-// were others; 0 if no source is such.
+// were others; next is 0 if there is no such source.
 func (c *check) mend(ctx context.Context, over *overlay, at, ahead, end int64) (next int64, wrong *replica, err error) {
 	size := c.blob.Size()
 	for _, rep := range c.candidates() {

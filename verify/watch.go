@@ -74,9 +74,6 @@ func (c *check) watchStarts(ctx context.Context) {
 		return
 	}
 	server := c.replicaOf(runs[k].Source)
-	if server == nil { // of an earlier run
-		return
-	}
 	served := func(r *replica) bool { return r == server }
 	c.askAll(ctx, start, served, func(r *replica, got []byte, same bool) {
 		if same {
@@ -85,7 +82,7 @@ func (c *check) watchStarts(ctx context.Context) {
 		c.suspectOne(func() *replica {
 			trusted := c.soundStart(start)
 			if trusted == c.soundStart(got) { // only the digest can tell
-				trusted = server.name() == c.search.opts.Resolver
+				trusted = runs[k].Source == c.search.opts.Resolver
 			}
 			if trusted {
 				return r

@@ -96,6 +96,31 @@ func TestAResumedBlobIsNotWatched(t *testing.T) {
 	})
 }
 
+// TestAStartOfAnEarlierRun has a start that a source served which is not used any more.
+func TestAStartOfAnEarlierRun(t *testing.T) {
+	for what, tc := range map[string]struct {
+		damaged  int // the source with wrong bytes; 2 is that of the earlier run
+		suspects []string
+	}{
+		"is right": {1, []string{"b"}},
+		"is wrong": {2, nil},
+	} {
+		inBubble(t, what, func(t *testing.T) {
+			layer := layerOf(6 * mib)
+			sources := []*fakeSource{{}, {}, {}}
+			sources[tc.damaged].damage = map[int]damage{0: inverted(segment.Range{End: 6 * mib})}
+			w := newWorld(t, [][]byte{layer}, sources...)
+			w.serve(0, 2, segment.Range{End: mib})
+			w.blobs[0].names = []string{"a", "b", "of an earlier run"}
+			w.sources[2].rationed = true
+			w.search.all()[0].watchStarts(t.Context())
+			if !slices.Equal(w.suspects, tc.suspects) {
+				t.Errorf("suspects %q, not %q", w.suspects, tc.suspects)
+			}
+		})
+	}
+}
+
 // TestASuspectOfTwoBlobs is one until both are verified.
 func TestASuspectOfTwoBlobs(t *testing.T) {
 	w := newWorld(t, nil, &fakeSource{})
