@@ -40,6 +40,22 @@ func TestCombine(t *testing.T) {
 	}
 }
 
+// TestCombineBesideASilentSource tries combinations only when that source has had all
+// its time.
+func TestCombineBesideASilentSource(t *testing.T) {
+	inBubble(t, "", func(t *testing.T) {
+		first, last := inverted(segment.Range{End: kib}), inverted(segment.Range{Start: mib, End: mib + kib})
+		w := newWorld(t, [][]byte{random(2 * mib)}, &fakeSource{damage: map[int]damage{0: first}}, &fakeSource{damage: map[int]damage{0: last}}, &fakeSource{silent: true})
+		w.serveAlternately(0, 64*kib, 0)
+		c := w.search.all()[0]
+		for _, c.unhurried = range []bool{false, true} {
+			if right, err := c.combine(t.Context()); right != c.unhurried || err != nil {
+				t.Errorf("unhurried %v: right %v, %v", c.unhurried, right, err)
+			}
+		}
+	})
+}
+
 // TestNoCombinationsWhileASourceMayAnswer has a silent source, which may answer
 // when it is given more time.
 func TestNoCombinationsWhileASourceMayAnswer(t *testing.T) {

@@ -127,6 +127,20 @@ func TestADamagedDiskBlamesNoReference(t *testing.T) {
 	})
 }
 
+// TestADamagedDiskIsNoDifference compares bytes that the disk has damaged.
+func TestADamagedDiskIsNoDifference(t *testing.T) {
+	w := newWorld(t, [][]byte{random(mib)}, &fakeSource{}, &fakeSource{})
+	w.serveAlternately(0, mib, 1)
+	c := w.search.all()[0]
+	if err := c.replicas[0].fetch(t.Context(), c.whole()); err != nil {
+		t.Fatal(err)
+	}
+	w.blobs[0].onRead = func(int64) bool { return true }
+	for d, err := range c.stored().with(c.replicas[0], c.whole()).differences(t.Context(), c.whole()) {
+		t.Fatalf("%v differs, %v", d.Range, err)
+	}
+}
+
 // TestStepsOfAReferenceShareABudget has a reference that takes nearly as long for
 // each step as for all of them together.
 func TestStepsOfAReferenceShareABudget(t *testing.T) {

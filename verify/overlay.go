@@ -55,12 +55,7 @@ func (o overlay) part(off, end int64) part {
 }
 
 // Wait implements Content.
-func (o overlay) Wait(ctx context.Context, off int64) error {
-	if o.part(off, off+1).replica != nil {
-		return nil
-	}
-	return o.check.blob.Wait(ctx, off)
-}
+func (o overlay) Wait(ctx context.Context, off int64) error { return o.check.blob.Wait(ctx, off) }
 
 // Read implements Content.
 func (o overlay) Read(off int64, buf []byte) (int, error) {

@@ -3,8 +3,12 @@ package verify
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/segpull/segpull/segment"
 )
@@ -76,6 +80,12 @@ func TestWatch(t *testing.T) {
 			} else if tc.left && n > 64*kib {
 				t.Errorf("%d bytes were fetched again of a blob that is left to one source", n)
 			}
+			if n := w.blobs[0].read; len(tc.sources) == 1 && n > size {
+				t.Errorf("%d bytes were read of the only source", n)
+			}
+			if tc.held {
+				c.hold() // as when the digest is wrong
+			}
 			c.end()
 			if slices.Contains(w.trust, segment.Suspect) || w.holds != 0 {
 				t.Errorf("in the end: trust %v, held %d times", w.trust, w.holds)
@@ -93,6 +103,27 @@ func TestAResumedBlobIsNotWatched(t *testing.T) {
 		if err := w.search.Blob(t.Context(), 0); err != nil || w.sources[1].calls > 0 {
 			t.Errorf("it was asked for %d times, %v", w.sources[1].calls, err)
 		}
+	})
+}
+
+// TestWatchesAreFew has more layers that arrive than may be decompressed at a time.
+func TestWatchesAreFew(t *testing.T) {
+	inBubble(t, "", func(t *testing.T) {
+		layer := layerOf(6 * mib)
+		w := newWorld(t, [][]byte{layer, layer}, &fakeSource{}, &fakeSource{})
+		w.search.watchers = semaphore.NewWeighted(1)
+		ctx, cancel := context.WithCancel(t.Context())
+		var watches sync.WaitGroup
+		for blob := range 2 {
+			w.serve(blob, 0, segment.Range{End: mib})
+			watches.Go(func() { w.search.all()[blob].watchStream(ctx) })
+			synctest.Wait()
+		}
+		if w.blobs[0].read == 0 || w.blobs[1].read > 0 {
+			t.Errorf("%d and %d bytes were decompressed", w.blobs[0].read, w.blobs[1].read)
+		}
+		cancel()
+		watches.Wait()
 	})
 }
 
