@@ -84,8 +84,8 @@ func TestRandomFarLinks(t *testing.T) {
 	if efficiency < 0.78 {
 		t.Errorf("the mean efficiency is %.3f, want 0.78", efficiency)
 	}
-	if excess := unread + doubled; excess > 0.0125 {
-		t.Errorf("%.4f of the bytes came in excess, want 0.0125", excess)
+	if excess := unread + doubled; excess > 0.0145 {
+		t.Errorf("%.4f of the bytes came in excess, want 0.0145", excess)
 	}
 }
 
@@ -103,13 +103,13 @@ func TestSharedLink(t *testing.T) {
 	}{
 		"at home": {simLink{rate: 50 * mbit, queue: ms(100)}, []simSource{
 			{rate: 40 * mbit, rtt: ms(40)}, {rate: 20 * mbit, rtt: ms(50)}, {rate: 8 * mbit, rtt: ms(70)},
-		}, 50 * mbit, 0.78, 0.038},
+		}, 50 * mbit, 0.78, 0.043},
 		"in a hotel": {simLink{rate: 6 * mbit, queue: ms(500)}, []simSource{
 			{rate: 20 * mbit, rtt: ms(100), loss: 0.02}, {rate: 10 * mbit, rtt: ms(130), loss: 0.02}, {rate: 4 * mbit, rtt: ms(170), loss: 0.02},
 		}, 6 * mbit, 0.91, 0.02},
 		"beyond a border": {simLink{rate: 50 * mbit, queue: ms(100)}, []simSource{
 			{rate: 20 * mbit, rtt: ms(200), loss: 0.01}, {rate: 10 * mbit, rtt: ms(200), loss: 0.02}, {rate: 4 * mbit, rtt: ms(200), loss: 0.03},
-		}, 34 * mbit, 0.67, 0.03},
+		}, 34 * mbit, 0.68, 0.03},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const size = 12 * mib

@@ -84,13 +84,14 @@ func (sim *simulation) dial(i int) (*simConn, time.Duration) {
 }
 
 // warm opens connections to source i while the image is resolved, so that its first
-// requests need no handshake: more of them to a source that is far away.
+// requests need no handshake: more of them to a source that is far away, by the formula of
+// internal/registry.
 func (sim *simulation) warm(i int) {
 	src := sim.sources[i]
 	if src.rtt == 0 {
 		return
 	}
-	n := min(DefaultConnections, max(FirstConnections, int(min(1.5*mib*src.rtt.Seconds(), 960*kib/float64(len(sim.sources)))/(firstWindow*packetSize))))
+	n := min(DefaultConnections, max(FirstConnections, int(min(3*mib*src.rtt.Seconds(), 960*kib)/float64(len(sim.sources))/(firstWindow*packetSize))))
 	for range n {
 		sim.pools[i] = append(sim.pools[i], &simConn{})
 	}

@@ -98,16 +98,20 @@ func (s *scheduler) help(i int, now time.Time) *task {
 }
 
 // latterPart is the end of late that src would fetch in the time that late needs for
-// the rest. It is empty where late has not shown yet what it brings, for as long as its
-// answer took and at most a moment, or longer at a near source, where late keeps nothing,
+// the rest. It is empty where late has not shown yet what it brings, for as long as an
+// answer takes and at most a moment, or longer at a near source, where late keeps nothing,
 // and where the part is not worth a request, or less than what comes unread because late
-// ends early. A source with a budget of requests makes none for that.
+// ends early. A source with a budget of requests makes none for that. Of two requests for
+// the same bytes, the one that has fetched more counts.
 func (s *scheduler) latterPart(src *source, late *task, now time.Time) (r Range) {
+	if late.twin != nil && late.twin.rest.Start > late.rest.Start {
+		late = late.twin
+	}
 	other := s.sources[late.source]
-	if late.twin != nil || late.opened.IsZero() || !other.far() && s.young(late, now) || src.ration.known {
+	if late.opened.IsZero() || !other.far() && s.young(late, now) || src.ration.known {
 		return r
 	}
-	if answer := late.opened.Sub(late.sent); now.Sub(late.opened) < min(answer, moment) {
+	if now.Sub(late.opened) < min(other.latencyOr(moment), moment) {
 		return r
 	}
 	ours, theirs := s.rateOf(src, now), max(1, late.rate(now, s.rateOf(other, now), other))
@@ -120,10 +124,14 @@ func (s *scheduler) latterPart(src *source, late *task, now time.Time) (r Range)
 	return r
 }
 
-// split gives the end r of what late has left to source i.
+// split gives the end r of what late has left, and its twin, to source i.
 func (s *scheduler) split(i int, late *task, r Range, now time.Time) *task {
 	late.rest.End = r.Start
 	s.setFinish(late, now)
+	if twin := late.twin; twin != nil {
+		twin.rest.End = r.Start
+		s.setFinish(twin, now)
+	}
 	return &task{source: i, blob: late.blob, asked: r, rest: r}
 }
 
@@ -142,8 +150,8 @@ func (s *scheduler) mayRace(i int, late *task, now time.Time) bool {
 	return late.rate(now, rate, src) < rate/many && late.silent(now) > moment
 }
 
-// worthRacing reports whether src is likely to fetch what late has left in half
-// the time, within the budget for that. A silent request costs no budget, since
+// worthRacing reports whether src is likely to fetch what late has left in a third
+// less time, within the budget for that. A silent request costs no budget, since
 // its bytes are unlikely to come; an overdue answer is asked for again at any
 // cost, since the silence has lowered the measured rate of its source.
 func (s *scheduler) worthRacing(src *source, late *task, now time.Time) bool {
@@ -155,7 +163,7 @@ func (s *scheduler) worthRacing(src *source, late *task, now time.Time) bool {
 	}
 	rest := late.rest.Len()
 	spent := float64(s.doubled+s.unread+rest) > raceBudget*float64(s.total)+margin*minSplit
-	return (!spent || late.silent(now) >= patience/margin) && s.eta(late, now) >= margin*s.cost(src, rest, now)
+	return (!spent || late.silent(now) >= patience/margin) && margin*s.eta(late, now) >= many*s.cost(src, rest, now)
 }
 
 // double gives to source i what late has left, as a second request for it.

@@ -136,6 +136,99 @@ func TestTheBudgetOfRaces(t *testing.T) {
 	}
 }
 
+// raced returns a scheduler of three far sources with one connection each, of which two fetch
+// the same megabyte, at the same slow rate.
+func raced(t *testing.T) (s *scheduler, late *task, now time.Time) {
+	s = newScheduler(0, []int64{mib}, []int{1, 1, 1}, 1)
+	now = time.Unix(0, 0)
+	s.want(0, Range{0, mib})
+	late = s.next(now)
+	for i, src := range s.sources {
+		src.perConn, src.latency, src.ranges = average{128 * kib, true}, average{0.2, true}, rangesServed
+		s.sources[i].roundTrip = 200 * time.Millisecond
+	}
+	twin := s.double((late.source+1)%3, late)
+	s.start(twin, now)
+	for range 20 {
+		now = now.Add(100 * time.Millisecond)
+		for _, task := range []*task{late, twin} {
+			if task.opened.IsZero() {
+				s.opened(task, task.asked, now)
+			}
+			s.advance(task, 6*kib, now)
+		}
+		s.tick(now)
+	}
+	return s, late, now
+}
+
+// TestBothRequestsOfARaceAreSplit lets a third source take over the end of what two others
+// fetch at the same time: both end earlier.
+func TestBothRequestsOfARaceAreSplit(t *testing.T) {
+	s, late, now := raced(t)
+	s.offerAll()
+	extra := s.next(now)
+	if extra == nil {
+		t.Fatal("the third source is idle")
+	}
+	if end := extra.asked.Start; late.rest.End != end || late.twin.rest.End != end || extra.asked.End != mib || end < mib/4 {
+		t.Errorf("the third source fetches %v, the others %v and %v", extra.asked, late.rest, late.twin.rest)
+	}
+	if s.left() != mib-120*kib {
+		t.Errorf("%d bytes are left, want %d", s.left(), mib-120*kib)
+	}
+}
+
+// TestAPortionLeavesARequestForEachBlob has one source, which is allowed 20 requests until
+// everything should end. The requests to a large blob get larger with each other blob.
+func TestAPortionLeavesARequestForEachBlob(t *testing.T) {
+	var before int64
+	for others := range 4 {
+		blobs := []int64{64*mib - int64(others)*kib} // 64 MiB together
+		for range others {
+			blobs = append(blobs, kib)
+		}
+		s, now := newScheduler(0, blobs, []int{4}, 1), time.Unix(0, 0)
+		for b, size := range blobs {
+			s.want(b, Range{0, size})
+		}
+		src := s.sources[0]
+		src.best = 4 * mib
+		src.ration = ration{known: true, tokens: 20, most: 20, every: time.Hour, filled: now}
+		portion := s.portion(src, 0, now)
+		if portion <= before {
+			t.Errorf("beside %d blobs, a request is for %d bytes, no more than %d", others, portion, before)
+		}
+		before = portion
+	}
+}
+
+// TestNothingIsTakenBackInASlowStart has a source with a latency of 0.6 s: three round trips
+// say nothing of its requests, unless everything else should be done before.
+func TestNothingIsTakenBackInASlowStart(t *testing.T) {
+	for _, test := range []struct {
+		rate  float64 // of all sources; 16 MiB are left
+		after time.Duration
+		want  bool
+	}{
+		{mib, 1700 * time.Millisecond, true},
+		{mib, 1900 * time.Millisecond, false},
+		{16 * mib / 1.4, 1300 * time.Millisecond, true},
+		{16 * mib / 1.4, 1500 * time.Millisecond, false},
+		{64 * mib, 900 * time.Millisecond, true},
+		{64 * mib, 1100 * time.Millisecond, false},
+	} {
+		s, now := newScheduler(0, []int64{16 * mib}, []int{1}, 1), time.Unix(0, 0)
+		s.want(0, Range{0, 16 * mib})
+		task := s.next(now)
+		s.sources[0].latency = average{0.6, true}
+		s.rate = test.rate
+		if got := s.young(task, now.Add(test.after)); got != test.want {
+			t.Errorf("after %v, with the end in %.1f s: %t", test.after, s.horizon(), got)
+		}
+	}
+}
+
 // TestAQuotaLeavesTimeForTheAnswer asks a source for what it brings in half of the time that
 // is left after its answer has come.
 func TestAQuotaLeavesTimeForTheAnswer(t *testing.T) {
