@@ -16,7 +16,7 @@ const module = "github.com/segpull/segpull"
 
 // packages has the rules of docs/architecture.md: the level of each package, which of
 // our packages it may import, and why no others. Tests may also import registrytest,
-// buckettest, pulltest and needs.
+// buckettest, pulltest, testmain and needs.
 var packages = map[string]struct {
 	level   int
 	imports []string
@@ -43,7 +43,7 @@ var packages = map[string]struct {
 
 	"internal/report": {7, []string{"."}, "a report shows the events of a pull, whoever made it"},
 
-	"internal/pulltest":    {7, []string{".", "internal/registrytest"}, "the tests of pulls see what users see"},
+	"internal/pulltest":    {7, []string{".", "internal/registrytest", "internal/testmain"}, "the tests of pulls see what users see"},
 	"internal/hostiletest": {8, []string{".", "internal/pulltest", "internal/registrytest"}, "hostile mirrors are tested as users meet them"},
 	"internal/quirktest":   {8, []string{".", "internal/pulltest", "internal/registrytest", "sources"}, "odd registries are tested as users meet them"},
 	"internal/servetest":   {8, []string{".", "cache", "internal/pulltest", "internal/registrytest", "sources"}, "a server is tested as clients meet it"},
@@ -89,6 +89,7 @@ var packages = map[string]struct {
 
 	"internal/manual":   {0, nil, "help texts are text, whatever the command does"},
 	"internal/needs":    {0, nil, "any test may need a program"},
+	"internal/testmain": {0, nil, "any tests may wait"},
 	"internal/release":  {1, []string{"internal/manual"}, "a release is made of the binary, which describes itself"},
 	"internal/readable": {0, nil, "the readable text of an answer does not depend on the client"},
 	"internal/realtest": {1, []string{"internal/deploytest"}, "real programs are tested against the binary alone"},
@@ -138,7 +139,7 @@ func checkImports(t *testing.T, name string, used map[[2]string]bool) {
 	}
 	allowed := rule.imports
 	if strings.HasSuffix(name, "_test.go") {
-		allowed = append(slices.Clone(allowed), dir, "internal/buckettest", "internal/needs", "internal/pulltest", "internal/registrytest")
+		allowed = append(slices.Clone(allowed), dir, "internal/buckettest", "internal/needs", "internal/pulltest", "internal/registrytest", "internal/testmain")
 	}
 	for _, spec := range file.Imports {
 		imported, _ := strconv.Unquote(spec.Path.Value)

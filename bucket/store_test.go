@@ -209,7 +209,7 @@ func TestAClaimLasts(t *testing.T) {
 	one, _ := open(t, server.URL("team"), lease)
 	two, _ := open(t, server.URL("team"), lease)
 	turn := one.Begin(t.Context(), b.Descriptor, 0)
-	if other := two.Begin(t.Context(), b.Descriptor, 3*lease); !other.Busy() {
+	if other := two.Begin(t.Context(), b.Descriptor, 5*lease/2); !other.Busy() {
 		t.Error("another took it over")
 	}
 	turn.End()

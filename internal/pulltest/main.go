@@ -3,23 +3,20 @@
 package pulltest
 
 import (
-	"flag"
 	"io"
 	"log"
 	"os"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/segpull/segpull/internal/testmain"
 )
 
-// Main is the TestMain of such tests. It hides the credentials, mirrors and proxies of the user who runs the
-// tests, and what net/http logs of unsolicited answers. Most tests wait for a slow mirror, so more tests run at the same time than there are processors.
+// Main is the TestMain of such tests, which mostly wait for slow mirrors. It hides the credentials, mirrors and proxies
+// of the user who runs the tests, and what net/http logs of unsolicited answers.
 func Main(m *testing.M) {
-	flag.Parse()
 	log.SetOutput(io.Discard)
-	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
-		_ = f.Value.Set("10")
-	}
 	home, err := os.MkdirTemp("", "segpull")
 	if err != nil {
 		panic(err)
@@ -30,7 +27,7 @@ func Main(m *testing.M) {
 	for _, name := range []string{"REGISTRY_AUTH_FILE", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
 		os.Unsetenv(name)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	testmain.Main(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(home)
 		os.Exit(code)
 	}))

@@ -1,0 +1,7 @@
+//go:build !race
+
+package testmain
+
+import "math"
+
+const mostAtOnce = math.MaxInt
