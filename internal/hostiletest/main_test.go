@@ -4,9 +4,14 @@ import (
 	"testing"
 
 	"github.com/segpull/segpull/internal/pulltest"
+	"github.com/segpull/segpull/internal/testmain"
 )
 
-func TestMain(m *testing.M) { pulltest.Main(m) }
+// TestMain runs more tests at the same time than others: most wait until segpull gives up a mirror.
+func TestMain(m *testing.M) {
+	testmain.AtOnce(24)
+	pulltest.Main(m)
+}
 
 const (
 	kib = 1 << 10

@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/internal/pulltest"
@@ -113,7 +116,7 @@ func bitsOf(b registrytest.Blob, step int64) registrytest.Fault {
 // answers slowly, after it sent wrong bytes.
 func TestACorruptSourceDelaysNoPull(t *testing.T) {
 	t.Parallel()
-	img := pulltest.ImageOf(1, 4*mib, 60*kib)
+	img := pulltest.ImageOf(1, mib, 60*kib)
 	for what, tc := range map[string]struct {
 		corrupt int // 0: it resolves the tag, and is trusted first
 		then    func(*registrytest.Server, ...registrytest.Fault)
@@ -121,7 +124,7 @@ func TestACorruptSourceDelaysNoPull(t *testing.T) {
 		"silence": {1, func(s *registrytest.Server, fault ...registrytest.Fault) {
 			s.Misbehave(append(fault, registrytest.Hang())...)
 		}},
-		"a trickle": {0, func(s *registrytest.Server, _ ...registrytest.Fault) { s.Throttle(20 * kib) }},
+		"a trickle": {0, func(s *registrytest.Server, _ ...registrytest.Fault) { s.Throttle(8 * kib) }},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
@@ -129,15 +132,16 @@ func TestACorruptSourceDelaysNoPull(t *testing.T) {
 			fault := bitsOf(img.Layers[0], 64*kib)
 			m.Servers[tc.corrupt].Misbehave(fault)
 			for _, s := range m.Servers {
-				s.Throttle(mib)
+				s.Throttle(2 * mib)
 			}
-			rec := &pulltest.Recorder{Hook: func(e segpull.Event) {
-				if p, ok := e.(segpull.Progress); ok && p.Done >= pulltest.BlobsOf(img)*9/10 {
-					tc.then(m.Servers[tc.corrupt], fault)
-				}
-			}}
+			var watch sync.WaitGroup
+			t.Cleanup(watch.Wait)
+			watch.Go(func() {
+				m.UntilServed(t, pulltest.BlobsOf(img)*9/10)
+				tc.then(m.Servers[tc.corrupt], fault)
+			})
 			began := time.Now()
-			within(t, m, 90*time.Second, segpull.Options{Observer: rec, SegmentSize: 128 * kib})
+			within(t, m, 90*time.Second, segpull.Options{SegmentSize: 128 * kib})
 			if took := time.Since(began); took > 50*time.Second {
 				t.Errorf("it took %v", took)
 			}
@@ -165,9 +169,9 @@ func TestASourceWithoutRangesProvesWrongBytes(t *testing.T) {
 	})
 	t.Run("however long it takes", func(t *testing.T) {
 		t.Parallel()
-		img := pulltest.ImageOf(1, 3*mib)
+		img := pulltest.ImageOf(1, 5*mib/2) // of which the second source sends 400 KiB a second: longer than GiveUpAfter
 		m := pulltest.Serve(t, 2, img)
-		fault := registrytest.Flip(11*mib/4, 11*mib/4+1).Of(img.Layers[0].Digest)
+		fault := registrytest.Flip(9*mib/4, 9*mib/4+1).Of(img.Layers[0].Digest)
 		m.Servers[0].Misbehave(fault)
 		m.Servers[1].Misbehave(registrytest.IgnoreRange())
 		m.Servers[0].Throttle(3 * mib)
@@ -177,27 +181,40 @@ func TestASourceWithoutRangesProvesWrongBytes(t *testing.T) {
 				m.Servers[0].Misbehave(registrytest.Status(500), fault)
 			}
 		}}
-		within(t, m, time.Minute, segpull.Options{Observer: rec, GiveUpAfter: 5 * time.Second})
+		within(t, m, time.Minute, segpull.Options{Observer: rec, GiveUpAfter: 3 * time.Second})
 	})
 }
 
-// TestBombsInManyLayersAtOnce bounds the memory for decompressing what arrives.
+// TestBombsInManyLayersAtOnce bounds the memory for decompressing what arrives. No other test runs at the same time.
 func TestBombsInManyLayersAtOnce(t *testing.T) {
 	var sizes []int64
-	for i := range int64(8) {
-		sizes = append(sizes, 2*mib+i*kib)
+	for i := range int64(4) {
+		sizes = append(sizes, 4*mib+i*kib) // a smaller layer is not decompressed while it arrives
 	}
-	m := pulltest.Serve(t, 2, pulltest.ImageOf(1, sizes...))
-	m.Servers[0].Misbehave(registrytest.Impostor(registrytest.NewBlob("", bomb(t, 3*mib))), registrytest.PauseAfter(6*kib, 5*time.Second))
-	m.Servers[1].Throttle(4 * mib)
+	img := pulltest.ImageOf(1, sizes...)
+	m := pulltest.Serve(t, 2, img)
+	// The pauses let segpull decompress the bombs of several layers at the same time.
+	bombs := registrytest.All(
+		registrytest.Impostor(registrytest.NewBlob("", bomb(t, 5*mib))),
+		registrytest.PauseAfter(20*kib, time.Second/2).Times(8),
+	)
+	m.Servers[0].Misbehave(bombs.Of(digests(img.Layers)...))
+	m.Servers[1].Throttle(32 * mib)
 	ctx, stop := context.WithCancel(t.Context())
 	most := make(chan uint64)
 	go func() { most <- largestHeap(ctx) }()
 	within(t, m, time.Minute, segpull.Options{})
 	stop()
-	if n := <-most; n > 256*mib {
+	if n := <-most; n > 128*mib { // 20 MiB are usual
 		t.Errorf("%d MiB of heap", n/mib)
 	}
+}
+
+func digests(blobs []registrytest.Blob) (all []digest.Digest) {
+	for _, b := range blobs {
+		all = append(all, b.Digest)
+	}
+	return all
 }
 
 func largestHeap(ctx context.Context) (most uint64) {

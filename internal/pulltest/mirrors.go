@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/internal/registrytest"
@@ -54,6 +55,13 @@ func (m *Mirrors) Served() (n int64) {
 		n += s.Stats().Bytes
 	}
 	return n
+}
+
+// UntilServed waits until all mirrors have sent so many bytes of blobs, or the test ends.
+func (m *Mirrors) UntilServed(t *testing.T, bytes int64) {
+	for m.Served() < bytes && t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // ServedBesides does the same without the image's config, which each pull of an image without an index reads.
