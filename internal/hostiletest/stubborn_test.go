@@ -112,11 +112,11 @@ func bitsOf(b registrytest.Blob, step int64) registrytest.Fault {
 	}).Of(b.Digest)
 }
 
-// TestACorruptSourceDelaysNoPull pulls from a source that stops answering, or
-// answers slowly, after it sent wrong bytes.
+// TestACorruptSourceDelaysNoPull pulls from a source that sends most of the image, with wrong bytes, and then stops
+// answering, or answers slowly. To find out which source is corrupt, segpull asks this one first for what the other sent.
 func TestACorruptSourceDelaysNoPull(t *testing.T) {
 	t.Parallel()
-	img := pulltest.ImageOf(1, mib, 60*kib)
+	img := pulltest.ImageOf(1, 2*mib, 60*kib)
 	for what, tc := range map[string]struct {
 		corrupt int // 0: it resolves the tag, and is trusted first
 		then    func(*registrytest.Server, ...registrytest.Fault)
@@ -124,21 +124,21 @@ func TestACorruptSourceDelaysNoPull(t *testing.T) {
 		"silence": {1, func(s *registrytest.Server, fault ...registrytest.Fault) {
 			s.Misbehave(append(fault, registrytest.Hang())...)
 		}},
-		"a trickle": {0, func(s *registrytest.Server, _ ...registrytest.Fault) { s.Throttle(8 * kib) }},
+		"a trickle": {0, func(s *registrytest.Server, _ ...registrytest.Fault) { s.Throttle(4 * kib) }},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			m := pulltest.Serve(t, 2, img)
 			fault := bitsOf(img.Layers[0], 64*kib)
-			m.Servers[tc.corrupt].Misbehave(fault)
-			for _, s := range m.Servers {
-				s.Throttle(2 * mib)
-			}
-			var watch sync.WaitGroup
-			t.Cleanup(watch.Wait)
-			watch.Go(func() {
-				m.UntilServed(t, pulltest.BlobsOf(img)*9/10)
-				tc.then(m.Servers[tc.corrupt], fault)
+			corrupt, honest := m.Servers[tc.corrupt], m.Servers[1-tc.corrupt]
+			corrupt.Misbehave(fault)
+			corrupt.Throttle(6 * mib)
+			honest.Throttle(2 * mib)
+			var searching sync.WaitGroup
+			t.Cleanup(searching.Wait)
+			searching.Go(func() {
+				m.UntilServed(t, pulltest.BlobsOf(img)+64*kib)
+				tc.then(corrupt, fault)
 			})
 			began := time.Now()
 			within(t, m, 90*time.Second, segpull.Options{SegmentSize: 128 * kib})

@@ -29,7 +29,7 @@ func TestManyClientsOneDownload(t *testing.T) {
 	var clients sync.WaitGroup
 	for i := range int64(8) {
 		clients.Go(func() {
-			f.untilSent(t, i*layer.Size/20)
+			f.UntilServed(t, i*layer.Size/20)
 			before := f.Served()
 			a := f.get(t, blobPath(layer))
 			if !bytes.Equal(a.body, layer.Bytes()) {
@@ -167,7 +167,7 @@ func TestAClientLeaves(t *testing.T) {
 	resp := f.open(t, "GET", blobPath(layer))
 	_, _ = io.ReadFull(resp.Body, make([]byte, 64*kib))
 	resp.Body.Close()
-	f.untilSent(t, layer.Size)
+	f.UntilServed(t, layer.Size)
 	if a := f.get(t, blobPath(layer)); !bytes.Equal(a.body, layer.Bytes()) {
 		t.Errorf("%d bytes", len(a.body))
 	}
@@ -290,7 +290,7 @@ func TestAPullAtTheSameTime(t *testing.T) {
 		_, err := f.Pull(t, segpull.Options{CacheDir: f.dir, NoRace: true})
 		pulled <- err
 	}()
-	f.untilSent(t, mib)
+	f.UntilServed(t, mib)
 	f.learn(t)
 	if a := f.get(t, blobPath(layer)); !bytes.Equal(a.body, layer.Bytes()) || a.headers > soonEnough || a.sent >= layer.Size {
 		t.Errorf("%d bytes, the headers after %v, the first byte when the mirror had sent %d", len(a.body), a.headers, a.sent)

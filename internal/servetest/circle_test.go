@@ -117,6 +117,7 @@ func TestViaOfOthers(t *testing.T) {
 // A download may wait for a server that joins it: that one is cut off when nothing comes, and
 // asks its other sources.
 func TestAServerDoesNotWaitForADownloadOfOthers(t *testing.T) {
+	t.Parallel()
 	img := pulltest.ImageOf(1, 300*kib)
 	f := start(t, 1, img, nil)
 	f.learn(t)

@@ -175,13 +175,6 @@ func (f *fixture) get(t *testing.T, path string, header ...string) answer {
 // learn asks for the manifest, so that the sizes of its blobs are known.
 func (f *fixture) learn(t *testing.T) { f.get(t, path+"/manifests/1"+ns) }
 
-// untilSent waits until the mirrors have sent so many bytes of blobs.
-func (f *fixture) untilSent(t *testing.T, bytes int64) {
-	for f.Served() < bytes && t.Context().Err() == nil {
-		time.Sleep(time.Millisecond)
-	}
-}
-
 // metrics returns the metrics of the server.
 func (f *fixture) metrics(t *testing.T) string {
 	t.Helper()
