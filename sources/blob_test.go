@@ -15,6 +15,7 @@ import (
 )
 
 func TestABlobComesFromAnySource(t *testing.T) {
+	t.Parallel()
 	want := make([]byte, imageA.Config.Size)
 	if _, err := imageA.Config.ReadAt(want, 0); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 // Check says of each source what a user wants to know before naming it.
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	good, goodAt := serving(t, imageA)
 	good.Misbehave(registrytest.Header("RateLimit-Limit", "100;w=60").On(), registrytest.Header("RateLimit-Remaining", "76").On())
 	whole, wholeAt := serving(t, imageA)

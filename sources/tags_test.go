@@ -83,6 +83,7 @@ func TestRejectCountsOnlySourcesThatAreTrusted(t *testing.T) {
 }
 
 func TestAManifestThatItsResolverLacksIsWithdrawn(t *testing.T) {
+	t.Parallel()
 	gone := ocispec.Descriptor{Digest: digest.FromString("gone"), Size: 4}
 	digested := app
 	digested.Digest = gone.Digest

@@ -16,10 +16,11 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"go.uber.org/goleak"
+
+	"github.com/segpull/segpull/internal/testmain"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testmain.Main(m) }
 
 // content is what the tests' blob holds.
 var content = []byte(strings.Repeat("0123456789abcdef", 4096))

@@ -152,6 +152,7 @@ func hijack(answer string) http.HandlerFunc {
 }
 
 func TestProxyPasswordIsHidden(t *testing.T) {
+	t.Parallel()
 	bad := errors.New(`invalid proxy address "http://user:secret@proxy:x"`)
 	c := client(t, "http://registry.test", func(cfg *Config) {
 		cfg.Proxy = func(*http.Request) (*url.URL, error) { return nil, bad }

@@ -34,6 +34,7 @@ func put(c *Client, repository, from string) (mounted bool, err error) {
 }
 
 func TestPush(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]registrytest.Fault{
 		"open":   registrytest.All(),
 		"basic":  registrytest.Basic("user", "secret-password"),
@@ -67,6 +68,7 @@ func TestPush(t *testing.T) {
 }
 
 func TestMount(t *testing.T) {
+	t.Parallel()
 	s := registrytest.New()
 	c := pushing(t, s.Start(t))
 	if _, err := put(c, "team/app", ""); err != nil {

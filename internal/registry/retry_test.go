@@ -78,6 +78,7 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestRetries(t *testing.T) {
+	t.Parallel()
 	manifest := func(c *Client) error {
 		_, _, err := c.Manifest(t.Context(), "a", "1")
 		return err
