@@ -15,6 +15,7 @@ import (
 // message, and the same command continues when there are more. (The Go runtime itself
 // needs six.)
 func TestDescriptorsRunOut(t *testing.T) {
+	t.Parallel()
 	registry := registrytest.New()
 	registry.Push("library/app", "1", registrytest.NewImage(registrytest.ImageOptions{Platform: "linux/amd64", Layers: []int64{6 * mib, 2 * mib}}))
 	mirror := registry.Mirror()

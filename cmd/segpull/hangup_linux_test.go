@@ -15,6 +15,7 @@ import (
 // TestAPullEndsWithItsTerminal redirects standard error, so that only standard input
 // and /dev/tty are the terminal.
 func TestAPullEndsWithItsTerminal(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		prefix string
 		code   int

@@ -27,6 +27,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/segpull/segpull/internal/registrytest"
+	"github.com/segpull/segpull/internal/testmain"
 )
 
 // TestMain lets scripts and tests run the command as "segpull", in a separate process
@@ -41,6 +42,7 @@ type leakFree struct{ *testing.M }
 
 func (m leakFree) Run() int {
 	os.Setenv("LC_ALL", "C") // tests want English, whoever runs them; scripts have an environment of their own
+	testmain.AtOnce(8)
 	code := m.M.Run()
 	if err := goleak.Find(); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
@@ -61,6 +63,7 @@ func leakFreeMain() {
 }
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {

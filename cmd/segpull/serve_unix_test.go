@@ -41,6 +41,7 @@ func serving(t *testing.T, cmd *exec.Cmd) (address string, rest *bufio.Reader) {
 
 // A server ends within five seconds, also while it sends a blob, and keeps what came.
 func TestAServerEndsSoon(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
