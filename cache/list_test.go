@@ -165,21 +165,22 @@ func BenchmarkTenThousandBlobs(b *testing.B) {
 	}
 }
 
-func TestTenThousandBlobsTakeNoTime(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it makes ten thousand files")
+// A list takes time in proportion to the blobs, and so does Room where it reads the directory: what is done for each
+// blob does not depend on how many there are.
+func TestTenTimesTheBlobsTakeTenTimesAsLong(t *testing.T) {
+	uses := map[string]func(*Cache) error{
+		"list": func(c *Cache) error { _, err := c.List(t.Context()); return err },
+		"room": func(c *Cache) error { _, err := c.Room(t.Context(), 1, ""); return err },
 	}
-	c := New(t.TempDir(), DefaultLimit)
-	last := fill(t, c, 1000)
-	for what, do := range map[string]func() error{
-		"list": func() error { _, err := c.List(t.Context()); return err },
-		"room": func() error { _, err := c.Room(t.Context(), 0, ""); return err },
-		"open": func() error { f, err := c.Open(t.Context(), last); f.Close(); return err },
-	} {
-		began := time.Now()
-		must(t, do())
-		if took := time.Since(began); took > 15*time.Second { // a second or two on a busy machine
-			t.Errorf("%s took %v", what, took)
+	few, many := New(t.TempDir(), DefaultLimit), New(t.TempDir(), DefaultLimit)
+	fill(t, few, 2)
+	fill(t, many, 20)
+	for what, use := range uses {
+		allocations := func(c *Cache) float64 {
+			return testing.AllocsPerRun(5, func() { must(t, use(New(c.Dir(), DefaultLimit))) })
+		}
+		if one, ten := allocations(few), allocations(many); ten < 5*one || ten > 12*one {
+			t.Errorf("%s: %.0f allocations with 20 blobs, %.0f with 200", what, one, ten)
 		}
 	}
 }
