@@ -19,14 +19,8 @@ import (
 	"github.com/segpull/segpull/verify"
 )
 
-const (
-	// mostUnavailable bounds what is remembered of blobs that no source had.
-	mostUnavailable = 1000
-	// waitForOther is how long a download waits for a blob that another server fetches into the
-	// bucket: engines leave after 30 s without a byte. Those that wait for the digest wait
-	// as long in any case.
-	waitForOther = 20 * time.Second
-)
+// mostUnavailable bounds what is remembered of blobs that no source had.
+const mostUnavailable = 1000
 
 var (
 	errPaused = errors.New("no client waits for the blob any more")
@@ -224,7 +218,7 @@ func (h *Handler) waitForOther() time.Duration {
 	if h.opts.VerifiedOnly {
 		return segment.DefaultGiveUp
 	}
-	return waitForOther
+	return h.opts.WaitForOther
 }
 
 // makeRoom makes room for a blob: what was least recently used leaves the cache, so the

@@ -28,6 +28,9 @@ const (
 	DefaultTagTTL = time.Minute
 	// DefaultPauseAfter is how long a download goes on that no client waits for.
 	DefaultPauseAfter = time.Minute
+	// DefaultWaitForOther is how long a download waits for another server: engines leave
+	// after 30 s without a byte.
+	DefaultWaitForOther = 20 * time.Second
 )
 
 // Upstream is where a Handler gets what the cache does not have. Its methods may be called
@@ -69,6 +72,9 @@ type Options struct {
 	TagTTL time.Duration
 	// PauseAfter is how long a download goes on that no client waits for. 0: a minute.
 	PauseAfter time.Duration
+	// WaitForOther is how long a download waits for a blob that another server fetches into
+	// Bucket, unless VerifiedOnly is set. 0: 20 s.
+	WaitForOther time.Duration
 	// Offline serves what the cache has, and asks nobody.
 	Offline bool
 	// VerifiedOnly sends no byte of a blob before its digest is right.
@@ -112,6 +118,7 @@ func New(opts Options) *Handler {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	opts.PauseAfter = cmp.Or(opts.PauseAfter, DefaultPauseAfter)
+	opts.WaitForOther = cmp.Or(opts.WaitForOther, DefaultWaitForOther)
 	lifetime, stop := context.WithCancel(context.Background())
 	return &Handler{
 		opts: opts, name: newName(), metrics: newMetrics(), pace: newPace(opts.SendRate, opts.SendRatePerClient), lifetime: lifetime, stop: stop,

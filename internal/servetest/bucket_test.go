@@ -203,31 +203,3 @@ func TestABucketWithWrongBytes(t *testing.T) {
 		t.Error(log)
 	}
 }
-
-// Another server has claimed a blob, and does not put it: clients wait for a limited time.
-func TestAClaimHoldsNoClientForLong(t *testing.T) {
-	t.Parallel()
-	s3 := buckettest.Start(t, 0)
-	f := start(t, 1, pulltest.ImageOf(1, mib), behind(s3))
-	f.learn(t)
-	stop := make(chan struct{})
-	var renewals sync.WaitGroup
-	defer renewals.Wait()
-	defer close(stop)
-	layer := f.img.Layers[0]
-	renewals.Go(func() {
-		for {
-			s3.Put(t, "team/claims/"+layer.Digest.Encoded(), []byte("renewed"))
-			select {
-			case <-stop:
-				return
-			case <-time.After(time.Second):
-			}
-		}
-	})
-	began := time.Now()
-	a := f.get(t, blobPath(layer))
-	if took := time.Since(began); !bytes.Equal(a.body, layer.Bytes()) || took > 30*time.Second || a.headers > 2*atOnce {
-		t.Errorf("%d bytes after %v, headers after %v", len(a.body), took, a.headers)
-	}
-}
