@@ -118,7 +118,7 @@ func (c *check) askAgain(ctx context.Context, d difference) (caught bool) {
 	again := segment.Range{Start: d.Start + int64(first), End: d.Start + int64(end)}
 	for name, before := range map[string][]byte{d.source: d.stored[first:end], d.replica.name(): d.bytes[first:end]} {
 		r := c.replicaOf(name)
-		if r == nil || r.failure != nil || r.source.WholeOnly() {
+		if r == nil || r.failure != nil || r.source.origin.WholeOnly() {
 			continue
 		}
 		got, err := r.ask(ctx, again)
@@ -142,11 +142,11 @@ func (c *check) decide(reference *replica) (done bool, err error) {
 		return o != src && !c.search.opts.Scheduler.Lacks(o.index, c.index)
 	})
 	if others || src.retried {
-		c.exclude(src.Name(), "the bytes that it alone sent for %s have another digest", c.blob.Digest())
+		c.exclude(src.name(), "the bytes that it alone sent for %s have another digest", c.blob.Digest())
 		return false, nil
 	}
 	src.retried = true
 	c.search.opts.Report.Warn(fmt.Sprintf("%s served wrong bytes of %s: segpull tries once more; give another mirror with --mirror if that fails",
-		src.Name(), c.blob.Digest()))
+		src.name(), c.blob.Digest()))
 	return true, c.refetch(c.whole())
 }

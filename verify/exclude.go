@@ -23,11 +23,11 @@ func (c *check) exclude(name, proof string, args ...any) {
 
 // suspectUnchecked suspects the sources that were corrupt, as long as there are others.
 func (s *Search) suspectUnchecked() {
-	if !slices.ContainsFunc(s.sources, func(src *source) bool { return s.trust(src.Name()) == segment.Trusted }) {
+	if !slices.ContainsFunc(s.sources, func(src *source) bool { return s.trust(src.name()) == segment.Trusted }) {
 		return
 	}
 	for _, src := range s.sources {
-		if src.unchecked = s.trust(src.Name()) == segment.Suspect; src.unchecked {
+		if src.unchecked = s.trust(src.name()) == segment.Suspect; src.unchecked {
 			s.suspect(src, 1)
 		}
 	}
@@ -37,8 +37,8 @@ func (s *Search) suspectUnchecked() {
 func (s *Search) cleared(src *source) {
 	if src.unchecked {
 		src.unchecked = false
-		s.opts.Corrupt.checked(src.Name())
-		s.opts.Report.Warn(fmt.Sprintf("%s has served wrong bytes before, and has now sent right ones: it is used again", src.Name()))
+		s.opts.Corrupt.checked(src.name())
+		s.opts.Report.Warn(fmt.Sprintf("%s has served wrong bytes before, and has now sent right ones: it is used again", src.name()))
 		s.suspect(src, -1)
 	}
 }
@@ -46,7 +46,7 @@ func (s *Search) cleared(src *source) {
 // excludeCorrupt excludes the sources that are corrupt. Where all are, the scheduler uses all.
 func (s *Search) excludeCorrupt() {
 	for _, src := range s.sources {
-		if s.isCorrupt(src.Name()) {
+		if s.isCorrupt(src.name()) {
 			s.opts.Scheduler.SetTrust(src.index, segment.Excluded)
 		}
 	}
@@ -61,7 +61,7 @@ func (s *Search) Accepts(name string, blob int) bool {
 	}
 	s.excludeCorrupt()
 	return !slices.ContainsFunc(s.sources, func(src *source) bool {
-		return !s.isCorrupt(src.Name()) && !s.opts.Scheduler.Lacks(src.index, blob)
+		return !s.isCorrupt(src.name()) && !s.opts.Scheduler.Lacks(src.index, blob)
 	})
 }
 

@@ -20,7 +20,7 @@ type replica struct {
 	doubted bool        // its bytes seem to be wrong
 }
 
-func (r *replica) name() string { return r.source.Name() }
+func (r *replica) name() string { return r.source.name() }
 
 // missing returns the bytes of ranges that the source neither served nor was
 // asked for later, and that another one served, at most so many.
@@ -46,7 +46,7 @@ func (r *replica) fetch(ctx context.Context, ranges ...segment.Range) error {
 	if !c.unhurried && time.Since(r.source.timedOut) < timeoutMemory {
 		r.failure = &segment.GiveUpError{After: quickAnswer}
 	}
-	if r.source.WholeOnly() { // it would start over each time
+	if r.source.origin.WholeOnly() { // it would start over each time
 		ranges = []segment.Range{c.whole()}
 	}
 	missing := r.missing(c.blob.Size(), ranges...)
@@ -54,7 +54,7 @@ func (r *replica) fetch(ctx context.Context, ranges ...segment.Range) error {
 		return r.failure
 	}
 	budget := c.search.budget(r.source, missing.Len(), c.unhurried)
-	err := r.source.ReadRanges(ctx, c.index, missing.Ranges(), budget, r.keep)
+	err := r.source.origin.ReadRanges(ctx, c.index, missing.Ranges(), budget, r.keep)
 	r.fail(err)
 	return err
 }

@@ -138,7 +138,7 @@ func New(opts Options) *Search {
 		answer:   make(chan *check, 1),
 	}
 	for k, o := range opts.Sources {
-		s.sources = append(s.sources, &source{Origin: o, index: k})
+		s.sources = append(s.sources, &source{origin: o, index: k})
 	}
 	s.excludeCorrupt()
 	s.suspectUnchecked()

@@ -24,7 +24,7 @@ const (
 
 // source is an Origin, and what the search remembers of it.
 type source struct {
-	Origin
+	origin    Origin
 	index     int       // in Options.Sources
 	unchecked bool      // it was excluded, and is a suspect until it has sent a known answer
 	suspected int       // in how many blobs it is the suspect; guarded by Search.mu
@@ -32,13 +32,15 @@ type source struct {
 	retried   bool      // as the only source of a blob, after the first wrong bytes; guarded by Search.turn
 }
 
+func (src *source) name() string { return src.origin.Name() }
+
 // budget is for so many bytes of a source: long where no other can stand in for
 // it.
 func (s *Search) budget(src *source, bytes int64, long bool) segment.Budget {
 	idle := s.opts.GiveUpAfter
-	total := idle + time.Duration(bytes/leastRate)*time.Second + 2*src.LimitTime(bytes)
+	total := idle + time.Duration(bytes/leastRate)*time.Second + 2*src.origin.LimitTime(bytes)
 	if !long {
-		perByte := float64(time.Since(s.began)) / float64(max(1, src.Served()))
+		perByte := float64(time.Since(s.began)) / float64(max(1, src.origin.Served()))
 		usual := min(slowdown*perByte*float64(bytes), float64(time.Hour))
 		idle, total = min(idle, quickAnswer), min(total, quickAnswer+time.Duration(usual))
 	}
@@ -56,7 +58,7 @@ func unavailable(err error) bool {
 func (r *replica) ask(ctx context.Context, at segment.Range) ([]byte, error) {
 	p := make([]byte, at.Len())
 	budget := r.check.search.budget(r.source, at.Len(), false)
-	err := r.source.ReadRanges(ctx, r.check.index, []segment.Range{at}, budget, func(off int64, b []byte) error {
+	err := r.source.origin.ReadRanges(ctx, r.check.index, []segment.Range{at}, budget, func(off int64, b []byte) error {
 		copy(p[off-at.Start:], b)
 		return nil
 	})
@@ -73,7 +75,7 @@ func (c *check) askAll(ctx context.Context, start []byte, served func(*replica) 
 			answer(r, start, true)
 			continue
 		}
-		if c.search.isCorrupt(r.name()) || !r.source.Spare() {
+		if c.search.isCorrupt(r.name()) || !r.source.origin.Spare() {
 			continue
 		}
 		questions.Go(func() {
