@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +34,8 @@ func (c *Corrupt) trust(name string, began time.Time) segment.Trust {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch e := c.find(name); {
+	case e == nil:
+		return segment.Trusted
 	case c.lasts(e, began):
 		return segment.Excluded
 	case e.unchecked:
@@ -56,17 +57,19 @@ func (c *Corrupt) Names() []string {
 	return names
 }
 
-// find returns the exclusion of a source; one that has not begun if there is none.
+// find returns the exclusion of a source, or nil.
 func (c *Corrupt) find(name string) *exclusion {
-	if i := slices.IndexFunc(c.found, func(e *exclusion) bool { return e.name == name }); i >= 0 {
-		return c.found[i]
+	for _, e := range c.found {
+		if e.name == name {
+			return e
+		}
 	}
-	return &exclusion{name: name}
+	return nil
 }
 
-// lasts reports whether an exclusion has begun, and ends after t.
+// lasts reports whether an exclusion ends after t.
 func (c *Corrupt) lasts(e *exclusion, t time.Time) bool {
-	return !e.until.IsZero() && (c.ExcludeFor == 0 || t.Before(e.until))
+	return c.ExcludeFor == 0 || t.Before(e.until)
 }
 
 // add excludes a source, and returns for how long. fresh is false where a search that
@@ -75,11 +78,12 @@ func (c *Corrupt) add(name string, began time.Time) (length time.Duration, fresh
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.find(name)
-	if c.lasts(e, began) {
-		return 0, false
-	}
-	if e.until.IsZero() {
+	switch {
+	case e == nil:
+		e = &exclusion{name: name}
 		c.found = append(c.found, e)
+	case c.lasts(e, began):
+		return 0, false
 	}
 	e.length = max(c.ExcludeFor, 2*e.length)
 	e.until, e.unchecked = time.Now().Add(e.length), true
