@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/segpull/segpull/archive"
 	"github.com/segpull/segpull/cache"
 	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/internal/class"
@@ -278,11 +279,7 @@ func (j *job) checkPlatform() error {
 	if j.image.IsIndex() {
 		return nil
 	}
-	section, err := j.Blob(j.image.Config.Digest)
-	if err != nil {
-		return err
-	}
-	config, err := io.ReadAll(section) // image.Resolve has bounded its size
+	config, err := archive.ReadConfig(j.image, j)
 	if err != nil {
 		return err
 	}

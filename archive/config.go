@@ -66,13 +66,24 @@ func parseConfig(img image.Image, raw []byte) (imageConfig, error) {
 }
 
 func readConfig(img image.Image, blobs Blobs) (imageConfig, error) {
-	r, err := open(blobs, img.Config)
+	raw, err := ReadConfig(img, blobs)
 	if err != nil {
 		return imageConfig{}, err
 	}
-	raw := make([]byte, r.Size()) // at most image.MaxConfigSize
-	if _, err := io.ReadFull(r, raw); err != nil {
-		return imageConfig{}, fmt.Errorf("config %s: %w", img.Config.Digest, err)
-	}
 	return parseConfig(img, raw)
+}
+
+// ReadConfig returns the config of an image, of at most image.MaxConfigSize if
+// [image.Resolve] found the image. The error is that of blobs or of reading, or says that
+// the blob has another size than the manifest names.
+func ReadConfig(img image.Image, blobs Blobs) ([]byte, error) {
+	r, err := open(blobs, img.Config)
+	if err != nil {
+		return nil, err
+	}
+	raw := make([]byte, r.Size())
+	if _, err := io.ReadFull(r, raw); err != nil {
+		return nil, fmt.Errorf("config %s: %w", img.Config.Digest, err)
+	}
+	return raw, nil
 }

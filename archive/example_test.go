@@ -168,6 +168,13 @@ func ExampleCheckConfig() {
 	// Output: config DIGEST has 0 diff IDs but its manifest has 1 layers, so docker load would refuse it; choose the format oci or oci-archive
 }
 
+func ExampleReadConfig() {
+	img, content := exampleImage()
+	config, err := archive.ReadConfig(img, content)
+	fmt.Println(digest.FromBytes(config) == img.Config.Digest, err)
+	// Output: true <nil>
+}
+
 // A layout keeps the index of an image of several platforms.
 func ExampleWriteTree() {
 	img, content := exampleImage()

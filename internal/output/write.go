@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -104,11 +103,7 @@ func (p *Place) checkConfig(img image.Image, blobs archive.Blobs) error {
 	if p.Format != archive.DockerArchive {
 		return nil
 	}
-	section, err := blobs.Blob(img.Config.Digest)
-	if err != nil {
-		return err
-	}
-	config, err := io.ReadAll(section) // image.Resolve has bounded its size
+	config, err := archive.ReadConfig(img, blobs)
 	if err != nil {
 		return err
 	}
