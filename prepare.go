@@ -71,10 +71,13 @@ func placing(places *output.Places) func(*job) error {
 
 // targeted finds where a job's image is pushed.
 func (j *job) targeted() (err error) {
-	if j.call.opts.To != "" {
-		j.target, err = j.call.registries.Target(j.image.Reference)
+	if j.call.opts.To == "" {
+		return nil
 	}
-	return err
+	if j.target, err = j.call.registries.Target(j.image.Reference); err != nil {
+		return usage(err)
+	}
+	return nil
 }
 
 // loading returns a function for all jobs of a call, which refuses a second image for one

@@ -45,25 +45,19 @@ type Target struct {
 	ref        image.Reference // without a tag, the image has only its digest there
 }
 
-// usageError is the error of what the user has to write otherwise.
-type usageError struct{ error }
-
-// Usage says that.
-func (usageError) Usage() bool { return true }
-
-// Target finds where the image of a reference is pushed to. The error has the
-// method Usage if that is not possible, or if another image has the name, or is that of Open.
+// Target finds where the image of a reference is pushed to. The error says what the user has
+// to write otherwise, also if another image has the name, or is that of Open.
 func (r *Registries) Target(own image.Reference) (*Target, error) {
 	ref, err := image.ParseTarget(r.To, own)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--to: %w", err)}
+		return nil, fmt.Errorf("--to: %w", err)
 	}
 	key := ref.String()
 	if ref.Tag == "" {
 		key += "@" + own.Digest.String()
 	}
 	if r.seen[key] {
-		return nil, usageError{fmt.Errorf("%s: two images would be pushed to %s: name each image once", own, ref)}
+		return nil, fmt.Errorf("%s: two images would be pushed to %s: name each image once", own, ref)
 	}
 	if r.open == nil {
 		r.open, r.seen = make(map[string]*registry), make(map[string]bool)
