@@ -15,6 +15,31 @@ import (
 	"github.com/segpull/segpull/sources"
 )
 
+// serving starts a server with a cache of its own and a handler that edit changes, and
+// returns a function that gets something of the repository library/app.
+func serving(t *testing.T, opts ServerOptions, edit func(*serve.Options)) (get func(path string) *http.Response) {
+	t.Helper()
+	opts.CacheDir = t.TempDir()
+	server, err := NewServer(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	handler := serve.Options{Cache: server.cache, Bucket: server.bucket, Upstream: server.upstream, TagTTL: time.Hour}
+	edit(&handler)
+	server.handler = serve.New(handler)
+	web := httptest.NewServer(server)
+	t.Cleanup(web.Close)
+	return func(path string) *http.Response {
+		t.Helper()
+		resp, err := http.Get(web.URL + "/v2/library/app/" + path)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %v, %v", path, resp, err)
+		}
+		return resp
+	}
+}
+
 // A download that no client waits for pauses after a while; the next client continues it.
 func TestADownloadWithoutClientsPauses(t *testing.T) {
 	t.Parallel()
@@ -23,22 +48,9 @@ func TestADownloadWithoutClientsPauses(t *testing.T) {
 	mirror := registrytest.New()
 	mirror.Push("library/app", "1", img)
 	mirror.Throttle(2 * mib)
-	server, err := NewServer(ServerOptions{Mirrors: []string{mirror.Start(t)}, CacheDir: t.TempDir(), SegmentSize: 256 << 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	server.handler = serve.New(serve.Options{Cache: server.cache, Upstream: server.upstream, TagTTL: time.Hour, PauseAfter: 200 * time.Millisecond})
-	web := httptest.NewServer(server)
-	defer web.Close()
+	get := serving(t, ServerOptions{Mirrors: []string{mirror.Start(t)}, SegmentSize: 256 << 10},
+		func(o *serve.Options) { o.PauseAfter = 200 * time.Millisecond })
 	layer := img.Layers[0]
-	get := func(path string) *http.Response {
-		resp, err := http.Get(web.URL + "/v2/library/app/" + path)
-		if err != nil || resp.StatusCode != http.StatusOK {
-			t.Fatalf("%s: %v, %v", path, resp, err)
-		}
-		return resp
-	}
 	get("manifests/1").Body.Close()
 	resp := get("blobs/" + layer.Digest.String())
 	_, _ = io.ReadFull(resp.Body, make([]byte, 64<<10))
@@ -68,28 +80,11 @@ func TestAClaimHoldsNoClientForLong(t *testing.T) {
 	img := registrytest.NewImage(registrytest.ImageOptions{Layers: []int64{1 << 20}})
 	mirror, s3 := registrytest.New(), buckettest.Start(t, 0)
 	mirror.Push("library/app", "1", img)
-	server, err := NewServer(ServerOptions{Mirrors: []string{mirror.Start(t)}, CacheDir: t.TempDir(), Config: sources.Config{Cache: s3.URL("team")}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
 	const wait = 2 * time.Second
-	server.handler = serve.New(serve.Options{Cache: server.cache, Bucket: server.bucket, Upstream: server.upstream, TagTTL: time.Hour, WaitForOther: wait})
-	web := httptest.NewServer(server)
-	defer web.Close()
+	get := serving(t, ServerOptions{Mirrors: []string{mirror.Start(t)}, Config: sources.Config{Cache: s3.URL("team")}},
+		func(o *serve.Options) { o.WaitForOther = wait })
 	layer := img.Layers[0]
-	get := func(path string) []byte {
-		resp, err := http.Get(web.URL + "/v2/library/app/" + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil || resp.StatusCode != http.StatusOK {
-			t.Fatalf("%s: %s, %v", path, resp.Status, err)
-		}
-		return body
-	}
+
 	renewing, stop := context.WithCancel(t.Context())
 	var renewals sync.WaitGroup
 	defer renewals.Wait()
@@ -107,9 +102,11 @@ func TestAClaimHoldsNoClientForLong(t *testing.T) {
 		}
 	})
 	began := time.Now()
-	get("manifests/1") // from now on, the server fetches the image
-	body := get("blobs/" + layer.Digest.String())
-	if took := time.Since(began); string(body) != string(layer.Bytes()) || took < wait/2 || took > serve.DefaultWaitForOther/2 {
-		t.Errorf("%d bytes after %v", len(body), took)
+	get("manifests/1").Body.Close() // from now on, the server fetches the image
+	resp := get("blobs/" + layer.Digest.String())
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if took := time.Since(began); err != nil || string(body) != string(layer.Bytes()) || took < wait/2 || took > serve.DefaultWaitForOther/2 {
+		t.Errorf("%d bytes after %v, %v", len(body), took, err)
 	}
 }
