@@ -147,8 +147,8 @@ func (o Options) upstream(report upstream.Report, limits *Limits, c *cache.Cache
 // failed returns the event for an image that failed with err.
 func failed(reference string, err error) Failed {
 	e := Failed{Reference: reference, Message: err.Error()}
-	if class := class.Of(err); class != nil {
-		e.Class = class.Error()
+	if known := class.Of(err); known != nil {
+		e.Class = known.Error()
 	}
 	return e
 }

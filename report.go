@@ -16,7 +16,7 @@ import (
 
 // reporter makes events of what happens in a call or a server.
 type reporter struct {
-	observer Observer // nil: nobody wants them
+	observer Observer // receives the events; nil: they are dropped
 
 	mu sync.Mutex // held while Observer.Observe runs
 }

@@ -78,7 +78,7 @@ func TestAHelperAnswers(t *testing.T) {
 func (s *site) child(t *testing.T) int {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(s.home, "child"))
-	if err != nil || !strings.HasSuffix(string(text), "\n") { // the shell has not written it yet
+	if err != nil || !strings.HasSuffix(string(text), "\n") { // the shell creates the file before it writes the line
 		return 0
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))

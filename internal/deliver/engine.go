@@ -53,7 +53,7 @@ func (img Image) hasZstd() bool {
 	})
 }
 
-// describe returns what the engine is told of the image.
+// describe returns the names, digests and platform of the image, for the engine.
 func (img Image) describe() engine.Image {
 	name := img.Image.ArchiveName()
 	described := engine.Image{

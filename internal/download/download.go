@@ -55,8 +55,8 @@ type Options struct {
 	Transfer transfer.Options
 	// HistoryFile is where the transfer records what the sources were like. "": nowhere.
 	HistoryFile string
-	// Adopt returns a reader of a verified blob that is elsewhere on this machine, and a function that
-	// closes it, or nil.
+	// Adopt returns a reader of a verified blob that is elsewhere on this machine, and a
+	// function that closes it; nil if there is none.
 	Adopt func(ctx context.Context, b ocispec.Descriptor) (*io.SectionReader, func())
 	// Warn gets a line for the user.
 	Warn func(message string)

@@ -96,7 +96,7 @@ func TestAPlaceIsCheckedBeforeAnythingIsFetched(t *testing.T) {
 	}
 	for path, test := range map[string]struct {
 		format archive.Format
-		want   string // in the error; "" is none
+		want   string // part of the error; "": no error
 		usage  bool
 	}{
 		"file":       {archive.DockerArchive, "", false},
