@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -87,9 +88,7 @@ func (b *fakeBody) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	for i := range n {
-		p[i] = byte((b.at + i) * 7)
-	}
+	copy(p[:n], contentAt(b.at, int(n)))
 	b.at += n
 	b.m.mu.Lock()
 	b.m.served += n
@@ -118,11 +117,8 @@ type fakeSink struct {
 }
 
 func (s *fakeSink) Write(blob int, off int64, p []byte, _ int) error {
-	for i, c := range p {
-		if c != byte((off+int64(i))*7) {
-			s.t.Errorf("blob %d: wrong byte at %d", blob, off+int64(i))
-			break
-		}
+	if !bytes.Equal(p, contentAt(off, len(p))) {
+		s.t.Errorf("blob %d: wrong bytes in [%d, %d)", blob, off, off+int64(len(p)))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,6 +132,17 @@ func (s *fakeSink) Write(blob int, off int64, p []byte, _ int) error {
 	}
 	return nil
 }
+
+// content is the start of each blob. It repeats itself after 256 bytes.
+var content = func() (p []byte) {
+	for i := range mib {
+		p = append(p, byte(i*7))
+	}
+	return p
+}()
+
+// contentAt returns n bytes of a blob from off on; n is less than a MiB.
+func contentAt(off int64, n int) []byte { return content[off%256:][:n] }
 
 // fetchAll runs a fetch of blobs from mirrors in fake time, and returns how
 // long it took.

@@ -15,7 +15,7 @@ func TestLossyLink(t *testing.T) {
 	var efficiency, waste []float64
 	for seed := range uint64(runs) {
 		sim := simulation{
-			dt: 5 * time.Millisecond, limit: time.Hour, blobs: []int64{24 * mib, 6 * mib, 2 * mib},
+			dt: 5 * time.Millisecond, limit: time.Hour, lean: true, blobs: []int64{24 * mib, 6 * mib, 2 * mib},
 			sources: []simSource{{rate: rate, latency: 150 * time.Millisecond, loss: 0.01}},
 			rng:     rand.New(rand.NewPCG(seed, 1)),
 		}

@@ -37,17 +37,20 @@ func (m *meter) begin(now time.Time) {
 // rate is the bytes a second at now; 0 when nothing was measured. Silence
 // lowers it.
 func (m *meter) rate(now time.Time) float64 {
-	window := meterWindow.Seconds()
-	// What a window that has not been filled yet would hold of a constant rate.
-	filled := window * (1 - math.Exp(-now.Sub(m.start).Seconds()/window))
-	if m.start.IsZero() || now.Sub(m.start) < time.Millisecond {
+	age, window := now.Sub(m.start), meterWindow.Seconds()
+	if m.start.IsZero() || age < time.Millisecond {
 		return 0
 	}
+	// What a window that has not been filled yet would hold of a constant rate.
+	filled := window * (1 - math.Exp(-age.Seconds()/window))
 	return m.weighted * m.decay(now) / filled
 }
 
 func (m *meter) decay(now time.Time) float64 {
-	return math.Exp(-max(0, now.Sub(m.last).Seconds()) / meterWindow.Seconds())
+	if !now.After(m.last) {
+		return 1
+	}
+	return math.Exp(-now.Sub(m.last).Seconds() / meterWindow.Seconds())
 }
 
 // average is an exponentially weighted mean of the last samples. The zero

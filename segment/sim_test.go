@@ -65,7 +65,7 @@ type simulation struct {
 	link      simLink // that all connections share
 	sinkRate  float64 // bytes a second that the sink takes; 0: any
 	noRace    bool    // nothing is fetched twice for speed
-	lean      bool    // check the accounts at each tick only, where there are thousands of tasks
+	lean      bool    // check the accounts at each tick only, where there are many tasks or runs
 	// each, if set, is called before each step.
 	each func(s *scheduler, now time.Duration)
 
