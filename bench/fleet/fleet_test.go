@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -129,19 +130,22 @@ func TestMeasure(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, verifiedOnly := range []bool{true, false} {
-		o := Options{
-			Segpull: segpull, Nginx: string(config), Dir: t.TempDir(), Nodes: 12, PerImage: 6, Origins: []int{1, 3}, Runs: 1,
-			VerifiedOnly: verifiedOnly, Log: io.Discard,
-		}
-		p := newPlan(o, small)
-		var out strings.Builder
-		if err := o.measure(t.Context(), &out, p); err != nil {
-			t.Fatal(err)
-		}
-		checkTables(t, out.String(), p)
-		if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
-			t.Errorf("%d files are left: %v", len(left), err)
-		}
+		t.Run(fmt.Sprintf("verified only: %t", verifiedOnly), func(t *testing.T) {
+			t.Parallel()
+			o := Options{
+				Segpull: segpull, Nginx: string(config), Dir: t.TempDir(), Nodes: 12, PerImage: 6, Origins: []int{1, 3}, Runs: 1,
+				VerifiedOnly: verifiedOnly, Log: io.Discard,
+			}
+			p := newPlan(o, small)
+			var out strings.Builder
+			if err := o.measure(t.Context(), &out, p); err != nil {
+				t.Fatal(err)
+			}
+			checkTables(t, out.String(), p)
+			if left, err := os.ReadDir(o.Dir); err != nil || len(left) > 0 {
+				t.Errorf("%d files are left: %v", len(left), err)
+			}
+		})
 	}
 }
 

@@ -19,8 +19,9 @@ func Build(ctx context.Context, dir string) (path string, err error) {
 		return exec.LookPath(path)
 	}
 	path = filepath.Join(dir, "segpull")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path,
-		"github.com/segpull/segpull/cmd/segpull")
+	// Unlike go build, go run keeps the linked program in Go's cache: the next call only copies it.
+	build := exec.CommandContext(ctx, "go", "run", "-trimpath", "-ldflags=-s -w", "-exec", "cp",
+		"github.com/segpull/segpull/cmd/segpull", path)
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build segpull (run bench inside the repository): %w\n%s", err, out)
 	}

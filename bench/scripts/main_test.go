@@ -3,7 +3,7 @@ package scripts
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/segpull/segpull/internal/testmain"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testmain.Main(m) }

@@ -49,19 +49,22 @@ func TestWeakNetworkScript(t *testing.T) {
 		t.Skip("builds segpull")
 	}
 	t.Parallel()
-	first, second, urls := twoMirrors(t)
-	first.Throttle(8 << 20)
-	second.Throttle(8 << 20)
 	for limit, against := range map[string]string{"20M": "of the sum", "4MiB": "of the limit"} {
-		out := script(t, "weak-network.sh", append([]string{"-l", limit, "bench:1"}, urls...)...)
-		for _, want := range append(urls, "8.0 MiB in", against) {
-			if !strings.Contains(out, want) {
-				t.Errorf("%q is missing in\n%s", want, out)
+		t.Run(limit, func(t *testing.T) {
+			t.Parallel()
+			first, second, urls := twoMirrors(t)
+			first.Throttle(8 << 20)
+			second.Throttle(8 << 20)
+			out := script(t, "weak-network.sh", append([]string{"-l", limit, "bench:1"}, urls...)...)
+			for _, want := range append(urls, "8.0 MiB in", against) {
+				if !strings.Contains(out, want) {
+					t.Errorf("%q is missing in\n%s", want, out)
+				}
 			}
-		}
-		if strings.Contains(out, "failed") || strings.Contains(out, "inf") {
-			t.Errorf("a mirror failed, or a number is invalid:\n%s", out)
-		}
+			if strings.Contains(out, "failed") || strings.Contains(out, "inf") {
+				t.Errorf("a mirror failed, or a number is invalid:\n%s", out)
+			}
+		})
 	}
 }
 
