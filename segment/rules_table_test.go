@@ -63,6 +63,7 @@ var rules = []rule{
 	{"race a connection that hangs", "tail.go", "return late.rate(now, rate, src) < rate/many && late.silent(now) > moment", "return rate < 0", "TestConditions/a_connection_that_hangs_at_the_end"},
 	{"race what is overdue", "tail.go", "	if s.overdue(late, now) {", "	if false {", "TestAnOverdueAnswerIsAskedForAgain"},
 	{"race others than those that are raced", "scheduler.go", "s.setFinish(t.twin, now)", "", "TestMakespanOfRandomNetworks"},
+	{"replace no race that has just begun", "tail.go", " || s.young(second(late), now)", "", "TestTwoSourcesDoNotTakeARaceFromEachOther"},
 	{"race for a third of the time", "tail.go", "margin*s.eta(late, now) >= many*s.cost(src, rest, now)", "true", "TestConditions/a_common_limit"},
 	{"race what is silent beyond the budget", "tail.go", "(!spent || late.silent(now) >= patience/margin)", "!spent", "TestASecondHedgeTakesThePlaceOfTheFirst"},
 	{"no race", "tail.go", "	if s.noRace {", "	if false {", "TestNoRace/three_far_apart"},

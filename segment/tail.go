@@ -135,13 +135,14 @@ func (s *scheduler) split(i int, late *task, r Range, now time.Time) *task {
 	return &task{source: i, blob: late.blob, asked: r, rest: r}
 }
 
-// mayRace reports whether source i could fetch what late has left. A source
-// races itself only where more connections bring more, or one of its own is far
-// slower than the others.
+// mayRace reports whether source i could fetch what late has left. Of two requests for it,
+// the second is replaced only once it has shown what it brings: otherwise two idle sources
+// would take it from each other without end. A source races itself only where more
+// connections bring more, or one of its own is far slower than the others.
 func (s *scheduler) mayRace(i int, late *task, now time.Time) bool {
 	src := s.sources[i]
 	switch {
-	case late.twin != nil && (late.source == i || late.twin.source == i):
+	case late.twin != nil && (late.source == i || late.twin.source == i || s.young(second(late), now)):
 		return false
 	case late.source != i || src.growth.scales || s.overdue(late, now):
 		return true
@@ -166,25 +167,24 @@ func (s *scheduler) worthRacing(src *source, late *task, now time.Time) bool {
 	return (!spent || late.silent(now) >= patience/margin) && margin*s.eta(late, now) >= many*s.cost(src, rest, now)
 }
 
-// double gives to source i what late has left, as a second request for it.
+// double gives to source i what late has left, as a second request for it, in place of
+// another second one.
 func (s *scheduler) double(i int, late *task) *task {
-	late = s.unpair(late)
+	if late.twin != nil {
+		other := second(late)
+		late = other.twin
+		s.abandon(other)
+	}
 	t := &task{source: i, blob: late.blob, asked: late.rest, rest: late.rest, twin: late, hedge: true, extra: late.rest.Len()}
 	late.twin = t
 	s.doubled += t.extra // until the outcome is known
 	return t
 }
 
-// unpair cancels the second of two twins, which are both late, and returns the
-// first.
-func (s *scheduler) unpair(t *task) *task {
-	if t.twin == nil {
+// second is the one of t and its twin that was made later.
+func second(t *task) *task {
+	if t.hedge {
 		return t
 	}
-	hedge, first := t, t.twin
-	if first.hedge {
-		hedge, first = first, hedge
-	}
-	s.abandon(hedge)
-	return first
+	return t.twin
 }

@@ -40,6 +40,29 @@ func TestASecondHedgeTakesThePlaceOfTheFirst(t *testing.T) {
 	}
 }
 
+// TestTwoSourcesDoNotTakeARaceFromEachOther lets two idle sources race an answer that is
+// overdue: one of them asks, and the other one waits for what that brings.
+func TestTwoSourcesDoNotTakeARaceFromEachOther(t *testing.T) {
+	s := newScheduler(0, []int64{mib}, []int{1, 1, 1}, 1)
+	s.want(0, Range{0, mib})
+	now := time.Unix(0, 0)
+	late := s.next(now)
+	s.sources[late.source].latency.add(0.1)
+	now = now.Add(longPatience + moment)
+	s.tick(now)
+	var asked []*task
+	for task := s.next(now); task != nil && len(asked) < 10; task = s.next(now) {
+		asked = append(asked, task)
+		for _, revoked := range s.takeRevoked() {
+			s.end(revoked, outcome{kind: outcomeDone}, now)
+		}
+	}
+	if len(asked) != 1 || asked[0].twin != late || late.revoked {
+		t.Errorf("%d requests for what is late", len(asked))
+	}
+	mustBalance(t, s, "the race")
+}
+
 // TestALongSilenceKeepsTheAccounts stops a source for minutes, after which its
 // rate is next to nothing.
 func TestALongSilenceKeepsTheAccounts(t *testing.T) {
