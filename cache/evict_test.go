@@ -86,6 +86,7 @@ func TestTheLeastRecentlyUsedImageGoesFirst(t *testing.T) {
 // Room goes down to 90 % of the limit, so that the next blob does not cause an eviction;
 // Prune goes down to the limit.
 func TestEvictionLeavesRoom(t *testing.T) {
+	t.Parallel()
 	c := New(t.TempDir(), DefaultLimit)
 	for i := range 20 {
 		img := newImage(uint64(i), 20*kib)
@@ -271,6 +272,7 @@ func TestOtherFilesAreIgnored(t *testing.T) {
 // A process that asks for room before each image never exceeds the limit, however much it
 // asks for.
 func TestRoomIsCounted(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	const limit = 200 * kib
 	c := New(dir, limit)

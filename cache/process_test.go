@@ -111,6 +111,7 @@ func TestTheSecondProcessTakesOver(t *testing.T) {
 // A process fetches its blobs in turn, so that one which waits does not give up while
 // bytes of another blob arrive.
 func TestBeginWaitsWhileAnythingArrives(t *testing.T) {
+	t.Parallel()
 	c, img := New(t.TempDir(), DefaultLimit), newImage(1, 400*kib)
 	p, err := c.Begin(t.Context(), img.Config.Descriptor, []string{"mirror"}, 0)
 	must(t, err)
@@ -246,6 +247,7 @@ func churn(ctx context.Context, c *Cache) error {
 // Three processes put and evict, and are killed at random moments. Whatever they leave,
 // every blob is right, and the next use of the cache completes each image.
 func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "cache")
 	c := New(dir, DefaultLimit)
 	rounds := 12

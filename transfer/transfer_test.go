@@ -14,16 +14,16 @@ import (
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"go.uber.org/goleak"
 
 	"github.com/segpull/segpull/internal/registrytest"
+	"github.com/segpull/segpull/internal/testmain"
 	"github.com/segpull/segpull/segment"
 	"github.com/segpull/segpull/sources"
 	"github.com/segpull/segpull/state"
 	"github.com/segpull/segpull/verify"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testmain.Main(m) }
 
 const (
 	mib  = 1 << 20

@@ -39,6 +39,7 @@ func network(t *testing.T, links ...weaknet.Link) *weaknet.Network {
 // TestRateAndDelay fetches half a MiB over 1 MiB/s and a round trip of 60 ms
 // with a process of the one host from a server on the other.
 func TestRateAndDelay(t *testing.T) {
+	t.Parallel()
 	n := network(t, weaknet.Link{}, weaknet.Link{Up: 1 << 20, Delay: 30 * time.Millisecond})
 	listener, err := n.Host(1).Listen(0)
 	if err != nil {
@@ -71,6 +72,7 @@ func TestRateAndDelay(t *testing.T) {
 
 // TestLossIsNotCounted counts each byte once, however often a link loses it.
 func TestLossIsNotCounted(t *testing.T) {
+	t.Parallel()
 	const size = 512 << 10
 	n := network(t, weaknet.Link{Loss: 0.02}, weaknet.Link{Up: 4 << 20, Delay: 5 * time.Millisecond, Loss: 0.02})
 	listener, err := n.Host(1).Listen(0)
@@ -93,6 +95,7 @@ func TestLossIsNotCounted(t *testing.T) {
 
 // TestSettle counts what arrives for a connection after its process has ended.
 func TestSettle(t *testing.T) {
+	t.Parallel()
 	const rate = 1 << 20
 	n := network(t, weaknet.Link{Delay: 100 * time.Millisecond}, weaknet.Link{Up: rate})
 	listener, err := n.Host(1).Listen(0)

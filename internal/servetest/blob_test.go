@@ -20,6 +20,7 @@ import (
 // Eight clients ask for a cold blob, one after the other: it is fetched once, and each has
 // its first byte long before the mirrors have sent it.
 func TestManyClientsOneDownload(t *testing.T) {
+	t.Parallel()
 	f := start(t, 3, pulltest.ImageOf(1, 24*mib), noRace)
 	for i, rate := range []int64{mib, 2 * mib, 3 * mib} {
 		f.Servers[i].Throttle(rate)

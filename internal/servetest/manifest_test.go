@@ -110,6 +110,17 @@ func TestOffline(t *testing.T) {
 // mustServeAlone shows that a server serves an image that it has, and nothing else, while
 // no mirror answers it, or may be asked.
 func (f *fixture) mustServeAlone(t *testing.T, img registrytest.Image, offline bool) {
+	var unknown sync.WaitGroup
+	for _, path := range []string{path + "/manifests/2" + ns, path + "/manifests/none" + ns, "/v2/library/none/manifests/1"} {
+		unknown.Go(func() {
+			a := f.do(t, "GET", path)
+			a.wantError(t, path, 404, "MANIFEST_UNKNOWN") // 2 lacks its layers
+			if a.headers > soonEnough || offline && a.headers > atOnce {
+				t.Errorf("%s after %v", path, a.headers)
+			}
+		})
+	}
+	defer unknown.Wait()
 	for i := range 2 {
 		a := f.get(t, path+"/manifests/1"+ns)
 		limit := soonEnough
@@ -130,17 +141,6 @@ func (f *fixture) mustServeAlone(t *testing.T, img registrytest.Image, offline b
 			t.Errorf("%d bytes", len(a.body))
 		}
 	}
-	var unknown sync.WaitGroup
-	for _, path := range []string{path + "/manifests/2" + ns, path + "/manifests/none" + ns, "/v2/library/none/manifests/1"} {
-		unknown.Go(func() {
-			a := f.do(t, "GET", path)
-			a.wantError(t, path, 404, "MANIFEST_UNKNOWN") // 2 lacks its layers
-			if a.headers > soonEnough || offline && a.headers > atOnce {
-				t.Errorf("%s after %v", path, a.headers)
-			}
-		})
-	}
-	unknown.Wait()
 }
 
 func TestErrorsOfManifests(t *testing.T) {
