@@ -63,6 +63,24 @@ func TestTheFirstFlight(t *testing.T) {
 	}
 }
 
+// TestASmallBlobOfAFarSource fetches a blob by one request without a range, but from a far
+// source by all connections.
+func TestASmallBlobOfAFarSource(t *testing.T) {
+	for roundTrip, want := range map[time.Duration]int{ms(50): 1, ms(400): 14} {
+		s := newScheduler(0, []int64{mib}, []int{0}, 1)
+		s.warm(0, 14, roundTrip)
+		s.want(0, Range{0, mib})
+		now, requests := time.Unix(0, 0), 0
+		s.tick(now)
+		for task := s.next(now); task != nil; task = s.next(now) {
+			requests++
+		}
+		if requests != want {
+			t.Errorf("%v: %d requests, want %d", roundTrip, requests, want)
+		}
+	}
+}
+
 // TestRangesIgnoredAtOnce answers many requests at the same time with whole
 // blobs: they count for one.
 func TestRangesIgnoredAtOnce(t *testing.T) {

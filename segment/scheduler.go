@@ -240,7 +240,7 @@ func (s *scheduler) takeFree(i int, now time.Time) *task {
 		if src.missing[b] || s.barred(i, b) || !s.mayFetch(b, now) {
 			continue
 		}
-		if !src.mayRange() || s.fitsFirst(src, b) {
+		if !src.mayRange() || s.fitsFirst(src, b, now) {
 			if t := s.takeWhole(i, b); t != nil {
 				return t
 			}
@@ -265,10 +265,14 @@ func (s *scheduler) place(k int) int {
 func (s *scheduler) setParallel(blobs int) { s.width = blobs }
 
 // fitsFirst reports whether the first request to src may be for all of blob b:
-// that needs no Range, which some stores refuse.
-func (s *scheduler) fitsFirst(src *source, b int) bool {
-	bl := &s.blobs[b]
-	return src.ranges == rangesUntried && bl.size <= min(firstQuota, s.segment) && bl.free.Len() == bl.size
+// that needs no Range, which some stores refuse. A far source should bring it by more
+// than one connection, if it is larger than what one should take.
+func (s *scheduler) fitsFirst(src *source, b int, now time.Time) bool {
+	bl, most := &s.blobs[b], min(firstQuota, s.segment)
+	if src.far() {
+		most = s.quota(src, now)
+	}
+	return src.ranges == rangesUntried && bl.size <= most && bl.free.Len() == bl.size
 }
 
 // cut takes size free bytes of blob b for source i: the lowest, so that the

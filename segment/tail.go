@@ -15,10 +15,16 @@ func (s *scheduler) minRequest(src *source, now time.Time) int64 {
 
 // quota is how many bytes one connection of src should take at once, so that
 // all sources finish together: what it can fetch in a part of the time that is
-// left.
+// left. While no rate is known, that is half of an equal share of what is left. Of a
+// far source, the first request takes two thirds of a share, the last one a sixth: if
+// all ended at the same time, the link would be idle for a round trip.
 func (s *scheduler) quota(src *source, now time.Time) int64 {
 	if src.connRate(now) == 0 || s.rate == 0 {
-		return max(minSplit/margin, min(firstQuota, s.left()/int64(margin*max(1, s.conns))))
+		conns, part := float64(max(1, s.conns)), 1.0/margin
+		if src.far() {
+			part = float64(margin)/many - part*float64(len(s.tasks))/conns
+		}
+		return max(minSplit/margin, min(firstQuota, int64(part*float64(s.left())/conns)))
 	}
 	seconds := (s.horizon() - src.latency.value) / margin
 	seconds = min(seconds, max(src.growth.longest().Seconds(), many*src.delay.value))
@@ -154,7 +160,9 @@ func (s *scheduler) mayRace(i int, late *task, now time.Time) bool {
 // worthRacing reports whether src is likely to fetch what late has left in a third
 // less time, within the budget for that. A silent request costs no budget, since
 // its bytes are unlikely to come; an overdue answer is asked for again at any
-// cost, since the silence has lowered the measured rate of its source.
+// cost, since the silence has lowered the measured rate of its source. At the end,
+// far sources also race what has been silent for half of the time of an answer: one
+// lost packet would delay the end by a round trip or two.
 func (s *scheduler) worthRacing(src *source, late *task, now time.Time) bool {
 	if s.noRace {
 		return late.unanswered(now)
@@ -164,7 +172,16 @@ func (s *scheduler) worthRacing(src *source, late *task, now time.Time) bool {
 	}
 	rest := late.rest.Len()
 	spent := float64(s.doubled+s.unread+rest) > raceBudget*float64(s.total)+margin*minSplit
+	if !spent && src.far() && s.atTheEnd() && margin*late.silent(now).Seconds() > src.latency.value {
+		return true
+	}
 	return (!spent || late.silent(now) >= patience/margin) && margin*s.eta(late, now) >= many*s.cost(src, rest, now)
+}
+
+// atTheEnd reports whether so little is left that half the budget of races suffices to
+// fetch all of it twice.
+func (s *scheduler) atTheEnd() bool {
+	return float64(s.left()) < raceBudget/margin*float64(s.total)
 }
 
 // double gives to source i what late has left, as a second request for it, in place of

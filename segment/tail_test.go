@@ -159,6 +159,37 @@ func TestTheBudgetOfRaces(t *testing.T) {
 	}
 }
 
+// TestRacesAtTheEnd has a few bytes of 64 MiB left, which a far source has begun to bring:
+// another one asks for them as well when nothing has come for half of the time of an answer.
+func TestRacesAtTheEnd(t *testing.T) {
+	const size = 64 * mib
+	for name, tc := range map[string]struct {
+		roundTrip, silent time.Duration
+		left              int64
+		want              bool
+	}{
+		"silent":        {ms(300), ms(160), 8 * kib, true},
+		"not silent":    {ms(300), ms(140), 8 * kib, false},
+		"much is left":  {ms(300), ms(160), 8 * mib, false},
+		"a near source": {ms(50), ms(160), 8 * kib, false},
+	} {
+		s := newScheduler(0, []int64{size}, []int{1, 1}, 1)
+		start := time.Unix(0, 0)
+		s.want(0, Range{0, size})
+		late := s.next(start)
+		other := s.sources[1-late.source]
+		other.roundTrip, other.latency, other.perConn = tc.roundTrip, average{0.3, true}, average{mib, true}
+		s.opened(late, late.asked, start)
+		now := start.Add(moment)
+		s.advance(late, mib, now)
+		late.rest.End = late.rest.Start + 8*kib
+		s.free, s.inFlight = 0, tc.left
+		if got := s.worthRacing(other, late, now.Add(tc.silent)); got != tc.want {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
 // raced returns a scheduler of three far sources with one connection each, of which two fetch
 // the same megabyte, at the same slow rate.
 func raced(t *testing.T) (s *scheduler, late *task, now time.Time) {
