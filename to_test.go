@@ -104,11 +104,12 @@ func TestAnInterruptedPushContinues(t *testing.T) {
 
 // The limit is for all traffic together: each byte comes and goes.
 func TestThePushKeepsTheLimit(t *testing.T) {
+	t.Parallel()
 	img := pulltest.ImageOf(1, 1*mib)
 	m := pulltest.Serve(t, 1, img)
-	_, to := startTarget(t)
+	to := strings.TrimPrefix(registrytest.New().Start(t), "http://") + "/team/app:1"
 	opts := pushOptions(m, to)
-	opts.Limits = segpull.NewLimits(mib)
+	opts.CacheDir, opts.Limits = t.TempDir(), segpull.NewLimits(mib)
 	began := time.Now()
 	if _, err := segpull.Pull(t.Context(), opts, pulltest.Ref); err != nil {
 		t.Fatal(err)

@@ -40,7 +40,6 @@ var spegel = []string{
 // size, and goes on after a break with a closed range up to the end of the blob
 // (mirrorHandler in pkg/registry/registry.go).
 func TestSpegelsRequests(t *testing.T) {
-	t.Parallel()
 	f := start(t, 2, pulltest.ImageOf(1, 3*mib), noRace)
 	for _, s := range f.Servers {
 		s.Throttle(2 * mib)
@@ -102,7 +101,6 @@ func TestWhatNobodyHasIsMissedSoon(t *testing.T) {
 // once and in any order (get). A piece has 4 MiB (MIN_PIECE_LENGTH in
 // dragonfly-client-config/src/lib.rs) or more.
 func TestDragonflysRequests(t *testing.T) {
-	t.Parallel()
 	const piece = 4 * mib
 	layerSize := int64(5*piece + 12345)
 	f := start(t, 3, pulltest.ImageOf(1, layerSize), func(o *segpull.ServerOptions) {
