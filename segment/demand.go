@@ -31,12 +31,17 @@ func (f *Fetch) Add(size int64) (blob int) {
 	return blob
 }
 
-// Drop ends the fetch of a blob permanently. The caller does not call Settle for
-// it.
+// Drop ends the fetch of a blob permanently, and forgets why sources did not serve it. The
+// caller does not call Settle for it.
 func (f *Fetch) Drop(blob int) {
 	f.locked(func() {
 		if f.sched.drop(blob) {
 			f.unsettled--
+		}
+		for i := range f.last {
+			if f.last[i].blob == blob {
+				f.last[i] = lastFailure{}
+			}
 		}
 	})
 	f.poke()

@@ -28,6 +28,21 @@ func demand(t *testing.T, until time.Duration, fn func(f *Fetch)) (*fakeSink, er
 	return sink, err
 }
 
+// TestADroppedBlobIsNoReason drops a blob that no source has: later errors are about others.
+func TestADroppedBlobIsNoReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := NewFetch(Options{Blobs: []int64{mib, mib}, Peers: []Peer{{Name: "a", Opener: &fakeMirror{err: always(statusError{missing: true})}}}})
+		f.Want(0, Range{0, mib})
+		if err := f.Run(t.Context()); len(f.reasons()) != 1 {
+			t.Errorf("%v, with the reasons %v", err, f.reasons())
+		}
+		f.Drop(0)
+		if got := f.reasons(); len(got) > 0 {
+			t.Errorf("the reasons are %v", got)
+		}
+	})
+}
+
 func TestPrefer(t *testing.T) {
 	r := Range{10 * mib, 11 * mib}
 	for what, prefer := range map[string]bool{"a range that is preferred": true, "one that is not": false} {

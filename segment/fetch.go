@@ -84,9 +84,9 @@ type Fetch struct {
 	sched     *scheduler
 	cancel    map[*task]context.CancelFunc
 	unsettled int
-	last      []error   // last failure of each source
-	looked    time.Time // when outlook was last called
-	stalled   bool      // Stalled was called, and no byte came since
+	last      []lastFailure // last failure of each source
+	looked    time.Time     // when outlook was last called
+	stalled   bool          // Stalled was called, and no byte came since
 
 	kick chan struct{} // something changed: look for work
 }
@@ -118,7 +118,7 @@ func NewFetch(opts Options) *Fetch {
 		sched:     newScheduler(opts.SegmentSize, opts.Blobs, connections, uint64(time.Now().UnixNano())),
 		cancel:    make(map[*task]context.CancelFunc),
 		unsettled: len(opts.Blobs),
-		last:      make([]error, len(opts.Peers)),
+		last:      make([]lastFailure, len(opts.Peers)),
 		kick:      make(chan struct{}, 1),
 	}
 	f.sched.noRace = opts.NoRace
@@ -312,11 +312,18 @@ func (f *Fetch) poke() {
 	}
 }
 
+// lastFailure is a failure of a request for a blob; the zero value is none.
+type lastFailure struct {
+	blob int
+	err  error
+}
+
 // reasons returns the last failure of each source, or else how long it has been
 // silent.
 func (f *Fetch) reasons() []error {
 	var all []error
-	for i, err := range f.last {
+	for i, last := range f.last {
+		err := last.err
 		if silent := f.sched.silent(i, time.Now()); err == nil && silent > 0 {
 			err = fmt.Errorf("no answer for %v", silent.Round(time.Second))
 		}

@@ -32,7 +32,7 @@ func (f *Fetch) carryOut(t *handedOut) error {
 			why = outcomeOf(failure)
 		}
 		if failure != nil {
-			f.last[t.source] = failure
+			f.last[t.source] = lastFailure{t.blob, failure}
 		}
 		f.sched.end(t.task, why, time.Now())
 		f.cancel[t.task]()
