@@ -17,6 +17,12 @@ import (
 func startTarget(t *testing.T) (s *registrytest.Server, to string) {
 	t.Helper()
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	return startRegistry(t)
+}
+
+// startRegistry starts a registry, and returns what --to calls an image in it.
+func startRegistry(t *testing.T) (s *registrytest.Server, to string) {
+	t.Helper()
 	s = registrytest.New()
 	return s, strings.TrimPrefix(s.Start(t), "http://") + "/team/app:1"
 }
@@ -107,7 +113,7 @@ func TestThePushKeepsTheLimit(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 1*mib)
 	m := pulltest.Serve(t, 1, img)
-	to := strings.TrimPrefix(registrytest.New().Start(t), "http://") + "/team/app:1"
+	_, to := startRegistry(t)
 	opts := pushOptions(m, to)
 	opts.CacheDir, opts.Limits = t.TempDir(), segpull.NewLimits(mib)
 	began := time.Now()

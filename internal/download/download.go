@@ -56,7 +56,7 @@ type Options struct {
 	// HistoryFile is where the transfer records what the sources were like. "": nowhere.
 	HistoryFile string
 	// Adopt returns a reader of a verified blob that is elsewhere on this machine, and a
-	// function that closes it; nil if there is none.
+	// function that closes the reader. The reader is nil if no such blob was found.
 	Adopt func(ctx context.Context, b ocispec.Descriptor) (*io.SectionReader, func())
 	// Warn gets a line for the user.
 	Warn func(message string)
