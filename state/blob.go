@@ -178,7 +178,7 @@ func (b *Blob) fill(r segment.Range, p []byte, source int) error {
 	if _, err := b.store.part.WriteAt(p, b.place.Offset+r.Start); err != nil {
 		return err
 	}
-	b.store.fresh.Add(r.Len())
+	b.store.unsynced.Add(r.Len())
 	return b.record(have{r, crc32.Checksum(p, castagnoli), b.store.sources[source]})
 }
 

@@ -81,8 +81,19 @@ func powerOn(t *testing.T, path string, size int64) *powered {
 	s, err := Open(context.Background(), path, []Placement{{"sha256:a", size, 100}}, powerSources)
 	must(t, err)
 	p := &powered{Store: s, t: t, path: path}
+	if s.Blob(0).Done() == 0 {
+		p.log.write(nil) // nothing is lost with the records, so Open does not wait for the disk
+	}
 	p.observe()
 	return p
+}
+
+// survives records that all bytes that are recorded now must survive a loss of power.
+func (p *powered) survives() {
+	p.durable = segment.Set{}
+	for _, run := range p.Blob(0).Runs() {
+		p.durable.Add(run.Range)
+	}
 }
 
 func (p *powered) file(name string) string { return filepath.Join(Dir(p.path), name) }
@@ -100,10 +111,7 @@ func (p *powered) sync() {
 	must(p.t, p.Sync())
 	p.part.sync()
 	p.log.sync()
-	p.durable = segment.Set{}
-	for _, run := range p.Blob(0).Runs() {
-		p.durable.Add(run.Range)
-	}
+	p.survives()
 }
 
 // touch records that an operation changes the records in r.
@@ -164,7 +172,9 @@ func TestPowerLoss(t *testing.T) {
 		path := filepath.Join(t.TempDir(), fmt.Sprint(seed))
 		p := powerOn(t, path, size)
 		for range 12 {
-			p.sync()
+			if rng.IntN(4) > 0 {
+				p.sync()
+			}
 			for range rng.IntN(20) {
 				p.step(rng, served)
 			}
@@ -180,6 +190,7 @@ func TestPowerLoss(t *testing.T) {
 				}
 			}
 			lost += int(had - p.Blob(0).Done())
+			p.survives()
 		}
 		must(t, p.Close())
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync/atomic"
 
 	"github.com/segpull/segpull/segment"
@@ -25,14 +26,15 @@ type Store struct {
 	// goroutines may call it at the same time, and it must not use the Blob.
 	Damaged func(blob int, r segment.Range)
 
-	root    *os.Root
-	lock    *os.File
-	part    *os.File
-	log     journal
-	header  header
-	sources []uint16 // indices of this run's sources in header.Sources
-	blobs   []*Blob
-	fresh   atomic.Int64 // bytes written to the part file since StartWriting last did something
+	root     *os.Root
+	lock     *os.File
+	part     *os.File
+	log      journal
+	header   header
+	sources  []uint16 // indices of this run's sources in header.Sources
+	blobs    []*Blob
+	unnamed  atomic.Bool  // no Sync has yet written the names of the files to the disk
+	unsynced atomic.Int64 // bytes written to the part file since the last Sync
 }
 
 // Open opens the directory of the output at path, see Dir, for the given blobs,
@@ -106,7 +108,8 @@ func (s *Store) end() (end int64) {
 }
 
 // begin writes a new sidecar with the known records, and keeps it open for more.
-// The earlier sidecar is valid until the new one has its name.
+// The earlier sidecar is valid until the new one has its name. Without records, there is
+// nothing to lose before the first Sync, and the disk does not delay the first request.
 func (s *Store) begin() (err error) {
 	text, err := s.header.append(nil)
 	if err != nil {
@@ -124,8 +127,11 @@ func (s *Store) begin() (err error) {
 		return err
 	}
 	s.log.end = int64(len(text))
-	if err := s.log.f.Sync(); err != nil {
-		return err
+	inherited := slices.ContainsFunc(s.blobs, func(b *Blob) bool { return len(b.records) > 0 })
+	if inherited {
+		if err := s.log.f.Sync(); err != nil {
+			return err
+		}
 	}
 	if info, err := s.root.Lstat(sidecarName); err == nil && info.IsDir() {
 		if err := s.root.RemoveAll(sidecarName); err != nil {
@@ -134,6 +140,17 @@ func (s *Store) begin() (err error) {
 	}
 	if err := s.root.Rename(freshName, sidecarName); err != nil {
 		return err
+	}
+	if s.unnamed.Store(true); inherited {
+		return s.syncNames()
+	}
+	return nil
+}
+
+// syncNames makes the names of the files survive a loss of power.
+func (s *Store) syncNames() error {
+	if !s.unnamed.Swap(false) {
+		return nil
 	}
 	return syncDir(s.root.Name())
 }
@@ -169,21 +186,28 @@ func (s *Store) Sync() error {
 	if err := s.holds(s.header.Part, s.part); err != nil {
 		return err
 	}
-	return errors.Join(s.part.Sync(), s.log.f.Sync())
+	s.unsynced.Store(0)
+	return errors.Join(s.part.Sync(), s.log.f.Sync(), s.syncNames())
 }
 
-// enoughToWrite is how many bytes StartWriting waits for. Of fewer, the disk would have
-// small writes, and Sync little to do.
-const enoughToWrite = 16 << 20
+const (
+	littleToSync = 1 << 20  // bytes; a Sync of fewer takes no less time
+	muchToSync   = 16 << 20 // bytes; a Sync of more makes others wait for the disk
+)
 
-// StartWriting makes the system begin to write to the disk what Write has given to it,
-// if that is much, so that Sync and PromotePart do not wait for all of it. It makes
-// nothing durable.
-func (s *Store) StartWriting() {
-	if s.fresh.Load() >= enoughToWrite {
-		s.fresh.Store(0)
-		startWriting(s.part)
+// SyncDue reports whether enough bytes were written since the last Sync for another one:
+// as many as are missing, but at least 1 MiB and at most 16. So only about 1 MiB is left
+// to write to the disk when the last byte arrives.
+func (s *Store) SyncDue() bool {
+	return s.unsynced.Load() >= min(max(s.missing(), littleToSync), muchToSync)
+}
+
+// missing returns the number of bytes of the blobs that are not recorded.
+func (s *Store) missing() (bytes int64) {
+	for _, b := range s.blobs {
+		bytes += b.Size() - b.Done()
 	}
+	return bytes
 }
 
 // Close closes the files and unlocks the directory. What it has stays for the next

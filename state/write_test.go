@@ -162,25 +162,25 @@ func TestManySourcesOverTheRuns(t *testing.T) {
 	}
 }
 
-// StartWriting leaves a few bytes to Sync. On a closed Store it does nothing.
-func TestStartWriting(t *testing.T) {
-	s := open(t, filepath.Join(t.TempDir(), "x"), []Placement{{"sha256:a", 2 * enoughToWrite, 512}}, "a")
-	p := random(enoughToWrite, 1)
-	must(t, s.Write(0, 0, p[:enoughToWrite-1], 0))
-	s.StartWriting()
-	if got := s.fresh.Load(); got != enoughToWrite-1 {
-		t.Errorf("%d bytes are fresh, want %d", got, enoughToWrite-1)
+// A pull of 40 MiB is synced each 16 MiB, and towards its end in halves of what is missing.
+func TestSyncDue(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	s := open(t, filepath.Join(t.TempDir(), "x"), []Placement{{"sha256:a", 24 * mib, 512}, {"sha256:b", 16 * mib, 24*mib + 512}}, "a")
+	p := random(mib/2, 1)
+	var due []float64 // MiB that have arrived
+	for at := int64(0); at < 40*mib; at += mib / 2 {
+		blob, off := 0, at
+		if at >= 24*mib {
+			blob, off = 1, at-24*mib
+		}
+		must(t, s.Write(blob, off, p, 0))
+		if s.SyncDue() {
+			due = append(due, float64(at)/mib+0.5)
+			must(t, s.Sync())
+		}
 	}
-	must(t, s.Write(0, enoughToWrite-1, p[enoughToWrite-1:], 0))
-	s.StartWriting()
-	if got := s.fresh.Load(); got != 0 {
-		t.Errorf("%d bytes are fresh after they were given to the disk", got)
+	if want := []float64{16, 28, 34, 37, 38.5, 39.5}; !slices.Equal(due, want) {
+		t.Errorf("syncs were due after %v MiB, want %v", due, want)
 	}
-	if !bytes.Equal(content(t, s.Blob(0))[:enoughToWrite], p) {
-		t.Error("bytes have changed")
-	}
-	must(t, s.Sync())
-	must(t, s.Write(0, enoughToWrite, p, 0))
-	must(t, s.Close())
-	s.StartWriting()
 }

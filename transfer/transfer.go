@@ -22,9 +22,8 @@ import (
 const (
 	// syncInterval is how much time a loss of power may cost.
 	syncInterval = time.Second
-	// writeInterval makes the disk write while bytes arrive, so that little is left to
-	// write at the end.
-	writeInterval = 100 * time.Millisecond
+	// syncLook is how often a transfer looks whether a store has enough to sync.
+	syncLook = 100 * time.Millisecond
 )
 
 // Options says which blobs to fetch, from which sources, and where to store
@@ -336,20 +335,19 @@ func (t *Transfer) finish(err error) {
 	}
 }
 
-// sync makes what has arrived durable, from time to time, and the disk write in between.
+// sync makes what has arrived durable: from time to time, and when a store has enough of it.
 func (t *Transfer) sync(ctx context.Context) error {
-	tick := time.NewTicker(writeInterval)
+	tick := time.NewTicker(syncLook)
 	defer tick.Stop()
-	synced := time.Now()
+	last := time.Now()
 	for {
 		select {
 		case now := <-tick.C:
-			if now.Sub(synced) < syncInterval {
-				t.startWriting()
-				continue
+			late := now.Sub(last) >= syncInterval
+			if late {
+				last = now
 			}
-			synced = now
-			if err := t.syncStores(); err != nil {
+			if err := t.syncStores(late); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -358,14 +356,12 @@ func (t *Transfer) sync(ctx context.Context) error {
 	}
 }
 
-func (t *Transfer) startWriting() {
+// syncStores makes durable what the stores have: all of them, or those with enough of it.
+func (t *Transfer) syncStores(all bool) error {
 	for store := range t.unfinished() {
-		store.StartWriting()
-	}
-}
-
-func (t *Transfer) syncStores() error {
-	for store := range t.unfinished() {
+		if !all && !store.SyncDue() {
+			continue
+		}
 		if err := store.Sync(); err != nil && t.unfinished()[store] {
 			return err
 		}
