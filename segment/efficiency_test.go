@@ -61,7 +61,7 @@ func TestEfficiency(t *testing.T) {
 		}, 4 * mib, 93 * mib, 0.90, 0.02},
 		"a second for each MiB asked for, ten at once": {[]simSource{
 			{rate: 100 * mib, latency: 30 * time.Millisecond, atOnce: 10, perMiB: time.Second},
-		}, 10 * mib, 200 * mib, 1.2, 0.04},
+		}, 10 * mib, 200 * mib, 1.28, 0.04},
 		"twenty requests a minute": {[]simSource{
 			{rate: 4 * mib, latency: 30 * time.Millisecond, budget: 20},
 		}, 4 * mib, 600 * mib, 0.66, 0.02},

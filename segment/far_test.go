@@ -17,7 +17,7 @@ func TestFarLinks(t *testing.T) {
 		}, rate: 8 * mib, waste: 0.005, efficiency: 0.86},
 		"600 ms": {simulation: simulation{
 			blobs: blobs, sources: []simSource{{rate: 8 * mib, rtt: ms(600)}},
-		}, rate: 8 * mib, waste: 0.001, efficiency: 0.68},
+		}, rate: 8 * mib, waste: 0.001, efficiency: 0.79},
 		"600 ms and losses": {simulation: simulation{
 			blobs: blobs, sources: []simSource{{rate: 8 * mib, rtt: ms(600), loss: 0.0005}},
 		}, rate: 8 * mib, waste: 0.004, efficiency: 0.44},
@@ -32,7 +32,7 @@ func TestFarLinks(t *testing.T) {
 		}, rate: 256 * kib, waste: 0.04, efficiency: 0.85},
 		"two far and uneven": {simulation: simulation{
 			blobs: blobs, sources: []simSource{{rate: 4 * mib, swing: 0.7, rtt: ms(200)}, {rate: 4 * mib, swing: 0.7, rtt: ms(600)}},
-		}, rate: 8 * mib, waste: 0.02, efficiency: 0.82},
+		}, rate: 8 * mib, waste: 0.02, efficiency: 0.90},
 		"three by satellite": {simulation: simulation{
 			blobs: []int64{8 * mib, 3 * mib, mib}, sources: []simSource{
 				{rate: 1200 * kib, rtt: ms(600), loss: 0.005}, {rate: 800 * kib, rtt: ms(620), loss: 0.005}, {rate: 400 * kib, rtt: ms(640), loss: 0.005},
@@ -84,8 +84,8 @@ func TestRandomFarLinks(t *testing.T) {
 	if efficiency < 0.78 {
 		t.Errorf("the mean efficiency is %.3f, want 0.78", efficiency)
 	}
-	if excess := unread + doubled; excess > 0.0145 {
-		t.Errorf("%.4f of the bytes came in excess, want 0.0145", excess)
+	if excess := unread + doubled; excess > 0.0125 {
+		t.Errorf("%.4f of the bytes came in excess, want 0.0125", excess)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestSharedLink(t *testing.T) {
 	}{
 		"at home": {simLink{rate: 50 * mbit, queue: ms(100)}, []simSource{
 			{rate: 40 * mbit, rtt: ms(40)}, {rate: 20 * mbit, rtt: ms(50)}, {rate: 8 * mbit, rtt: ms(70)},
-		}, 50 * mbit, 0.78, 0.043},
+		}, 50 * mbit, 0.785, 0.039},
 		"in a hotel": {simLink{rate: 6 * mbit, queue: ms(500)}, []simSource{
 			{rate: 20 * mbit, rtt: ms(100), loss: 0.02}, {rate: 10 * mbit, rtt: ms(130), loss: 0.02}, {rate: 4 * mbit, rtt: ms(170), loss: 0.02},
 		}, 6 * mbit, 0.91, 0.02},

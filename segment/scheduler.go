@@ -246,8 +246,12 @@ func (s *scheduler) takeFree(i int, now time.Time) *task {
 			}
 			continue
 		}
+		share := s.share(i, now)
+		if share == 0 {
+			return nil
+		}
 		s.turn++
-		return s.cut(i, b, max(s.cutSize(bl, src, now), s.portion(src, b, now)))
+		return s.cut(i, b, min(share, max(s.cutSize(bl, src, now), s.portion(src, b, now))))
 	}
 	return nil
 }

@@ -1,6 +1,11 @@
 package segment
 
-import "time"
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
 
 const (
 	// raceBudget is the part of all bytes that may come twice, beside those of
@@ -8,9 +13,12 @@ const (
 	raceBudget = 0.02
 )
 
-// minRequest is how many bytes are worth a request to src: those of a second.
+// minRequest is how many bytes are worth a request to src: those of a second, and no
+// fewer than minSplit or what comes in twice the time of an answer. If requests were
+// smaller, all connections would often wait for answers at the same time.
 func (s *scheduler) minRequest(src *source, now time.Time) int64 {
-	return min(max(int64(s.rateOf(src, now)), src.grain()), minSplit)
+	rate := s.rateOf(src, now)
+	return max(src.grain(), int64(min(rate, max(minSplit, margin*src.latency.value*rate))))
 }
 
 // quota is how many bytes one connection of src should take at once, so that
@@ -29,6 +37,53 @@ func (s *scheduler) quota(src *source, now time.Time) int64 {
 	seconds := (s.horizon() - src.latency.value) / margin
 	seconds = min(seconds, max(src.growth.longest().Seconds(), many*src.delay.value))
 	return max(s.minRequest(src, now), int64(min(s.rateOf(src, now)*seconds, float64(s.left()))))
+}
+
+// delivery is how the free bytes come from a source: from begin on, in seconds from now, rate
+// bytes a second.
+type delivery struct{ begin, rate float64 }
+
+// share is how many of the free bytes source i should fetch, so that all sources end at
+// the same time: what it brings until then after what it is asked for already, but not
+// before it can answer. There is no bound long before the end, while its rate is not known,
+// or at a far source, of which each connection brings the same, however few there are.
+func (s *scheduler) share(i int, now time.Time) int64 {
+	src := s.sources[i]
+	if s.horizon() > longRequest.Seconds() || src.far() || src.meter.rate(now) == 0 {
+		return math.MaxInt64
+	}
+	pending := make([]int64, len(s.sources))
+	for _, t := range s.tasks {
+		pending[t.source] += t.rest.Len()
+	}
+	var own delivery
+	var all []delivery
+	for j, other := range s.sources {
+		rate := other.meter.rate(now)
+		if rate == 0 || j != i && pending[j] == 0 {
+			continue
+		}
+		d := delivery{max(other.latency.value, float64(pending[j])/rate), rate}
+		if all = append(all, d); j == i {
+			own = d
+		}
+	}
+	return int64(math.Ceil(max(0, endOf(all, s.free)-own.begin) * own.rate))
+}
+
+// endOf is when all deliveries together have brought so many bytes, in seconds from now.
+func endOf(all []delivery, bytes int64) (end float64) {
+	slices.SortFunc(all, func(a, b delivery) int { return cmp.Compare(a.begin, b.begin) })
+	var rate, late float64 // of those that begin before the end; bytes that they lack because they do not begin now
+	for _, d := range all {
+		if rate > 0 && d.begin >= end {
+			break
+		}
+		rate += d.rate
+		late += d.rate * d.begin
+		end = (float64(bytes) + late) / rate
+	}
+	return end
 }
 
 // tooSlow reports whether even the smallest request worth it would keep src busy
