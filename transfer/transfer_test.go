@@ -306,7 +306,7 @@ func whole(b registrytest.Blob) segment.Range { return segment.Range{End: b.Size
 func TestSendARange(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, 2, 4*mib)
-	f.throttle(mib)
+	f.throttle(mib / 2)
 	wait := f.run(t)
 	layer := f.img.Layers[0]
 	var readers sync.WaitGroup
@@ -327,7 +327,7 @@ func TestSendARange(t *testing.T) {
 			if err != nil || !bytes.Equal(got.Bytes(), layer.Bytes()[r.Start:r.End]) {
 				t.Errorf("%v: %d bytes, %v", r, got.Len(), err)
 			}
-			if took := time.Since(began); !r.last && took > time.Second {
+			if took := time.Since(began); !r.last && took > 2*time.Second { // all takes four
 				t.Errorf("%v took %v", r, took)
 			}
 			if right := f.transfer.Wait(canceled(), 0) == nil; right != r.last {
