@@ -72,6 +72,21 @@ func TestShare(t *testing.T) {
 	}
 }
 
+// A store takes all that is left to it, and has no part in what the mirrors fetch.
+func TestAStoreSharesNothing(t *testing.T) {
+	s, tasks, now := busyScheduler(t, 3*mib, []time.Duration{0, 0}, 4*mib, 4*mib)
+	s.sources[1].assigned = true
+	for _, tk := range tasks {
+		leave(s, tk, 1, now)
+	}
+	if got := s.share(1, now); got < math.MaxInt64 {
+		t.Errorf("the share of the store is %d bytes", got)
+	}
+	if got := s.share(0, now); got < 3*mib-mib/10 {
+		t.Errorf("the share of the mirror is %d bytes", got)
+	}
+}
+
 // A source that has enough to bring until the end gets nothing more, until no other source
 // is expected to bring the rest.
 func TestASourceWithEnoughGetsNothing(t *testing.T) {

@@ -46,10 +46,11 @@ type delivery struct{ begin, rate float64 }
 // share is how many of the free bytes source i should fetch, so that all sources end at
 // the same time: what it brings until then after what it is asked for already, but not
 // before it can answer. There is no bound long before the end, while its rate is not known,
-// or at a far source, of which each connection brings the same, however few there are.
+// at a store, which has blobs of its own, or at a far source, of which each connection
+// brings the same, however few there are.
 func (s *scheduler) share(i int, now time.Time) int64 {
 	src := s.sources[i]
-	if s.horizon() > longRequest.Seconds() || src.far() || src.meter.rate(now) == 0 {
+	if s.horizon() > longRequest.Seconds() || src.assigned || src.far() || src.meter.rate(now) == 0 {
 		return math.MaxInt64
 	}
 	pending := make([]int64, len(s.sources))
@@ -60,7 +61,7 @@ func (s *scheduler) share(i int, now time.Time) int64 {
 	var all []delivery
 	for j, other := range s.sources {
 		rate := other.meter.rate(now)
-		if rate == 0 || j != i && pending[j] == 0 {
+		if rate == 0 || other.assigned || j != i && pending[j] == 0 {
 			continue
 		}
 		d := delivery{max(other.latency.value, float64(pending[j])/rate), rate}
