@@ -312,7 +312,8 @@ func (f *Fetch) poke() {
 	}
 }
 
-// lastFailure is a failure of a request for a blob; the zero value is none.
+// lastFailure is why the last request to a source that failed did so, and the blob that
+// it was for. Its err is nil where no request has failed.
 type lastFailure struct {
 	blob int
 	err  error

@@ -33,7 +33,7 @@ type Store struct {
 	header   header
 	sources  []uint16 // indices of this run's sources in header.Sources
 	blobs    []*Blob
-	unnamed  atomic.Bool  // no Sync has yet written the names of the files to the disk
+	newNames atomic.Bool  // Sync has to sync the directory too
 	unsynced atomic.Int64 // bytes written to the part file since the last Sync
 }
 
@@ -141,18 +141,11 @@ func (s *Store) begin() (err error) {
 	if err := s.root.Rename(freshName, sidecarName); err != nil {
 		return err
 	}
-	if s.unnamed.Store(true); inherited {
-		return s.syncNames()
+	if inherited {
+		return syncDir(s.root.Name())
 	}
+	s.newNames.Store(true)
 	return nil
-}
-
-// syncNames makes the names of the files survive a loss of power.
-func (s *Store) syncNames() error {
-	if !s.unnamed.Swap(false) {
-		return nil
-	}
-	return syncDir(s.root.Name())
 }
 
 // sweep removes what is useless beside the part file: another part file that was
@@ -187,7 +180,11 @@ func (s *Store) Sync() error {
 		return err
 	}
 	s.unsynced.Store(0)
-	return errors.Join(s.part.Sync(), s.log.f.Sync(), s.syncNames())
+	err := errors.Join(s.part.Sync(), s.log.f.Sync())
+	if s.newNames.Swap(false) {
+		err = errors.Join(err, syncDir(s.root.Name()))
+	}
+	return err
 }
 
 const (
@@ -196,8 +193,8 @@ const (
 )
 
 // SyncDue reports whether enough bytes were written since the last Sync for another one:
-// as many as are missing, but at least 1 MiB and at most 16. So only about 1 MiB is left
-// to write to the disk when the last byte arrives.
+// as many as are missing, but at least 1 MiB and at most 16. A caller that asks often
+// enough leaves about 1 MiB to the Sync after the last byte.
 func (s *Store) SyncDue() bool {
 	return s.unsynced.Load() >= min(max(s.missing(), littleToSync), muchToSync)
 }
