@@ -21,19 +21,20 @@ import (
 // its first byte long before the mirrors have sent it.
 func TestManyClientsOneDownload(t *testing.T) {
 	t.Parallel()
-	f := start(t, 3, pulltest.ImageOf(1, 24*mib), noRace)
-	for i, rate := range []int64{mib, 2 * mib, 3 * mib} {
+	f := start(t, 3, pulltest.ImageOf(1, 12*mib), noRace)
+	for i, rate := range []int64{mib / 2, mib, 3 * mib / 2} {
 		f.Servers[i].Throttle(rate)
 	}
 	f.learn(t)
 	layer := f.img.Layers[0]
+	want := layer.Bytes()
 	var clients sync.WaitGroup
 	for i := range int64(8) {
 		clients.Go(func() {
 			f.UntilServed(t, i*layer.Size/20)
 			before := f.Served()
 			a := f.get(t, blobPath(layer))
-			if !bytes.Equal(a.body, layer.Bytes()) {
+			if !bytes.Equal(a.body, want) {
 				t.Errorf("client %d: %d bytes, %v", i, len(a.body), a.err)
 			}
 			if a.sent-before > layer.Size/2 {
@@ -44,7 +45,7 @@ func TestManyClientsOneDownload(t *testing.T) {
 	clients.Wait()
 	f.wantOnce(t, layer)
 	f.untilKept(t)
-	if a := f.get(t, blobPath(layer)); !bytes.Equal(a.body, layer.Bytes()) {
+	if a := f.get(t, blobPath(layer)); !bytes.Equal(a.body, want) {
 		t.Error("wrong bytes from the cache")
 	}
 	metrics := f.metrics(t)
@@ -209,6 +210,7 @@ func TestClientsReset(t *testing.T) {
 // who did.
 func TestWrongBytesAreNeverComplete(t *testing.T) {
 	t.Parallel()
+	img := pulltest.TextImage(t, 1, 3*mib)
 	for about, test := range map[string]struct {
 		mirrors  int
 		edit     func(*segpull.ServerOptions)
@@ -220,9 +222,9 @@ func TestWrongBytesAreNeverComplete(t *testing.T) {
 	} {
 		t.Run(about, func(t *testing.T) {
 			t.Parallel()
-			f := start(t, test.mirrors, pulltest.TextImage(t, 1, 6*mib), test.edit)
+			f := start(t, test.mirrors, img, test.edit)
 			for _, s := range f.Servers {
-				s.Throttle(2 * mib)
+				s.Throttle(mib)
 			}
 			layer := f.img.Layers[0]
 			f.Servers[0].Misbehave(registrytest.Flip(0, layer.Size))

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -126,23 +127,22 @@ func (f *fixture) do(t *testing.T, method, path string, header ...string) answer
 	resp := f.open(t, method, path, header...)
 	defer resp.Body.Close()
 	a := answer{status: resp.StatusCode, header: resp.Header, headers: time.Since(began)}
-	var buf bytes.Buffer
-	block := make([]byte, 4*kib)
+	a.body = make([]byte, 0, max(resp.ContentLength, 0)+bytes.MinRead)
 	for {
-		n, err := resp.Body.Read(block)
-		if n > 0 && buf.Len() == 0 {
+		a.body = slices.Grow(a.body, bytes.MinRead)
+		n, err := resp.Body.Read(a.body[len(a.body):cap(a.body)])
+		if n > 0 && len(a.body) == 0 {
 			a.sent = f.Served()
 		}
-		buf.Write(block[:n])
+		a.body = a.body[:len(a.body)+n]
+		if err == io.EOF {
+			return a
+		}
 		if err != nil {
-			if err != io.EOF {
-				a.err = err
-			}
-			break
+			a.err = err
+			return a
 		}
 	}
-	a.body = buf.Bytes()
-	return a
 }
 
 // open makes a request. header is KEY, VALUE, …
