@@ -33,6 +33,7 @@ func TestACancelledPullGoesOnWithOthers(t *testing.T) {
 	}
 	pulltest.WantFiles(t, filepath.Dir(out), "app.tar.segpull")
 
+	m.UntilIdle(t)
 	before := m.Served()
 	r := m.MustPull(t, segpull.Options{
 		Output: out, Mirrors: m.URLs[1:], Connections: 2, Limits: segpull.NewLimits(20 * mib), SegmentSize: mib, NoRace: true,
@@ -69,6 +70,7 @@ func TestNothingIsFetchedTwiceWhenAllIsThere(t *testing.T) {
 	if err := os.RemoveAll(out); err != nil {
 		t.Fatal(err)
 	}
+	m.UntilIdle(t)
 	before := m.ServedBesides(img)
 	r := m.MustPull(t, segpull.Options{Output: out})
 	if n := m.ServedBesides(img) - before; n != 0 || r.Fetched != 0 || r.Resumed != pulltest.BlobsOf(img) {

@@ -3,6 +3,7 @@ package pulltest
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +65,19 @@ func (m *Mirrors) UntilServed(t *testing.T, bytes int64) {
 	}
 }
 
-// ServedBesides does the same without the image's config, which each pull of an image without an index reads.
+// UntilIdle waits until no mirror is answering a request, or the test ends: a pull that has ended
+// may have left some.
+func (m *Mirrors) UntilIdle(t *testing.T) {
+	busy := func(s *registrytest.Server) bool {
+		return slices.ContainsFunc(s.Stats().Log, func(r registrytest.Request) bool { return r.Done.IsZero() })
+	}
+	for slices.ContainsFunc(m.Servers, busy) && t.Context().Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// ServedBesides returns what Served does, without the image's config, which each pull of an image
+// without an index reads.
 func (m *Mirrors) ServedBesides(img registrytest.Image) int64 {
 	return m.Served() - m.SentOf(img.Config)
 }

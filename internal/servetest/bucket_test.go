@@ -87,6 +87,7 @@ func TestServersShareABucket(t *testing.T) {
 	}
 	one.untilPut(t, s3)
 
+	one.UntilIdle(t)
 	before := one.Served()
 	three := one.another(t, behind(s3))
 	three.pullImage(t)
