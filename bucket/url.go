@@ -21,11 +21,13 @@ const (
 	amazon = "s3.amazonaws.com"
 	// usualRegion is what servers other than Amazon's expect.
 	usualRegion = "us-east-1"
+	// These are lengths in bytes: of the name of a bucket, by Amazon's rules, and of a prefix.
+	mostOfBucket, mostOfPrefix = 63, 200
 )
 
 var (
-	bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	prefixName = regexp.MustCompile(`^[A-Za-z0-9._/-]{0,200}$`)
+	bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]+[a-z0-9]$`)
+	prefixName = regexp.MustCompile(`^[A-Za-z0-9._/-]*$`)
 	errSecret  = errors.New("the URL must not have credentials: put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or into ~/.aws/credentials")
 )
 
@@ -43,10 +45,10 @@ func parse(text string) (address, error) {
 	}
 	a := address{bucket: u.Host, prefix: strings.Trim(u.Path, "/"), endpoint: amazon, secure: true}
 	switch {
-	case !bucketName.MatchString(a.bucket):
+	case !bucketName.MatchString(a.bucket) || len(a.bucket) > mostOfBucket:
 		return address{}, fmt.Errorf("the name of the bucket is invalid, %q: %s", a.bucket, urlForm)
-	case !prefixName.MatchString(a.prefix) || a.prefix != strings.TrimPrefix(path.Clean("/"+a.prefix), "/"):
-		return address{}, fmt.Errorf("the prefix is invalid, %q: use letters, digits and . _ - /", a.prefix)
+	case !prefixName.MatchString(a.prefix) || len(a.prefix) > mostOfPrefix || a.prefix != strings.TrimPrefix(path.Clean("/"+a.prefix), "/"):
+		return address{}, fmt.Errorf("the prefix is invalid, %q: use at most %d letters, digits and . _ - /", a.prefix, mostOfPrefix)
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {

@@ -7,11 +7,12 @@ import (
 
 func TestParse(t *testing.T) {
 	for text, want := range map[string]address{
-		"s3://blobs":                                                 {bucket: "blobs", endpoint: amazon, secure: true},
-		"s3://blobs/team/a?region=eu-central-1":                      {bucket: "blobs", prefix: "team/a", endpoint: amazon, secure: true, region: "eu-central-1"},
-		"s3://blobs/team/?endpoint=https://s3.example:9000":          {bucket: "blobs", prefix: "team", endpoint: "s3.example:9000", secure: true, region: usualRegion},
-		"s3://blobs?endpoint=http%3A%2F%2F127.0.0.1%3A7070&region=x": {bucket: "blobs", endpoint: "127.0.0.1:7070", region: "x"},
-		"s3://blobs?endpoint=https://[::1]:9000/":                    {bucket: "blobs", endpoint: "[::1]:9000", secure: true, region: usualRegion},
+		"s3://blobs":                                                       {bucket: "blobs", endpoint: amazon, secure: true},
+		"s3://blobs/team/a?region=eu-central-1":                            {bucket: "blobs", prefix: "team/a", endpoint: amazon, secure: true, region: "eu-central-1"},
+		"s3://blobs/team/?endpoint=https://s3.example:9000":                {bucket: "blobs", prefix: "team", endpoint: "s3.example:9000", secure: true, region: usualRegion},
+		"s3://blobs?endpoint=http%3A%2F%2F127.0.0.1%3A7070&region=x":       {bucket: "blobs", endpoint: "127.0.0.1:7070", region: "x"},
+		"s3://" + strings.Repeat("b", 63) + "/" + strings.Repeat("p", 200): {bucket: strings.Repeat("b", 63), prefix: strings.Repeat("p", 200), endpoint: amazon, secure: true},
+		"s3://blobs?endpoint=https://[::1]:9000/":                          {bucket: "blobs", endpoint: "[::1]:9000", secure: true, region: usualRegion},
 	} {
 		if got, err := parse(text); got != want || err != nil {
 			t.Errorf("%s: %+v, %v", text, got, err)
@@ -22,6 +23,9 @@ func TestParse(t *testing.T) {
 		"https://s3.example/blobs":                 "no URL of S3",
 		"s3:blobs":                                 "name of the bucket",
 		"s3://Blobs":                               "name of the bucket",
+		"s3://" + strings.Repeat("b", 64):          "name of the bucket",
+		"s3://bb":                                  "name of the bucket",
+		"s3://blobs/" + strings.Repeat("p", 201):   "prefix",
 		"s3://blobs/../other":                      "prefix",
 		"s3://blobs/a//b":                          "prefix",
 		"s3://blobs/a%20b":                         "prefix",

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"regexp"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -41,12 +42,12 @@ func IsPage(body []byte) bool {
 // messages match a string by each of the names that APIs give to the text of
 // an error, the most telling first. Quotes within a string are escaped, so they
 // match in none.
-var messages = func() (all []*regexp.Regexp) {
+var messages = sync.OnceValue(func() (all []*regexp.Regexp) {
 	for _, name := range []string{"message", "msg", "error_description", "errorMessage", "error", "detail", "details", "reason", "title"} {
 		all = append(all, regexp.MustCompile(`"`+name+`"\s*:\s*("(?:[^"\\]|\\.)+")`))
 	}
 	return all
-}()
+})
 
 // Message returns the text of an error in JSON, at any depth; "" if there is
 // none.
@@ -54,7 +55,7 @@ func Message(body []byte) (text string) {
 	if body = bytes.TrimSpace(body); len(body) == 0 || body[0] != '{' && body[0] != '[' {
 		return ""
 	}
-	for _, m := range messages {
+	for _, m := range messages() {
 		if found := m.FindSubmatch(body); found != nil && json.Unmarshal(found[1], &text) == nil {
 			return text
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/docker/go-units"
@@ -35,13 +36,15 @@ func (r *Recorder) WriteFile(path string, o Outcome) error {
 //go:embed page.html
 var pageHTML string
 
-var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
+var pageTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Parse(pageHTML))
+})
 
 // Write writes the page of a pull that has ended now.
 func (r *Recorder) Write(w io.Writer, o Outcome) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return pageTemplate.Execute(w, r.page(time.Now(), o))
+	return pageTemplate().Execute(w, r.page(time.Now(), o))
 }
 
 // page is what the template shows.
