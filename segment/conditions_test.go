@@ -47,6 +47,9 @@ func breaksOff(t *simTask, _ time.Duration) simFault {
 	return simFine
 }
 
+// silent answers nothing.
+func silent(*simTask, time.Duration) simFault { return simStall }
+
 func busy(*simTask, time.Duration) simFault { return simBusy }
 
 // conditions are small networks, each of which needs a rule or two.
@@ -76,7 +79,13 @@ func conditions() map[string]*condition {
 		}, rate: 8 * mib, waste: 0.02, efficiency: 0.89},
 		"a cache that fills": {simulation: simulation{
 			blobs: []int64{4 * mib, 8 * mib, 20 * mib, 64 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(40)}, {rate: 4 * mib, latency: ms(40), fills: true}},
-		}, rate: 8 * mib, waste: 0.10, efficiency: 0.90},
+		}, rate: 8 * mib, waste: 0.06, efficiency: 0.94, requests: 80},
+		"a cache that fills and answers first": {simulation: simulation{
+			blobs: []int64{4 * mib, 8 * mib, 20 * mib, 64 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(60)}, {rate: 4 * mib, latency: ms(40), fills: true}},
+		}, rate: 8 * mib, waste: 0.06, efficiency: 0.94},
+		"whole blobs beside silence": {simulation: simulation{
+			blobs: repeat(8, 8*mib), sources: []simSource{{rate: 4 * mib, connCap: mib, latency: ms(40), whole: true}, {rate: 4 * mib, latency: ms(40), fault: silent}},
+		}, rate: 4 * mib, waste: 0.01, efficiency: 0.95, requests: 12},
 		"whole blobs beside ranges": {simulation: simulation{
 			blobs: []int64{20 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(40), whole: true}, {rate: mib, latency: ms(40)}},
 		}, rate: 5 * mib, waste: 0.15, efficiency: 0.85},

@@ -45,7 +45,7 @@ func (s *scheduler) opened(t *task, got Range, now time.Time) bool {
 	if got.Start != 0 || bl.stream != nil || t.twin != nil {
 		return false
 	}
-	if bl.free.Len()+t.rest.Len() < bl.size && s.leavesOut(t.source, t.blob) {
+	if bl.free.Len()+t.rest.Len() < bl.size && s.leavesOut(t.source, t.blob, now) {
 		return false
 	}
 	s.inFlight -= t.rest.Len()
@@ -100,8 +100,9 @@ func (s *scheduler) advance(t *task, n int64, now time.Time) int64 {
 	news := n
 	switch {
 	case t.whole:
+		s.overtake(t, came, now)
 		news = s.claim(t.blob, came)
-		t.rest.End = s.streamEnd(t)
+		t.rest.End = s.streamEnd(t, now)
 	case !t.hedge:
 		s.inFlight -= n
 	}
@@ -146,13 +147,21 @@ func flow(src *source, t *task, n int64, now time.Time) {
 	}
 }
 
+// overtake takes from other requests what came of the stream t, if they have been silent for a
+// moment: the stream will not come there again.
+func (s *scheduler) overtake(t *task, came Range, now time.Time) {
+	s.abandonAll(func(o *task) bool {
+		return o != t && o.blob == t.blob && o.twin == nil && o.silent(now) > moment && !o.rest.Intersect(came).Empty()
+	})
+}
+
 // streamEnd is where the stream t is of no more use: beyond it nothing is missing;
 // with NoRace, what comes next is there or on its way.
-func (s *scheduler) streamEnd(t *task) int64 {
+func (s *scheduler) streamEnd(t *task, now time.Time) int64 {
 	switch {
 	case !s.wantedAbove(t):
 		return t.rest.Start
-	case !s.leavesOut(t.source, t.blob):
+	case !s.leavesOut(t.source, t.blob, now):
 		return t.rest.End
 	}
 	if free := s.blobs[t.blob].free.Within(t.rest); len(free) > 0 && free[0].Start == t.rest.Start {
@@ -188,6 +197,7 @@ func (s *scheduler) end(t *task, why outcome, now time.Time) {
 	src.small -= s.small(t)
 	s.tasks.drop(t)
 	if t.opened.IsZero() {
+		src.waited = max(src.waited, now.Sub(t.sent))
 		src.ration.lose(t.began)
 	} else {
 		src.answers--

@@ -237,7 +237,7 @@ func (s *scheduler) takeFree(i int, now time.Time) *task {
 	for k := range s.withFree {
 		b := s.withFree[s.place(k)]
 		bl := &s.blobs[b]
-		if src.missing[b] || s.barred(i, b) || !s.mayFetch(b, now) {
+		if src.missing[b] || s.barred(i, b) || !s.mayFetch(b, now) || bl.stream != nil && src.silent(now) {
 			continue
 		}
 		if !src.mayRange() || s.fitsFirst(src, b, now) {

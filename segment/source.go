@@ -91,7 +91,8 @@ type source struct {
 	latency average // seconds from request to headers
 	delay   average // seconds that a body pauses after its first bytes
 	served  int64
-	moved   time.Time // when it last brought a byte that is of use
+	moved   time.Time     // when it last brought a byte that is of use
+	waited  time.Duration // the longest time from a request that had no answer to its end
 
 	growth growth
 	ration ration
@@ -143,6 +144,11 @@ func (src *source) available(now time.Time, more int) bool {
 
 // mayHave reports whether the source can be asked for a blob.
 func (src *source) mayHave(blob int) bool { return !src.off && !src.missing[blob] }
+
+// silent reports whether the source has served nothing, though it was waited for.
+func (src *source) silent(now time.Time) bool {
+	return src.served == 0 && (src.waited >= moment || src.active > 0 && now.Sub(src.busy) >= moment)
+}
 
 // load is how many connections the tasks in flight count for. Three for small
 // blobs count for one, so that an image of many small layers does not take a

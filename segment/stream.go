@@ -28,11 +28,11 @@ func (s *scheduler) takeStream(i int, now time.Time) *task {
 		if bl.stream != nil || s.sources[i].missing[b] || s.barred(i, b) || !s.mayFetch(b, now) {
 			continue
 		}
-		beside := s.rangedElsewhere(i, b)
+		beside := s.rangedElsewhere(i, b, now)
 		if beside && s.streams(i) > 0 {
 			continue
 		}
-		if bl.free.Len() < bl.size && s.leavesOut(i, b) {
+		if bl.free.Len() < bl.size && s.leavesOut(i, b, now) {
 			continue
 		}
 		if pick == nil || beside && bl.free.Len() > pick.free.Len() {
@@ -46,17 +46,21 @@ func (s *scheduler) takeStream(i int, now time.Time) *task {
 	return pick.stream
 }
 
-// rangedElsewhere reports whether another source serves ranges of blob b.
-func (s *scheduler) rangedElsewhere(i, b int) bool {
+// rangedElsewhere reports whether another source serves ranges of blob b, as far as is known: one
+// that has been asked is taken to do so until it has been silent for a moment.
+func (s *scheduler) rangedElsewhere(i, b int, now time.Time) bool {
 	return slices.ContainsFunc(s.sources, func(o *source) bool {
-		return o != s.sources[i] && o.ranges == rangesServed && o.mayHave(b) && o.trust != Excluded
+		soon := o.ranges == rangesUntried && o.active > 0 && !o.silent(now)
+		return o != s.sources[i] && (soon || o.ranges == rangesServed) && o.mayHave(b) && o.trust != Excluded
 	})
 }
 
 // leavesOut reports whether source i, which sends whole blobs, leaves out the bytes
 // of blob b that are there or on their way: where nothing may come twice, and another
 // source can bring the rest.
-func (s *scheduler) leavesOut(i, b int) bool { return s.noRace && s.rangedElsewhere(i, b) }
+func (s *scheduler) leavesOut(i, b int, now time.Time) bool {
+	return s.noRace && s.rangedElsewhere(i, b, now)
+}
 
 // streams is how many blobs source i reads from their first bytes.
 func (s *scheduler) streams(i int) (n int) {
