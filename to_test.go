@@ -90,6 +90,7 @@ func TestAnInterruptedPushContinues(t *testing.T) {
 		t.Fatal("it was not interrupted")
 	}
 	target.Misbehave()
+	m.UntilIdle(t)
 	served := m.Served()
 	if _, err := segpull.Pull(t.Context(), pushOptions(m, to), pulltest.Ref); err != nil {
 		t.Fatal(err)
