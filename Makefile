@@ -7,7 +7,6 @@ check:
 	@test -z "$$(go tool gofumpt -l .)" || { go tool gofumpt -l .; echo 'not formatted: run go tool gofumpt -w .'; exit 1; }
 	go mod tidy -diff
 	go vet ./...
-	go tool staticcheck ./...
 	go tool -modfile=.ci/golangci.mod golangci-lint run
 	go test $$(go list ./... | grep -v /internal/realtest)
 
