@@ -79,13 +79,25 @@ func conditions() map[string]*condition {
 		}, rate: 8 * mib, waste: 0.02, efficiency: 0.89},
 		"a cache that fills": {simulation: simulation{
 			blobs: []int64{4 * mib, 8 * mib, 20 * mib, 64 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(40)}, {rate: 4 * mib, latency: ms(40), fills: true}},
-		}, rate: 8 * mib, waste: 0.06, efficiency: 0.94, requests: 80},
+		}, rate: 8 * mib, waste: 0.01, efficiency: 0.98, requests: 80},
 		"a cache that fills and answers first": {simulation: simulation{
 			blobs: []int64{4 * mib, 8 * mib, 20 * mib, 64 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(60)}, {rate: 4 * mib, latency: ms(40), fills: true}},
-		}, rate: 8 * mib, waste: 0.06, efficiency: 0.94},
+		}, rate: 8 * mib, waste: 0.01, efficiency: 0.98},
 		"whole blobs beside silence": {simulation: simulation{
 			blobs: repeat(8, 8*mib), sources: []simSource{{rate: 4 * mib, connCap: mib, latency: ms(40), whole: true}, {rate: 4 * mib, latency: ms(40), fault: silent}},
 		}, rate: 4 * mib, waste: 0.01, efficiency: 0.95, requests: 12},
+		"small whole blobs beside silence": {simulation: simulation{
+			blobs: repeat(3, 3*mib), sources: []simSource{{rate: 4 * mib, latency: ms(40), whole: true}, {rate: 4 * mib, latency: ms(40), fault: silent}},
+		}, rate: 4 * mib, waste: 0.01, efficiency: 0.95},
+		"a slow stream beside ranges": {simulation: simulation{
+			blobs: repeat(6, 4*mib), sources: []simSource{{rate: 64 * kib, latency: ms(10), whole: true}, {rate: 4 * mib, latency: ms(200)}},
+		}, rate: 4 * mib, waste: 0.01, efficiency: 0.95, requests: 60},
+		"a stream as fast as ranges": {simulation: simulation{
+			blobs: repeat(6, 4*mib), sources: []simSource{{rate: 4 * mib, latency: ms(10), whole: true}, {rate: 4 * mib, latency: ms(20)}},
+		}, rate: 8 * mib, waste: 0.08, efficiency: 0.90, requests: 40},
+		"a fast stream beside ranges": {simulation: simulation{
+			blobs: []int64{20 * mib}, sources: []simSource{{rate: 16 * mib, latency: ms(10), whole: true}, {rate: 4 * mib, latency: ms(20)}},
+		}, rate: 16 * mib, waste: 0.20, efficiency: 0.95},
 		"whole blobs beside ranges": {simulation: simulation{
 			blobs: []int64{20 * mib}, sources: []simSource{{rate: 4 * mib, latency: ms(40), whole: true}, {rate: mib, latency: ms(40)}},
 		}, rate: 5 * mib, waste: 0.15, efficiency: 0.85},

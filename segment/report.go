@@ -147,11 +147,12 @@ func flow(src *source, t *task, n int64, now time.Time) {
 	}
 }
 
-// overtake takes from other requests what came of the stream t, if they have been silent for a
-// moment: the stream will not come there again.
+// overtake takes from other requests what the stream t has reached of them, if it brings the rest of
+// that sooner: it will not come there again.
 func (s *scheduler) overtake(t *task, came Range, now time.Time) {
 	s.abandonAll(func(o *task) bool {
-		return o != t && o.blob == t.blob && o.twin == nil && o.silent(now) > moment && !o.rest.Intersect(came).Empty()
+		return o != t && o.blob == t.blob && o.twin == nil && !o.rest.Intersect(came).Empty() &&
+			s.timeLeft(o, now) > s.streamTime(t, o.rest.End, now)
 	})
 }
 

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"container/heap"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -234,10 +235,10 @@ func (s *scheduler) takeFree(i int, now time.Time) *task {
 			return s.takePortion(i, b, r, now)
 		}
 	}
-	for k := range s.withFree {
-		b := s.withFree[s.place(k)]
+	for b := range s.inTurn() {
 		bl := &s.blobs[b]
-		if src.missing[b] || s.barred(i, b) || !s.mayFetch(b, now) || bl.stream != nil && src.silent(now) {
+		most := s.beforeStream(src, bl, now)
+		if src.missing[b] || s.barred(i, b) || !s.mayFetch(b, now) || most == 0 {
 			continue
 		}
 		if !src.mayRange() || s.fitsFirst(src, b, now) {
@@ -251,9 +252,24 @@ func (s *scheduler) takeFree(i int, now time.Time) *task {
 			return nil
 		}
 		s.turn++
-		return s.cut(i, b, min(share, max(s.cutSize(bl, src, now), s.portion(src, b, now))))
+		return s.cut(i, b, min(share, most, max(s.cutSize(bl, src, now), s.portion(src, b, now))))
 	}
 	return nil
+}
+
+// inTurn are the blobs with free bytes, in the order in which a source tries them. Those that a
+// stream reads are the last.
+func (s *scheduler) inTurn() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for _, streamed := range []bool{false, true} {
+			for k := range s.withFree {
+				b := s.withFree[s.place(k)]
+				if streamed == (s.blobs[b].stream != nil) && !yield(b) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // place is where in s.withFree the k-th blob to try stands: the first few take

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -44,6 +45,26 @@ func (s *scheduler) takeStream(i int, now time.Time) *task {
 	}
 	pick.stream = &task{source: i, blob: at, asked: pick.all(), rest: pick.all(), whole: true}
 	return pick.stream
+}
+
+// beforeStream is how much src may be asked for of the blob: what it brings before a stream comes to
+// the end of what is free. A source that has been silent leaves all of that to the stream.
+func (s *scheduler) beforeStream(src *source, bl *blob, now time.Time) int64 {
+	if bl.stream == nil {
+		return math.MaxInt64
+	}
+	until := s.streamTime(bl.stream, bl.free.last().End, now) - src.latencyOr(moment).Seconds()
+	most := int64(until * s.rateOf(src, now))
+	if src.silent(now) || most < s.minRequest(src, now) {
+		return 0
+	}
+	return most
+}
+
+// streamTime is in how many seconds the stream t should have brought everything below end.
+func (s *scheduler) streamTime(t *task, end int64, now time.Time) float64 {
+	src := s.sources[t.source]
+	return float64(end-t.rest.Start) / max(1, t.rate(now, s.rateOf(src, now), src))
 }
 
 // rangedElsewhere reports whether another source serves ranges of blob b, as far as is known: one
