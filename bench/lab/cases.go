@@ -82,7 +82,7 @@ var tasks = []Case{
 			{Name: "good", Rate: 4 * mib, RTT: ms(40)},
 			{Name: "cache", Rate: 4 * mib, RTT: ms(40), Faults: fault(rt.PullThroughCache())},
 		},
-		Goal: Goal{Efficiency: 0.90, Waste: 0.10},
+		Goal: Goal{Efficiency: 0.95, Waste: 0.02},
 	},
 	{
 		Name: "corrupt", About: "three uneven mirrors, of which the slowest sends some wrong bytes", Layers: bulk,
