@@ -45,8 +45,9 @@ func TestAnswersToRanges(t *testing.T) {
 	partly := func(faults ...registrytest.Fault) quirk {
 		q := quirky(faults...)
 		q.asked = func(t *testing.T, seen registrytest.Stats) {
-			if n := count(seen, ranged); n < 3 {
-				t.Errorf("%d requests had a Range", n)
+			whole := func(r registrytest.Request) bool { return isBlob(r) && r.Range == "" && r.Bytes > mib }
+			if n, most := count(seen, ranged), count(seen, whole); n < 2 || most > 0 {
+				t.Errorf("%d requests had a Range, and %d were for all of the large blob", n, most)
 			}
 		}
 		return q
