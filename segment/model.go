@@ -67,7 +67,13 @@ func (s *scheduler) timeLeft(t *task, now time.Time) float64 {
 	default:
 		wait = max(0, silent-usualGap.Seconds())
 	}
-	return wait + float64(t.rest.Len())/max(1, t.rate(now, s.rateOf(src, now), src))
+	return wait + s.timeFor(t, t.rest.Len(), now)
+}
+
+// timeFor is how many seconds t takes for n bytes while they flow.
+func (s *scheduler) timeFor(t *task, n int64, now time.Time) float64 {
+	src := s.sources[t.source]
+	return float64(n) / max(1, t.rate(now, s.rateOf(src, now), src))
 }
 
 // rateOf is what one connection of src may bring, in bytes a second; never 0.

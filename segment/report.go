@@ -147,15 +147,6 @@ func flow(src *source, t *task, n int64, now time.Time) {
 	}
 }
 
-// overtake takes from other requests what the stream t has reached of them, if it brings the rest of
-// that sooner: it will not come there again.
-func (s *scheduler) overtake(t *task, came Range, now time.Time) {
-	s.abandonAll(func(o *task) bool {
-		return o != t && o.blob == t.blob && o.twin == nil && !o.rest.Intersect(came).Empty() &&
-			s.timeLeft(o, now) > s.streamTime(t, o.rest.End, now)
-	})
-}
-
 // streamEnd is where the stream t is of no more use: beyond it nothing is missing;
 // with NoRace, what comes next is there or on its way.
 func (s *scheduler) streamEnd(t *task, now time.Time) int64 {

@@ -145,8 +145,9 @@ func (src *source) available(now time.Time, more int) bool {
 // mayHave reports whether the source can be asked for a blob.
 func (src *source) mayHave(blob int) bool { return !src.off && !src.missing[blob] }
 
-// silent reports whether the source has served nothing, though it was waited for.
-func (src *source) silent(now time.Time) bool {
+// unresponsive reports whether the source has served nothing, although a request to it waited for a
+// moment.
+func (src *source) unresponsive(now time.Time) bool {
 	return src.served == 0 && (src.waited >= moment || src.active > 0 && now.Sub(src.busy) >= moment)
 }
 

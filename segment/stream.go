@@ -48,30 +48,33 @@ func (s *scheduler) takeStream(i int, now time.Time) *task {
 }
 
 // beforeStream is how much src may be asked for of the blob: what it brings before a stream comes to
-// the end of what is free. A source that has been silent leaves all of that to the stream.
+// the end of what is free. An unresponsive source leaves all of that to the stream.
 func (s *scheduler) beforeStream(src *source, bl *blob, now time.Time) int64 {
 	if bl.stream == nil {
 		return math.MaxInt64
 	}
-	until := s.streamTime(bl.stream, bl.free.last().End, now) - src.latencyOr(moment).Seconds()
+	until := s.timeFor(bl.stream, bl.free.last().End-bl.stream.rest.Start, now) - src.latencyOr(moment).Seconds()
 	most := int64(until * s.rateOf(src, now))
-	if src.silent(now) || most < s.minRequest(src, now) {
+	if src.unresponsive(now) || most < s.minRequest(src, now) {
 		return 0
 	}
 	return most
 }
 
-// streamTime is in how many seconds the stream t should have brought everything below end.
-func (s *scheduler) streamTime(t *task, end int64, now time.Time) float64 {
-	src := s.sources[t.source]
-	return float64(end-t.rest.Start) / max(1, t.rate(now, s.rateOf(src, now), src))
+// overtake takes from other requests what the stream t has reached of them, if it brings the rest of
+// that sooner: it will not come there again.
+func (s *scheduler) overtake(t *task, came Range, now time.Time) {
+	s.abandonAll(func(o *task) bool {
+		return o != t && o.blob == t.blob && o.twin == nil && !o.rest.Intersect(came).Empty() &&
+			s.timeLeft(o, now) > s.timeFor(t, o.rest.End-t.rest.Start, now)
+	})
 }
 
-// rangedElsewhere reports whether another source serves ranges of blob b, as far as is known: one
-// that has been asked is taken to do so until it has been silent for a moment.
+// rangedElsewhere reports whether another source serves ranges of blob b. A source whose first
+// answer is awaited counts as one that does, for up to a moment.
 func (s *scheduler) rangedElsewhere(i, b int, now time.Time) bool {
 	return slices.ContainsFunc(s.sources, func(o *source) bool {
-		soon := o.ranges == rangesUntried && o.active > 0 && !o.silent(now)
+		soon := o.ranges == rangesUntried && o.active > 0 && !o.unresponsive(now)
 		return o != s.sources[i] && (soon || o.ranges == rangesServed) && o.mayHave(b) && o.trust != Excluded
 	})
 }
