@@ -204,17 +204,42 @@ func TestAClaimIsTakenOver(t *testing.T) {
 // TestAClaimLasts as long as its turn, and no longer.
 func TestAClaimLasts(t *testing.T) {
 	t.Parallel()
-	const lease = 2 * time.Second // the times of S3 are whole seconds
+	const lease = 3 * time.Second // the times of S3 are whole seconds
 	server, b := buckettest.Start(t, 0), newBlob(t, 1000)
 	one, _ := open(t, server.URL("team"), lease)
 	two, _ := open(t, server.URL("team"), lease)
 	turn := one.Begin(t.Context(), b.Descriptor, 0)
-	if other := two.Begin(t.Context(), b.Descriptor, 5*lease/2); !other.Busy() {
+	if other := two.Begin(t.Context(), b.Descriptor, 5*lease/3); !other.Busy() {
 		t.Error("another took it over")
 	}
 	turn.End()
 	if other := two.Begin(t.Context(), b.Descriptor, enough); other.Busy() || two.Stats().Takeovers > 0 {
 		t.Error("the claim was not ended")
+	}
+}
+
+// TestAClaimEndsAfterItsRenewal when the turn ends during a slow renewal.
+func TestAClaimEndsAfterItsRenewal(t *testing.T) {
+	t.Parallel()
+	const lease = 4 * time.Second
+	server, b := buckettest.Start(t, 0), newBlob(t, 1000)
+	s, _ := open(t, server.URL("team"), lease)
+	turn := s.Begin(t.Context(), b.Descriptor, 0)
+	renewing := make(chan struct{}, 1)
+	server.Misbehave(buckettest.Fault(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		renewing <- struct{}{}
+		next.ServeHTTP(w, r)
+		time.Sleep(lease / 3)
+	}).On("/claims/", http.MethodPut))
+	<-renewing
+	time.Sleep(lease / 4)
+	ended := time.Now()
+	turn.End()
+	for len(server.Keys(t, "team/claims/")) > 0 {
+		if time.Since(ended) > lease {
+			t.Fatal("the claim was not ended")
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

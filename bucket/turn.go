@@ -88,7 +88,8 @@ func (t *Turn) Found() bool { return t.found }
 // Busy reports whether another process has still claimed the blob.
 func (t *Turn) Busy() bool { return t.busy }
 
-// keep renews the claim until the turn ends.
+// keep renews the claim until the turn ends. The end does not cut a renewal: without its
+// answer it is not certain that the claim may be deleted.
 func (t *Turn) keep() {
 	ctx, stop := context.WithCancel(t.store.lifetime)
 	t.stop = stop
@@ -98,7 +99,7 @@ func (t *Turn) keep() {
 		for {
 			select {
 			case <-tick.C:
-				t.claim.renew(ctx)
+				t.claim.renew(t.store.lifetime)
 			case <-ctx.Done():
 				return
 			}
