@@ -9,6 +9,36 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
+// MirrorError says why a mirror is not usable for an image, or what the user
+// should know about it.
+type MirrorError struct {
+	Mirror string // its name, or its URL without secrets
+	Reason string // part of a sentence, such as "has no url"
+	Fix    string // what the user can do
+}
+
+// Error returns one line.
+func (e *MirrorError) Error() string {
+	return fmt.Sprintf("mirror %s: %s; %s", e.Mirror, e.Reason, e.Fix)
+}
+
+// UsageError says that no source for the images of a registry is usable.
+type UsageError struct {
+	Registry string
+	Errs     []error // one for each source
+}
+
+// Error returns one line that has all reasons.
+func (e *UsageError) Error() string {
+	return fmt.Sprintf("no usable mirror for images of %s: %s", e.Registry, oneLine(e.Errs))
+}
+
+// Unwrap returns the reasons.
+func (e *UsageError) Unwrap() []error { return e.Errs }
+
+// Usage says that the names or the configuration are wrong.
+func (*UsageError) Usage() bool { return true }
+
 // FetchError says why no source served a manifest or a small blob. At most one of
 // Missing, Refused, Mismatch and Permanent returns true. Callers that do not
 // import this package find these methods by errors.As with an interface of one
@@ -153,4 +183,16 @@ func permanent(err error) bool {
 		Permanent() bool
 	}](err)
 	return ok && e.Permanent()
+}
+
+// oneLine joins the messages of errors.
+func oneLine(errs []error) string {
+	var b strings.Builder
+	for i, err := range errs {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(strings.ReplaceAll(err.Error(), "\n", " "))
+	}
+	return b.String()
 }
