@@ -48,7 +48,7 @@ func TestADownloadWithoutClientsPauses(t *testing.T) {
 	mirror := registrytest.New()
 	mirror.Push("library/app", "1", img)
 	mirror.Throttle(2 * mib)
-	get := serving(t, ServerOptions{Mirrors: []string{mirror.Start(t)}, SegmentSize: 256 << 10},
+	get := serving(t, ServerOptions{Mirrors: []string{mirror.Start(t)}, SegmentSize: 256 << 10, Connections: 1},
 		func(o *serve.Options) { o.PauseAfter = 200 * time.Millisecond })
 	layer := img.Layers[0]
 	get("manifests/1").Body.Close()
