@@ -132,7 +132,9 @@ func (s *story) die(call int) (phase string) {
 	s.Helper()
 	s.kill = call
 	before := s.sent()
-	switch r := s.start(s.T); {
+	r := s.start(s.T)
+	s.UntilIdle(s.T) // a mirror may still be sending to the one that was killed
+	switch {
 	case r.ended > 0:
 	case exists(s.Output):
 		phase = renaming
