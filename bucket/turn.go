@@ -99,7 +99,7 @@ func (t *Turn) keep() {
 		for {
 			select {
 			case <-tick.C:
-				t.claim.renew(t.store.lifetime)
+				t.claim.renew()
 			case <-ctx.Done():
 				return
 			}
@@ -239,12 +239,12 @@ func (c *claim) put(ctx context.Context, when condition) (done bool, err error) 
 }
 
 // renew makes the claim last longer, unless another process has taken it over.
-func (c *claim) renew(ctx context.Context) {
+func (c *claim) renew() {
 	c.mu.Lock()
 	etag := c.etag
 	c.mu.Unlock()
 	if etag != "" {
-		_, _ = c.put(ctx, condition{etag: etag}) // the next one may work
+		_, _ = c.put(c.store.lifetime, condition{etag: etag}) // the next one may work
 	}
 }
 
