@@ -157,8 +157,6 @@ func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bo
 	if j.set, err = j.call.mirrors.Set(ref); err != nil {
 		return err
 	}
-	j.set.Waiting = func(sources []string) { j.call.report.notify(Waiting{Reference: ref.Display(), Sources: sources}) }
-	j.set.Stalled = func(silent time.Duration, reasons []error) { j.call.report.stalled(ref, silent, reasons) }
 	if !j.call.mirrors.InCache(ctx, ref) {
 		j.call.mirrors.Warm(ctx, j.set, ref)
 	}

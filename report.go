@@ -33,7 +33,7 @@ func (r *reporter) notify(e Event) {
 // upstream returns the functions that get reports about sources.
 func (r *reporter) upstream() upstream.Report {
 	return upstream.Report{
-		Warn: r.warn, Trouble: r.trouble, Request: r.request, Stalled: r.stalled,
+		Warn: r.warn, Trouble: r.trouble, Request: r.request, Waiting: r.waiting, Stalled: r.stalled,
 		Corrupt: func(f verify.Finding) { r.notify(Corrupt{Source: f.Source, Proof: f.Proof}) },
 		Suspect: func(source, message string) { r.notify(Trouble{Source: source, Message: message}) },
 	}
@@ -52,6 +52,11 @@ func (r *reporter) warnOfAliases(config sources.Config, names []string) {
 			r.warnf("%s is Docker Hub's image here; podman takes it for %s, by %s: to pull that one, write its full name", name, theirs, where)
 		}
 	}
+}
+
+// waiting reports sources that have not answered which image a reference names.
+func (r *reporter) waiting(ref image.Reference, sources []string) {
+	r.notify(Waiting{Reference: ref.Display(), Sources: sources})
 }
 
 // stalled reports why no byte of an image has arrived for some time.

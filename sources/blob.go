@@ -27,7 +27,7 @@ func (s *Set) Blob(ctx context.Context, ref image.Reference, b ocispec.Descripto
 	if b.Size > image.MaxConfigSize {
 		return nil, fmt.Errorf("blob %s has %d bytes; segpull reads at most %d at once", b.Digest, b.Size, image.MaxConfigSize)
 	}
-	r := s.race(s.resolverFirst(ref), 0, func(ctx context.Context, source *Source) answer {
+	r := s.race(ref, s.resolverFirst(ref), 0, func(ctx context.Context, source *Source) answer {
 		return source.whole(ctx, ref.Repository, b)
 	})
 	if r.giveUpAfter == 0 || r.giveUpAfter > blobTimeout {
@@ -40,7 +40,7 @@ func (s *Set) Blob(ctx context.Context, ref image.Reference, b ocispec.Descripto
 // Size returns the size in bytes that a source gives for ref's digest, which names a blob:
 // the source may be wrong. It asks as Fetch does for a digest, and the errors are the same.
 func (s *Set) Size(ctx context.Context, ref image.Reference) (int64, error) {
-	a, err := s.race(s.sources, 0, func(ctx context.Context, source *Source) answer {
+	a, err := s.race(ref, s.sources, 0, func(ctx context.Context, source *Source) answer {
 		size, err := source.client.Size(ctx, source.repository(ref.Repository), ref.Digest)
 		if err != nil {
 			err = source.explain(err)

@@ -50,7 +50,7 @@ func (s *Set) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descr
 	if want.Digest == "" {
 		return s.byTag(ctx, ref)
 	}
-	a, err := s.race(s.resolverFirst(ref), 0, func(ctx context.Context, source *Source) answer {
+	a, err := s.race(ref, s.resolverFirst(ref), 0, func(ctx context.Context, source *Source) answer {
 		a := source.manifest(ctx, ref.Repository, want.Digest.String())
 		if a.err == nil && (a.descriptor.Digest != want.Digest || want.Size > 0 && a.descriptor.Size != want.Size) {
 			a.err = &mismatchError{source.Name(), want, a.descriptor}
@@ -92,7 +92,7 @@ func (s *Set) raceForTag(ctx context.Context, ref image.Reference, ask func(cont
 			"name the image by digest, or add --mirror " + ref.Registry,
 		}}}
 	}
-	a, err := s.race(s.askable(s.tags.of(ref)), precedence, ask).run(ctx)
+	a, err := s.race(ref, s.askable(s.tags.of(ref)), precedence, ask).run(ctx)
 	if err == nil {
 		s.tags.change(ref, func(state *tagState) { state.resolver = a.source })
 	}
@@ -139,14 +139,15 @@ func (s *Source) manifest(ctx context.Context, repository, reference string) ans
 // has passed since the start.
 type race struct {
 	set         *Set // whose callbacks are called
+	ref         image.Reference
 	sources     []*Source
 	precedence  time.Duration
 	giveUpAfter time.Duration // since the last source was asked; 0: never
 	ask         func(context.Context, *Source) answer
 }
 
-func (s *Set) race(sources []*Source, precedence time.Duration, ask func(context.Context, *Source) answer) race {
-	return race{s, sources, precedence, s.GiveUpAfter, ask}
+func (s *Set) race(ref image.Reference, sources []*Source, precedence time.Duration, ask func(context.Context, *Source) answer) race {
+	return race{s, ref, sources, precedence, s.GiveUpAfter, ask}
 }
 
 func (r race) run(ctx context.Context) (answer, error) {
@@ -171,9 +172,9 @@ func (r race) run(ctx context.Context) (answer, error) {
 		case <-over:
 			patient = false
 		case <-long:
-			r.set.Waiting(r.silent(got[:started]))
+			r.set.Waiting(r.ref, r.silent(got[:started]))
 		case <-stalled:
-			r.set.Stalled(stalledAfter, r.reasons(got[:started], stalledAfter))
+			r.set.Stalled(r.ref, stalledAfter, r.reasons(got[:started], stalledAfter))
 		case <-tooLong:
 			patient = false
 			r.giveUp(got)

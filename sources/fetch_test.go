@@ -115,8 +115,8 @@ func TestSilentSourcesAreReportedAndGivenUp(t *testing.T) {
 				begin, reported := time.Now(), ""
 				set := quietSet(NewLogins("", nil))
 				set.GiveUpAfter = test.giveUp
-				set.Waiting = func(sources []string) { reported += fmt.Sprint(sources) }
-				a, err := set.race([]*Source{one, two}, precedence, test.ask).run(t.Context())
+				set.Waiting = func(_ image.Reference, sources []string) { reported += fmt.Sprint(sources) }
+				a, err := set.race(app, []*Source{one, two}, precedence, test.ask).run(t.Context())
 				if took := time.Since(begin); took != test.took || reported != test.waiting {
 					t.Errorf("took %v, and reported %s; want %v and %s", took, reported, test.took, test.waiting)
 				}

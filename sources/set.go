@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/segpull/segpull/image"
 	"github.com/segpull/segpull/internal/credentials"
 )
 
@@ -17,14 +18,14 @@ type Set struct {
 	// Trouble reports a source that failed, or did not answer within 0.8 s, while
 	// Fetch or Blob asks it.
 	Trouble func(source string, err error)
-	// Waiting reports the names of the sources that Fetch or Blob has asked and
-	// that have not answered, after 2 s.
-	Waiting func(sources []string)
+	// Waiting reports the names of the sources that Fetch or Blob has asked for an
+	// image and that have not answered, after 2 s.
+	Waiting func(ref image.Reference, sources []string)
 	// Warn reports one line that the user should know.
 	Warn func(message string)
 	// Stalled reports, after 10 s, why Fetch or Blob has no answer: one reason for
 	// each source that it has asked.
-	Stalled func(silent time.Duration, reasons []error)
+	Stalled func(ref image.Reference, silent time.Duration, reasons []error)
 	// GiveUpAfter is how long Fetch and Blob wait for silent sources after they
 	// have asked the last one. 0: no limit beyond that of each request.
 	GiveUpAfter time.Duration
@@ -87,8 +88,8 @@ func (n naming) set(logins *Logins, names []string) (*Set, []error, error) {
 
 func quietSet(logins *Logins) *Set {
 	return &Set{
-		Trouble: func(string, error) {}, Waiting: func([]string) {}, Warn: func(string) {},
-		Stalled: func(time.Duration, []error) {}, logins: logins,
+		Trouble: func(string, error) {}, Waiting: func(image.Reference, []string) {}, Warn: func(string) {},
+		Stalled: func(image.Reference, time.Duration, []error) {}, logins: logins,
 	}
 }
 

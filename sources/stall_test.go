@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/segpull/segpull/image"
 )
 
 // TestARaceThatStandsStillSaysWhyOnce has one source that failed and two that
@@ -22,13 +24,13 @@ func TestARaceThatStandsStillSaysWhyOnce(t *testing.T) {
 			all := []*Source{{at: endpoint{name: "one"}}, {at: endpoint{name: "two"}}, {at: endpoint{name: "three"}}}
 			set := quietSet(NewLogins("", nil))
 			var reported []string
-			set.Stalled = func(silent time.Duration, reasons []error) {
+			set.Stalled = func(_ image.Reference, silent time.Duration, reasons []error) {
 				if took := time.Since(began); took != stalledAfter {
 					t.Errorf("reported after %v", took)
 				}
 				reported = append(reported, fmt.Sprint(silent, " ", reasons))
 			}
-			a, err := set.race(all, precedence, func(ctx context.Context, source *Source) answer {
+			a, err := set.race(app, all, precedence, func(ctx context.Context, source *Source) answer {
 				after := []time.Duration{1, time.Hour, answersAfter}[slices.Index(all, source)]
 				select {
 				case <-time.After(after):

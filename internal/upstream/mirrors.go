@@ -49,13 +49,15 @@ type Options struct {
 }
 
 // Report has the functions that receive what happens. They may be called from many
-// goroutines; only Request and Corrupt may be nil.
+// goroutines; only Waiting, Request and Corrupt may be nil.
 type Report struct {
 	Warn    func(message string)
 	Trouble func(source string, err error) // a request failed, and is made again or elsewhere
 	Request func(transfer.Request)         // a request has ended
 	Corrupt func(verify.Finding)           // a source sent wrong bytes; Warn says so as well
 	Suspect func(source, message string)   // a source is not used until a blob is verified
+	// Waiting: these sources were asked for an image, and no source has answered.
+	Waiting func(ref image.Reference, sources []string)
 	// Stalled: no source has sent a byte of an image for so long.
 	Stalled func(ref image.Reference, silent time.Duration, reasons []error)
 }
@@ -114,7 +116,11 @@ func (m *Mirrors) Set(ref image.Reference) (*sources.Set, error) {
 	for _, problem := range problems {
 		m.opts.Report.Warn(problem.Error())
 	}
-	set.Trouble, set.Warn = m.opts.Report.Trouble, m.opts.Report.Warn
+	report := m.opts.Report
+	set.Trouble, set.Warn, set.Stalled = report.Trouble, report.Warn, report.Stalled
+	if report.Waiting != nil {
+		set.Waiting = report.Waiting
+	}
 	set.GiveUpAfter = m.opts.GiveUpAfter
 	set.SetWindow(m.opts.Limits.Window())
 	m.sets[scope] = set
