@@ -19,6 +19,7 @@ type Record struct {
 	PerMinute   float64   `json:"per_minute,omitempty"`  // requests a minute that it answered after that; 0: as many as it got
 	Seen        time.Time `json:"seen,omitzero"`         // when all of the above was measured
 	Corrupt     time.Time `json:"corrupt,omitzero"`      // when it last sent wrong bytes; zero: never
+	Silent      time.Time `json:"silent,omitzero"`       // when it last did not answer which image a tag names; zero: never
 }
 
 // History is what earlier pulls measured of sources, by Source.Name. It is not
@@ -46,8 +47,8 @@ func HistoryPath() string {
 }
 
 // LoadHistory reads the history in the file at path, of which it reads at most 1
-// MiB. It leaves out records that are older than 30 days, and Corrupt after 7
-// days. A history only makes the next pull faster, so there is no error: of a file
+// MiB. It leaves out records that are older than 30 days, Corrupt after 7 days, and
+// Silent after 10 minutes. A history only makes the next pull faster, so there is no error: of a file
 // that is missing, not regular or not valid JSON, LoadHistory returns an empty
 // History.
 func LoadHistory(path string) History {
@@ -88,9 +89,12 @@ func (r Record) recent() Record {
 	if within(r.Seen, recordLasts) {
 		recent = r
 	}
-	recent.Corrupt = time.Time{}
+	recent.Corrupt, recent.Silent = time.Time{}, time.Time{}
 	if within(r.Corrupt, corruptLasts) {
 		recent.Corrupt = r.Corrupt
+	}
+	if within(r.Silent, silenceLasts) {
+		recent.Silent = r.Silent
 	}
 	return recent
 }
@@ -105,8 +109,11 @@ func (r Record) after(before Record) Record {
 	if r.Corrupt.IsZero() {
 		r.Corrupt = before.Corrupt
 	}
+	if r.Silent.IsZero() {
+		r.Silent = before.Silent
+	}
 	if r.Seen.IsZero() {
-		before.Corrupt = r.Corrupt
+		before.Corrupt, before.Silent = r.Corrupt, r.Silent
 		return before
 	}
 	return r

@@ -21,6 +21,9 @@ type Set struct {
 	// Waiting reports the names of the sources that Fetch or Blob has asked for an
 	// image and that have not answered, after 2 s.
 	Waiting func(ref image.Reference, sources []string)
+	// Silent reports a source for whose answer to a tag Fetch or Claim has waited 5 s
+	// without result.
+	Silent func(source string, at time.Time)
 	// Warn reports one line that the user should know.
 	Warn func(message string)
 	// Stalled reports, after 10 s, why Fetch or Blob has no answer: one reason for
@@ -89,6 +92,7 @@ func (n naming) set(logins *Logins, names []string) (*Set, []error, error) {
 func quietSet(logins *Logins) *Set {
 	return &Set{
 		Trouble: func(string, error) {}, Waiting: func(image.Reference, []string) {}, Warn: func(string) {},
+		Silent:  func(string, time.Time) {},
 		Stalled: func(image.Reference, time.Duration, []error) {}, logins: logins,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -23,7 +24,8 @@ import (
 type Source struct {
 	at       endpoint
 	client   *registry.Client
-	loggedIn atomic.Bool // a stored login was used
+	loggedIn atomic.Bool               // a stored login was used
+	silentAt atomic.Pointer[time.Time] // when it last let precedence pass; nil: not recently
 }
 
 // Name returns the name that messages have for the source: the one that the user

@@ -121,10 +121,17 @@ func (m *Mirrors) Set(ref image.Reference) (*sources.Set, error) {
 	if report.Waiting != nil {
 		set.Waiting = report.Waiting
 	}
+	set.Silent = m.silent
+	set.Recall(m.History())
 	set.GiveUpAfter = m.opts.GiveUpAfter
 	set.SetWindow(m.opts.Limits.Window())
 	m.sets[scope] = set
 	return set, nil
+}
+
+// silent records a source that has not answered which image a tag names.
+func (m *Mirrors) silent(source string, at time.Time) {
+	_ = sources.History{source: {Silent: at}}.Save(m.opts.HistoryFile) // it only helps the next pull
 }
 
 // Warm opens connections for the blobs of ref while it is resolved: as many as were

@@ -1,0 +1,121 @@
+package sources
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/segpull/segpull/image"
+)
+
+// One mirror that is down costs 5 s the first time, and 0.8 s until 10 minutes later; once
+// it answers it resolves tags as before.
+func TestASourceThatWasSilentIsWaitedForLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const never = 0
+		down, up := &Source{at: endpoint{name: "down"}}, &Source{at: endpoint{name: "up"}}
+		set := quietSet(NewLogins("", nil))
+		var reported []string
+		set.Silent = func(source string, _ time.Time) { reported = append(reported, source) }
+		// race asks both, of which the first answers after a time, and the second at once.
+		race := func(precedence, answers time.Duration) (winner *Source, took time.Duration) {
+			began := time.Now()
+			a, err := set.race(image.Reference{}, []*Source{down, up}, precedence, func(ctx context.Context, source *Source) answer {
+				if source == up {
+					return answer{source: source}
+				}
+				after := time.After(answers)
+				if answers == never {
+					after = nil
+				}
+				select {
+				case <-after:
+					return answer{source: source}
+				case <-ctx.Done():
+					return answer{source: source, err: ctx.Err()}
+				}
+			}).run(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a.source, time.Since(began)
+		}
+		for _, step := range []struct {
+			about               string
+			pause               time.Duration // before it
+			precedence, answers time.Duration
+			winner              *Source
+			took                time.Duration
+		}{
+			{"silence in a race for a digest means nothing", 0, 0, never, up, headStart},
+			{"nothing is known of it", 0, precedence, never, up, precedence},
+			{"it is known to be silent", 0, precedence, never, up, headStart},
+			{"that is no proof of silence", silenceLasts - headStart, precedence, never, up, precedence},
+			{"by digest the other is asked at once", 0, 0, never, up, 0},
+			{"it answers again, but late", 0, precedence, time.Second, up, headStart},
+			{"it answers in time", 0, precedence, headStart / 2, down, headStart / 2},
+			{"so it has as long as before", 0, precedence, 2 * time.Second, down, 2 * time.Second},
+		} {
+			time.Sleep(step.pause)
+			if winner, took := race(step.precedence, step.answers); winner != step.winner || took != step.took {
+				t.Errorf("%s: %s after %v, want %s after %v", step.about, winner.Name(), took, step.winner.Name(), step.took)
+			}
+			synctest.Wait()
+		}
+		if want := []string{"down", "down"}; !slices.Equal(reported, want) {
+			t.Errorf("reported %q, want %q", reported, want)
+		}
+	})
+}
+
+// Several that are silent cost no more than one.
+func TestSilentSourcesAreAskedAtTheSameTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all, began := []*Source{{}, {}, {}, {}}, time.Now()
+		for _, source := range all[:3] {
+			source.silentAt.Store(&began)
+		}
+		a, err := quietSet(NewLogins("", nil)).race(image.Reference{}, all, precedence, func(ctx context.Context, source *Source) answer {
+			if source != all[3] {
+				<-ctx.Done()
+			}
+			return answer{source: source}
+		}).run(t.Context())
+		if took := time.Since(began); err != nil || a.source != all[3] || took != headStart {
+			t.Errorf("source %d after %v, %v", slices.Index(all, a.source), took, err)
+		}
+	})
+}
+
+func TestSilenceIsRecordedForTenMinutes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mirrors.json")
+	now := time.Now()
+	for _, h := range []History{
+		{"a": {Rate: 1000, Seen: now}, "b": {Silent: now.Add(-9 * time.Minute)}, "c": {Rate: 1000, Seen: now, Silent: now.Add(-11 * time.Minute)}},
+		{"a": {Silent: now}, "b": {Rate: 2000, Seen: now}},
+	} {
+		if err := h.Save(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := LoadHistory(path)
+	if a := got["a"]; a.Rate != 1000 || !a.Silent.Equal(now) {
+		t.Errorf("the record of a silent source, or when it was silent: %+v", a)
+	}
+	if b := got["b"]; b.Rate != 2000 || !b.Silent.Equal(now.Add(-9*time.Minute)) {
+		t.Errorf("silent before a pull that ended well: %+v", b)
+	}
+	if c := got["c"]; c.Rate != 1000 || !c.Silent.IsZero() {
+		t.Errorf("silent long ago: %+v", c)
+	}
+	set := &Set{sources: []*Source{{at: endpoint{name: "a"}}, {at: endpoint{name: "b"}}, {at: endpoint{name: "c"}}, {at: endpoint{name: "d"}}}}
+	set.Recall(got)
+	for i, want := range []bool{true, true, false, false} {
+		if got := set.sources[i].silent(); got != want {
+			t.Errorf("source %d is silent: %v, want %v", i, got, want)
+		}
+	}
+}
