@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/segpull/segpull/image"
-	"github.com/segpull/segpull/internal/class"
 	"github.com/segpull/segpull/internal/engine"
 	"github.com/segpull/segpull/internal/output"
 )
@@ -44,8 +42,7 @@ func (c *call) prepare(ctx context.Context, names []string) ([]*job, error) {
 			return nil, err
 		}
 	}
-	resolve := func(j *job) error { return j.resolve(ctx, name, places.ByPlatform()) }
-	if jobs, err = c.each(ctx, jobs, resolve); err != nil {
+	if jobs, err = c.resolve(ctx, jobs, name, places.ByPlatform()); err != nil {
 		return nil, err
 	}
 	return c.each(ctx, jobs, placing(places))
@@ -147,83 +144,4 @@ func (o Options) name(jobs []*job) (image.Reference, error) {
 		return image.Reference{}, usage(err)
 	}
 	return name, nil
-}
-
-// resolve finds the image of the job's reference, gives it the name for the archive, and warns of surprises.
-// To read the platform of an image without an index costs a round trip, so resolve does it only if the name
-// of the output has the platform; otherwise checkPlatform reads it at the end.
-func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bool) (err error) {
-	ref, wanted := j.image.Reference, j.image.Platform
-	if j.set, err = j.call.mirrors.Set(ref); err != nil {
-		return err
-	}
-	if !j.call.mirrors.InCache(ctx, ref) {
-		j.call.mirrors.Warm(ctx, j.set, ref)
-	}
-	j.asked = time.Now()
-	f := j.call.mirrors.Fetcher(j.set)
-	img, err := j.find(ctx, f)
-	switch {
-	case err != nil && j.call.opts.Server != "":
-		return fmt.Errorf("%w; the log of the server may say more", err)
-	case class.Of(err) == ErrNetwork && class.Unreachable(err):
-		return fmt.Errorf("%w; check the network, or give other mirrors with --mirror", err)
-	case class.Of(err) == ErrNetwork:
-		return fmt.Errorf("%w; try again later, or give other mirrors with --mirror", err)
-	case class.IsNotFound(err):
-		return fmt.Errorf("%w; check the name and the tag, or give other mirrors with --mirror", err)
-	case err != nil:
-		return err
-	}
-	if needPlatform {
-		if img, err = image.ReadPlatform(ctx, f, img); err != nil {
-			return err
-		}
-	}
-	if err := f.Keep(ctx); err != nil {
-		return err
-	}
-	img.Name = name
-	j.image, j.resolver = img, j.set.Resolver(ref)
-	if !j.call.opts.AllPlatforms {
-		j.warnOfPlatform(wanted)
-	}
-	j.warnOfIndex()
-	j.warnOfNameless()
-	return nil
-}
-
-// find finds the image for the platform, or the index.
-func (j *job) find(ctx context.Context, f image.Fetcher) (image.Image, error) {
-	if j.call.opts.AllPlatforms {
-		return image.ResolveAll(ctx, f, j.image.Reference)
-	}
-	return image.Resolve(ctx, f, j.image.Reference, j.image.Platform)
-}
-
-// warnOfPlatform warns of an image for another platform than the wanted one: a reference to a manifest has no
-// other.
-func (j *job) warnOfPlatform(asked image.Platform) {
-	if p := j.image.Platform; p.OS != asked.OS || p.Architecture != asked.Architecture {
-		j.call.report.warnf("%s is for %s, not %s: this reference has an image for no other platform", j.name(), p, asked)
-	}
-}
-
-// warnOfIndex warns of a digest that names an index: engines list the image under another digest.
-func (j *job) warnOfIndex() {
-	if ref := j.image.Reference; ref.Digest != "" && ref.Digest != j.image.Manifest.Digest {
-		other := ""
-		if j.target != nil {
-			other = ", or give --all-platforms to push the index"
-		}
-		j.call.report.warnf("%s: the digest is that of an index; segpull takes one platform of it, %s, which engines list under its own digest, %s: use that digest to pin this image%s",
-			j.name(), j.image.Platform, j.image.Manifest.Digest, other)
-	}
-}
-
-// warnOfNameless warns of an image that has a tag but no name in the archive.
-func (j *job) warnOfNameless() {
-	if j.image.Reference.Tag != "" && j.image.ArchiveName() == (image.Reference{}) {
-		j.call.report.warnf("%s: the archive does not name the image, because docker load up to version 24 refuses names with an IPv6 address: give it another name with --name", j.name())
-	}
 }

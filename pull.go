@@ -24,9 +24,9 @@ import (
 // Pull pulls the images that refs name, such as "ubuntu:22.04" or
 // "ghcr.io/team/app@sha256:…", and returns the results of those that it finished,
 // in the order of refs. It resolves all references before it fetches the first
-// layer, pulls one image after the other, ends at the first error, and fetches a
-// layer that several images share once. With Options.Batch it goes on with the
-// other images after an error, which is then a *BatchError.
+// layer, four at the same time. Then it pulls one image after the other, ends at the
+// first error, and fetches a layer that several images share once. With Options.Batch
+// it goes on with the other images after an error, which is then a *BatchError.
 //
 // Use errors.Is to find the class of an error, such as ErrNotFound. When ctx ends,
 // Pull returns its cause within a second. Whatever the error, the bytes that

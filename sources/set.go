@@ -37,7 +37,9 @@ type Set struct {
 	logins  *Logins
 	tags    tagStates
 	warming sync.WaitGroup
-	stops   []context.CancelFunc // of what is warming
+
+	mu    sync.Mutex           // guards what follows
+	stops []context.CancelFunc // of what is warming
 }
 
 // Images are the images that sources are for. Only the files of engines have different
@@ -121,9 +123,11 @@ func (s *Set) SetWindow(bytes int) {
 // Close closes the idle connections of all sources, and those that Warm opened and
 // no request took.
 func (s *Set) Close() {
+	s.mu.Lock()
 	for _, stop := range s.stops {
 		stop()
 	}
+	s.mu.Unlock()
 	s.warming.Wait()
 	for _, source := range s.sources {
 		source.client.Close()

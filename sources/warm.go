@@ -25,7 +25,9 @@ type Start struct {
 // The source that Fetch asks first for ref answers its challenge in Fetch.
 func (s *Set) Warm(ctx context.Context, ref image.Reference, start func(*Source) Start) {
 	ctx, cancel := context.WithCancel(ctx)
+	s.mu.Lock()
 	s.stops = append(s.stops, cancel)
+	s.mu.Unlock()
 	asked := s.sources
 	if ref.Digest == "" {
 		asked = s.trusted()

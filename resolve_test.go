@@ -1,0 +1,92 @@
+package segpull_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/segpull/segpull"
+	"github.com/segpull/segpull/internal/pulltest"
+	"github.com/segpull/segpull/internal/registrytest"
+)
+
+// serveMany starts n mirrors which all have the same image under eight names, and returns them.
+func serveMany(t *testing.T, n int) (m *pulltest.Mirrors, refs []string) {
+	img := pulltest.ImageOf(1, 10*kib)
+	m = pulltest.Serve(t, n, img)
+	for i := range 8 {
+		m.Servers[0].Push(fmt.Sprintf("team/app%d", i), "1", img)
+		refs = append(refs, fmt.Sprintf("registry.example/team/app%d:1", i))
+	}
+	return m, refs
+}
+
+// atOnce returns how many of the requests for manifests were open at the same time at the most.
+func atOnce(s *registrytest.Server) (most int) {
+	log := slices.DeleteFunc(s.Stats().Log, func(r registrytest.Request) bool { return r.Kind != registrytest.KindManifest })
+	for _, r := range log {
+		open := 0
+		for _, o := range log {
+			if !o.Arrived.After(r.Arrived) && o.Done.After(r.Arrived) {
+				open++
+			}
+		}
+		most = max(most, open)
+	}
+	return most
+}
+
+func TestSeveralImagesAreResolvedAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	m, refs := serveMany(t, 1)
+	m.Servers[0].Misbehave(registrytest.Latency(300 * time.Millisecond).On(registrytest.KindManifest))
+	results, err := m.Pull(t, segpull.Options{Output: t.TempDir() + "/"}, refs...)
+	pulltest.Must(t, err)
+	for i, r := range results {
+		if r.Reference != refs[i] {
+			t.Errorf("result %d is %s", i, r.Reference)
+		}
+	}
+	if n := atOnce(m.Servers[0]); len(results) != len(refs) || n != 4 {
+		t.Errorf("%d results, %d requests at the same time", len(results), n)
+	}
+}
+
+// A mirror that allows two connections, as some do, resolves as many images as before.
+func TestSeveralImagesFromAMirrorThatAllowsTwoConnections(t *testing.T) {
+	t.Parallel()
+	m, refs := serveMany(t, 1)
+	m.Servers[0].Misbehave(registrytest.All(registrytest.MaxConcurrent(2), registrytest.Latency(50*time.Millisecond)))
+	results, err := m.Pull(t, segpull.Options{Output: t.TempDir() + "/"}, refs...)
+	if err != nil || len(results) != len(refs) {
+		t.Errorf("%d results, %v", len(results), err)
+	}
+}
+
+// The first error in the order of the references ends the call, whichever comes first.
+func TestTheErrorOfTheFirstOfSeveralImages(t *testing.T) {
+	t.Parallel()
+	m, refs := serveMany(t, 1)
+	m.Servers[0].Misbehave(registrytest.Latency(200 * time.Millisecond).On(registrytest.KindManifest).When(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/none/") }))
+	_, err := m.Pull(t, segpull.Options{Output: t.TempDir() + "/"}, refs[0], "registry.example/team/none:1", "registry.example/team/other:1", refs[1])
+	pulltest.WantError(t, err, segpull.ErrNotFound, "team/none:1")
+}
+
+// A source that is rejected for one platform of an image is asked for the other, and no other
+// source is rejected with it.
+func TestOneImageForTwoPlatforms(t *testing.T) {
+	t.Parallel()
+	img := pulltest.ImageOf(1, 10*kib)
+	arm := registrytest.NewImage(registrytest.ImageOptions{Seed: 2, Platform: "linux/arm64"})
+	m := pulltest.Serve(t, 2, img)
+	m.Servers[0].Push("team/index", "1", registrytest.NewIndex(img, arm))
+	m.Servers[0].Misbehave(registrytest.All(registrytest.Latency(100*time.Millisecond), registrytest.TagAnswers(`{"errors":[]}`, "application/json")))
+	const index = "registry.example/team/index:1"
+	results, err := m.Pull(t, segpull.Options{Output: t.TempDir() + "/", Platforms: []string{"linux/amd64", "linux/arm64"}}, index, index)
+	if err != nil || len(results) != 2 || results[0].Platform != "linux/amd64" || results[1].Platform != "linux/arm64" {
+		t.Errorf("%+v, %v", results, err)
+	}
+}
