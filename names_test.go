@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -332,21 +331,5 @@ func TestTheDigestOfAnIndexIsWarnedOf(t *testing.T) {
 	m.MustPull(t, segpull.Options{Observer: rec})
 	if got := rec.Warnings(); got != "" {
 		t.Errorf("by tag: warned of %q", got)
-	}
-}
-
-// A mirror that is down costs 5 s once, not in each pull.
-func TestASilentMirrorIsRemembered(t *testing.T) {
-	t.Parallel()
-	m := pulltest.Serve(t, 2, pulltest.ImageOf(1, 10*kib))
-	m.Servers[0].Misbehave(registrytest.Hang().On())
-	opts := segpull.Options{History: filepath.Join(t.TempDir(), "mirrors.json")}
-	began := time.Now()
-	m.MustPull(t, opts)
-	first := time.Since(began)
-	began = time.Now()
-	m.MustPull(t, opts)
-	if again := time.Since(began); first < 5*time.Second || again > first-3*time.Second {
-		t.Errorf("pulled in %v, and then in %v", first, again)
 	}
 }

@@ -3,6 +3,7 @@ package segpull_test
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ import (
 
 // serveMany starts n mirrors which all have the same image under eight names, and returns them.
 func serveMany(t *testing.T, n int) (m *pulltest.Mirrors, refs []string) {
-	img := pulltest.ImageOf(1, 10*kib)
+	img := pulltest.ImageOf(1, 300*kib)
 	m = pulltest.Serve(t, n, img)
 	for i := range 8 {
 		m.Servers[0].Push(fmt.Sprintf("team/app%d", i), "1", img)
@@ -88,5 +89,21 @@ func TestOneImageForTwoPlatforms(t *testing.T) {
 	results, err := m.Pull(t, segpull.Options{Output: t.TempDir() + "/", Platforms: []string{"linux/amd64", "linux/arm64"}}, index, index)
 	if err != nil || len(results) != 2 || results[0].Platform != "linux/amd64" || results[1].Platform != "linux/arm64" {
 		t.Errorf("%+v, %v", results, err)
+	}
+}
+
+// A mirror that is down costs 5 s once, not in each pull, and holds no layer.
+func TestASilentMirrorIsRemembered(t *testing.T) {
+	t.Parallel()
+	m, refs := serveMany(t, 2)
+	m.Servers[0].Misbehave(registrytest.Hang().On())
+	opts := segpull.Options{History: filepath.Join(t.TempDir(), "mirrors.json")}
+	for _, most := range []time.Duration{6500 * time.Millisecond, 2300 * time.Millisecond} { // 5 s and 0.8 s, and time for a busy machine
+		began := time.Now()
+		opts.Output = t.TempDir() + "/"
+		_, err := m.Pull(t, opts, refs[:2]...)
+		if took := time.Since(began); err != nil || took > most {
+			t.Errorf("pulled in %v, at the most %v: %v", took, most, err)
+		}
 	}
 }

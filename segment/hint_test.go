@@ -35,6 +35,39 @@ func TestHintIsNoTruth(t *testing.T) {
 	}
 }
 
+// TestAHintOfSilence has a source that left a request without an answer just before the
+// fetch, and another one.
+func TestAHintOfSilence(t *testing.T) {
+	silent := simSource{rate: mib, latency: time.Hour}
+	good := simSource{rate: 4 * mib, latency: 200 * time.Millisecond}
+	failing := good
+	failing.fault = func(_ *simTask, now time.Duration) simFault {
+		if now > 900*time.Millisecond {
+			return simStall
+		}
+		return simFine
+	}
+	for about, tc := range map[string]struct {
+		first, second simSource
+		blob          int64
+		most          time.Duration
+	}{
+		"the other brings it":    {silent, good, 300 * kib, 500 * time.Millisecond},
+		"it answers again":       {good, good, 40 * mib, 7 * time.Second}, // one of them needs 10 s
+		"the other falls silent": {good, failing, 16 * mib, 15 * time.Second},
+	} {
+		t.Run(about, func(t *testing.T) {
+			sim := simulation{dt: 5 * time.Millisecond, limit: time.Hour, blobs: []int64{tc.blob}, sources: []simSource{tc.first, tc.second}}
+			sim.hints = []Hint{{Silent: true}, {}}
+			res := sim.run(t)
+			res.complete(t, sim.blobs)
+			if res.took > tc.most {
+				t.Errorf("took %v", res.took)
+			}
+		})
+	}
+}
+
 // TestTheFirstFlight asks a source for as many ranges as it has connections before
 // it has answered one, if an answer takes long. Where it answers each with the whole
 // blob, one is read.

@@ -10,6 +10,7 @@ var rules = []rule{
 	{"idle sources", "scheduler.go", "n := min(look, len(s.idle))", "n := len(s.idle)", "TestAnEventAsksFewIdleSources"},
 	{"usualGap", "model.go", "usualGap = time.Second / 2", "usualGap = time.Minute", "TestConditions"},
 	{"moment", "model.go", "moment = time.Second", "moment = time.Minute", "TestAnUnknownSourceThatHangsCostsLittle"},
+	{"others before the silent", "source.go", "src.until = now.Add(moment)", "src.until = now", "TestAHintOfSilence/the_other_brings_it"},
 	{"many", "model.go", "many = 3", "many = 1000", "TestConditions"},
 	{"firstQuota", "model.go", "firstQuota = 1 << 20", "firstQuota = 16 << 20", "TestConditions/a_trickle_in_a_small_image"},
 	{"little where no rate is known", "tail.go", "return max(minSplit/margin, min(firstQuota,", "return max(minSplit, min(firstQuota,", "TestFarLinks/a_small_image"},

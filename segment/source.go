@@ -114,14 +114,20 @@ type Hint struct {
 	Burst     int     // requests that it answers in a row; 0: any number
 	PerMinute float64 // requests that it answers after that
 	Left      int     // of Burst, requests that it answers now
+
+	Silent bool // it has just left a request without an answer
 }
 
 // expect starts from a hint: with half of the connections, so that the next
-// step finds out whether the rest is still worth having.
+// step finds out whether the rest is still worth having. A silent source is asked a
+// moment later than others.
 func (src *source) expect(h Hint, now time.Time) {
 	src.target = min(max(src.target, h.Connections/2), src.most)
 	src.hinted = float64(min(max(0, h.Rate), maxRequest))
 	src.ration.expect(h, now)
+	if h.Silent {
+		src.until = now.Add(moment)
+	}
 }
 
 // hint is what is worth remembering: connections only if more of them brought

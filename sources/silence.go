@@ -14,8 +14,9 @@ func (s *Set) Recall(history History) {
 	}
 }
 
-// silent reports whether the source has recently let precedence pass without an answer.
-func (s *Source) silent() bool {
+// Silent reports whether the source, in the last 10 minutes, has let 5 s pass when it was
+// asked for a tag, and has not answered since.
+func (s *Source) Silent() bool {
 	since := s.silentAt.Load()
 	return since != nil && within(*since, silenceLasts)
 }
@@ -35,7 +36,7 @@ func (r race) waits() []wait {
 	var waits []wait
 	for _, source := range r.sources {
 		w := wait{headStart, r.precedence}
-		if source.silent() {
+		if source.Silent() {
 			w = wait{0, min(headStart, r.precedence)}
 		}
 		waits = append(waits, w)

@@ -114,7 +114,7 @@ func TestSilenceIsRecordedForTenMinutes(t *testing.T) {
 	set := &Set{sources: []*Source{{at: endpoint{name: "a"}}, {at: endpoint{name: "b"}}, {at: endpoint{name: "c"}}, {at: endpoint{name: "d"}}}}
 	set.Recall(got)
 	for i, want := range []bool{true, true, false, false} {
-		if got := set.sources[i].silent(); got != want {
+		if got := set.sources[i].Silent(); got != want {
 			t.Errorf("source %d is silent: %v, want %v", i, got, want)
 		}
 	}

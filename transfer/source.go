@@ -74,9 +74,13 @@ func newStore(t *Transfer, store Store) *source {
 
 // peer is the source as a segment.Fetch uses it.
 func (s *source) peer() segment.Peer {
-	p := segment.Peer{Opener: s, Name: s.Name(), Connections: cap(s.slots), Limiter: s.limiter, Assigned: s.mirror == nil}
+	p := segment.Peer{
+		Opener: s, Name: s.Name(), Connections: cap(s.slots), Limiter: s.limiter, Assigned: s.mirror == nil,
+		Hint: hint(s.transfer.opts.History[s.Name()]),
+	}
 	if s.mirror != nil {
 		p.Warm, p.RoundTrip = s.mirror.Warmed()
+		p.Hint.Silent = s.mirror.Silent()
 	}
 	return p
 }

@@ -82,7 +82,6 @@ func (t *Transfer) fetchOptions() segment.Options {
 	}
 	for _, src := range t.sources {
 		peer := src.peer()
-		peer.Hint = hint(t.opts.History[src.Name()])
 		opts.Peers = append(opts.Peers, peer)
 	}
 	return opts
