@@ -252,10 +252,11 @@ func (j *job) warnOfDoubted(history sources.History) {
 	}
 }
 
-// warnOfUseless warns of mirrors that failed and never served a byte.
+// warnOfUseless warns of mirrors that failed and never served a byte of the image, once in a call.
 func (j *job) warnOfUseless() {
 	for _, s := range j.download.Sources() {
-		if s.Failure != nil && s.Bytes == 0 {
+		if s.Failure != nil && s.Bytes == 0 && !j.call.useless[s.Name] {
+			j.call.useless[s.Name] = true
 			j.call.report.warnf("%s served nothing: %s", s.Name, strings.TrimPrefix(s.Failure.Error(), s.Name+": "))
 		}
 	}

@@ -78,10 +78,11 @@ type call struct {
 	registries deliver.Registries // that get the images, if opts.To names one
 	done       []*job             // jobs that are complete; later jobs take blobs from them
 	failed     []ImageError       // images of a batch
+	useless    map[string]bool    // sources that a warning named because they served nothing
 }
 
 func newCall(opts Options) (c *call, err error) {
-	c = &call{opts: opts, format: archive.DockerArchive, platform: image.DefaultPlatform()}
+	c = &call{opts: opts, format: archive.DockerArchive, platform: image.DefaultPlatform(), useless: make(map[string]bool)}
 	if opts.Format != "" {
 		if c.format, err = archive.ParseFormat(opts.Format); err != nil {
 			return nil, usage(err)

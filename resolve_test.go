@@ -14,12 +14,11 @@ import (
 	"github.com/segpull/segpull/internal/registrytest"
 )
 
-// serveMany starts n mirrors which all have the same image under eight names, and returns them.
+// serveMany starts n mirrors which all have the same eight images, and returns them and the names.
 func serveMany(t *testing.T, n int) (m *pulltest.Mirrors, refs []string) {
-	img := pulltest.ImageOf(1, 300*kib)
-	m = pulltest.Serve(t, n, img)
+	m = pulltest.Serve(t, n, pulltest.ImageOf(1, 10*kib))
 	for i := range 8 {
-		m.Servers[0].Push(fmt.Sprintf("team/app%d", i), "1", img)
+		m.Servers[0].Push(fmt.Sprintf("team/app%d", i), "1", pulltest.ImageOf(uint64(i), 300*kib))
 		refs = append(refs, fmt.Sprintf("registry.example/team/app%d:1", i))
 	}
 	return m, refs
@@ -105,5 +104,17 @@ func TestASilentMirrorIsRemembered(t *testing.T) {
 		if took := time.Since(began); err != nil || took > most {
 			t.Errorf("pulled in %v, at the most %v: %v", took, most, err)
 		}
+	}
+}
+
+func TestOneWarningOfAMirrorThatServesNothing(t *testing.T) {
+	t.Parallel()
+	m, refs := serveMany(t, 2)
+	m.Servers[0].Misbehave(registrytest.Status(403).On(registrytest.KindBlob))
+	rec := &pulltest.Recorder{}
+	_, err := m.Pull(t, segpull.Options{Output: t.TempDir() + "/", Observer: rec}, refs[0], refs[1], refs[2])
+	pulltest.Must(t, err)
+	if n := strings.Count(rec.Warnings(), m.Name(0)+" served nothing"); n != 1 {
+		t.Errorf("%d warnings: %s", n, rec.Warnings())
 	}
 }
