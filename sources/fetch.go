@@ -181,7 +181,7 @@ func (r race) run(ctx context.Context) (answer, error) {
 			r.giveUp(got)
 		case <-next:
 			i := started
-			r.reportSilence(got[:i])
+			r.reportSilence(got[:i], waits)
 			asking.Go(func() { answers <- numbered{i, r.ask(asked, r.sources[i])} })
 			if started++; started < len(r.sources) {
 				next = time.After(waits[i].alone)
@@ -200,7 +200,7 @@ func (r race) run(ctx context.Context) (answer, error) {
 			}
 		}
 		if i := first(got, waits, time.Since(began)); i >= 0 {
-			r.noteSilence(got[:i], time.Since(began))
+			r.noteSilence(got[:i], waits, time.Since(began))
 			return *got[i], nil
 		}
 		if !slices.Contains(got, nil) && ctx.Err() == nil {
@@ -209,9 +209,9 @@ func (r race) run(ctx context.Context) (answer, error) {
 	}
 }
 
-// reportSilence reports the source that was asked last, if it has not answered.
-func (r race) reportSilence(got []*answer) {
-	if last := len(got) - 1; last >= 0 && got[last] == nil {
+// reportSilence reports the source that was asked last, if its head start is over.
+func (r race) reportSilence(got []*answer, waits []wait) {
+	if last := len(got) - 1; last >= 0 && got[last] == nil && waits[last].alone > 0 {
 		r.set.Trouble(r.sources[last].Name(), r.silence(headStart))
 	}
 }

@@ -45,16 +45,21 @@ func (r race) waits() []wait {
 }
 
 // noteSilence notes the sources, of those named before the one whose answer is taken, that
-// have not answered although the race has waited as long as it waits for any.
-func (r race) noteSilence(got []*answer, elapsed time.Duration) {
-	if r.precedence == 0 || elapsed < r.precedence {
-		return
-	}
+// have not answered although the race has waited as long as it waits for any. It reports
+// those for which it waited less, since they had no head start.
+func (r race) noteSilence(got []*answer, waits []wait, elapsed time.Duration) {
 	now := time.Now()
 	for i, a := range got {
-		if a == nil {
+		if a != nil {
+			continue
+		}
+		name := r.sources[i].Name()
+		if waits[i].alone == 0 && elapsed >= headStart {
+			r.set.Trouble(name, r.silence(headStart))
+		}
+		if r.precedence > 0 && elapsed >= r.precedence {
 			r.sources[i].silentAt.Store(&now)
-			r.set.Silent(r.sources[i].Name(), now)
+			r.set.Silent(name, now)
 		}
 	}
 }

@@ -18,8 +18,9 @@ func TestASourceThatWasSilentIsWaitedForLess(t *testing.T) {
 		const never = 0
 		down, up := &Source{at: endpoint{name: "down"}}, &Source{at: endpoint{name: "up"}}
 		set := quietSet(NewLogins("", nil))
-		var reported []string
+		var reported, troubles []string
 		set.Silent = func(source string, _ time.Time) { reported = append(reported, source) }
+		set.Trouble = func(source string, err error) { troubles = append(troubles, source+": "+err.Error()) }
 		// race asks both, of which the first answers after a time, and the second at once.
 		race := func(precedence, answers time.Duration) (winner *Source, took time.Duration) {
 			began := time.Now()
@@ -49,21 +50,26 @@ func TestASourceThatWasSilentIsWaitedForLess(t *testing.T) {
 			precedence, answers time.Duration
 			winner              *Source
 			took                time.Duration
+			troubles            int // that are reported
 		}{
-			{"silence in a race for a digest means nothing", 0, 0, never, up, headStart},
-			{"nothing is known of it", 0, precedence, never, up, precedence},
-			{"it is known to be silent", 0, precedence, never, up, headStart},
-			{"that is no proof of silence", silenceLasts - headStart, precedence, never, up, precedence},
-			{"by digest the other is asked at once", 0, 0, never, up, 0},
-			{"it answers again, but late", 0, precedence, time.Second, up, headStart},
-			{"it answers in time", 0, precedence, headStart / 2, down, headStart / 2},
-			{"so it has as long as before", 0, precedence, 2 * time.Second, down, 2 * time.Second},
+			{"silence in a race for a digest means nothing", 0, 0, never, up, headStart, 1},
+			{"nothing is known of it", 0, precedence, never, up, precedence, 1},
+			{"it is known to be silent", 0, precedence, never, up, headStart, 1},
+			{"that is no proof of silence", silenceLasts - headStart, precedence, never, up, precedence, 1},
+			{"by digest the other is asked at once", 0, 0, never, up, 0, 0},
+			{"it answers again, but late", 0, precedence, time.Second, up, headStart, 1},
+			{"it answers in time", 0, precedence, headStart / 2, down, headStart / 2, 0},
+			{"so it has as long as before", 0, precedence, 2 * time.Second, down, 2 * time.Second, 1},
 		} {
 			time.Sleep(step.pause)
+			troubles = nil
 			if winner, took := race(step.precedence, step.answers); winner != step.winner || took != step.took {
 				t.Errorf("%s: %s after %v, want %s after %v", step.about, winner.Name(), took, step.winner.Name(), step.took)
 			}
-			synctest.Wait()
+			want := slices.Repeat([]string{"down: no answer within 800ms"}, step.troubles)
+			if !slices.Equal(troubles, want) {
+				t.Errorf("%s: reported %q, want %q", step.about, troubles, want)
+			}
 		}
 		if want := []string{"down", "down"}; !slices.Equal(reported, want) {
 			t.Errorf("reported %q, want %q", reported, want)
