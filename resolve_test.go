@@ -107,6 +107,19 @@ func TestASilentMirrorIsRemembered(t *testing.T) {
 	}
 }
 
+// By digest it costs its head start, and holds no layer either.
+func TestASilentMirrorOfAnImageNamedByDigest(t *testing.T) {
+	t.Parallel()
+	img := pulltest.ImageOf(1, 300*kib)
+	m := pulltest.Serve(t, 2, img)
+	m.Servers[0].Misbehave(registrytest.Hang().On())
+	began := time.Now()
+	_, err := m.Pull(t, segpull.Options{Output: t.TempDir() + "/"}, "registry.example/"+pulltest.Repo+"@"+img.Manifest.Digest.String())
+	if took := time.Since(began); err != nil || took > 2300*time.Millisecond {
+		t.Errorf("pulled in %v: %v", took, err)
+	}
+}
+
 func TestOneWarningOfAMirrorThatServesNothing(t *testing.T) {
 	t.Parallel()
 	m, refs := serveMany(t, 2)

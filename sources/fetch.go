@@ -41,7 +41,8 @@ const (
 //
 // Otherwise Fetch requests the digest from all sources in the same way, first from
 // the one that resolved the tag, and uses the first answer. Its bytes have
-// want.Digest, and want.Size if that is above 0.
+// want.Digest, and want.Size if that is above 0. A source in whose place another
+// one has answered is asked at the same time as the next until it answers.
 //
 // Fetch reads at most image.MaxManifestSize. Each source has 30 s, or until
 // GiveUpAfter has passed since Fetch asked the last one.
@@ -52,13 +53,15 @@ func (s *Set) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descr
 	if want.Digest == "" {
 		return s.byTag(ctx, ref)
 	}
-	a, err := s.race(ref, s.resolverFirst(ref), 0, func(ctx context.Context, source *Source) answer {
+	r := s.race(ref, s.resolverFirst(ref), 0, func(ctx context.Context, source *Source) answer {
 		a := source.manifest(ctx, ref.Repository, want.Digest.String())
 		if a.err == nil && (a.descriptor.Digest != want.Digest || want.Size > 0 && a.descriptor.Size != want.Size) {
 			a.err = &mismatchError{source.Name(), want, a.descriptor}
 		}
 		return a
-	}).run(ctx)
+	})
+	r.unanswered = s.silentForDigest
+	a, err := r.run(ctx)
 	return a.descriptor, a.body, s.blame(ref, err)
 }
 
@@ -94,7 +97,9 @@ func (s *Set) raceForTag(ctx context.Context, ref image.Reference, ask func(cont
 			"name the image by digest, or add --mirror " + ref.Registry,
 		}}}
 	}
-	a, err := s.race(ref, s.askable(s.tags.of(ref)), precedence, ask).run(ctx)
+	r := s.race(ref, s.askable(s.tags.of(ref)), precedence, ask)
+	r.unanswered = s.silentForTag
+	a, err := r.run(ctx)
 	if err == nil {
 		s.tags.change(ref, func(state *tagState) { state.resolver = a.source })
 	}
@@ -146,10 +151,14 @@ type race struct {
 	precedence  time.Duration
 	giveUpAfter time.Duration // since the last source was asked; 0: never
 	ask         func(context.Context, *Source) answer
+
+	// unanswered is called with each source that has not answered, although the race has
+	// waited for it; nil: nothing
+	unanswered func(*Source)
 }
 
 func (s *Set) race(ref image.Reference, sources []*Source, precedence time.Duration, ask func(context.Context, *Source) answer) race {
-	return race{s, ref, sources, precedence, s.GiveUpAfter, ask}
+	return race{set: s, ref: ref, sources: sources, precedence: precedence, giveUpAfter: s.GiveUpAfter, ask: ask}
 }
 
 func (r race) run(ctx context.Context) (answer, error) {

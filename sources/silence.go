@@ -1,6 +1,9 @@
 package sources
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // silenceLasts is how long a source counts as silent after it has let precedence pass.
 const silenceLasts = 10 * time.Minute
@@ -14,15 +17,37 @@ func (s *Set) Recall(history History) {
 	}
 }
 
-// Silent reports whether the source, in the last 10 minutes, has let 5 s pass when it was
-// asked for a tag, and has not answered since.
-func (s *Source) Silent() bool {
-	since := s.silentAt.Load()
-	return since != nil && within(*since, silenceLasts)
+// Silent reports whether the source, in the last 10 minutes, has left a request for a
+// manifest without an answer, and has not answered since: for 5 s one for a tag, or for
+// 0.8 s one for a digest, until another source answered it.
+func (s *Source) Silent() bool { return s.silent() || recent(&s.lateAt) }
+
+// silent reports whether it was a request for a tag.
+func (s *Source) silent() bool { return recent(&s.silentAt) }
+
+func recent(at *atomic.Pointer[time.Time]) bool {
+	t := at.Load()
+	return t != nil && within(*t, silenceLasts)
 }
 
-// answered notes that the source is not silent.
-func (s *Source) answered() { s.silentAt.Store(nil) }
+// answered notes that the source has answered a request for a manifest.
+func (s *Source) answered() {
+	s.silentAt.Store(nil)
+	s.lateAt.Store(nil)
+}
+
+// silentForTag notes that a source has not answered which image a tag names.
+func (s *Set) silentForTag(source *Source) {
+	now := time.Now()
+	source.silentAt.Store(&now)
+	s.Silent(source.Name(), now)
+}
+
+// silentForDigest notes that another source has answered in place of one.
+func (s *Set) silentForDigest(source *Source) {
+	now := time.Now()
+	source.lateAt.Store(&now)
+}
 
 // wait is how long a race waits for one source.
 type wait struct {
@@ -30,36 +55,36 @@ type wait struct {
 	preferred time.Duration // since its start, before it takes the answer of a later one
 }
 
-// waits returns how long to wait for each source. One that was silent before gets no head
-// start, and answers wait for it as long as the head start of another would be.
+// waits returns how long to wait for each source. One that was silent gets no head start,
+// and if it was so for long, answers wait for it only as long as a head start.
 func (r race) waits() []wait {
 	var waits []wait
 	for _, source := range r.sources {
 		w := wait{headStart, r.precedence}
 		if source.Silent() {
-			w = wait{0, min(headStart, r.precedence)}
+			w.alone = 0
+		}
+		if source.silent() {
+			w.preferred = min(headStart, r.precedence)
 		}
 		waits = append(waits, w)
 	}
 	return waits
 }
 
-// noteSilence notes the sources, of those named before the one whose answer is taken, that
-// have not answered although the race has waited as long as it waits for any. It reports
-// those for which it waited less, since they had no head start.
+// noteSilence notes which sources, of those before the one whose answer is taken, have not
+// answered although the race has waited for them: for a tag as long as it waits for any, for
+// a digest for their head start. It reports those that had no head start.
 func (r race) noteSilence(got []*answer, waits []wait, elapsed time.Duration) {
-	now := time.Now()
 	for i, a := range got {
 		if a != nil {
 			continue
 		}
-		name := r.sources[i].Name()
 		if waits[i].alone == 0 && elapsed >= headStart {
-			r.set.Trouble(name, r.silence(headStart))
+			r.set.Trouble(r.sources[i].Name(), r.silence(headStart))
 		}
-		if r.precedence > 0 && elapsed >= r.precedence {
-			r.sources[i].silentAt.Store(&now)
-			r.set.Silent(name, now)
+		if elapsed >= max(headStart, r.precedence) && r.unanswered != nil {
+			r.unanswered(r.sources[i])
 		}
 	}
 }

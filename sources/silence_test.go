@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/segpull/segpull/image"
 )
 
@@ -15,7 +17,7 @@ import (
 // it answers it resolves tags as before.
 func TestASourceThatWasSilentIsWaitedForLess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const never = 0
+		const never, byDigest, byTag = 0, 0, precedence
 		down, up := &Source{at: endpoint{name: "down"}}, &Source{at: endpoint{name: "up"}}
 		set := quietSet(NewLogins("", nil))
 		var reported, troubles []string
@@ -24,7 +26,7 @@ func TestASourceThatWasSilentIsWaitedForLess(t *testing.T) {
 		// race asks both, of which the first answers after a time, and the second at once.
 		race := func(precedence, answers time.Duration) (winner *Source, took time.Duration) {
 			began := time.Now()
-			a, err := set.race(image.Reference{}, []*Source{down, up}, precedence, func(ctx context.Context, source *Source) answer {
+			r := set.race(image.Reference{}, []*Source{down, up}, precedence, func(ctx context.Context, source *Source) answer {
 				if source == up {
 					return answer{source: source}
 				}
@@ -38,7 +40,11 @@ func TestASourceThatWasSilentIsWaitedForLess(t *testing.T) {
 				case <-ctx.Done():
 					return answer{source: source, err: ctx.Err()}
 				}
-			}).run(t.Context())
+			})
+			if r.unanswered = set.silentForTag; precedence == byDigest {
+				r.unanswered = set.silentForDigest
+			}
+			a, err := r.run(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -52,14 +58,18 @@ func TestASourceThatWasSilentIsWaitedForLess(t *testing.T) {
 			took                time.Duration
 			troubles            int // that are reported
 		}{
-			{"silence in a race for a digest means nothing", 0, 0, never, up, headStart, 1},
-			{"nothing is known of it", 0, precedence, never, up, precedence, 1},
-			{"it is known to be silent", 0, precedence, never, up, headStart, 1},
-			{"that is no proof of silence", silenceLasts - headStart, precedence, never, up, precedence, 1},
-			{"by digest the other is asked at once", 0, 0, never, up, 0, 0},
-			{"it answers again, but late", 0, precedence, time.Second, up, headStart, 1},
-			{"it answers in time", 0, precedence, headStart / 2, down, headStart / 2, 0},
-			{"so it has as long as before", 0, precedence, 2 * time.Second, down, 2 * time.Second, 1},
+			{"one race for a digest means nothing for a tag", 0, byDigest, never, up, headStart, 1},
+			{"so it has all the time", 0, byTag, never, up, precedence, 1},
+			{"it is known to be silent", 0, byTag, never, up, headStart, 1},
+			{"that is no proof of silence", silenceLasts - headStart, byTag, never, up, precedence, 1},
+			{"by digest the other is asked at once", 0, byDigest, never, up, 0, 0},
+			{"it answers again, but late", 0, byTag, time.Second, up, headStart, 1},
+			{"it answers in time", 0, byTag, headStart / 2, down, headStart / 2, 0},
+			{"so it has as long as before", 0, byTag, 2 * time.Second, down, 2 * time.Second, 1},
+			{"also for a digest", 0, byDigest, never, up, headStart, 1},
+			{"but not twice", 0, byDigest, never, up, 0, 0},
+			{"its answer for a tag still counts", 0, byTag, 2 * time.Second, down, 2 * time.Second, 0},
+			{"and restores its head start", 0, byDigest, headStart / 2, down, headStart / 2, 0},
 		} {
 			time.Sleep(step.pause)
 			troubles = nil
@@ -122,6 +132,27 @@ func TestSilenceIsRecordedForTenMinutes(t *testing.T) {
 	for i, want := range []bool{true, true, false, false} {
 		if got := set.sources[i].Silent(); got != want {
 			t.Errorf("source %d is silent: %v, want %v", i, got, want)
+		}
+	}
+}
+
+// Bytes of a blob show that a source answers, but not that it knows tags.
+func TestASourceThatSendsBytesIsSilentForTagsOnly(t *testing.T) {
+	_, address := serving(t, imageA)
+	source, now := newSet(t, Config{}, address).Sources()[0], time.Now()
+	for _, forTag := range []bool{false, true} {
+		source.lateAt.Store(&now)
+		if forTag {
+			source.silentAt.Store(&now)
+		}
+		b := imageA.Config
+		body, _, _, err := source.Open(t.Context(), app.Repository, ocispec.Descriptor{Digest: b.Digest, Size: b.Size}, 0, b.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body.Close()
+		if source.Silent() != forTag {
+			t.Errorf("for a tag %v: silent %v", forTag, source.Silent())
 		}
 	}
 }

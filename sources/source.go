@@ -25,7 +25,8 @@ type Source struct {
 	at       endpoint
 	client   *registry.Client
 	loggedIn atomic.Bool               // a stored login was used
-	silentAt atomic.Pointer[time.Time] // when it last let precedence pass; nil: not recently
+	silentAt atomic.Pointer[time.Time] // when it last did not answer which image a tag names; nil: not recently
+	lateAt   atomic.Pointer[time.Time] // when another source last answered for it; nil: not since it sent anything
 }
 
 // Name returns the name that messages have for the source: the one that the user
@@ -78,6 +79,7 @@ func (s *Source) Open(ctx context.Context, repository string, b ocispec.Descript
 	case err != nil:
 		return nil, 0, 0, s.explain(err)
 	}
+	s.lateAt.Store(nil)
 	return stream.Body, stream.Start, stream.End, nil
 }
 
