@@ -22,6 +22,15 @@ func (c *call) resolve(ctx context.Context, jobs []*job, name image.Reference, n
 	var finding sync.WaitGroup
 	defer finding.Wait()
 	defer cancel()
+	find := func(j *job) found {
+		if err := context.Cause(finds); err != nil {
+			return found{err: err}
+		}
+		if err := j.connect(ctx); err != nil { // the connections last longer than finds
+			return found{err: err}
+		}
+		return j.find(finds, needPlatform)
+	}
 	founds, queue := make(map[*job]chan found), make(chan []*job, len(jobs))
 	for _, j := range jobs {
 		founds[j] = make(chan found, 1)
@@ -34,7 +43,7 @@ func (c *call) resolve(ctx context.Context, jobs []*job, name image.Reference, n
 		finding.Go(func() {
 			for same := range queue {
 				for _, j := range same {
-					founds[j] <- j.find(finds, needPlatform)
+					founds[j] <- find(j)
 				}
 			}
 		})
@@ -61,6 +70,9 @@ func byReference(jobs []*job) (groups [][]*job) {
 
 // resolve finds the image of the job's reference, gives it the name for the archive, and warns of surprises.
 func (j *job) resolve(ctx context.Context, name image.Reference, needPlatform bool) error {
+	if err := j.connect(ctx); err != nil {
+		return err
+	}
 	return j.accept(ctx, j.find(ctx, needPlatform), name)
 }
 
@@ -71,20 +83,24 @@ type found struct {
 	err     error
 }
 
-// find finds the image of the job's reference. To read the platform of an image without an index costs a
-// round trip, so find does it only if the name of the output has the platform; otherwise checkPlatform reads
-// it at the end.
-func (j *job) find(ctx context.Context, needPlatform bool) (f found) {
-	if f.err = context.Cause(ctx); f.err != nil {
-		return f // without the warnings about its sources
-	}
+// connect chooses the sources of the job's image, and begins to open connections to them, which last until
+// ctx ends.
+func (j *job) connect(ctx context.Context) (err error) {
 	ref := j.image.Reference
-	if j.set, f.err = j.call.mirrors.Set(ref); f.err != nil {
-		return f
+	if j.set, err = j.call.mirrors.Set(ref); err != nil {
+		return err
 	}
 	if !j.call.mirrors.InCache(ctx, ref) {
 		j.call.mirrors.Warm(ctx, j.set, ref)
 	}
+	return nil
+}
+
+// find finds the image of the job's reference. To read the platform of an image without an index costs a
+// round trip, so find does it only if the name of the output has the platform; otherwise checkPlatform reads
+// it at the end.
+func (j *job) find(ctx context.Context, needPlatform bool) (f found) {
+	ref := j.image.Reference
 	j.asked = time.Now()
 	f.fetcher = j.call.mirrors.Fetcher(j.set)
 	if j.call.opts.AllPlatforms {

@@ -2,16 +2,20 @@ package segpull_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/segpull/segpull"
 	"github.com/segpull/segpull/internal/pulltest"
 	"github.com/segpull/segpull/internal/registrytest"
+	"github.com/segpull/segpull/segment"
 )
 
 // serveMany starts n mirrors which all have the same eight images, and returns them and the names.
@@ -129,5 +133,25 @@ func TestOneWarningOfAMirrorThatServesNothing(t *testing.T) {
 	pulltest.Must(t, err)
 	if n := strings.Count(rec.Warnings(), m.Name(0)+" served nothing"); n != 1 {
 		t.Errorf("%d warnings: %s", n, rec.Warnings())
+	}
+}
+
+// The connections that are opened while the image is resolved are those that its blobs come by.
+func TestBlobsComeByTheConnectionsThatWereOpenedBefore(t *testing.T) {
+	t.Parallel()
+	m := pulltest.Serve(t, 1, pulltest.ImageOf(1, 300*kib, 200*kib, 100*kib))
+	m.Servers[0].Misbehave(registrytest.Latency(300 * time.Millisecond).On(registrytest.KindManifest))
+	var opened atomic.Int64
+	front := httptest.NewUnstartedServer(m.Servers[0])
+	front.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	front.Start()
+	t.Cleanup(front.Close)
+	_, err := m.Pull(t, segpull.Options{Mirrors: []string{front.URL}}, pulltest.Ref)
+	if n := opened.Load(); err != nil || n > segment.FirstConnections+1 { // which the manifest may come by
+		t.Errorf("%d connections, %v", n, err)
 	}
 }
