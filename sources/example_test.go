@@ -223,6 +223,16 @@ func ExampleHistory() {
 	// Output: 8 1048576 true
 }
 
+// A mirror that was silent in an earlier pull delays this one less.
+func ExampleSet_Recall() {
+	set := newSet("http://mirror.example")
+	defer set.Close()
+	source := set.Sources()[0]
+	set.Recall(sources.History{source.Name(): {Silent: time.Now().Add(-time.Minute)}})
+	fmt.Println(source.Name(), source.Silent())
+	// Output: mirror.example true
+}
+
 // A registry takes a blob once.
 func ExampleNewTarget() {
 	server := httptest.NewServer(registrytest.New())

@@ -17,9 +17,9 @@ func (s *Set) Recall(history History) {
 	}
 }
 
-// Silent reports whether the source, in the last 10 minutes, has left a request for a
-// manifest without an answer, and has not answered since: for 5 s one for a tag, or for
-// 0.8 s one for a digest, until another source answered it.
+// Silent reports whether the source was silent in the last 10 minutes, and has not answered
+// since: it left a request for a tag without an answer for 5 s, or one for a digest for
+// 0.8 s, after which another source answered.
 func (s *Source) Silent() bool { return s.silent() || recent(&s.lateAt) }
 
 // silent reports whether it was a request for a tag.
@@ -43,7 +43,7 @@ func (s *Set) silentForTag(source *Source) {
 	s.Silent(source.Name(), now)
 }
 
-// silentForDigest notes that another source has answered in place of one.
+// silentForDigest notes that another source has answered in place of this one.
 func (s *Set) silentForDigest(source *Source) {
 	now := time.Now()
 	source.lateAt.Store(&now)

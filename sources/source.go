@@ -26,7 +26,7 @@ type Source struct {
 	client   *registry.Client
 	loggedIn atomic.Bool               // a stored login was used
 	silentAt atomic.Pointer[time.Time] // when it last did not answer which image a tag names; nil: not recently
-	lateAt   atomic.Pointer[time.Time] // when another source last answered for it; nil: not since it sent anything
+	lateAt   atomic.Pointer[time.Time] // when another source last answered in its place; nil: not since it sent anything
 }
 
 // Name returns the name that messages have for the source: the one that the user
