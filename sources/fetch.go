@@ -200,7 +200,7 @@ func (r race) run(ctx context.Context) (answer, error) {
 		case a := <-answers:
 			got[a.i] = &a.answer
 			if a.err == nil {
-				r.sources[a.i].answered()
+				r.sources[a.i].answered(r.precedence > 0)
 			} else {
 				r.set.Trouble(r.sources[a.i].Name(), a.err)
 			}

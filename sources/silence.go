@@ -30,10 +30,13 @@ func recent(at *atomic.Pointer[time.Time]) bool {
 	return t != nil && within(*t, silenceLasts)
 }
 
-// answered notes that the source has answered a request for a manifest.
-func (s *Source) answered() {
-	s.silentAt.Store(nil)
+// answered notes that the source has answered. One that has bytes may still be silent
+// when it is asked for a tag, as a cache is whose own source is down.
+func (s *Source) answered(forTag bool) {
 	s.lateAt.Store(nil)
+	if forTag {
+		s.silentAt.Store(nil)
+	}
 }
 
 // silentForTag notes that a source has not answered which image a tag names.

@@ -2,6 +2,7 @@ package sources
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -136,23 +137,34 @@ func TestSilenceIsRecordedForTenMinutes(t *testing.T) {
 	}
 }
 
-// Bytes of a blob show that a source answers, but not that it knows tags.
-func TestASourceThatSendsBytesIsSilentForTagsOnly(t *testing.T) {
+// Only an answer for a tag shows that a source answers for tags.
+func TestASourceThatHasBytesMayBeSilentForTags(t *testing.T) {
 	_, address := serving(t, imageA)
-	source, now := newSet(t, Config{}, address).Sources()[0], time.Now()
-	for _, forTag := range []bool{false, true} {
+	set, now := newSet(t, Config{}, address), time.Now()
+	source, b := set.Sources()[0], imageA.Config.Descriptor
+	for _, step := range []struct {
+		about  string
+		ask    func() error
+		silent bool
+	}{
+		{"a part of a blob", func() error {
+			body, _, _, err := source.Open(t.Context(), app.Repository, b, 0, b.Size)
+			return errors.Join(err, body.Close())
+		}, true},
+		{"a blob", func() error { _, err := set.Blob(t.Context(), app, b); return err }, true},
+		{"a manifest by its digest", func() error {
+			_, _, err := set.Fetch(t.Context(), app, ocispec.Descriptor{Digest: imageA.Manifest.Digest})
+			return err
+		}, true},
+		{"a digest of a tag", func() error { _, _, err := set.Claim(t.Context(), app); return err }, false},
+	} {
 		source.lateAt.Store(&now)
-		if forTag {
-			source.silentAt.Store(&now)
+		source.silentAt.Store(&now)
+		if err := step.ask(); err != nil {
+			t.Errorf("%s: %v", step.about, err)
 		}
-		b := imageA.Config
-		body, _, _, err := source.Open(t.Context(), app.Repository, ocispec.Descriptor{Digest: b.Digest, Size: b.Size}, 0, b.Size)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body.Close()
-		if source.Silent() != forTag {
-			t.Errorf("for a tag %v: silent %v", forTag, source.Silent())
+		if source.silent() != step.silent || source.lateAt.Load() != nil {
+			t.Errorf("%s: silent for a tag %v, late %v", step.about, source.silent(), source.lateAt.Load())
 		}
 	}
 }

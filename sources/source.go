@@ -79,7 +79,7 @@ func (s *Source) Open(ctx context.Context, repository string, b ocispec.Descript
 	case err != nil:
 		return nil, 0, 0, s.explain(err)
 	}
-	s.lateAt.Store(nil)
+	s.answered(false)
 	return stream.Body, stream.Start, stream.End, nil
 }
 
