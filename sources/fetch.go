@@ -35,9 +35,9 @@ const (
 // or has been silent for 0.8 s, so that a dead source costs little time. Up to 5 s
 // after the first request, an answer waits for the sources that were named before
 // its own; after that, Fetch uses the answer of the first-named source that has
-// answered, or else the first that arrives. For a source that has let 5 s pass in
-// the last 10 minutes, in any pull that shares the history, an answer waits 0.8 s
-// only, and the source after it is asked at the same time.
+// answered, or else the first that arrives. If an answer waited for a source until
+// the 5 s were over, then for 10 minutes, or until it answers a request for a tag, the
+// source after it is asked at the same time, and answers wait for it for 0.8 s.
 //
 // Otherwise Fetch requests the digest from all sources in the same way, first from
 // the one that resolved the tag, and uses the first answer. Its bytes have
@@ -143,7 +143,7 @@ func (s *Source) manifest(ctx context.Context, repository, reference string) ans
 
 // race asks sources one after the other, each with a head start, and takes the
 // first-named answer. Answers wait for sources named earlier until precedence
-// has passed since the start; for those known to be silent, until headStart has.
+// has passed since the start; for those known to be silent, as long as a head start.
 type race struct {
 	set         *Set // whose callbacks are called
 	ref         image.Reference
@@ -173,9 +173,9 @@ func (r race) run(ctx context.Context) (answer, error) {
 	}
 	answers := make(chan numbered, len(r.sources))
 	got := make([]*answer, len(r.sources))
-	began, started, waits := time.Now(), 0, r.waits()
-	next, short, over, long, stalled := time.After(0), time.After(headStart), time.After(r.precedence), time.After(waitingAfter), time.After(stalledAfter)
-	var tooLong <-chan time.Time
+	began, started, turns := time.Now(), 0, r.turns()
+	next, over, long, stalled := time.After(0), time.After(r.precedence), time.After(waitingAfter), time.After(stalledAfter)
+	var short, tooLong <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -190,26 +190,30 @@ func (r race) run(ctx context.Context) (answer, error) {
 			r.giveUp(got)
 		case <-next:
 			i := started
-			r.reportSilence(got[:i], waits)
+			r.reportSilence(got[:i], turns)
 			asking.Go(func() { answers <- numbered{i, r.ask(asked, r.sources[i])} })
+			if turns[i].asked = time.Since(began); turns[i].silent {
+				short = time.After(headStart)
+			}
 			if started++; started < len(r.sources) {
-				next = time.After(waits[i].alone)
+				next = time.After(turns[i].alone())
 			} else if r.giveUpAfter > 0 {
 				tooLong = time.After(r.giveUpAfter)
 			}
 		case a := <-answers:
-			got[a.i] = &a.answer
-			if a.err == nil {
+			got[a.i], turns[a.i].answered = &a.answer, time.Since(began)
+			if a.err == nil || definite(a.err) {
 				r.sources[a.i].answered(r.precedence > 0)
-			} else {
+			}
+			if a.err != nil {
 				r.set.Trouble(r.sources[a.i].Name(), a.err)
 			}
 			if a.err != nil && a.i == started-1 && started < len(r.sources) {
 				next = time.After(0)
 			}
 		}
-		if i := first(got, waits, time.Since(began)); i >= 0 {
-			r.noteSilence(got[:i], waits, time.Since(began))
+		if i := r.first(got, turns, time.Since(began)); i >= 0 {
+			r.noteSilence(got[:i], turns, turns[i].answered, time.Since(began))
 			return *got[i], nil
 		}
 		if !slices.Contains(got, nil) && ctx.Err() == nil {
@@ -219,8 +223,8 @@ func (r race) run(ctx context.Context) (answer, error) {
 }
 
 // reportSilence reports the source that was asked last, if its head start is over.
-func (r race) reportSilence(got []*answer, waits []wait) {
-	if last := len(got) - 1; last >= 0 && got[last] == nil && waits[last].alone > 0 {
+func (r race) reportSilence(got []*answer, turns []turn) {
+	if last := len(got) - 1; last >= 0 && got[last] == nil && !turns[last].silent {
 		r.set.Trouble(r.sources[last].Name(), r.silence(headStart))
 	}
 }
@@ -271,9 +275,9 @@ func (r race) giveUp(got []*answer) {
 }
 
 // first returns the index of the first good answer that does not have to wait, or -1.
-func first(got []*answer, waits []wait, elapsed time.Duration) int {
+func (r race) first(got []*answer, turns []turn, elapsed time.Duration) int {
 	for i, a := range got {
-		if a == nil && elapsed < waits[i].preferred {
+		if a == nil && elapsed < r.waitsFor(turns[i]) {
 			return -1
 		}
 		if a != nil && a.err == nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -19,7 +20,7 @@ type Record struct {
 	PerMinute   float64   `json:"per_minute,omitempty"`  // requests a minute that it answered after that; 0: as many as it got
 	Seen        time.Time `json:"seen,omitzero"`         // when all of the above was measured
 	Corrupt     time.Time `json:"corrupt,omitzero"`      // when it last sent wrong bytes; zero: never
-	Silent      time.Time `json:"silent,omitzero"`       // when it last did not answer which image a tag names; zero: never
+	Silent      time.Time `json:"silent,omitzero"`       // when it last did not answer for a tag; zero: never
 }
 
 // History is what earlier pulls measured of sources, by Source.Name. It is not
@@ -119,6 +120,9 @@ func (r Record) after(before Record) Record {
 	return r
 }
 
+// saving keeps two pulls of this process from losing what the other one saves.
+var saving sync.Mutex
+
 // Save merges h into the history in the file at path, which other pulls may have
 // changed since it was read, and replaces that file in one step. Save does nothing
 // if path is "" or h is empty.
@@ -126,6 +130,8 @@ func (h History) Save(path string) error {
 	if path == "" || len(h) == 0 {
 		return nil
 	}
+	saving.Lock()
+	defer saving.Unlock()
 	all := LoadHistory(path)
 	for name, record := range h {
 		all[name] = record.after(all[name])

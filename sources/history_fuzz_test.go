@@ -16,6 +16,7 @@ func FuzzHistory(f *testing.F) {
 	f.Add([]byte(`{"a": {"connections": -1, "rate": -9223372036854775808, "seen": "` + now + `"}, "a": {"seen": "` + now + `"}}`))
 	f.Add([]byte(`{"` + "\xff" + `": {"connections": 1e99, "seen": "` + now + `"}}`))
 	f.Add([]byte(`{"a": {"seen": "9999-12-31T23:59:59Z"}, "b": {"seen": "0001-01-01T00:00:00Z"}}`))
+	f.Add([]byte(`{"a": {"silent": "` + now + `"}, "b": {"corrupt": "` + now + `", "silent": "9999-12-31T23:59:59Z"}}`))
 	f.Add([]byte(`[[[[`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -25,17 +26,22 @@ func FuzzHistory(f *testing.F) {
 		}
 		got := LoadHistory(path)
 		for name, h := range got {
-			if age := time.Since(h.Seen); age < 0 || age > recordLasts {
-				t.Errorf("%q was seen at %v", name, h.Seen)
+			for _, at := range []struct {
+				time.Time
+				lasts time.Duration
+			}{{h.Seen, recordLasts}, {h.Corrupt, corruptLasts}, {h.Silent, silenceLasts}} {
+				if age := time.Since(at.Time); !at.IsZero() && (age < 0 || age > at.lasts) {
+					t.Errorf("%q has %+v", name, h)
+				}
 			}
 		}
 		if err := got.Save(path); err != nil {
 			t.Fatal(err)
 		}
 		same := func(a, b Record) bool {
-			seen := a.Seen.Equal(b.Seen)
-			a.Seen, b.Seen = time.Time{}, time.Time{}
-			return seen && a == b
+			times := a.Seen.Equal(b.Seen) && a.Corrupt.Equal(b.Corrupt) && a.Silent.Equal(b.Silent)
+			a.Seen, a.Corrupt, a.Silent = b.Seen, b.Corrupt, b.Silent
+			return times && a == b
 		}
 		if again := LoadHistory(path); len(got) > 0 && !maps.EqualFunc(again, got, same) {
 			t.Errorf("saved %v, loaded %v", got, again)

@@ -3,6 +3,8 @@ package sources
 import (
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 )
@@ -68,5 +70,21 @@ func TestACorruptSourceIsRecordedForAWeek(t *testing.T) {
 	}
 	if c := got["c"]; c.Rate != 1000 || !c.Corrupt.IsZero() {
 		t.Errorf("found long ago: %+v", c)
+	}
+}
+
+func TestSavesAtTheSameTimeLoseNothing(t *testing.T) {
+	path, now := filepath.Join(t.TempDir(), "mirrors.json"), time.Now()
+	var saves sync.WaitGroup
+	for i := range 20 {
+		saves.Go(func() {
+			if err := (History{strconv.Itoa(i): {Silent: now}}).Save(path); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	saves.Wait()
+	if got := LoadHistory(path); len(got) != 20 {
+		t.Errorf("%d of 20 records: %v", len(got), got)
 	}
 }

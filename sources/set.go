@@ -21,8 +21,8 @@ type Set struct {
 	// Waiting reports the names of the sources that Fetch or Blob has asked for an
 	// image and that have not answered, after 2 s.
 	Waiting func(ref image.Reference, sources []string)
-	// Silent reports a source for whose answer to a tag Fetch or Claim has waited 5 s
-	// without result.
+	// Silent reports a source for which the answer of another to a tag has waited until
+	// 5 s were over.
 	Silent func(source string, at time.Time)
 	// Warn reports one line that the user should know.
 	Warn func(message string)

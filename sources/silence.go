@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// silenceLasts is how long a source counts as silent after it has let precedence pass.
+// silenceLasts is how long a source counts as silent.
 const silenceLasts = 10 * time.Minute
 
 // Recall tells the sources of the set which of them were silent in earlier pulls.
@@ -18,8 +18,8 @@ func (s *Set) Recall(history History) {
 }
 
 // Silent reports whether the source was silent in the last 10 minutes, and has not answered
-// since: it left a request for a tag without an answer for 5 s, or one for a digest for
-// 0.8 s, after which another source answered.
+// this Set since: the answer of another source to a tag waited for it until 5 s were over, or
+// another source answered a digest when it had been asked for 0.8 s.
 func (s *Source) Silent() bool { return s.silent() || recent(&s.lateAt) }
 
 // silent reports whether it was a request for a tag.
@@ -52,41 +52,56 @@ func (s *Set) silentForDigest(source *Source) {
 	source.lateAt.Store(&now)
 }
 
-// wait is how long a race waits for one source.
-type wait struct {
-	alone     time.Duration // until it asks the next one, too
-	preferred time.Duration // since its start, before it takes the answer of a later one
+// turn is the part of one source in a race.
+type turn struct {
+	silent          bool          // before the race: it gets no head start
+	silentForTag    bool          // before the race
+	asked, answered time.Duration // when, since the start of the race
 }
 
-// waits returns how long to wait for each source. One that was silent gets no head start,
-// and if it was so for long, answers wait for it only as long as a head start.
-func (r race) waits() []wait {
-	var waits []wait
+func (r race) turns() []turn {
+	var turns []turn
 	for _, source := range r.sources {
-		w := wait{headStart, r.precedence}
-		if source.Silent() {
-			w.alone = 0
-		}
-		if source.silent() {
-			w.preferred = min(headStart, r.precedence)
-		}
-		waits = append(waits, w)
+		turns = append(turns, turn{silent: source.Silent(), silentForTag: source.silent()})
 	}
-	return waits
+	return turns
 }
 
-// noteSilence notes which sources, of those before the one whose answer is taken, have not
-// answered although the race has waited for them: for a tag as long as it waits for any, for
-// a digest for their head start. It reports those that had no head start.
-func (r race) noteSilence(got []*answer, waits []wait, elapsed time.Duration) {
+// alone is how long the source is asked before the next is asked, too.
+func (t turn) alone() time.Duration {
+	if t.silent {
+		return 0
+	}
+	return headStart
+}
+
+// waitsFor is how long, since the start of the race, answers of later sources wait for that
+// of t.
+func (r race) waitsFor(t turn) time.Duration {
+	if t.silentForTag {
+		return min(t.asked+headStart, r.precedence)
+	}
+	return r.precedence
+}
+
+// noteSilence notes which sources, of those before the one whose answer is taken, are silent:
+// for a tag those for which an answer has waited until precedence was over, for a digest those
+// that have not used their head start. It does not if the cause may be a slow credential
+// helper. It also reports the silent ones, which reportSilence leaves out.
+func (r race) noteSilence(got []*answer, turns []turn, answered, elapsed time.Duration) {
 	for i, a := range got {
-		if a != nil {
+		since := elapsed - turns[i].asked
+		if a != nil || since < headStart {
 			continue
 		}
-		if waits[i].alone == 0 && elapsed >= headStart {
+		if turns[i].silent {
 			r.set.Trouble(r.sources[i].Name(), r.silence(headStart))
 		}
-		if elapsed >= max(headStart, r.precedence) && r.unanswered != nil {
+		waited := answered < r.precedence && elapsed >= r.precedence && since >= waitingAfter
+		if r.precedence > 0 && !waited {
+			continue
+		}
+		if r.unanswered != nil && r.set.logins.waiting() == "" {
 			r.unanswered(r.sources[i])
 		}
 	}

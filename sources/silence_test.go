@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,6 +89,57 @@ func TestASourceThatWasSilentIsWaitedForLess(t *testing.T) {
 	})
 }
 
+// A silent source that is not named first has its 0.8 s from when it is asked; no source is
+// noted that was asked late, or for which no answer waited.
+func TestWhichSourcesAreSilent(t *testing.T) {
+	const never = time.Hour
+	down := errors.New("down")
+	for about, tc := range map[string]struct {
+		sources []said
+		before  []int // silent before
+		winner  int
+		took    time.Duration
+		noted   []string
+	}{
+		"one that works again answers in time": {[]said{{750 * time.Millisecond, down}, {after: 700 * time.Millisecond}, {after: 1}}, []int{1}, 1, 1450 * time.Millisecond, nil},
+		"one that does not":                    {[]said{{750 * time.Millisecond, down}, {after: never}, {after: 1}}, []int{1}, 2, 1550 * time.Millisecond, nil},
+		"all that were asked long ago": {
+			[]said{{after: never}, {after: never}, {after: never}, {after: never}, {after: never}, {after: never}, {after: 1}}, nil, 6, precedence,
+			[]string{"0", "1", "2", "3"},
+		},
+		"none if the network was down": {[]said{{after: 7 * time.Second}, {after: 6 * time.Second}}, nil, 1, headStart + 6*time.Second, nil},
+	} {
+		t.Run(about, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began, set := time.Now(), quietSet(NewLogins("", nil))
+				var noted []string
+				set.Silent = func(source string, _ time.Time) { noted = append(noted, source) }
+				var all []*Source
+				for i := range tc.sources {
+					all = append(all, &Source{at: endpoint{name: strconv.Itoa(i)}})
+				}
+				for _, i := range tc.before {
+					all[i].silentAt.Store(&began)
+				}
+				r := set.race(image.Reference{}, all, precedence, func(ctx context.Context, source *Source) answer {
+					said := tc.sources[slices.Index(all, source)]
+					select {
+					case <-time.After(said.after):
+						return answer{source: source, err: said.err}
+					case <-ctx.Done():
+						return answer{source: source, err: ctx.Err()}
+					}
+				})
+				r.unanswered = set.silentForTag
+				a, err := r.run(t.Context())
+				if took := time.Since(began); err != nil || a.source != all[tc.winner] || took != tc.took || !slices.Equal(noted, tc.noted) {
+					t.Errorf("source %d after %v, noted %q, %v; want %d after %v, noted %q", slices.Index(all, a.source), took, noted, err, tc.winner, tc.took, tc.noted)
+				}
+			})
+		})
+	}
+}
+
 // Several that are silent cost no more than one.
 func TestSilentSourcesAreAskedAtTheSameTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -157,6 +209,12 @@ func TestASourceThatHasBytesMayBeSilentForTags(t *testing.T) {
 			return err
 		}, true},
 		{"a digest of a tag", func() error { _, _, err := set.Claim(t.Context(), app); return err }, false},
+		{"that it has no such tag", func() error {
+			if _, _, err := set.Claim(t.Context(), image.Reference{Registry: dockerHub, Repository: "library/app", Tag: "none"}); err == nil {
+				return errors.New("it has it")
+			}
+			return nil
+		}, false},
 	} {
 		source.lateAt.Store(&now)
 		source.silentAt.Store(&now)

@@ -25,7 +25,7 @@ type Source struct {
 	at       endpoint
 	client   *registry.Client
 	loggedIn atomic.Bool               // a stored login was used
-	silentAt atomic.Pointer[time.Time] // when it last did not answer which image a tag names; nil: not recently
+	silentAt atomic.Pointer[time.Time] // when it last did not answer for a tag; nil: not recently
 	lateAt   atomic.Pointer[time.Time] // when another source last answered in its place; nil: not since it sent anything
 }
 
