@@ -16,7 +16,7 @@ import (
 const resolvedAtOnce = 4
 
 // resolve does what job.resolve does, for all jobs of a call. Errors, and warnings about images, come in the
-// order of the jobs.
+// order of the jobs; warnings about mirrors come when they arise.
 func (c *call) resolve(ctx context.Context, jobs []*job, name image.Reference, needPlatform bool) ([]*job, error) {
 	finds, cancel := context.WithCancel(ctx)
 	var finding sync.WaitGroup

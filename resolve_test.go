@@ -46,7 +46,7 @@ func atOnce(s *registrytest.Server) (most int) {
 func TestSeveralImagesAreResolvedAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	m, refs := serveMany(t, 1)
-	m.Servers[0].Misbehave(registrytest.Latency(300 * time.Millisecond).On(registrytest.KindManifest))
+	m.Servers[0].Misbehave(registrytest.Latency(time.Second).On(registrytest.KindManifest))
 	results, err := m.Pull(t, segpull.Options{Output: t.TempDir() + "/"}, refs...)
 	pulltest.Must(t, err)
 	for i, r := range results {
@@ -79,8 +79,8 @@ func TestTheErrorOfTheFirstOfSeveralImages(t *testing.T) {
 	pulltest.WantError(t, err, segpull.ErrNotFound, "team/none:1")
 }
 
-// A source that is rejected for one platform of an image is asked for the other, and no other
-// source is rejected with it.
+// A source that is rejected for one platform of an image is not asked for the other, and no
+// other source is rejected with it.
 func TestOneImageForTwoPlatforms(t *testing.T) {
 	t.Parallel()
 	img := pulltest.ImageOf(1, 10*kib)
@@ -128,6 +128,7 @@ func TestOneWarningOfAMirrorThatServesNothing(t *testing.T) {
 	t.Parallel()
 	m, refs := serveMany(t, 2)
 	m.Servers[0].Misbehave(registrytest.Status(403).On(registrytest.KindBlob))
+	m.Servers[1].Throttle(2 << 20)
 	rec := &pulltest.Recorder{}
 	_, err := m.Pull(t, segpull.Options{Output: t.TempDir() + "/", Observer: rec}, refs[0], refs[1], refs[2])
 	pulltest.Must(t, err)

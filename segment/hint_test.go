@@ -35,8 +35,8 @@ func TestHintIsNoTruth(t *testing.T) {
 	}
 }
 
-// TestAHintOfSilence has a source that left a request without an answer just before the
-// fetch, and another one.
+// TestAHintOfSilence has a source that left a request without an answer before the fetch, and
+// another one.
 func TestAHintOfSilence(t *testing.T) {
 	silent := simSource{rate: mib, latency: time.Hour}
 	good := simSource{rate: 4 * mib, latency: 200 * time.Millisecond}

@@ -115,7 +115,7 @@ type Hint struct {
 	PerMinute float64 // requests that it answers after that
 	Left      int     // of Burst, requests that it answers now
 
-	Silent bool // it has just left a request without an answer
+	Silent bool // it has left a request without an answer; false if all sources have
 }
 
 // expect starts from a hint: with half of the connections, so that the next

@@ -175,12 +175,13 @@ func (r race) run(ctx context.Context) (answer, error) {
 	got := make([]*answer, len(r.sources))
 	began, started, turns := time.Now(), 0, r.turns()
 	next, over, long, stalled := time.After(0), time.After(r.precedence), time.After(waitingAfter), time.After(stalledAfter)
-	var short, tooLong <-chan time.Time
+	var tooLong <-chan time.Time
+	used := make(chan struct{}, len(r.sources)) // head starts
 	for {
 		select {
 		case <-ctx.Done():
 			return answer{}, context.Cause(ctx)
-		case <-short:
+		case <-used:
 		case <-over:
 		case <-long:
 			r.set.Waiting(r.ref, r.silent(got[:started]))
@@ -192,9 +193,8 @@ func (r race) run(ctx context.Context) (answer, error) {
 			i := started
 			r.reportSilence(got[:i], turns)
 			asking.Go(func() { answers <- numbered{i, r.ask(asked, r.sources[i])} })
-			if turns[i].asked = time.Since(began); turns[i].silent {
-				short = time.After(headStart)
-			}
+			turns[i].asked = time.Since(began)
+			time.AfterFunc(headStart, func() { used <- struct{}{} })
 			if started++; started < len(r.sources) {
 				next = time.After(turns[i].alone())
 			} else if r.giveUpAfter > 0 {
@@ -202,12 +202,7 @@ func (r race) run(ctx context.Context) (answer, error) {
 			}
 		case a := <-answers:
 			got[a.i], turns[a.i].answered = &a.answer, time.Since(began)
-			if a.err == nil || definite(a.err) {
-				r.sources[a.i].answered(r.precedence > 0)
-			}
-			if a.err != nil {
-				r.set.Trouble(r.sources[a.i].Name(), a.err)
-			}
+			r.learn(r.sources[a.i], a.err)
 			if a.err != nil && a.i == started-1 && started < len(r.sources) {
 				next = time.After(0)
 			}
@@ -219,6 +214,16 @@ func (r race) run(ctx context.Context) (answer, error) {
 		if !slices.Contains(got, nil) && ctx.Err() == nil {
 			return answer{}, newFetchError(got)
 		}
+	}
+}
+
+// learn notes the answer of a source, and reports an error.
+func (r race) learn(source *Source, err error) {
+	if err == nil || definite(err) {
+		source.answered(r.precedence > 0)
+	}
+	if err != nil {
+		r.set.Trouble(source.Name(), err)
 	}
 }
 

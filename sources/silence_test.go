@@ -102,9 +102,11 @@ func TestWhichSourcesAreSilent(t *testing.T) {
 		noted   []string
 	}{
 		"one that works again answers in time": {[]said{{750 * time.Millisecond, down}, {after: 700 * time.Millisecond}, {after: 1}}, []int{1}, 1, 1450 * time.Millisecond, nil},
+		"one that does not, as another fails":  {[]said{{after: never}, {400 * time.Millisecond, down}, {after: 1}}, []int{0}, 2, headStart, nil},
 		"one that does not":                    {[]said{{750 * time.Millisecond, down}, {after: never}, {after: 1}}, []int{1}, 2, 1550 * time.Millisecond, nil},
 		"all that were asked long ago": {
-			[]said{{after: never}, {after: never}, {after: never}, {after: never}, {after: never}, {after: never}, {after: 1}}, nil, 6, precedence,
+			[]said{{after: never}, {after: never}, {after: never}, {after: never}, {after: never}, {after: never}, {after: 1}},
+			nil, 6, precedence,
 			[]string{"0", "1", "2", "3"},
 		},
 		"none if the network was down": {[]said{{after: 7 * time.Second}, {after: 6 * time.Second}}, nil, 1, headStart + 6*time.Second, nil},

@@ -80,9 +80,14 @@ func (s *source) peer() segment.Peer {
 	}
 	if s.mirror != nil {
 		p.Warm, p.RoundTrip = s.mirror.Warmed()
-		p.Hint.Silent = s.mirror.Silent()
+		p.Hint.Silent = s.mirror.Silent() && !s.transfer.allSilent()
 	}
 	return p
+}
+
+// allSilent reports whether no mirror is left that has answered.
+func (t *Transfer) allSilent() bool {
+	return !slices.ContainsFunc(t.sources, func(s *source) bool { return s.mirror != nil && !s.mirror.Silent() })
 }
 
 // Name implements verify.Origin.

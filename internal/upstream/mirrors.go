@@ -129,9 +129,15 @@ func (m *Mirrors) Set(ref image.Reference) (*sources.Set, error) {
 	return set, nil
 }
 
-// silent records a source that has not answered which image a tag names.
+// silent records a source that has not answered which image a tag names, for all sets.
 func (m *Mirrors) silent(source string, at time.Time) {
-	_ = sources.History{source: {Silent: at}}.Save(m.opts.HistoryFile) // it only helps the next pull
+	h := sources.History{source: {Silent: at}}
+	_ = h.Save(m.opts.HistoryFile) // it only helps the next pull
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, set := range m.sets {
+		set.Recall(h)
+	}
 }
 
 // Warm opens connections for the blobs of ref while it is resolved: as many as were
