@@ -31,9 +31,9 @@ func (c *call) resolve(ctx context.Context, jobs []*job, name image.Reference, n
 		}
 		return j.find(finds, needPlatform)
 	}
-	founds, queue := make(map[*job]chan found), make(chan []*job, len(jobs))
+	results, queue := make(map[*job]chan found), make(chan []*job, len(jobs))
 	for _, j := range jobs {
-		founds[j] = make(chan found, 1)
+		results[j] = make(chan found, 1)
 	}
 	for _, same := range byReference(jobs) {
 		queue <- same
@@ -43,13 +43,13 @@ func (c *call) resolve(ctx context.Context, jobs []*job, name image.Reference, n
 		finding.Go(func() {
 			for same := range queue {
 				for _, j := range same {
-					founds[j] <- find(j)
+					results[j] <- find(j)
 				}
 			}
 		})
 	}
 	return c.each(ctx, jobs, func(j *job) error {
-		return j.accept(ctx, <-founds[j], name)
+		return j.accept(ctx, <-results[j], name)
 	})
 }
 

@@ -60,7 +60,7 @@ func (s *Set) Fetch(ctx context.Context, ref image.Reference, want ocispec.Descr
 		}
 		return a
 	})
-	r.unanswered = s.silentForDigest
+	r.unanswered = s.noteSilentForDigest
 	a, err := r.run(ctx)
 	return a.descriptor, a.body, s.blame(ref, err)
 }
@@ -98,7 +98,7 @@ func (s *Set) raceForTag(ctx context.Context, ref image.Reference, ask func(cont
 		}}}
 	}
 	r := s.race(ref, s.askable(s.tags.of(ref)), precedence, ask)
-	r.unanswered = s.silentForTag
+	r.unanswered = s.noteSilentForTag
 	a, err := r.run(ctx)
 	if err == nil {
 		s.tags.change(ref, func(state *tagState) { state.resolver = a.source })
@@ -161,6 +161,10 @@ func (s *Set) race(ref image.Reference, sources []*Source, precedence time.Durat
 	return race{set: s, ref: ref, sources: sources, precedence: precedence, giveUpAfter: s.GiveUpAfter, ask: ask}
 }
 
+// forTag reports whether the sources are asked for a tag, so that the order of their names
+// counts.
+func (r race) forTag() bool { return r.precedence > 0 }
+
 func (r race) run(ctx context.Context) (answer, error) {
 	var asking sync.WaitGroup
 	defer asking.Wait()
@@ -207,8 +211,9 @@ func (r race) run(ctx context.Context) (answer, error) {
 				next = time.After(0)
 			}
 		}
-		if i := r.first(got, turns, time.Since(began)); i >= 0 {
-			r.noteSilence(got[:i], turns, turns[i].answered, time.Since(began))
+		elapsed := time.Since(began)
+		if i := r.first(got, turns, elapsed); i >= 0 {
+			r.noteSilence(got, turns, i, elapsed)
 			return *got[i], nil
 		}
 		if !slices.Contains(got, nil) && ctx.Err() == nil {
@@ -220,7 +225,7 @@ func (r race) run(ctx context.Context) (answer, error) {
 // learn notes the answer of a source, and reports an error.
 func (r race) learn(source *Source, err error) {
 	if err == nil || definite(err) {
-		source.answered(r.precedence > 0)
+		source.answered(r.forTag())
 	}
 	if err != nil {
 		r.set.Trouble(source.Name(), err)

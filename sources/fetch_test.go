@@ -25,6 +25,19 @@ type said struct {
 	err   error
 }
 
+func (s said) by(ctx context.Context, source *Source) answer {
+	after := time.After(s.after)
+	if s.after == 0 {
+		after = nil
+	}
+	select {
+	case <-after:
+		return answer{source: source, err: s.err}
+	case <-ctx.Done():
+		return answer{source: source, err: ctx.Err()}
+	}
+}
+
 func TestTheFirstNamedThatAnswersResolvesTheTag(t *testing.T) {
 	down := errors.New("down")
 	for _, test := range []struct {
@@ -52,17 +65,7 @@ func TestTheFirstNamedThatAnswersResolvesTheTag(t *testing.T) {
 				all := []*Source{{}, {}, {}, {}}[:len(test.sources)]
 				r := race{set: quietSet(NewLogins("", nil)), sources: all, precedence: test.precedence, ask: func(ctx context.Context, source *Source) answer {
 					asked.Add(1)
-					i := slices.Index(all, source)
-					if test.sources[i].after == 0 {
-						<-ctx.Done()
-						return answer{source: source, err: ctx.Err()}
-					}
-					select {
-					case <-time.After(test.sources[i].after):
-						return answer{source: source, err: test.sources[i].err}
-					case <-ctx.Done():
-						return answer{source: source, err: ctx.Err()}
-					}
+					return test.sources[slices.Index(all, source)].by(ctx, source)
 				}}
 				a, err := r.run(t.Context())
 				winner := slices.Index(all, a.source)

@@ -49,9 +49,9 @@ func HistoryPath() string {
 
 // LoadHistory reads the history in the file at path, of which it reads at most 1
 // MiB. It leaves out records that are older than 30 days, Corrupt after 7 days, and
-// Silent after 10 minutes. A history only makes the next pull faster, so there is no error: of a file
-// that is missing, not regular or not valid JSON, LoadHistory returns an empty
-// History.
+// Silent after 10 minutes. A history only makes the next pull faster, so there is no
+// error: of a file that is missing, not regular or not valid JSON, LoadHistory returns
+// an empty History.
 func LoadHistory(path string) History {
 	h := make(History)
 	f, err := openRegular(path)
@@ -90,14 +90,16 @@ func (r Record) recent() Record {
 	if within(r.Seen, recordLasts) {
 		recent = r
 	}
-	recent.Corrupt, recent.Silent = time.Time{}, time.Time{}
-	if within(r.Corrupt, corruptLasts) {
-		recent.Corrupt = r.Corrupt
-	}
-	if within(r.Silent, silenceLasts) {
-		recent.Silent = r.Silent
-	}
+	recent.Corrupt, recent.Silent = ifWithin(r.Corrupt, corruptLasts), ifWithin(r.Silent, silenceLasts)
 	return recent
+}
+
+// ifWithin returns t, or zero if that is too long ago or in the future.
+func ifWithin(t time.Time, most time.Duration) time.Time {
+	if within(t, most) {
+		return t
+	}
+	return time.Time{}
 }
 
 func within(t time.Time, most time.Duration) bool {

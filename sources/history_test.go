@@ -9,17 +9,23 @@ import (
 	"time"
 )
 
+// saved saves histories in a file, one after the other, and returns what it has then.
+func saved(t *testing.T, path string, all ...History) History {
+	t.Helper()
+	for _, h := range all {
+		if err := h.Save(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return LoadHistory(path)
+}
+
 func TestSaveKeepsTheRecordsOfOthers(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cache", "mirrors.json")
 	now := time.Now()
 	mine := History{"a": {Connections: 32, Burst: 9, Rate: 1000, Seen: now}}
 	others := History{"b": {Connections: 2, Seen: now}, "a": {Connections: 1, Seen: now}}
-	for _, m := range []History{others, mine, {}} {
-		if err := m.Save(path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got := LoadHistory(path)
+	got := saved(t, path, others, mine, History{})
 	if len(got) != 2 || got["a"].Connections != 32 || got["a"].Burst != 9 || got["b"].Connections != 2 {
 		t.Errorf("got %+v", got)
 	}
@@ -53,15 +59,9 @@ func TestAHistoryThatIsOfNoUse(t *testing.T) {
 func TestACorruptSourceIsRecordedForAWeek(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mirrors.json")
 	now, day := time.Now(), 24*time.Hour
-	for _, m := range []History{
-		{"a": {Rate: 1000, Seen: now}, "b": {Corrupt: now.Add(-6 * day)}, "c": {Rate: 1000, Seen: now, Corrupt: now.Add(-8 * day)}},
-		{"a": {Corrupt: now}, "b": {Rate: 2000, Seen: now}},
-	} {
-		if err := m.Save(path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got := LoadHistory(path)
+	got := saved(t, path,
+		History{"a": {Rate: 1000, Seen: now}, "b": {Corrupt: now.Add(-6 * day)}, "c": {Rate: 1000, Seen: now, Corrupt: now.Add(-8 * day)}},
+		History{"a": {Corrupt: now}, "b": {Rate: 2000, Seen: now}})
 	if a := got["a"]; a.Rate != 1000 || !a.Corrupt.Equal(now) {
 		t.Errorf("the record of a corrupt source, or when it was found: %+v", a)
 	}

@@ -20,12 +20,12 @@ func (s *Set) Recall(history History) {
 // Silent reports whether the source was silent in the last 10 minutes, and has not answered
 // this Set since: the answer of another source to a tag waited for it until 5 s were over, or
 // another source answered a digest when it had been asked for 0.8 s.
-func (s *Source) Silent() bool { return s.silent() || recent(&s.lateAt) }
+func (s *Source) Silent() bool { return s.silent() || lately(&s.lateAt) }
 
 // silent reports whether it was a request for a tag.
-func (s *Source) silent() bool { return recent(&s.silentAt) }
+func (s *Source) silent() bool { return lately(&s.silentAt) }
 
-func recent(at *atomic.Pointer[time.Time]) bool {
+func lately(at *atomic.Pointer[time.Time]) bool {
 	t := at.Load()
 	return t != nil && within(*t, silenceLasts)
 }
@@ -39,15 +39,15 @@ func (s *Source) answered(forTag bool) {
 	}
 }
 
-// silentForTag notes that a source has not answered which image a tag names.
-func (s *Set) silentForTag(source *Source) {
+// noteSilentForTag notes that a source has not answered which image a tag names.
+func (s *Set) noteSilentForTag(source *Source) {
 	now := time.Now()
 	source.silentAt.Store(&now)
 	s.Silent(source.Name(), now)
 }
 
-// silentForDigest notes that another source has answered in place of this one.
-func (s *Set) silentForDigest(source *Source) {
+// noteSilentForDigest notes that another source has answered in place of this one.
+func (s *Set) noteSilentForDigest(source *Source) {
 	now := time.Now()
 	source.lateAt.Store(&now)
 }
@@ -84,12 +84,13 @@ func (r race) waitsFor(t turn) time.Duration {
 	return r.precedence
 }
 
-// noteSilence notes which sources, of those before the one whose answer is taken, are silent:
-// for a tag those for which an answer has waited until precedence was over, for a digest those
-// that have not used their head start. It does not if the cause may be a slow credential
+// noteSilence notes which sources are silent, of those before the one whose answer is taken:
+// for a tag those for which that answer has waited until precedence was over, for a digest
+// those that have not used their head start. It does not if the cause may be a slow credential
 // helper. It also reports the silent ones, which reportSilence leaves out.
-func (r race) noteSilence(got []*answer, turns []turn, answered, elapsed time.Duration) {
-	for i, a := range got {
+func (r race) noteSilence(got []*answer, turns []turn, taken int, elapsed time.Duration) {
+	waited := turns[taken].answered < r.precedence && elapsed >= r.precedence
+	for i, a := range got[:taken] {
 		since := elapsed - turns[i].asked
 		if a != nil || since < headStart {
 			continue
@@ -97,8 +98,7 @@ func (r race) noteSilence(got []*answer, turns []turn, answered, elapsed time.Du
 		if turns[i].silent {
 			r.set.Trouble(r.sources[i].Name(), r.silence(headStart))
 		}
-		waited := answered < r.precedence && elapsed >= r.precedence && since >= waitingAfter
-		if r.precedence > 0 && !waited {
+		if r.forTag() && (!waited || since < waitingAfter) {
 			continue
 		}
 		if r.unanswered != nil && r.set.logins.waiting() == "" {

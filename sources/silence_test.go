@@ -32,19 +32,10 @@ func TestASourceThatWasSilentIsWaitedForLess(t *testing.T) {
 				if source == up {
 					return answer{source: source}
 				}
-				after := time.After(answers)
-				if answers == never {
-					after = nil
-				}
-				select {
-				case <-after:
-					return answer{source: source}
-				case <-ctx.Done():
-					return answer{source: source, err: ctx.Err()}
-				}
+				return said{after: answers}.by(ctx, source)
 			})
-			if r.unanswered = set.silentForTag; precedence == byDigest {
-				r.unanswered = set.silentForDigest
+			if r.unanswered = set.noteSilentForTag; precedence == byDigest {
+				r.unanswered = set.noteSilentForDigest
 			}
 			a, err := r.run(t.Context())
 			if err != nil {
@@ -92,7 +83,6 @@ func TestASourceThatWasSilentIsWaitedForLess(t *testing.T) {
 // A silent source that is not named first has its 0.8 s from when it is asked; no source is
 // noted that was asked late, or for which no answer waited.
 func TestWhichSourcesAreSilent(t *testing.T) {
-	const never = time.Hour
 	down := errors.New("down")
 	for about, tc := range map[string]struct {
 		sources []said
@@ -102,10 +92,10 @@ func TestWhichSourcesAreSilent(t *testing.T) {
 		noted   []string
 	}{
 		"one that works again answers in time": {[]said{{750 * time.Millisecond, down}, {after: 700 * time.Millisecond}, {after: 1}}, []int{1}, 1, 1450 * time.Millisecond, nil},
-		"one that does not, as another fails":  {[]said{{after: never}, {400 * time.Millisecond, down}, {after: 1}}, []int{0}, 2, headStart, nil},
-		"one that does not":                    {[]said{{750 * time.Millisecond, down}, {after: never}, {after: 1}}, []int{1}, 2, 1550 * time.Millisecond, nil},
+		"one that does not, as another fails":  {[]said{{}, {400 * time.Millisecond, down}, {after: 1}}, []int{0}, 2, headStart, nil},
+		"one that does not":                    {[]said{{750 * time.Millisecond, down}, {}, {after: 1}}, []int{1}, 2, 1550 * time.Millisecond, nil},
 		"all that were asked long ago": {
-			[]said{{after: never}, {after: never}, {after: never}, {after: never}, {after: never}, {after: never}, {after: 1}},
+			[]said{{}, {}, {}, {}, {}, {}, {after: 1}},
 			nil, 6, precedence,
 			[]string{"0", "1", "2", "3"},
 		},
@@ -124,15 +114,9 @@ func TestWhichSourcesAreSilent(t *testing.T) {
 					all[i].silentAt.Store(&began)
 				}
 				r := set.race(image.Reference{}, all, precedence, func(ctx context.Context, source *Source) answer {
-					said := tc.sources[slices.Index(all, source)]
-					select {
-					case <-time.After(said.after):
-						return answer{source: source, err: said.err}
-					case <-ctx.Done():
-						return answer{source: source, err: ctx.Err()}
-					}
+					return tc.sources[slices.Index(all, source)].by(ctx, source)
 				})
-				r.unanswered = set.silentForTag
+				r.unanswered = set.noteSilentForTag
 				a, err := r.run(t.Context())
 				if took := time.Since(began); err != nil || a.source != all[tc.winner] || took != tc.took || !slices.Equal(noted, tc.noted) {
 					t.Errorf("source %d after %v, noted %q, %v; want %d after %v, noted %q", slices.Index(all, a.source), took, noted, err, tc.winner, tc.took, tc.noted)
@@ -164,15 +148,9 @@ func TestSilentSourcesAreAskedAtTheSameTime(t *testing.T) {
 func TestSilenceIsRecordedForTenMinutes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mirrors.json")
 	now := time.Now()
-	for _, h := range []History{
-		{"a": {Rate: 1000, Seen: now}, "b": {Silent: now.Add(-9 * time.Minute)}, "c": {Rate: 1000, Seen: now, Silent: now.Add(-11 * time.Minute)}},
-		{"a": {Silent: now}, "b": {Rate: 2000, Seen: now}},
-	} {
-		if err := h.Save(path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got := LoadHistory(path)
+	got := saved(t, path,
+		History{"a": {Rate: 1000, Seen: now}, "b": {Silent: now.Add(-9 * time.Minute)}, "c": {Rate: 1000, Seen: now, Silent: now.Add(-11 * time.Minute)}},
+		History{"a": {Silent: now}, "b": {Rate: 2000, Seen: now}})
 	if a := got["a"]; a.Rate != 1000 || !a.Silent.Equal(now) {
 		t.Errorf("the record of a silent source, or when it was silent: %+v", a)
 	}

@@ -74,20 +74,11 @@ func newStore(t *Transfer, store Store) *source {
 
 // peer is the source as a segment.Fetch uses it.
 func (s *source) peer() segment.Peer {
-	p := segment.Peer{
-		Opener: s, Name: s.Name(), Connections: cap(s.slots), Limiter: s.limiter, Assigned: s.mirror == nil,
-		Hint: hint(s.transfer.opts.History[s.Name()]),
-	}
+	p := segment.Peer{Opener: s, Name: s.Name(), Connections: cap(s.slots), Limiter: s.limiter, Assigned: s.mirror == nil}
 	if s.mirror != nil {
 		p.Warm, p.RoundTrip = s.mirror.Warmed()
-		p.Hint.Silent = s.mirror.Silent() && !s.transfer.allSilent()
 	}
 	return p
-}
-
-// allSilent reports whether no mirror is left that has answered.
-func (t *Transfer) allSilent() bool {
-	return !slices.ContainsFunc(t.sources, func(s *source) bool { return s.mirror != nil && !s.mirror.Silent() })
 }
 
 // Name implements verify.Origin.

@@ -80,8 +80,12 @@ func (t *Transfer) fetchOptions() segment.Options {
 		Trouble:     func(source int, err error) { t.sources[source].trouble(err) },
 		Stalled:     t.opts.Report.Stalled,
 	}
+	answers := func(s *source) bool { return s.mirror != nil && !s.mirror.Silent() }
+	others := slices.ContainsFunc(t.sources, answers) // for a while, in place of silent ones
 	for _, src := range t.sources {
 		peer := src.peer()
+		peer.Hint = hint(t.opts.History[src.Name()])
+		peer.Hint.Silent = others && src.mirror != nil && !answers(src)
 		opts.Peers = append(opts.Peers, peer)
 	}
 	return opts

@@ -81,7 +81,7 @@ func (w watched) pull() {
 	if err == nil {
 		_, err = segpull.Pull(context.Background(), segpull.Options{
 			Mirrors: w.Mirrors, Output: w.Output, Format: w.Format, CacheDir: w.Cache, Platform: "linux/amd64", Connections: 1, Observer: w,
-			Limits: segpull.NewLimits(16 << 20), // so that little is received that the process has not read when it is killed
+			Limits: segpull.NewLimits(16 << 20), // it makes receive buffers small: a kill loses what is in them
 		}, ref)
 	}
 	if err != nil {
