@@ -3,9 +3,11 @@ package sources
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/segpull/segpull/image"
+	"github.com/segpull/segpull/internal/registrytest"
 )
 
 // One mirror that is down costs 5 s the first time, and 0.8 s until 10 minutes later; once
@@ -204,5 +207,33 @@ func TestASourceThatHasBytesMayBeSilentForTags(t *testing.T) {
 		if source.silent() != step.silent || source.lateAt.Load() != nil {
 			t.Errorf("%s: silent for a tag %v, late %v", step.about, source.silent(), source.lateAt.Load())
 		}
+	}
+}
+
+// Who waits for a credential helper does not know whether the source answers.
+func TestASlowCredentialHelperIsNoSilence(t *testing.T) {
+	private, first := serving(t, imageA)
+	private.Misbehave(registrytest.Basic("me", "secret"))
+	_, second := serving(t, imageA)
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"docker-credential-slow": "#!/bin/sh\nexec sleep 9\n",
+		"config.json":            `{"credHelpers": {"` + strings.TrimPrefix(first, "http://") + `": "slow"}}`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	set, _, err := New(Config{}, NewLogins(filepath.Join(dir, "config.json"), func(string) {}), []string{first, second}, Images{Registry: dockerHub})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(set.Close)
+	if _, _, err := set.Fetch(t.Context(), app, ocispec.Descriptor{Digest: imageA.Manifest.Digest}); err != nil {
+		t.Fatal(err)
+	}
+	if set.Sources()[0].Silent() {
+		t.Error("the source is called silent")
 	}
 }
